@@ -1,0 +1,66 @@
+"""Errors meant for the user: one clear sentence, no traceback (the commands print it and exit with 1)."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+
+class Animate3DError(Exception):
+    """Something the user can put right; the message says what is wrong, where, and what to do."""
+
+
+class InputError(Animate3DError, ValueError):
+    """A file, flag or value that cannot be used."""
+
+
+class MissingDependencyError(Animate3DError, ImportError):
+    """An optional package that a feature needs is not installed."""
+
+
+def require(module: str, *, feature: str, extra: str) -> ModuleType:
+    """Import an optional dependency where it is used.
+
+    Args:
+        module: name to import, e.g. ``"bpy"``.
+        feature: what needs it, as the subject of a sentence, e.g. ``"FBX export"``.
+        extra: the extra of this package that installs it, e.g. ``"blender"``.
+
+    Raises:
+        MissingDependencyError: names the extra to install; chained to the original error.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{feature} needs the package `{module}`, which cannot be imported ({error}). "
+            f"Install it with: pip install 'animate3d[{extra}]'"
+        ) from error
+
+
+def available(module: str) -> bool:
+    """Whether an optional dependency is installed (without importing it)."""
+    return importlib.util.find_spec(module) is not None
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """Run a command-line entry point: user errors become one line on stderr and exit code 1.
+
+    A full disk and an interrupt count as user errors; anything else is a defect and keeps its traceback.
+    """
+    try:
+        code = main()
+    except Animate3DError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to continue", file=sys.stderr)
+        code = 130
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"error: {error.strerror or error}{where}", file=sys.stderr)
+        code = 1
+    sys.exit(code or 0)

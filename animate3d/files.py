@@ -1,0 +1,111 @@
+"""Files that are either whole or not there: write to a temporary name, then rename."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from animate3d.errors import InputError
+
+
+@contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path with the same suffix in the same folder; rename it to ``path`` on success.
+
+    Parent folders are made. On an exception the temporary file is removed and ``path`` keeps what it had.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; put it in the place of ``path`` on success.
+
+    A folder that was there before is replaced as a whole, so it never holds files of two runs.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o777 & ~_umask())
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2) -> None:
+    """Write ``value`` as JSON, atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=indent) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: the file is missing or not JSON.
+    """
+    path = existing_file(path)
+    try:
+        return json.loads(path.read_text())
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is not valid JSON ({error}).") from error
+
+
+def existing_file(path: str | os.PathLike[str], what: str = "file") -> Path:
+    """``path`` if it is a file that is there; otherwise an `InputError` that names it."""
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; a {what} is needed.")
+    if not path.is_file():
+        raise InputError(f"The {what} {path} does not exist.")
+    return path
+
+
+def existing_folder(path: str | os.PathLike[str], what: str = "folder") -> Path:
+    """``path`` if it is a folder that is there; otherwise an `InputError` that names it."""
+    path = Path(path)
+    if not path.is_dir():
+        raise InputError(f"The {what} {path} does not exist or is not a folder.")
+    return path
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Hash of a file's content, or of all files below a folder with their relative names."""
+    path = Path(path)
+    digest = hashlib.sha256()
+    if path.is_file():
+        with path.open("rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+        return digest.hexdigest()
+    for item in sorted(path.rglob("*")):
+        if item.is_file():
+            digest.update(str(item.relative_to(path)).encode() + b"\0" + sha256(item).encode())
+    return digest.hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
