@@ -112,7 +112,14 @@ def orbit_c2w(elevation_deg: Tensor, azimuth_deg: Tensor, distance: Tensor | flo
 
 
 def look_at(positions: Tensor, centers: Tensor, up: Tensor | None = None) -> Tensor:
-    """Cameras at ``positions`` ``[..., 3]`` that look at ``centers`` ``[..., 3]``; ``up`` defaults to +z. ``[..., 4, 4]``"""
+    """OpenGL c2w of cameras at ``positions`` that look at ``centers``; ``up`` defaults to +z.
+
+    Args:
+        positions, centers, up: ``[..., 3]``
+
+    Returns:
+        ``[..., 4, 4]``
+    """
     if up is None:
         up = positions.new_tensor([0.0, 0.0, 1.0]).expand_as(positions)
     normalize = torch.nn.functional.normalize
