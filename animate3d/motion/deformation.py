@@ -1,0 +1,175 @@
+"""The deformation field: K-planes features, small heads, and how they move a set of Gaussians (section 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from animate3d.motion.kplanes import KPlanes
+from animate3d.rotations import euler_to_matrix, matrix_to_quaternion, quaternion_multiply
+
+GRID_SIZE = ((50, 50, 50, 8), (100, 100, 100, 16))
+
+
+class Deformation(NamedTuple):
+    """Offsets of N Gaussians at F times; ``None`` where a part was not asked for or does not exist."""
+
+    delta_xyz: Tensor  # [F, N, 3]
+    delta_rot: Tensor  # [F, N, 4], added to the quaternion w x y z before it is normalised
+    delta_scale: Tensor | None  # [F, N, 3], added to the log-scale
+    rotation: Tensor | None  # [F, 3, 3] of the whole model
+    translation: Tensor | None  # [F, 3] of the whole model
+
+
+class Head(nn.Module):
+    """Bias-free two-layer perceptron that starts at zero (keys ``layers.0.weight`` and ``layers.2.weight``)."""
+
+    def __init__(self, n_in: int, n_out: int, n_neurons: int = 32) -> None:
+        super().__init__()
+        last = nn.Linear(n_neurons, n_out, bias=False)
+        nn.init.zeros_(last.weight)
+        self.layers = nn.Sequential(nn.Linear(n_in, n_neurons, bias=False), nn.ReLU(inplace=True), last)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``[..., n_in]`` -> ``[..., n_out]``"""
+        return self.layers(features)
+
+
+class DeformationField(nn.Module):
+    """Motion of a static set of Gaussians as a function of time.
+
+    Args:
+        grid_size: per scale the plane resolutions over x, y, z, t.
+        n_grid_dims: features per plane.
+        use_global_trans: also predict one rotation and translation of the whole model per time.
+        n_neurons: width of the heads.
+    """
+
+    def __init__(
+        self,
+        grid_size: Sequence[Sequence[int]] = GRID_SIZE,
+        n_grid_dims: int = 16,
+        *,
+        use_global_trans: bool = True,
+        n_neurons: int = 32,
+    ) -> None:
+        super().__init__()
+        self.use_global_trans = use_global_trans
+        self.grids = KPlanes(grid_size, n_grid_dims)
+        width = self.grids.out_features
+        self.delta_xyz_network = Head(width, 3, n_neurons)
+        self.delta_rot_network = Head(width, 4, n_neurons)
+        self.delta_scaling_network = Head(width, 3, n_neurons)
+        if use_global_trans:
+            self.global_rot_network = Head(width, 3, n_neurons)
+            self.global_trans_network = Head(width, 3, n_neurons)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Parameters by the name of their learning rate (``{name}_lr`` in the configs)."""
+        groups = {
+            name: list(getattr(self, name).parameters())
+            for name in ("delta_xyz_network", "delta_rot_network", "delta_scaling_network")
+        }
+        groups["grid"] = list(self.grids.parameters())
+        if self.use_global_trans:
+            groups["global_trans"] = [*self.global_rot_network.parameters(), *self.global_trans_network.parameters()]
+        return groups
+
+    def forward(self, xyz: Tensor, times: Tensor, *, with_scale: bool = True) -> Deformation:
+        """Evaluate the field for all points and times at once.
+
+        Args:
+            xyz: ``[N, 3]`` static positions.
+            times: ``[F]`` in -1..1.
+            with_scale: also evaluate the scale head.
+        """
+        features = self.grids(xyz, times)  # [N, F, D]
+        rotation = translation = None
+        if self.use_global_trans:
+            mean = features.mean(dim=0)
+            rotation = euler_to_matrix(torch.sigmoid(self.global_rot_network(mean)) * (2 * math.pi) - math.pi)
+            translation = torch.sigmoid(self.global_trans_network(mean)) * 2 - 1
+        return Deformation(
+            delta_xyz=self.delta_xyz_network(features).transpose(0, 1),
+            delta_rot=self.delta_rot_network(features).transpose(0, 1),
+            delta_scale=self.delta_scaling_network(features).transpose(0, 1) if with_scale else None,
+            rotation=rotation,
+            translation=translation,
+        )
+
+    def deform(
+        self,
+        means: Tensor,
+        quats: Tensor,
+        log_scales: Tensor,
+        times: Tensor,
+        *,
+        use_delta_scale: bool,
+        first_frame_trainable: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The Gaussians at every time.
+
+        Args:
+            means: ``[N, 3]`` static centres.
+            quats: ``[N, 4]`` static rotations w x y z, any length.
+            log_scales: ``[N, 3]``
+            times: ``[F]`` in -1..1; at -1 the static model comes back untouched.
+            use_delta_scale: apply the scale offsets (refinement, or a model that was refined).
+            first_frame_trainable: deform at -1 as well.
+
+        Returns:
+            means ``[F, N, 3]``, unit quaternions ``[F, N, 4]`` and activated scales ``[F, N, 3]``.
+        """
+        still = (means, nn.functional.normalize(quats, dim=-1), log_scales.exp())
+        moving = torch.ones_like(times, dtype=torch.bool) if first_frame_trainable else times > -1
+        if not bool(moving.any()):
+            return _repeat(still, len(times))
+        moved = self._move(means, quats, log_scales, times[moving], use_delta_scale)
+        if bool(moving.all()):
+            return moved
+        slot = torch.where(moving, moving.cumsum(0), 0)  # 0 is the static model, i the i-th moving time
+        means_out, quats_out, scales_out = (
+            torch.cat([static[None], frames]).index_select(0, slot) for static, frames in zip(still, moved, strict=True)
+        )
+        return means_out, quats_out, scales_out
+
+    def _move(
+        self, means: Tensor, quats: Tensor, log_scales: Tensor, times: Tensor, use_delta_scale: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        change = self(means, times, with_scale=use_delta_scale)
+        # Without a global rotation the offset meets the quaternion as it is stored, whatever its length.
+        moved, turned = means + change.delta_xyz, quats
+        if change.rotation is not None and change.translation is not None:
+            moved = moved_rigidly(means, change.rotation, change.translation) + change.delta_xyz
+            whole = matrix_to_quaternion(change.rotation)[:, None]
+            turned = _positively_led(quaternion_multiply(whole, nn.functional.normalize(quats, dim=-1)))
+        rotated = nn.functional.normalize(turned + change.delta_rot, dim=-1)
+        if change.delta_scale is None:
+            return moved, rotated, log_scales.exp().expand(len(times), -1, -1)
+        return moved, rotated, (log_scales + change.delta_scale).exp()
+
+
+def moved_rigidly(means: Tensor, rotation: Tensor, translation: Tensor) -> Tensor:
+    """``R x + T`` for every time: ``[N, 3]``, ``[F, 3, 3]``, ``[F, 3]`` -> ``[F, N, 3]``."""
+    return means @ rotation.mT + translation[:, None]
+
+
+def _positively_led(quats: Tensor) -> Tensor:
+    """Unit quaternions with the sign that the four-branch extraction from a matrix gives them.
+
+    Of a rotation under 120 degrees (positive trace) w is positive, otherwise the largest of x, y, z is. The sign
+    matters because an offset is added afterwards.
+    """
+    w, axis = quats[..., :1], quats[..., 1:]
+    largest = axis.gather(-1, axis.abs().argmax(dim=-1, keepdim=True))
+    leading = torch.where(4 * w * w > 1, w, largest)
+    return torch.where(leading < 0, -quats, quats)
+
+
+def _repeat(parts: tuple[Tensor, Tensor, Tensor], count: int) -> tuple[Tensor, Tensor, Tensor]:
+    means, quats, scales = (part.expand(count, *part.shape) for part in parts)
+    return means, quats, scales
