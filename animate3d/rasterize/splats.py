@@ -1,0 +1,52 @@
+"""What the rasterisers take and return, and the constants that every backend shares (section 4 of the method)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+LOW_PASS = 0.3  # px², added to both variances on the screen: no Gaussian is thinner than a pixel
+ALPHA_MAX = 0.99
+ALPHA_MIN = 1.0 / 255.0
+# A Gaussian that would bring the transmittance down to 1e-4 is not blended and ends the pixel. Two capped alphas
+# give 1e-4 exactly, so the limit lies a rounding error higher: float32 and float64 then agree.
+TRANSMITTANCE_STOP = 1.0001e-4
+EXTENT = 3.33  # standard deviations at which an opaque Gaussian falls under ALPHA_MIN
+JACOBIAN_LIMIT = 1.3  # x/z and y/z in the Jacobian are clamped to this multiple of tan(fov / 2)
+
+
+@dataclass(frozen=True)
+class Splats:
+    """Activated Gaussians of F frames; `render` broadcasts what the frames or views share.
+
+    Attributes:
+        means: ``[F, N, 3]`` world coordinates.
+        quats: ``[F, N, 4]`` w x y z, any length.
+        scales: ``[F, N, 3]`` standard deviations, positive.
+        opacities: ``[N]`` or ``[F, N]`` in [0, 1].
+        colors: ``[N, 3]``, ``[F, N, 3]`` or one per view ``[F, V, N, 3]``.
+    """
+
+    means: Tensor
+    quats: Tensor
+    scales: Tensor
+    opacities: Tensor
+    colors: Tensor
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """Images of F frames from V views.
+
+    Attributes:
+        color: ``[F, V, H, W, 3]`` in [0, 1], background included.
+        alpha: ``[F, V, H, W, 1]`` coverage, 1 minus the transmittance that is left.
+        depth: ``[F, V, H, W, 1]`` blended depth, the sum of weight times depth (not divided by alpha).
+        radii: ``[F, V, N]`` int32, half the side of a Gaussian's box in pixels; 0 where it was not drawn.
+    """
+
+    color: Tensor
+    alpha: Tensor
+    depth: Tensor
+    radii: Tensor
