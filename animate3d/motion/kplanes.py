@@ -47,7 +47,7 @@ class KPlanes(nn.ModuleList):
         Returns:
             ``[N, F, out_features]``
         """
-        return torch.cat([sample_planes(list(planes), xyz, times) for planes in self], dim=-1)
+        return torch.cat([sample_planes(list(self[s].parameters()), xyz, times) for s in range(len(self))], dim=-1)
 
 
 def sample_planes(planes: Sequence[Tensor], xyz: Tensor, times: Tensor) -> Tensor:

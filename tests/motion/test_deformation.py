@@ -11,8 +11,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from animate3d.motion import DeformationField
-from animate3d.motion.deformation import moved_rigidly
-from animate3d.rotations import quaternion_to_matrix
 
 STATIC = ("_xyz", "_rotation", "_scaling")
 
