@@ -1,0 +1,19 @@
+"""3D Gaussians: container, ply files, spherical harmonics, and Gaussians of a mesh."""
+
+from animate3d.gaussians import sh
+from animate3d.gaussians.edges import edge_lengths, load_edges, save_edges
+from animate3d.gaussians.from_mesh import from_mesh, vertex_colors
+from animate3d.gaussians.gaussians import Gaussians
+from animate3d.gaussians.ply import load_ply, save_ply
+
+__all__ = [
+    "Gaussians",
+    "edge_lengths",
+    "from_mesh",
+    "load_edges",
+    "load_ply",
+    "save_edges",
+    "save_ply",
+    "sh",
+    "vertex_colors",
+]

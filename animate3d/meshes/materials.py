@@ -1,0 +1,192 @@
+"""Materials, their texture files and texture look-up."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+TEXTURE_KINDS = ("diffuse", "metallic", "roughness", "normal", "pbr", "emissive")
+
+_MAP_KINDS = {
+    "map_kd": "diffuse",
+    "map_pm": "metallic",
+    "map_pr": "roughness",
+    "norm": "normal",
+    "map_kn": "normal",
+    "map_bump": "normal",
+    "bump": "normal",
+    "map_ke": "emissive",
+}
+# Arguments after each option of a map line; the vectors (-o, -s, -t) take one to three numbers.
+_MAP_OPTIONS = {"-blendu": 1, "-blendv": 1, "-boost": 1, "-mm": 2, "-texres": 1, "-clamp": 1, "-bm": 1}
+_MAP_OPTIONS |= {"-imfchan": 1, "-type": 1, "-cc": 1, "-colorspace": 1, "-o": 3, "-s": 3, "-t": 3}
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
+
+
+@dataclass
+class Material:
+    """A metallic-roughness material.
+
+    Attributes:
+        base_color: r g b a in 0..1; used where there is no diffuse texture.
+        textures: uint8 ``[H, W, 1 | 3 | 4]``, first row at the top, by kind (`TEXTURE_KINDS`). ``pbr`` is the
+            packed map of Rodin assets: kept with the asset, wired to nothing.
+    """
+
+    name: str
+    base_color: tuple[float, float, float, float] = (0.8, 0.8, 0.8, 1.0)
+    metallic: float = 0.0
+    roughness: float = 0.5
+    textures: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def sample_texture(image: np.ndarray, uvs: np.ndarray) -> np.ndarray:
+    """Bilinear look-up, texel centres of the first and last texel at 0 and 1, clamped at the border.
+
+    Args:
+        image: ``[H, W, C]`` uint8
+        uvs: ``[P, 2]``, v up; NaN samples as 0.
+
+    Returns:
+        ``[P, C]`` float32 in 0..1
+    """
+    height, width, channels = image.shape
+    uvs = np.nan_to_num(uvs.astype(np.float32, copy=False))
+    x = np.clip(uvs[:, 0], 0, 1) * np.float32(width - 1)
+    y = np.clip(1 - uvs[:, 1], 0, 1) * np.float32(height - 1)
+    left, top = x.astype(np.int32), y.astype(np.int32)
+    fx, fy = (x - left)[:, None], (y - top)[:, None]
+    texels = image.reshape(-1, channels)
+    corner = top * width + left
+    right, below = (left < width - 1).astype(np.int32), (top < height - 1).astype(np.int32) * width
+
+    def row(offset: np.ndarray | int) -> np.ndarray:
+        start = texels[corner + offset].astype(np.float32)
+        return start + (texels[corner + offset + right] - start) * fx
+
+    upper = row(0)
+    return (upper + (row(below) - upper) * fy) * np.float32(1 / 255)
+
+
+def read_texture(path: str | os.PathLike[str]) -> np.ndarray | None:
+    """An image as uint8 ``[H, W, 1 | 3 | 4]``; None, with a warning, if it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return image_array(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        warnings.warn(f"The texture {path} cannot be read ({error}); it is left out.", stacklevel=2)
+        return None
+
+
+def image_array(image: Image.Image) -> np.ndarray:
+    """uint8 ``[H, W, 1 | 3 | 4]``"""
+    if image.mode.startswith(("I", "F")):
+        # 16-bit greyscale: PIL would clip rather than scale it.
+        values = np.asarray(image, dtype=np.float64)
+        return (values * (255 / 65535 if values.max() > 255 else 1)).clip(0, 255).astype(np.uint8)[..., None]
+    if image.mode in ("L", "1"):
+        return np.array(image.convert("L"))[..., None]
+    has_alpha = "A" in image.mode or "transparency" in image.info
+    return np.array(image.convert("RGBA" if has_alpha else "RGB"))
+
+
+def named_textures(folder: Path) -> dict[str, Path]:
+    """Textures found by the names of the documented object folder, ``texture_diffuse.png`` and so on."""
+    paths = {kind: folder / f"texture_{kind}.png" for kind in TEXTURE_KINDS}
+    return {kind: path for kind, path in paths.items() if path.is_file()}
+
+
+def find_texture(name: str, folder: Path) -> Path | None:
+    """The file that a material means, looked for below ``folder`` only.
+
+    Absolute paths and ``..`` are what other machines leave in exported files: only their last part counts.
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    if not parts:
+        return None
+    inside = ".." not in parts and not name.startswith(("/", "\\")) and ":" not in parts[0]
+    candidates = [folder.joinpath(*parts)] if inside else []
+    candidates += [folder / parts[-1], folder / "textures" / parts[-1]]
+    for candidate in candidates:
+        try:
+            if candidate.is_file():
+                return candidate
+        except (OSError, ValueError):  # a name too long or with a null byte
+            return None
+    wanted = parts[-1].lower()
+    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == wanted and path.is_file()), None)
+
+
+def read_mtl(path: Path) -> dict[str, Material]:
+    """Materials of an .mtl file by name. Lines that make no sense are skipped with one warning."""
+    materials: dict[str, Material] = {}
+    material: Material | None = None
+    broken: list[int] = []
+    for number, line in enumerate(path.read_bytes().decode("utf-8", errors="replace").splitlines(), start=1):
+        keyword, _, rest = line.strip().replace("\t", " ").partition(" ")
+        keyword, rest = keyword.lower(), rest.strip()
+        if keyword == "newmtl":
+            material = materials.setdefault(rest, Material(rest))
+        elif material is None or keyword.startswith("#"):
+            continue
+        elif keyword in _MAP_KINDS:
+            _add_texture(material, _MAP_KINDS[keyword], rest, path)
+        elif keyword in ("kd", "d", "tr", "pm", "pr") and not _set_number(material, keyword, rest.split()):
+            broken.append(number)
+    if broken:
+        warnings.warn(
+            f"{path}: {len(broken)} lines are not valid and are skipped, first line {broken[0]}.", stacklevel=2
+        )
+    return materials
+
+
+def _set_number(material: Material, keyword: str, words: list[str]) -> bool:
+    try:
+        values = [float(np.clip(float(word), 0, 1)) for word in words if word != "-halo"]
+    except ValueError:
+        return keyword == "kd" and words[:1] in (["spectral"], ["xyz"])  # allowed by the format, rarely meant
+    if any(np.isnan(values)) or len(values) < 1:
+        return False
+    red, green, blue, alpha = material.base_color
+    if keyword == "kd":
+        red, green, blue = values[:3] if len(values) >= 3 else values[:1] * 3
+    elif keyword in ("d", "tr"):
+        alpha = values[0] if keyword == "d" else 1 - values[0]
+    elif keyword == "pm":
+        material.metallic = values[0]
+    else:
+        material.roughness = values[0]
+    material.base_color = (red, green, blue, alpha)
+    return True
+
+
+def _add_texture(material: Material, kind: str, text: str, mtl: Path) -> None:
+    name = _without_options(text)
+    found = find_texture(name, mtl.parent)
+    if found is None:
+        warnings.warn(f"{mtl}: the {kind} texture {name!r} is not there; it is left out.", stacklevel=3)
+        return
+    image = read_texture(found)
+    if image is not None:
+        material.textures[kind] = image
+
+
+def _without_options(text: str) -> str:
+    """File name of a map line: what remains after options such as ``-s 1 1 1``; it may hold spaces."""
+    while text.startswith("-"):
+        option, _, rest = text.partition(" ")
+        if option.lower() not in _MAP_OPTIONS:
+            break
+        text = rest.lstrip()
+        for _ in range(_MAP_OPTIONS[option.lower()]):
+            word, _, rest = text.partition(" ")
+            if option.lower() in ("-o", "-s", "-t") and not _NUMBER.match(word):
+                break
+            text = rest.lstrip()
+    return text.strip().strip('"')

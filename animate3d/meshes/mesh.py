@@ -1,0 +1,182 @@
+"""The mesh container: vertices in the file's order, polygons as they were written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from animate3d.errors import InputError
+from animate3d.meshes import topology
+from animate3d.meshes.materials import Material
+from animate3d.meshes.placement import Placement
+
+
+@dataclass
+class Mesh:
+    """A polygon mesh.
+
+    Nothing is merged, split or reordered: animation files, Gaussians and trajectories all refer to a vertex by its
+    number in the file. Texture coordinates and normals belong to face *corners*, so seams need no extra vertices.
+
+    Attributes:
+        vertices: ``[N, 3]`` float64.
+        corners: ``[K]`` int64, the vertex of every face corner.
+        face_starts: ``[P + 1]`` int64; polygon ``p`` has the corners ``face_starts[p]:face_starts[p + 1]``.
+        corner_uvs: ``[K, 2]`` float32, v up as in OBJ and OpenGL; NaN where a corner has none.
+        corner_normals: ``[K, 3]`` float32; NaN where a corner has none.
+        face_materials: ``[P]`` int64 index into ``materials``.
+        materials: at least one.
+        vertex_colors: ``[N, 3]`` float32 in 0..1, sRGB as stored in the file.
+        up_axis: ``"y"`` or ``"z"``, the file format's convention.
+        source: the file it was read from.
+    """
+
+    vertices: np.ndarray
+    corners: np.ndarray
+    face_starts: np.ndarray
+    corner_uvs: np.ndarray | None
+    corner_normals: np.ndarray | None
+    face_materials: np.ndarray
+    materials: list[Material]
+    vertex_colors: np.ndarray | None
+    up_axis: str
+    source: Path | None
+
+    @classmethod
+    def from_faces(
+        cls,
+        vertices: np.ndarray,
+        faces: np.ndarray,
+        *,
+        corner_uvs: np.ndarray | None = None,
+        vertex_colors: np.ndarray | None = None,
+        material: Material | None = None,
+        up_axis: str = "y",
+        source: Path | None = None,
+    ) -> Mesh:
+        """A mesh of equal polygons with one material.
+
+        Args:
+            vertices: ``[N, 3]``
+            faces: ``[P, 3]`` (or 4, ...) vertex numbers.
+            corner_uvs: ``[P, 3, 2]`` or ``[P * 3, 2]``
+        """
+        faces = np.asarray(faces, dtype=np.int64)
+        count, sides = faces.shape
+        return cls(
+            vertices=np.asarray(vertices, dtype=np.float64),
+            corners=faces.reshape(-1),
+            face_starts=np.arange(count + 1, dtype=np.int64) * sides,
+            corner_uvs=None if corner_uvs is None else np.asarray(corner_uvs, dtype=np.float32).reshape(-1, 2),
+            corner_normals=None,
+            face_materials=np.zeros(count, dtype=np.int64),
+            materials=[material or Material("material")],
+            vertex_colors=None if vertex_colors is None else np.asarray(vertex_colors, dtype=np.float32),
+            up_axis=up_axis,
+            source=source,
+        )
+
+    @property
+    def n_vertices(self) -> int:
+        """N"""
+        return len(self.vertices)
+
+    @property
+    def n_faces(self) -> int:
+        """P, polygons."""
+        return len(self.face_starts) - 1
+
+    @property
+    def name(self) -> str:
+        """Name of the object: the file's, or its folder's for the generic ``base.obj``."""
+        if self.source is None:
+            return "mesh"
+        generic = self.source.stem.lower() in {"base", "mesh", "model", "scene"}
+        return self.source.resolve().parent.name if generic else self.source.stem
+
+    @property
+    def has_vertex_colors(self) -> bool:
+        """Whether the vertex colours say how the mesh looks.
+
+        Programs write white vertex colours into textured files; one colour everywhere does not outweigh a texture.
+        """
+        if self.vertex_colors is None or len(self.vertex_colors) == 0:
+            return False
+        textured = self.corner_uvs is not None and any("diffuse" in m.textures for m in self.materials)
+        return not textured or bool((self.vertex_colors != self.vertex_colors[0]).any())
+
+    def automatic_placement(self) -> Placement:
+        """`Placement.automatic` of the vertices that faces use; stray ones must not shrink the object."""
+        return Placement.automatic(self.vertices[np.unique(self.corners)], self.up_axis)
+
+    def triangles(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Triangulation of the polygons, in their order.
+
+        Returns:
+            vertex numbers ``[T, 3]``, corner numbers ``[T, 3]`` and the polygon of every triangle ``[T]``.
+        """
+        triangle_corners, triangle_faces = topology.triangulate(self.vertices, self.corners, self.face_starts)
+        return self.corners[triangle_corners], triangle_corners, triangle_faces
+
+    def edges(self) -> np.ndarray:
+        """Edges of the polygons (no triangulation diagonals) ``[E, 2]``: unique, sorted, smaller vertex first."""
+        return topology.polygon_edges(self.corners, self.face_starts, self.n_vertices)
+
+    def welded(self) -> np.ndarray:
+        """Representative (the smallest vertex number) of each group of coincident vertices. ``[N]`` int64.
+
+        Coincident means equal within 1e-6 of the diagonal: the copies that formats such as STL and glTF make along
+        seams. Whatever moves the mesh must move them together.
+        """
+        return topology.weld(self.vertices, 1e-6 * self.diagonal())
+
+    def welded_edges(self) -> np.ndarray:
+        """`edges` as if coincident vertices were one: every copy gets the neighbours of all copies. ``[E, 2]``"""
+        return topology.share_edges(self.edges(), self.welded())
+
+    def diagonal(self) -> float:
+        """Length of the bounding box's diagonal."""
+        return float(np.linalg.norm(np.ptp(self.vertices, axis=0)))
+
+    def with_vertices(self, vertices: np.ndarray) -> Mesh:
+        """The same mesh in another pose ``[N, 3]``; stored normals are dropped because they no longer hold.
+
+        Raises:
+            InputError: another number of vertices.
+        """
+        vertices = np.asarray(vertices, dtype=np.float64)
+        if vertices.shape != self.vertices.shape:
+            raise InputError(f"The mesh has {self.n_vertices} vertices, the new positions have shape {vertices.shape}.")
+        return replace(self, vertices=vertices, corner_normals=None)
+
+    def check(self) -> Mesh:
+        """Return the mesh if it can be used.
+
+        Raises:
+            InputError: empty, not finite, without area, or an index out of range; names the file.
+        """
+        where = f"The mesh {self.source}" if self.source else "The mesh"
+        if self.n_vertices == 0:
+            raise InputError(f"{where} has no vertices.")
+        if self.n_faces == 0:
+            raise InputError(f"{where} has no faces (a point cloud cannot be animated as a mesh).")
+        bad = ~np.isfinite(self.vertices).all(axis=1)
+        if bad.any():
+            raise InputError(f"{where} has {bad.sum()} vertices that are not finite, the first is {bad.argmax()}.")
+        if self.corners.min() < 0 or self.corners.max() >= self.n_vertices:
+            raise InputError(f"{where} has faces that refer to vertices it does not have ({self.n_vertices} vertices).")
+        diagonal = self.diagonal()
+        if not np.isfinite(diagonal) or diagonal > 1e30:
+            raise InputError(f"{where} is too large for its coordinates to be used.")
+        # Newell's polygon normal is the sum of cross products of consecutive corners: no triangulation is needed.
+        centred = self.vertices - self.vertices.mean(axis=0)
+        start, end = topology.corner_successors(self.corners, self.face_starts)
+        if diagonal > 0:
+            centred = centred / diagonal
+        crosses = np.cross(centred[start], centred[end])
+        normals = np.add.reduceat(crosses, self.face_starts[:-1], axis=0)
+        if not (np.linalg.norm(normals, axis=1) > 1e-14).any():
+            raise InputError(f"{where} has no face with an area.")
+        return self
