@@ -1,0 +1,1 @@
+"""Multi-view video diffusion: four consistent videos of one object from four images and a sentence."""
