@@ -125,7 +125,7 @@ def save_mp4(path: str | os.PathLike[str], frames: np.ndarray, fps: float) -> No
         ) as writer,
     ):
         for frame in frames:
-            writer.append_data(frame)
+            writer.append_data(frame)  # type: ignore[attr-defined]
 
 
 def contact_sheet(frames: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from animate3d.gaussians import sh
 from animate3d.gaussians.edges import edge_lengths, load_edges, save_edges
-from animate3d.gaussians.from_mesh import from_mesh, vertex_colors
+from animate3d.gaussians.from_mesh import from_mesh
 from animate3d.gaussians.gaussians import Gaussians
 from animate3d.gaussians.ply import load_ply, save_ply
 
@@ -15,5 +15,4 @@ __all__ = [
     "save_edges",
     "save_ply",
     "sh",
-    "vertex_colors",
 ]

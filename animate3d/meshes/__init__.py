@@ -1,9 +1,20 @@
 """Meshes: a container that keeps the file's vertices, readers, writers, topology and placement."""
 
+from animate3d.meshes.appearance import corner_colors, vertex_colors
 from animate3d.meshes.load import load_mesh
 from animate3d.meshes.materials import Material, sample_texture
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.obj import load_obj, save_obj
 from animate3d.meshes.placement import Placement
 
-__all__ = ["Material", "Mesh", "Placement", "load_mesh", "load_obj", "sample_texture", "save_obj"]
+__all__ = [
+    "Material",
+    "Mesh",
+    "Placement",
+    "corner_colors",
+    "load_mesh",
+    "load_obj",
+    "sample_texture",
+    "save_obj",
+    "vertex_colors",
+]

@@ -3,20 +3,58 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from animate3d.errors import InputError
 from animate3d.files import existing_file
+from animate3d.meshes.fbx import load_fbx
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.obj import load_obj
+from animate3d.meshes.polygon_files import load_off, load_ply_mesh
+from animate3d.meshes.scenes import load_gltf, load_stl
+
+_READERS: dict[str, Callable[[Path], Mesh]] = {
+    ".obj": load_obj,
+    ".glb": load_gltf,
+    ".gltf": load_gltf,
+    ".ply": load_ply_mesh,
+    ".stl": load_stl,
+    ".off": load_off,
+    ".fbx": load_fbx,
+}
 
 
 def load_mesh(path: str | os.PathLike[str]) -> Mesh:
-    """Read a mesh file, or an object folder that holds ``base.obj`` or one mesh."""
-    path = Path(path)
-    if path.is_dir():
-        path = path / "base.obj"
-    path = existing_file(path, "mesh file")
-    if path.suffix.lower() == ".obj":
-        return load_obj(path)
-    raise InputError(f"{path}: unknown mesh format {path.suffix!r}.")
+    """Read a mesh with its materials and textures.
+
+    The up axis is the format's convention: y for OBJ and glTF; z for PLY, STL, OFF, and for FBX, whose importer
+    converts every file to z up and metres. Animations, skins and cameras in a file are left aside.
+
+    Args:
+        path: ``.obj .glb .gltf .ply .stl .off .fbx``, or an object folder that holds ``base.obj`` or one mesh file.
+
+    Raises:
+        InputError: missing, unknown, damaged or empty; the message names the file.
+        MissingDependencyError: FBX without Blender's Python package.
+    """
+    path = _mesh_in_folder(Path(path)) if Path(path).is_dir() else existing_file(path, "mesh file")
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        known = " ".join(_READERS)
+        raise InputError(f"{path}: the suffix {path.suffix!r} is none of the mesh formats {known}.")
+    return reader(path)
+
+
+def _mesh_in_folder(folder: Path) -> Path:
+    if (folder / "base.obj").is_file():
+        return folder / "base.obj"
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _READERS and path.is_file())
+    objs = [path for path in found if path.suffix.lower() == ".obj"]
+    chosen = objs or found
+    if len(chosen) == 1:
+        return chosen[0]
+    if not chosen:
+        raise InputError(f"The folder {folder} holds no mesh ({' '.join(_READERS)}).")
+    names = ", ".join(path.name for path in chosen[:5])
+    raise InputError(f"The folder {folder} holds several meshes ({names}); name the one you mean.")

@@ -1,0 +1,75 @@
+"""Complete an object folder of Rodin-Gen1: add the base.mtl it lacks and the lines of base.obj that use it."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from animate3d.errors import InputError, run_command
+from animate3d.files import atomic_directory, existing_folder
+
+EXAMPLES = """example:
+  python tools/mesh_animation/process_rodin_gen1.py --source_path downloads/dragon --save_path data/dragon
+
+The source folder is left as it is; its files are copied to --save_path, which must not exist yet or be empty."""
+
+MATERIAL = "newmtl Material\nKa 1 1 1\nKd 1 1 1\n"
+_MAPS = {"map_Kd": "texture_diffuse.png", "map_Pm": "texture_metallic.png", "map_Pr": "texture_roughness.png"}
+_MAPS |= {"norm": "texture_normal.png"}
+
+
+def complete(source: Path, target: Path) -> Path:
+    """Copy an object folder and make its OBJ refer to a material with the folder's textures.
+
+    Returns:
+        path of ``base.obj`` in ``target``.
+
+    Raises:
+        InputError: no single OBJ in the source, or a target that holds files or lies inside the source.
+    """
+    existing_folder(source, "source folder")
+    objs = sorted(path for path in source.iterdir() if path.suffix.lower() == ".obj")
+    chosen = [path for path in objs if path.name == "base.obj"] or objs
+    if len(chosen) != 1:
+        raise InputError(f"The folder {source} must hold base.obj or one .obj file, it holds {len(objs)}.")
+    if source.resolve() in (target.resolve(), *target.resolve().parents):
+        raise InputError(f"--save_path {target} must be outside of the source folder, which is left as it is.")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target} already exists and is not empty; give another --save_path or remove it.")
+    with atomic_directory(target) as folder:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        obj = folder / "base.obj"
+        (folder / chosen[0].name).rename(obj)
+        obj.write_bytes(_with_material(obj.read_bytes()))
+        if not (folder / "base.mtl").exists():
+            maps = [f"{keyword} {file}\n" for keyword, file in _MAPS.items() if (folder / file).is_file()]
+            (folder / "base.mtl").write_text(MATERIAL + "".join(maps))
+    return target / "base.obj"
+
+
+def _with_material(obj: bytes) -> bytes:
+    """The OBJ with ``mtllib base.mtl`` and, unless it chooses materials itself, ``usemtl Material`` at its head.
+
+    A library that the file names but that is not base.mtl is replaced: the folder comes without it.
+    """
+    lines = obj.splitlines(keepends=True)
+    kept = [line for line in lines if not line.lstrip().startswith(b"mtllib")]
+    uses = any(line.lstrip().startswith(b"usemtl") for line in kept)
+    return b"mtllib base.mtl\n" + (b"" if uses else b"usemtl Material\n") + b"".join(kept)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the documented flags and complete the folder."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--source_path", type=Path, required=True, help="folder with the downloaded object")
+    parser.add_argument("--save_path", type=Path, required=True, help="folder to make")
+    args = parser.parse_args(argv)
+    print(f"completed object: {complete(args.source_path, args.save_path)}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
