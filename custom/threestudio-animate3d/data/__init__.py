@@ -1,0 +1,3 @@
+"""Data modules."""
+
+from . import multi_image  # noqa: F401

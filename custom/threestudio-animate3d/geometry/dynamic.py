@@ -1,0 +1,81 @@
+"""`gaussian-splatting-4d`: a static Gaussian model and the deformation field that moves it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from animate3d.errors import InputError
+from animate3d.motion import DeformationField
+from animate3d.studio import api as threestudio
+
+from .buffers import GaussianBuffers
+
+
+@threestudio.register("gaussian-splatting-4d")
+class MovingGaussians(GaussianBuffers):
+    """The field's parameters lie directly in this module (``grids.0.0``, ``delta_xyz_network.layers.0.weight``, …)."""
+
+    @dataclass
+    class Config(GaussianBuffers.Config):
+        grid_size: list[list[int]] = field(default_factory=lambda: [[50, 50, 50, 8], [100, 100, 100, 16]])
+        n_input_dims: int = 4
+        n_grid_dims: int = 16
+        use_global_trans: bool = True
+        pred_normal: bool = False
+        normal_lr: Any = 0.001
+        # Learning rates: a number, or a schedule [start_step, start, end, end_step].
+        delta_xyz_network_lr: Any = 0.0001
+        delta_rot_network_lr: Any = 0.0001
+        delta_scaling_network_lr: Any = 0.0001
+        grid_lr: Any = 0.01
+        global_trans_lr: Any = 0.001
+
+    cfg: Config
+
+    def configure(self) -> None:
+        super().configure()
+        if self.cfg.n_input_dims != 4:
+            raise InputError(f"system.geometry.n_input_dims is {self.cfg.n_input_dims}; a field over x, y, z, t has 4.")
+        if self.cfg.pred_normal:
+            raise InputError("system.geometry.pred_normal is not supported: the Gaussians carry no normals.")
+        grid_size = [list(row) for row in self.cfg.grid_size]
+        if not grid_size or any(len(row) != 4 or min(row) < 1 for row in grid_size):
+            raise InputError(
+                f"system.geometry.grid_size is {grid_size}; it needs 4 positive sizes (x y z t) per scale."
+            )
+        field_ = DeformationField(grid_size, self.cfg.n_grid_dims, use_global_trans=self.cfg.use_global_trans)
+        for name, part in field_.named_children():
+            self.add_module(name, part)
+        # The field itself stays out of the module tree, or every key would appear a second time below its name.
+        self._deform = field_.deform
+        self._parameter_groups = field_.parameter_groups
+
+    @property
+    def delta_scale_trained(self) -> bool:
+        """Whether the scale head has been trained: it starts at exactly zero and only refinement trains it.
+
+        The weights themselves are the memory, so this also holds for checkpoints of the original.
+        """
+        return bool(self.delta_scaling_network.layers[-1].weight.detach().any())
+
+    def deform(
+        self, times: Tensor, *, use_delta_scale: bool, first_frame_trainable: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Means ``[F, N, 3]``, quaternions ``[F, N, 4]`` and scales ``[F, N, 3]`` at ``times [F]``, evaluated once."""
+        return self._deform(
+            self._xyz,
+            self._rotation,
+            self._scaling,
+            times,
+            use_delta_scale=use_delta_scale,
+            first_frame_trainable=first_frame_trainable,
+        )
+
+    def optimizer_groups(self) -> list[dict]:
+        """Parameter groups for Adam, named by their learning rate's key without ``_lr``."""
+        return [{"params": params, "name": name} for name, params in self._parameter_groups().items()]
+
+    def learning_rate(self, group: str) -> Any:
+        """What the config says about a group: a number or a schedule."""
+        return self.cfg[f"{group}_lr"]

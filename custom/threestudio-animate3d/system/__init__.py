@@ -1,0 +1,3 @@
+"""The system."""
+
+from . import animate3d  # noqa: F401

@@ -1,0 +1,257 @@
+"""`gaussian-splatting-animate3d-system`: fits a deformation field to videos, refines it, shows the result."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from animate3d.cameras import Cameras
+from animate3d.cameras_random import frame_times
+from animate3d.errors import InputError
+from animate3d.motion import FrameSchedule
+from animate3d.motion.losses import StepTensors
+from animate3d.motion.trajectory import save_placed_folder
+from animate3d.studio import api as threestudio
+
+from ..renderer.base import batch_cameras, float32
+from .losses import Step, Term, check_weights, image_terms
+from .outputs import TestImages, ValidationVideo, to_rgba8
+from .rigidity import Rigidity
+
+
+@threestudio.register("gaussian-splatting-animate3d-system")
+class Animate3DSystem(threestudio.BaseLift3DSystem):
+    """One step: choose frames, deform once at all of them, draw them from all views, add up the loss table."""
+
+    @dataclass
+    class Config(threestudio.BaseLift3DSystem.Config):
+        load_guidance: bool = False
+        """Refinement: add 4D score distillation, train the change of scale, give every Gaussian gradient."""
+        training: bool = True
+        """False in the configs that only show a model; they refuse to train."""
+        test_option: str | None = None
+        """What a test run writes: four_view or testset; None, in the configs that train, writes nothing."""
+        n_view: int = 4
+        n_frame: int = 16
+        progressive_iter_per_frame: int = 50
+        sample_strategy: str = "normal"
+        """Frames of a step: normal or light (`animate3d.motion.FrameSchedule`)."""
+        connected_vertices_info_path: str | None = None
+        """Edge file of a mesh: rigidity along its edges instead of between nearest neighbours."""
+        save_gaussian_trajectory: bool = False
+        """A test run also writes ``mesh_trajectory/{frame}.npy``."""
+        guidance_eval_feq: int = -1
+        """Every how many steps the guidance saves what it sees; not above 0: never."""
+        grad_ratio: float = 0.1
+        """Share of the Gaussians that receive gradient from an image in reconstruction."""
+        keep_delta_scale: bool = True
+        """Show a refined model with its change of scale. False forgets it, as the original's visualisation does."""
+
+    cfg: Config
+
+    # Set up
+
+    def configure(self) -> None:
+        super().configure()
+        self.automatic_optimization = True
+        self._targets: dict[Any, Any] = {}
+        self._rigidity: Rigidity | None = None
+        self._validation = ValidationVideo()
+        self._test: TestImages | None = None
+
+    def post_configure(self) -> None:
+        super().post_configure()
+        if not self.resumed:  # else the checkpoint brings the Gaussians later
+            self.geometry.require_gaussians()
+
+    @property
+    def use_delta_scale(self) -> bool:
+        """Whether the change of scale applies: while it is trained, and ever after."""
+        return self.cfg.load_guidance or (self.cfg.keep_delta_scale and self.geometry.delta_scale_trained)
+
+    def loss_terms(self) -> dict[str, Term]:
+        """Terms by the name of their weight; extend this to add one."""
+        return {**image_terms(), "arap": self._arap, "sds": self._sds}
+
+    def configure_optimizers(self) -> Any:
+        if self.cfg.optimizer:
+            return super().configure_optimizers()
+        groups = self.geometry.optimizer_groups()
+        for group in groups:
+            group["lr"] = self._learning_rate(group["name"])
+        return torch.optim.Adam(groups, lr=0.0, eps=1e-15)
+
+    def _learning_rate(self, group: str) -> float:
+        return float(self.C(self.geometry.learning_rate(group)))
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        if not self.cfg.training or not hasattr(self.geometry, "deform"):
+            raise InputError("This config shows a model (system.training is False); train with another config.")
+        self._terms = self.loss_terms()
+        check_weights(self.cfg.loss, self._terms)
+        self._schedule = FrameSchedule(self.cfg.n_frame, self.cfg.progressive_iter_per_frame, self.cfg.sample_strategy)
+        self._scale_active = self.use_delta_scale
+        self._check_frame_count()
+        if self.cfg.load_guidance:
+            self.prompt_processor = threestudio.find(self.cfg.prompt_processor_type)(self.cfg.prompt_processor)
+            self.prompt_utils = self.prompt_processor()
+            self.guidance = threestudio.find(self.cfg.guidance_type)(self.cfg.guidance)
+
+    # Training
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+        self._follow_learning_rates()
+        weights = {name: self.C(self.cfg.loss.get(f"lambda_{name}", 0.0)) for name in self._terms}
+        if not self.cfg.load_guidance:
+            weights["sds"] = 0.0
+        step = self._step(batch, with_first=weights["first_frame_rgb"] > 0 or weights["first_frame_mask"] > 0)
+        loss = step.moved.new_zeros(())
+        for name, weight in weights.items():
+            if weight == 0:
+                continue
+            value = self._terms[name](step)
+            self.log(f"train/loss_{name}", value)
+            loss = loss + weight * value
+        self.log("train/loss", loss, prog_bar=True)
+        return {"loss": loss}
+
+    def _step(self, batch: dict[str, Any], with_first: bool) -> Step:
+        """Draw the frames of this step next to their targets."""
+        views = self._views(batch)
+        frames = self._frames()
+        extra = int(self.cfg.load_guidance or with_first)  # the guidance needs frame 0 as well
+        drawn_frames = torch.cat([frames.new_zeros(extra), frames])
+        times = batch["timestamps"].flatten()[: self.cfg.n_frame][drawn_frames.to(views.c2w.device)]
+        ratio = 1.0 if self.cfg.load_guidance else self.cfg.grad_ratio
+        drawn = self.renderer(views, times, use_delta_scale=self._scale_active, grad_ratio=ratio)
+
+        color, mask = self._target(batch, drawn.background)
+        images = (drawn.images.color, drawn.images.alpha, color[drawn_frames], mask[drawn_frames])
+        trained = tuple(image[extra:] for image in images)
+        splats = drawn.splats
+        tensors = StepTensors(
+            *trained,
+            means=splats.means[extra:],
+            scales=splats.scales[extra:],
+            opacities=splats.opacities,
+            depth=drawn.images.depth[extra:],
+            first=tuple(image[0] for image in images) if extra else None,
+        )
+        return Step(tensors, splats.means[times > -1], batch, drawn, times)
+
+    def _frames(self) -> Tensor:
+        """Frames of this step, sorted: those that have entered, or all in refinement."""
+        if self.cfg.load_guidance:
+            return torch.arange(1, self.cfg.n_frame)
+        return self._schedule.frames(self.true_global_step)
+
+    def _views(self, batch: dict[str, Any]) -> Cameras:
+        """The cameras ``[V]`` of a view-major batch ``[V * F]``."""
+        count = self.cfg.n_view * self.cfg.n_frame
+        if len(batch["rgb"]) != count:
+            raise InputError(
+                f"The data has {len(batch['rgb'])} images, the system expects {self.cfg.n_view} views of "
+                f"{self.cfg.n_frame} frames: data.n_view, data.total_frame must equal system.n_view, system.n_frame."
+            )
+        return batch_cameras(batch, batch["rgb"].device)[:: self.cfg.n_frame]
+
+    def _target(self, batch: dict[str, Any], background: Tensor) -> tuple[Tensor, Tensor]:
+        """Colour on the background and mask ``[F, V, H, W, 3 | 1]``; prepared once per background and device."""
+        key = (batch["rgb"].data_ptr(), tuple(background.tolist()))
+        if key not in self._targets:
+            rgb, mask = (
+                batch[name].unflatten(0, (self.cfg.n_view, self.cfg.n_frame)).transpose(0, 1).contiguous()
+                for name in ("rgb", "mask")
+            )
+            self._targets = {key: (rgb * mask + background * (1 - mask), mask)}
+        return self._targets[key]
+
+    def _arap(self, step: Step) -> Tensor:
+        if self._rigidity is None:
+            path = self.cfg.connected_vertices_info_path
+            self._rigidity = Rigidity(self.geometry.get_xyz, self.cfg.loss, path)
+        with float32(step.moved):
+            return self._rigidity(step.moved)
+
+    def _sds(self, step: Step) -> Tensor:
+        """4D score distillation on a random orbit around the frames that the step has already deformed."""
+        if "random_camera" not in step.batch:
+            raise InputError("Refinement needs random orbits: set data.use_random_camera=True.")
+        orbit = step.batch["random_camera"]
+        cameras = batch_cameras(orbit, step.times.device)[:: self.cfg.n_frame]  # [B * V]
+        images = self.renderer.draw(step.drawn.splats, cameras, step.drawn.background).color  # [F, B * V, H, W, 3]
+        every = self.cfg.guidance_eval_feq
+        result = self.guidance(
+            images.transpose(0, 1).flatten(0, 1),
+            self.prompt_utils,
+            **orbit,
+            rgb_as_latents=False,
+            guidance_eval=every > 0 and self.true_global_step % every == 0,
+        )
+        return result["loss_sds"]
+
+    def _follow_learning_rates(self) -> None:
+        if self.cfg.optimizer:
+            return
+        for group in self.optimizers().param_groups:
+            group["lr"] = self._learning_rate(group["name"])
+
+    # Validation and test
+
+    def _draw(self, batch: dict[str, Any]) -> Any:
+        with torch.no_grad():
+            if hasattr(self.geometry, "deform"):
+                outputs = self.renderer.batch_forward(batch, use_delta_scale=self.use_delta_scale)
+            else:
+                outputs = self.renderer.batch_forward(batch)
+        return to_rgba8(outputs)
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        self._validation.add(self._draw(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        self._validation.write(self.get_save_path(f"it{self.true_global_step}-val.mp4"))
+
+    def on_test_start(self) -> None:
+        self.geometry.require_gaussians()
+        self._check_frame_count()
+        self._test = None
+        if self.cfg.test_option is None:
+            threestudio.info("system.test_option is not set: the test run writes nothing.")
+        else:
+            self._test = TestImages(self.cfg.test_option, self.cfg.n_frame, self.get_save_path)
+
+    def _check_frame_count(self) -> None:
+        frames = getattr(self.trainer.datamodule, "test_frames", self.cfg.n_frame)
+        if frames != self.cfg.n_frame:
+            raise InputError(
+                f"system.n_frame is {self.cfg.n_frame} but data.random_camera.total_frame is {frames}: "
+                "they must be equal."
+            )
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        if self._test is None:
+            return
+        images = self._draw(batch)
+        self._test.add(images, batch.get("camera", [""] * len(images)))
+
+    def on_test_epoch_end(self) -> None:
+        if self._test is not None:
+            self._test.finish()
+        if self.cfg.save_gaussian_trajectory:
+            self._save_trajectory()
+
+    def _save_trajectory(self) -> None:
+        """Positions at every frame in the placed frame: what the mesh exporter reads."""
+        if not hasattr(self.geometry, "deform"):
+            raise InputError("system.save_gaussian_trajectory needs a moving model (gaussian-splatting-4d).")
+        times = frame_times(self.cfg.n_frame).to(self.geometry.get_xyz.device)
+        with torch.no_grad(), float32(times):
+            means, _, _ = self.geometry.deform(
+                times,
+                use_delta_scale=False,
+                first_frame_trainable=self.renderer.cfg.first_frame_trainable,
+            )
+        save_placed_folder(self.get_save_path("mesh_trajectory"), means.cpu().numpy())
