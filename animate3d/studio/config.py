@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,14 +14,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from animate3d.errors import InputError
 from animate3d.files import existing_file
-from animate3d.studio.registry import did_you_mean, name_of_config, warn
+from animate3d.studio.registry import name_of_config, near_names, warn
 from animate3d.studio.scalars import C_max
 
 PROMPT_KEYS = {"prompt", "negative_prompt"}
 OPTIONAL_PROMPT_KEYS = {"prompt_front", "prompt_side", "prompt_back", "prompt_overhead"}
 NAME_KEYS = {"name", "tag", "description"}
+PATH_KEYS = {"resume", "weights"}
+PATH_ENDINGS = ("_path", "_root", "_dir", "_convert_from")
 
-_RESOLVERS = {
+_RESOLVERS: dict[str, Callable[..., Any]] = {
     "calc_exp_lr_decay_rate": lambda factor, n: factor ** (1.0 / n),
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -35,8 +38,10 @@ _RESOLVERS = {
     "cmaxgt0": lambda x: C_max(x) > 0,
     "cmaxgt0orcmaxgt0": lambda a, b: C_max(a) > 0 or C_max(b) > 0,
 }
+# OmegaConf 2.4 renamed the function and deprecates the old name.
+_register = getattr(OmegaConf, "register_resolver", None) or OmegaConf.register_new_resolver
 for _name, _function in _RESOLVERS.items():
-    OmegaConf.register_new_resolver(_name, _function, replace=True)
+    _register(_name, _function, replace=True)
 
 
 class UnknownKeyError(InputError, TypeError):
@@ -58,14 +63,14 @@ def parse_structured(config_class: type, cfg: dict[str, Any] | DictConfig) -> An
         )
     if is_dataclass(config_class):
         known = [f.name for f in fields(config_class) if f.init]
-        for key in cfg:
+        for key in map(str, cfg):
             if key not in known:
                 raise UnknownKeyError(
-                    f"'{name_of_config(config_class)}' has no setting '{key}'{did_you_mean(str(key), known)}."
+                    f"'{name_of_config(config_class)}' has no setting '{key}'{near_names(key, known)}."
                 )
     # Reading a value un-escapes it, so a literal "${" has to be escaped again to stay literal.
     # Containers keep the text as it is, so nothing is to be done below the first level.
-    values = {str(key): _escaped(cfg[key]) if isinstance(cfg[key], str) else cfg[key] for key in cfg}
+    values = {str(k): _escaped(v) if isinstance(v, str) else v for k, v in cfg.items()}
     return OmegaConf.structured(config_class(**values))
 
 
@@ -144,7 +149,7 @@ def config_to_primitive(config: Any, resolve: bool = True) -> Any:
 def dump_config(path: str | os.PathLike[str], config: Any) -> None:
     """Write a config as YAML; loading it again gives the same values."""
     # Not resolved: what load_config returns holds no interpolation, only escaped literals that must stay escaped.
-    OmegaConf.save(config=config, f=path)
+    OmegaConf.save(config=config, f=Path(path))
 
 
 def _load_file(path: str | os.PathLike[str]) -> DictConfig:
@@ -193,7 +198,8 @@ def _parse_dotlist(args: Sequence[str]) -> DictConfig:
         key, separator, text = arg.partition("=")
         last = key.rsplit(".", 1)[-1]
         is_prompt = last in PROMPT_KEYS or (last in OPTIONAL_PROMPT_KEYS and text != "null")
-        if separator and (is_prompt or key in NAME_KEYS):
+        is_path = (last in PATH_KEYS or last.endswith(PATH_ENDINGS)) and text not in ("", "null")
+        if separator and (is_prompt or is_path or key in NAME_KEYS):
             # "???" would mean a missing value, and "${" an interpolation, which a prompt does not hold.
             OmegaConf.update(cfg, key, text.replace("${", "\\${") if is_prompt else text, force_add=True)
             continue

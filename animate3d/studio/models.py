@@ -172,7 +172,7 @@ class MeshExporter(Exporter):
                 f"{type(self.geometry).__name__} has no surface to export; set system.exporter_type to an exporter "
                 "made for it, or export the trajectory with tools/mesh_animation/export_animated_mesh.py."
             )
-        mesh = self.geometry.isosurface()
+        mesh: Any = self.geometry.isosurface()  # type: ignore[operator]  # plugins' geometries define it
         params = {"v_pos": mesh.v_pos, "t_pos_idx": mesh.t_pos_idx}
         return [ExporterOutput(f"{self.cfg.save_name}.obj", "mesh", params)]
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from animate3d.errors import InputError, require
-from animate3d.studio.registry import did_you_mean
+from animate3d.studio.registry import near_names
 
 
 def get_parameters(model: nn.Module, name: str) -> Iterable[nn.Parameter]:
@@ -63,5 +63,5 @@ def parse_scheduler(config: Any, optimizer: torch.optim.Optimizer) -> dict[str, 
 def _find(module: Any, name: str, base: type, what: str) -> Any:
     known = [k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, base)]
     if name not in known:
-        raise InputError(f"There is no {what} '{name}'{did_you_mean(name, known)}.")
+        raise InputError(f"There is no {what} '{name}'{near_names(name, known)}.")
     return getattr(module, name)

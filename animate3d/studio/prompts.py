@@ -259,13 +259,14 @@ class StableDiffusionPromptProcessor(PromptProcessor):
         model = self.cfg.pretrained_model_name_or_path
         try:
             tokenizer = CLIPTokenizer.from_pretrained(model, subfolder="tokenizer")
-            encoder = CLIPTextModel.from_pretrained(model, subfolder="text_encoder").to(self.device).eval()
+            encoder = CLIPTextModel.from_pretrained(model, subfolder="text_encoder")
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(
                 f"The text encoder of '{model}' cannot be loaded ({reason}); set "
                 "system.prompt_processor.pretrained_model_name_or_path to a diffusers folder or model name."
             ) from error
+        encoder = encoder.eval().to(self.device)  # type: ignore[arg-type]  # its stub is wrong
         length = tokenizer.model_max_length
         for prompt in prompts:
             if len(tokenizer(prompt).input_ids) > length:

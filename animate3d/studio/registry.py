@@ -58,19 +58,19 @@ def find(name: str) -> Any:
     if name in _classes:
         return _classes[name]
     problem = f"Nothing is registered as '{name}'" if name else "A component type is empty (set its `..._type` key)"
-    message = f"{problem}{did_you_mean(name, _classes)}."
+    message = f"{problem}{near_names(name, _classes)}."
     for plugin, reason in failed_plugins.items():
         message += f" The plugin '{plugin}' failed to load: {reason}."
     raise UnknownNameError(message)
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of an error sentence: near names, or all of them when none is near."""
+def near_names(name: str, known: Iterable[str]) -> str:
+    """Part of an error sentence: near names, or all of them when none is near."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
-        return "; did you mean " + " or ".join(f"'{n}'" for n in near) + "?"
-    return f"; known: {', '.join(known)}" if known else ""
+        return f" (near: {', '.join(near)})"
+    return f" (known: {', '.join(known)})" if known else ""
 
 
 def registered() -> dict[str, Any]:

@@ -16,6 +16,7 @@ import torch
 
 from animate3d.errors import InputError
 from animate3d.files import atomic_file
+from animate3d.frames import save_gif, save_mp4
 
 COLORMAPS = {"jet": cv2.COLORMAP_JET, "magma": cv2.COLORMAP_MAGMA, "viridis": cv2.COLORMAP_VIRIDIS}
 
@@ -98,7 +99,11 @@ class SaverMixin:
     def get_image_grid_(self, imgs: list[Any], align: Any = "max") -> np.ndarray:
         """Rows of ``{"type": rgb|uv|grayscale, "img": ..., "kwargs": {...}}`` as one picture."""
         rows = imgs if imgs and isinstance(imgs[0], list) else [imgs]
-        make = {"rgb": self.get_rgb_image_, "uv": self.get_uv_image_, "grayscale": self.get_grayscale_image_}
+        make: dict[str, Any] = {
+            "rgb": self.get_rgb_image_,
+            "uv": self.get_uv_image_,
+            "grayscale": self.get_grayscale_image_,
+        }
         images = [[make[item["type"]](item["img"], **item.get("kwargs", {})) for item in row] for row in rows]
         heights, widths = [i.shape[0] for row in images for i in row], [i.shape[1] for row in images for i in row]
         if isinstance(align, int):
@@ -106,8 +111,7 @@ class SaverMixin:
         elif isinstance(align, tuple):
             h, w = align
         elif align in ("max", "min"):
-            pick = max if align == "max" else min
-            h, w = pick(heights), pick(widths)
+            h, w = (max(heights), max(widths)) if align == "max" else (min(heights), min(widths))
         else:
             raise ValueError(f"Unknown align '{align}': use 'min', 'max', a size or (height, width).")
         tiles = [
@@ -222,17 +226,9 @@ class SaverMixin:
         names.sort(key=lambda n: int(re.search(pattern, n).group(1)))  # type: ignore[union-attr]
         if not names:
             raise InputError(f"No image in {folder} matches {matcher}, so {filename} cannot be made.")
-        frames = [np.asarray(imageio.imread(folder / n)) for n in names]
+        frames = np.stack([np.asarray(imageio.imread(folder / n))[..., :3] for n in names])
         path = self.get_save_path(filename)
-        with atomic_file(path) as temporary:
-            if save_format == "gif":
-                imageio.mimsave(temporary, frames, duration=1000.0 / fps, loop=0)
-            else:
-                # macro_block_size 1 keeps odd sizes; yuv420 then needs even ones, so pad by a row or column.
-                frames = [
-                    np.pad(f[..., :3], ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), "edge") for f in frames
-                ]
-                imageio.mimsave(temporary, frames, fps=fps, macro_block_size=1)
+        (save_gif if save_format == "gif" else save_mp4)(path, frames, fps)
         return path
 
     def save_mesh(self, filename: str, v_pos: Any, t_pos_idx: Any, v_tex: Any = None, t_tex_idx: Any = None) -> str:
