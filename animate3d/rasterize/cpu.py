@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from animate3d.cameras import Cameras
 from animate3d.rasterize import cpu_blend, cpu_project
 from animate3d.rasterize.splats import Splats
+from animate3d.rasterize.threads import run_parts
 
 
 def rasterize(
@@ -23,7 +23,16 @@ def rasterize(
     """Render every frame from every view; arguments and results as `reference.rasterize`, float32 only."""
     exact = cameras.to(torch.float64)
     views, focals = exact.viewmats, exact.focal
-    settings = (views, focals, background, grad_mask, cameras.height, cameras.width, cameras.near, cameras.far)
+    settings = (
+        views,
+        focals,
+        background,
+        grad_mask,
+        cameras.height,
+        cameras.width,
+        float(cameras.near),
+        float(cameras.far),
+    )
     color, alpha, depth, radii = _Rasterize.apply(
         splats.means, splats.quats, splats.scales, splats.opacities, splats.colors, settings
     )
@@ -46,19 +55,34 @@ class _Rasterize(torch.autograd.Function):
         settings: tuple[Tensor, Tensor, Tensor, Tensor | None, int, int, float, float],
     ) -> tuple[Tensor, ...]:
         views, focals, background, _, height, width, near, far = settings
-        shape = focals.shape
+        shape, gaussians = focals.shape, means.shape[1]
+        images, chunks = shape.numel(), -(-gaussians // cpu_project.CHUNK)
         geometry = [_array(t) for t in (means, quats, scales, opacities)]
         camera = (_array(views), _array(focals))
-        screen, boxes, radii, touched = cpu_project.project(
-            *geometry, _array(colors), *camera, height, width, float(near), float(far)
-        )
-        starts = np.concatenate([[0], touched.sum(axis=1).cumsum()]).astype(np.int64)
-        grid = (-(-width // cpu_project.TILE_W), -(-height // cpu_project.TILE_H))
-        lists = cpu_blend.tile_lists(screen, boxes, starts, *grid)
-        color, transmittance, depth, last, seen = cpu_blend.blend(
-            screen, boxes, *lists, _array(background), height, width, *grid, numba.get_num_threads()
-        )
-        ctx.saved = (geometry, camera, screen, boxes, lists, grid, transmittance, last, seen)
+        screen = np.empty((images, gaussians, cpu_project.COLUMNS), np.float32)
+        boxes = np.zeros((images, gaussians, 4), np.int32)
+        radii = np.zeros((images, gaussians), np.int32)
+        touched = np.zeros((images, chunks), np.int64)
+        run_parts(
+            cpu_project.project, shape[0] * chunks, *geometry, _array(colors), *camera, height, width, near, far,
+            screen, boxes, radii, touched,
+        )  # fmt: skip
+
+        tiles_x, tiles_y = -(-width // cpu_project.TILE_W), -(-height // cpu_project.TILE_H)
+        starts = np.concatenate([[0], touched.sum(axis=1).cumsum()])
+        offsets = np.empty((images, tiles_x * tiles_y + 1), np.int64)
+        entries = np.empty(starts[-1], np.int32)
+        slots = np.empty((images, gaussians), np.int64)
+        run_parts(cpu_blend.tile_lists, images, screen, boxes, starts, tiles_x, offsets, entries, slots)
+
+        lists = (screen, boxes, offsets, entries, slots, _array(background), tiles_x)
+        color = np.empty((images, height, width, 3), np.float32)
+        transmittance, depth = np.empty((2, images, height, width), np.float32)
+        last = np.empty((images, height, width), np.int32)
+        seen = np.zeros(len(entries), np.uint8)
+        run_parts(cpu_blend.blend, images * tiles_x * tiles_y, *lists, color, transmittance, depth, last, seen)
+
+        ctx.saved = (geometry, camera, lists, transmittance, last, seen)
         ctx.settings, ctx.color_shape = settings, colors.shape
         ctx.set_materialize_grads(False)
         outputs = (color, 1 - transmittance, depth, radii)
@@ -71,27 +95,33 @@ class _Rasterize(torch.autograd.Function):
         d_color, d_alpha, d_depth, _ = grads
         if d_color is None and d_alpha is None and d_depth is None:
             return (None,) * 6
-        geometry, camera, screen, boxes, lists, grid, transmittance, last, seen = ctx.saved
-        _, _, background, grad_mask, height, width, _, _ = ctx.settings
-        images = transmittance.shape
-        color_grad = _flat(d_color, (*images, 3), zeros=(*images, 3))
-        alpha_grad = _flat(d_alpha, images, zeros=images)
-        depth_grad = _flat(d_depth, images, zeros=(0, 0, 0))
-        mask = np.empty((0, 0, 0), np.bool_) if grad_mask is None else _array(grad_mask)
-        shared = any(ctx.needs_input_grad[3:5])
-        moments = cpu_blend.blend_backward(
-            screen, boxes, *lists, _array(background), transmittance, last, seen, color_grad, alpha_grad, depth_grad,
-            mask.reshape(mask.shape[0] * mask.shape[1], mask.shape[2]), shared, *grid, numba.get_num_threads(),
+        geometry, camera, lists, transmittance, last, seen = ctx.saved
+        _, boxes, offsets, entries, slots, _, _ = lists
+        _, _, _, grad_mask, height, width, _, _ = ctx.settings
+        frames, gaussians = geometry[3].shape
+        pixels = transmittance.shape
+        color_grad = _flat(d_color, (*pixels, 3), absent=(*pixels, 3))
+        alpha_grad = _flat(d_alpha, pixels, absent=pixels)
+        depth_grad = _flat(d_depth, pixels, absent=(0, 0, 0))
+        mask = np.empty((0, 0, gaussians), np.bool_) if grad_mask is None else _array(grad_mask)
+        moments = np.zeros((len(entries), cpu_project.MOMENTS), np.float32)
+        run_parts(
+            cpu_blend.blend_backward, pixels[0] * (offsets.shape[1] - 1), *lists, transmittance, last, seen,
+            color_grad, alpha_grad, depth_grad, mask.reshape(mask.shape[0] * mask.shape[1], gaussians),
+            any(ctx.needs_input_grad[3:5]), moments,
         )  # fmt: skip
-        *d_inputs, d_colors = cpu_project.project_backward(
-            *geometry, *camera, height, width, boxes, lists[2], seen, moments, mask, ctx.color_shape[1] > 1
-        )
-        gradients = [torch.from_numpy(d) for d in (*d_inputs, d_colors)]
+        inputs = [np.zeros(a.shape, np.float32) for a in geometry]
+        d_colors = np.zeros((frames, ctx.color_shape[1], gaussians, 3), np.float32)
+        run_parts(
+            cpu_project.project_backward, frames * -(-gaussians // cpu_project.CHUNK), *geometry, *camera,
+            height, width, boxes, slots, seen, moments, mask, *inputs, d_colors,
+        )  # fmt: skip
+        gradients = [torch.from_numpy(d) for d in (*inputs, d_colors)]
         if ctx.color_shape[0] == 1:
             gradients[4] = gradients[4].sum(dim=0, keepdim=True)
         needed = zip(gradients, ctx.needs_input_grad, strict=False)
         return (*(g if needs else None for g, needs in needed), None)
 
 
-def _flat(grad: Tensor | None, shape: tuple[int, ...], zeros: tuple[int, ...]) -> np.ndarray:
-    return np.zeros(zeros, np.float32) if grad is None else _array(grad.reshape(shape))
+def _flat(grad: Tensor | None, shape: tuple[int, ...], absent: tuple[int, ...]) -> np.ndarray:
+    return np.zeros(absent, np.float32) if grad is None else _array(grad.reshape(shape))

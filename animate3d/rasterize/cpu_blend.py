@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from animate3d.rasterize.cpu_project import (
     BLUE,
@@ -30,7 +30,6 @@ from animate3d.rasterize.cpu_project import (
     GREEN,
     MEAN_X,
     MEAN_Y,
-    MOMENTS,
     OPACITY,
     REACH,
     RED,
@@ -69,23 +68,21 @@ def _exp2(x):  # type: ignore[no-untyped-def]
     return p * np.int32((whole + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@njit(parallel=True, error_model="numpy", cache=True)
-def tile_lists(screen, boxes, starts, tiles_x, tiles_y):  # type: ignore[no-untyped-def]
+@njit(nogil=True, error_model="numpy", cache=True)
+def tile_lists(part, parts, screen, boxes, starts, tiles_x, offsets, entries, slots):  # type: ignore[no-untyped-def]
     """Gaussians of every tile, nearest first.
 
     Args:
+        part, parts: which of the F·V images to do (see `threads.run_parts`).
+        screen, boxes: from `cpu_project.project`.
         starts: ``[F·V + 1]`` where the entries of each image begin.
-
-    Returns:
-        tile offsets ``[F·V, tiles + 1]``, entries ``[E]`` (Gaussian indices), slots ``[F·V, N]`` (where the tiles of
-        a Gaussian begin in arrays over Gaussian and tile).
+        offsets: out, ``[F·V, tiles + 1]`` where the entries of each tile begin.
+        entries: out, ``[E]`` Gaussian indices.
+        slots: out, ``[F·V, N]`` where the tiles of a Gaussian begin in arrays over Gaussian and tile.
     """
     images, gaussians = boxes.shape[:2]
-    tiles = tiles_x * tiles_y
-    offsets = np.zeros((images, tiles + 1), np.int64)
-    entries = np.empty(starts[images], np.int32)
-    slots = np.zeros((images, gaussians), np.int64)
-    for image in prange(images):
+    tiles = offsets.shape[1] - 1
+    for image in range(part, images, parts):
         order = np.empty(gaussians, np.int32)
         count = 0
         slot = starts[image]
@@ -114,7 +111,6 @@ def tile_lists(screen, boxes, starts, tiles_x, tiles_y):  # type: ignore[no-unty
                     tile = ty * tiles_x + tx
                     entries[fill[tile]] = g
                     fill[tile] += 1
-    return offsets, entries, slots
 
 
 @njit(cache=True)
@@ -164,104 +160,102 @@ def _rows(mean_y, falloff_x, shear, falloff_y, reach, top, bottom):  # type: ign
     return int(first), int(last)
 
 
-@njit(parallel=True, fastmath=FASTMATH, error_model="numpy", cache=True)
-def blend(screen, boxes, offsets, entries, slots, background, height, width, tiles_x, tiles_y, parts):  # type: ignore[no-untyped-def]
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", cache=True)
+def blend(  # type: ignore[no-untyped-def]
+    part, parts, screen, boxes, offsets, entries, slots, background, tiles_x,
+    color, transmittance, depth, last, seen,
+):  # fmt: skip
     """Front-to-back blending of all tiles of all images.
 
     Args:
+        part, parts: which of the F·V·tiles items to do (see `threads.run_parts`).
+        screen, boxes, offsets, entries, slots: from `cpu_project.project` and `tile_lists`.
         background: ``[3]``
-        parts: number of parallel tasks; tiles are dealt out to them in turn.
-
-    Returns:
-        color ``[F·V, H, W, 3]``, transmittance and depth ``[F·V, H, W]``, last: position in the tile's list of the
-        last Gaussian blended ``[F·V, H, W]`` (-1 for none), seen ``[E]``: whether a Gaussian was blended in a tile.
+        color: out, ``[F·V, H, W, 3]``
+        transmittance, depth: out, ``[F·V, H, W]``
+        last: out, ``[F·V, H, W]`` position in the tile's list of the last Gaussian blended, -1 for none.
+        seen: out, zeros ``[E]``; whether a Gaussian was blended in a tile.
     """
-    images, tiles = len(boxes), tiles_x * tiles_y
-    color = np.empty((images, height, width, 3), np.float32)
-    transmittance = np.empty((images, height, width), np.float32)
-    depth = np.empty((images, height, width), np.float32)
-    last = np.empty((images, height, width), np.int32)
-    seen = np.zeros(len(entries), np.uint8)
-    for part in prange(parts):
-        buffer = np.empty(TILE_H * FORWARD_ROW, np.float32)
-        for item in range(part, images * tiles, parts):
-            image, tile = item // tiles, item % tiles
-            tile_y, tile_x = tile // tiles_x, tile % tiles_x
-            top, left = tile_y * TILE_H, tile_x * TILE_W
-            bottom, right = min(top + TILE_H, height), min(left + TILE_W, width)
-            begin, end = offsets[image, tile], offsets[image, tile + 1]
-            if begin < end:
-                buffer[:] = ZERO
-                for y in range(TILE_H):
-                    for x in range(STRIDE):
-                        buffer[y * FORWARD_ROW + x] = ONE
-                        buffer[y * FORWARD_ROW + int(F_LAST) + x] = -ONE
-            for e in range(begin, end):
-                g = entries[e]
-                row = screen[image, g]
-                mean_x, mean_y, falloff_x, shear = row[MEAN_X], row[MEAN_Y], row[FALLOFF_X], row[SHEAR]
-                falloff_y, opacity, reach, z = row[FALLOFF_Y], row[OPACITY], row[REACH], row[DEPTH]
-                red, green, blue = row[RED], row[GREEN], row[BLUE]
-                position = f32(e - begin)
-                blended = ZERO
-                first_row, last_row = _rows(mean_y, falloff_x, shear, falloff_y, reach, top, bottom)
-                for y in range(first_row, last_row):
-                    dy = f32(y) + HALF - mean_y
-                    first, stop = _row_range(dy, mean_x, falloff_x, shear, falloff_y, reach, left, right)
-                    constant = falloff_y * dy * dy
-                    for x in range(first, stop, LANES):
-                        base = np.uintp((y - top) * FORWARD_ROW + x - left)
-                        is_open = ZERO
-                        for lane in range(np.uintp(LANES)):
-                            is_open += max(buffer[base + lane], ZERO)
-                        if is_open <= ZERO:
-                            continue
-                        start = (f32(x) + HALF - mean_x) + shear * dy
-                        for lane in range(np.uintp(LANES)):
-                            k = base + lane
-                            u = start + f32(np.int32(lane))
-                            alpha = min(opacity * _exp2(max(-falloff_x * u * u - constant, FLOOR)), CAP)
-                            t = buffer[k + F_T]
-                            after = t * (ONE - alpha)
-                            hit = (alpha >= CUT) & (t > ZERO)
-                            closes = after <= STOP
-                            weight = alpha * t if (hit and not closes) else ZERO
-                            updated = -t if closes else after
-                            buffer[k + F_T] = updated if hit else t
-                            buffer[k + F_LAST] = position if (hit and not closes) else buffer[k + F_LAST]
-                            buffer[k + F_R] += weight * red
-                            buffer[k + F_G] += weight * green
-                            buffer[k + F_B] += weight * blue
-                            buffer[k + F_Z] += weight * z
-                            blended += weight
-                if blended > ZERO:
-                    box = boxes[image, g]
-                    seen[slots[image, g] + (tile_y - box[2]) * (box[1] - box[0]) + tile_x - box[0]] = 1
-            for y in range(top, bottom):
-                for x in range(left, right):
-                    if begin == end:
-                        color[image, y, x, 0] = background[0]
-                        color[image, y, x, 1] = background[1]
-                        color[image, y, x, 2] = background[2]
-                        transmittance[image, y, x] = ONE
-                        depth[image, y, x] = ZERO
-                        last[image, y, x] = -1
-                    else:
-                        k = np.uintp((y - top) * FORWARD_ROW + x - left)
-                        t = abs(buffer[k + F_T])
-                        color[image, y, x, 0] = buffer[k + F_R] + t * background[0]
-                        color[image, y, x, 1] = buffer[k + F_G] + t * background[1]
-                        color[image, y, x, 2] = buffer[k + F_B] + t * background[2]
-                        transmittance[image, y, x] = t
-                        depth[image, y, x] = buffer[k + F_Z]
-                        last[image, y, x] = np.int32(buffer[k + F_LAST])
-    return color, transmittance, depth, last, seen
+    images, height, width = last.shape
+    tiles = offsets.shape[1] - 1
+    buffer = np.empty(TILE_H * FORWARD_ROW, np.float32)
+    for item in range(part, images * tiles, parts):
+        image, tile = item // tiles, item % tiles
+        tile_y, tile_x = tile // tiles_x, tile % tiles_x
+        top, left = tile_y * TILE_H, tile_x * TILE_W
+        bottom, right = min(top + TILE_H, height), min(left + TILE_W, width)
+        begin, end = offsets[image, tile], offsets[image, tile + 1]
+        if begin < end:
+            buffer[:] = ZERO
+            for y in range(TILE_H):
+                for x in range(STRIDE):
+                    buffer[y * FORWARD_ROW + x] = ONE
+                    buffer[y * FORWARD_ROW + int(F_LAST) + x] = -ONE
+        for e in range(begin, end):
+            g = entries[e]
+            row = screen[image, g]
+            mean_x, mean_y, falloff_x, shear = row[MEAN_X], row[MEAN_Y], row[FALLOFF_X], row[SHEAR]
+            falloff_y, opacity, reach, z = row[FALLOFF_Y], row[OPACITY], row[REACH], row[DEPTH]
+            red, green, blue = row[RED], row[GREEN], row[BLUE]
+            position = f32(e - begin)
+            blended = ZERO
+            first_row, last_row = _rows(mean_y, falloff_x, shear, falloff_y, reach, top, bottom)
+            for y in range(first_row, last_row):
+                dy = f32(y) + HALF - mean_y
+                first, stop = _row_range(dy, mean_x, falloff_x, shear, falloff_y, reach, left, right)
+                constant = falloff_y * dy * dy
+                for x in range(first, stop, LANES):
+                    base = np.uintp((y - top) * FORWARD_ROW + x - left)
+                    is_open = ZERO
+                    for lane in range(np.uintp(LANES)):
+                        is_open += max(buffer[base + lane], ZERO)
+                    if is_open <= ZERO:
+                        continue
+                    start = (f32(x) + HALF - mean_x) + shear * dy
+                    for lane in range(np.uintp(LANES)):
+                        k = base + lane
+                        u = start + f32(np.int32(lane))
+                        alpha = min(opacity * _exp2(max(-falloff_x * u * u - constant, FLOOR)), CAP)
+                        t = buffer[k + F_T]
+                        after = t * (ONE - alpha)
+                        hit = (alpha >= CUT) & (t > ZERO)
+                        closes = after <= STOP
+                        weight = alpha * t if (hit and not closes) else ZERO
+                        updated = -t if closes else after
+                        buffer[k + F_T] = updated if hit else t
+                        buffer[k + F_LAST] = position if (hit and not closes) else buffer[k + F_LAST]
+                        buffer[k + F_R] += weight * red
+                        buffer[k + F_G] += weight * green
+                        buffer[k + F_B] += weight * blue
+                        buffer[k + F_Z] += weight * z
+                        blended += weight
+            if blended > ZERO:
+                box = boxes[image, g]
+                seen[slots[image, g] + (tile_y - box[2]) * (box[1] - box[0]) + tile_x - box[0]] = 1
+        for y in range(top, bottom):
+            for x in range(left, right):
+                if begin == end:
+                    color[image, y, x, 0] = background[0]
+                    color[image, y, x, 1] = background[1]
+                    color[image, y, x, 2] = background[2]
+                    transmittance[image, y, x] = ONE
+                    depth[image, y, x] = ZERO
+                    last[image, y, x] = -1
+                else:
+                    k = np.uintp((y - top) * FORWARD_ROW + x - left)
+                    t = abs(buffer[k + F_T])
+                    color[image, y, x, 0] = buffer[k + F_R] + t * background[0]
+                    color[image, y, x, 1] = buffer[k + F_G] + t * background[1]
+                    color[image, y, x, 2] = buffer[k + F_B] + t * background[2]
+                    transmittance[image, y, x] = t
+                    depth[image, y, x] = buffer[k + F_Z]
+                    last[image, y, x] = np.int32(buffer[k + F_LAST])
 
 
-@njit(parallel=True, fastmath=FASTMATH, error_model="numpy", cache=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", cache=True)
 def blend_backward(  # type: ignore[no-untyped-def]
-    screen, boxes, offsets, entries, slots, background, transmittance, last, seen,
-    d_color, d_alpha, d_depth, mask, shared, tiles_x, tiles_y, parts,
+    part, parts, screen, boxes, offsets, entries, slots, background, tiles_x, transmittance, last, seen,
+    d_color, d_alpha, d_depth, mask, shared, moments,
 ):  # fmt: skip
     """Back to front through the same lists; every (Gaussian, tile) has a row of its own to sum into.
 
@@ -272,106 +266,101 @@ def blend_backward(  # type: ignore[no-untyped-def]
         d_color, d_alpha, d_depth: ``[F·V, H, W, 3]``, ``[F·V, H, W]``, ``[F·V, H, W]`` or ``[0, 0, 0]`` for none.
         mask: ``[F·V, N]`` or ``[0, 0]``, Gaussians whose geometry receives gradient.
         shared: whether opacities or colours need gradient, of every Gaussian.
-
-    Returns:
-        moments ``[E, MOMENTS]``; rows of Gaussians that were not seen are zero.
+        moments: out, ``[E, MOMENTS]``; only rows of Gaussians that were seen are written.
     """
     images, height, width = transmittance.shape
-    tiles = tiles_x * tiles_y
+    tiles = offsets.shape[1] - 1
     with_depth, masked = len(d_depth) > 0, len(mask) > 0
-    moments = np.zeros((len(entries), MOMENTS), np.float32)
-    for part in prange(parts):
-        buffer = np.empty(TILE_H * BACKWARD_ROW, np.float32)
-        for item in range(part, images * tiles, parts):
-            image, tile = item // tiles, item % tiles
-            tile_y, tile_x = tile // tiles_x, tile % tiles_x
-            top, left = tile_y * TILE_H, tile_x * TILE_W
-            bottom, right = min(top + TILE_H, height), min(left + TILE_W, width)
-            begin, end = offsets[image, tile], offsets[image, tile + 1]
-            if begin == end:
+    buffer = np.empty(TILE_H * BACKWARD_ROW, np.float32)
+    for item in range(part, images * tiles, parts):
+        image, tile = item // tiles, item % tiles
+        tile_y, tile_x = tile // tiles_x, tile % tiles_x
+        top, left = tile_y * TILE_H, tile_x * TILE_W
+        bottom, right = min(top + TILE_H, height), min(left + TILE_W, width)
+        begin, end = offsets[image, tile], offsets[image, tile + 1]
+        if begin == end:
+            continue
+        buffer[:] = ZERO
+        for y in range(TILE_H):
+            for x in range(STRIDE):
+                buffer[y * BACKWARD_ROW + int(B_LAST) + x] = -ONE
+        deepest = -1
+        for y in range(top, bottom):
+            for x in range(left, right):
+                k = np.uintp((y - top) * BACKWARD_ROW + x - left)
+                d0, d1, d2 = d_color[image, y, x, 0], d_color[image, y, x, 1], d_color[image, y, x, 2]
+                buffer[k + B_T] = transmittance[image, y, x]
+                buffer[k + B_REST] = d0 * background[0] + d1 * background[1] + d2 * background[2]
+                buffer[k + B_R], buffer[k + B_G], buffer[k + B_B] = d0, d1, d2
+                buffer[k + B_A] = d_alpha[image, y, x]
+                buffer[k + B_Z] = d_depth[image, y, x] if with_depth else ZERO
+                buffer[k + B_LAST] = f32(last[image, y, x])
+                deepest = max(deepest, last[image, y, x])
+        for e in range(begin + deepest, begin - 1, -1):
+            g = entries[e]
+            box = boxes[image, g]
+            slot = slots[image, g] + (tile_y - box[2]) * (box[1] - box[0]) + tile_x - box[0]
+            if not seen[slot]:
                 continue
-            buffer[:] = ZERO
-            for y in range(TILE_H):
-                for x in range(STRIDE):
-                    buffer[y * BACKWARD_ROW + int(B_LAST) + x] = -ONE
-            deepest = -1
-            for y in range(top, bottom):
-                for x in range(left, right):
-                    k = np.uintp((y - top) * BACKWARD_ROW + x - left)
-                    d0, d1, d2 = d_color[image, y, x, 0], d_color[image, y, x, 1], d_color[image, y, x, 2]
-                    buffer[k + B_T] = transmittance[image, y, x]
-                    buffer[k + B_REST] = d0 * background[0] + d1 * background[1] + d2 * background[2]
-                    buffer[k + B_R], buffer[k + B_G], buffer[k + B_B] = d0, d1, d2
-                    buffer[k + B_A] = d_alpha[image, y, x]
-                    buffer[k + B_Z] = d_depth[image, y, x] if with_depth else ZERO
-                    buffer[k + B_LAST] = f32(last[image, y, x])
-                    deepest = max(deepest, last[image, y, x])
-            for e in range(begin + deepest, begin - 1, -1):
-                g = entries[e]
-                box = boxes[image, g]
-                slot = slots[image, g] + (tile_y - box[2]) * (box[1] - box[0]) + tile_x - box[0]
-                if not seen[slot]:
-                    continue
-                with_geometry = not masked or mask[image, g]
-                row = screen[image, g]
-                mean_x, mean_y, falloff_x, shear = row[MEAN_X], row[MEAN_Y], row[FALLOFF_X], row[SHEAR]
-                falloff_y, opacity, reach, z = row[FALLOFF_Y], row[OPACITY], row[REACH], row[DEPTH]
-                red, green, blue = row[RED], row[GREEN], row[BLUE]
-                position = f32(e - begin)
-                g_0, g_u, g_uu, g_uy, g_y, g_yy = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
-                g_red, g_green, g_blue, g_depth = ZERO, ZERO, ZERO, ZERO
-                first_row, last_row = _rows(mean_y, falloff_x, shear, falloff_y, reach, top, bottom)
-                for y in range(first_row, last_row):
-                    dy = f32(y) + HALF - mean_y
-                    first, stop = _row_range(dy, mean_x, falloff_x, shear, falloff_y, reach, left, right)
-                    constant = falloff_y * dy * dy
-                    for x in range(first, stop, LANES):
-                        base = np.uintp((y - top) * BACKWARD_ROW + x - left)
-                        start = (f32(x) + HALF - mean_x) + shear * dy
+            with_geometry = not masked or mask[image, g]
+            row = screen[image, g]
+            mean_x, mean_y, falloff_x, shear = row[MEAN_X], row[MEAN_Y], row[FALLOFF_X], row[SHEAR]
+            falloff_y, opacity, reach, z = row[FALLOFF_Y], row[OPACITY], row[REACH], row[DEPTH]
+            red, green, blue = row[RED], row[GREEN], row[BLUE]
+            position = f32(e - begin)
+            g_0, g_u, g_uu, g_uy, g_y, g_yy = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
+            g_red, g_green, g_blue, g_depth = ZERO, ZERO, ZERO, ZERO
+            first_row, last_row = _rows(mean_y, falloff_x, shear, falloff_y, reach, top, bottom)
+            for y in range(first_row, last_row):
+                dy = f32(y) + HALF - mean_y
+                first, stop = _row_range(dy, mean_x, falloff_x, shear, falloff_y, reach, left, right)
+                constant = falloff_y * dy * dy
+                for x in range(first, stop, LANES):
+                    base = np.uintp((y - top) * BACKWARD_ROW + x - left)
+                    start = (f32(x) + HALF - mean_x) + shear * dy
+                    for lane in range(np.uintp(LANES)):
+                        k = base + lane
+                        u = start + f32(np.int32(lane))
+                        raw = opacity * _exp2(max(-falloff_x * u * u - constant, FLOOR))
+                        alpha = min(raw, CAP)
+                        hit = (alpha >= CUT) & (buffer[k + B_LAST] >= position)
+                        alpha = alpha if hit else ZERO
+                        left_over = ONE - alpha
+                        t = buffer[k + B_T] / left_over
+                        rest = buffer[k + B_REST]
+                        q = (
+                            red * buffer[k + B_R] + green * buffer[k + B_G] + blue * buffer[k + B_B]
+                            + z * buffer[k + B_Z] + buffer[k + B_A]
+                        )  # fmt: skip
+                        weight = alpha * t
+                        power = weight * (q - rest)
+                        buffer[k + B_T] = t
+                        buffer[k + B_REST] = alpha * q + left_over * rest
+                        buffer[k + B_WEIGHT] = weight
+                        buffer[k + B_POWER] = power if raw <= CAP else ZERO
+                    if with_geometry or shared:
+                        p_0, p_u, p_uu = ZERO, ZERO, ZERO
                         for lane in range(np.uintp(LANES)):
-                            k = base + lane
                             u = start + f32(np.int32(lane))
-                            raw = opacity * _exp2(max(-falloff_x * u * u - constant, FLOOR))
-                            alpha = min(raw, CAP)
-                            hit = (alpha >= CUT) & (buffer[k + B_LAST] >= position)
-                            alpha = alpha if hit else ZERO
-                            left_over = ONE - alpha
-                            t = buffer[k + B_T] / left_over
-                            rest = buffer[k + B_REST]
-                            q = (
-                                red * buffer[k + B_R] + green * buffer[k + B_G] + blue * buffer[k + B_B]
-                                + z * buffer[k + B_Z] + buffer[k + B_A]
-                            )  # fmt: skip
-                            weight = alpha * t
-                            power = weight * (q - rest)
-                            buffer[k + B_T] = t
-                            buffer[k + B_REST] = alpha * q + left_over * rest
-                            buffer[k + B_WEIGHT] = weight
-                            buffer[k + B_POWER] = power if raw <= CAP else ZERO
-                        if with_geometry or shared:
-                            p_0, p_u, p_uu = ZERO, ZERO, ZERO
-                            for lane in range(np.uintp(LANES)):
-                                u = start + f32(np.int32(lane))
-                                power = buffer[base + lane + B_POWER]
-                                p_0 += power
-                                p_u += power * u
-                                p_uu += power * u * u
-                            g_0 += p_0
-                            g_u += p_u
-                            g_uu += p_uu
-                            g_uy += p_u * dy
-                            g_y += p_0 * dy
-                            g_yy += p_0 * dy * dy
-                        if shared:
-                            for lane in range(np.uintp(LANES)):
-                                weight = buffer[base + lane + B_WEIGHT]
-                                g_red += weight * buffer[base + lane + B_R]
-                                g_green += weight * buffer[base + lane + B_G]
-                                g_blue += weight * buffer[base + lane + B_B]
-                        if with_depth and with_geometry:
-                            for lane in range(np.uintp(LANES)):
-                                g_depth += buffer[base + lane + B_WEIGHT] * buffer[base + lane + B_Z]
-                out = moments[slot]
-                out[G], out[G_U], out[G_UU], out[G_UY], out[G_Y], out[G_YY] = g_0, g_u, g_uu, g_uy, g_y, g_yy
-                out[G_RED], out[G_GREEN], out[G_BLUE], out[G_DEPTH] = g_red, g_green, g_blue, g_depth
-    return moments
+                            power = buffer[base + lane + B_POWER]
+                            p_0 += power
+                            p_u += power * u
+                            p_uu += power * u * u
+                        g_0 += p_0
+                        g_u += p_u
+                        g_uu += p_uu
+                        g_uy += p_u * dy
+                        g_y += p_0 * dy
+                        g_yy += p_0 * dy * dy
+                    if shared:
+                        for lane in range(np.uintp(LANES)):
+                            weight = buffer[base + lane + B_WEIGHT]
+                            g_red += weight * buffer[base + lane + B_R]
+                            g_green += weight * buffer[base + lane + B_G]
+                            g_blue += weight * buffer[base + lane + B_B]
+                    if with_depth and with_geometry:
+                        for lane in range(np.uintp(LANES)):
+                            g_depth += buffer[base + lane + B_WEIGHT] * buffer[base + lane + B_Z]
+            out = moments[slot]
+            out[G], out[G_U], out[G_UU], out[G_UY], out[G_Y], out[G_YY] = g_0, g_u, g_uu, g_uy, g_y, g_yy
+            out[G_RED], out[G_GREEN], out[G_BLUE], out[G_DEPTH] = g_red, g_green, g_blue, g_depth

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from animate3d.rasterize.splats import ALPHA_MIN, EXTENT, JACOBIAN_LIMIT, LOW_PASS
 
@@ -99,28 +99,27 @@ def _pixel_range(centre, half, size):  # type: ignore[no-untyped-def]
     return int(first), int(last)
 
 
-@njit(parallel=True, fastmath=FASTMATH, error_model="numpy", cache=True)
-def project(means, quats, scales, opacities, colors, views, focals, height, width, near, far):  # type: ignore[no-untyped-def]
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", cache=True)
+def project(  # type: ignore[no-untyped-def]
+    part, parts, means, quats, scales, opacities, colors, views, focals, height, width, near, far,
+    screen, boxes, radii, touched,
+):  # fmt: skip
     """Project F frames of Gaussians into V views each.
 
     Args:
+        part, parts: which of the F·`chunks` items to do (see `threads.run_parts`).
         means, quats, scales, opacities: ``[F, N, 3 | 4 | 3]``, ``[F, N]`` float32.
         colors: ``[F | 1, V | 1, N, 3]`` float32.
         views: ``[F, V, 4, 4]`` float64 world to camera; focals ``[F, V]`` float64 pixels.
-
-    Returns:
-        screen ``[F·V, N, COLUMNS]``, tile boxes ``[F·V, N, 4]`` (first and one past the last tile in x, then in y),
-        radii ``[F·V, N]`` and the number of tiles touched per image and chunk of Gaussians.
+        screen: out, ``[F·V, N, COLUMNS]``
+        boxes: out, zeros ``[F·V, N, 4]``; first and one past the last tile in x, then in y.
+        radii: out, zeros ``[F·V, N]``
+        touched: out, zeros ``[F·V, chunks]``; tiles touched.
     """
     frames, gaussians = opacities.shape
     n_views = focals.shape[1]
-    images = frames * n_views
-    chunks = (gaussians + CHUNK - 1) // CHUNK
-    screen = np.empty((images, gaussians, COLUMNS), np.float32)
-    boxes = np.zeros((images, gaussians, 4), np.int32)
-    radii = np.zeros((images, gaussians), np.int32)
-    touched = np.zeros((images, chunks), np.int64)
-    for task in prange(frames * chunks):
+    chunks = touched.shape[1]
+    for task in range(part, frames * chunks, parts):
         frame, chunk = task // chunks, task % chunks
         color_frame = frame if colors.shape[0] > 1 else 0
         for g in range(chunk * CHUNK, min((chunk + 1) * CHUNK, gaussians)):
@@ -132,7 +131,7 @@ def project(means, quats, scales, opacities, colors, views, focals, height, widt
             if not math.isfinite(total) or opacity < np.float32(ALPHA_MIN):
                 continue
             cov = _covariance(quats[frame, g], scales[frame, g])
-            log_peak = math.log(max(np.float64(opacity) / ALPHA_MIN, 1.0))
+            log_peak = math.log(max(float(opacity) / ALPHA_MIN, 1.0))
             extent = min(EXTENT, math.sqrt(2 * log_peak))
             reach = log_peak + REACH_MARGIN
             for v in range(n_views):
@@ -175,33 +174,27 @@ def project(means, quats, scales, opacities, colors, views, focals, height, widt
                 color_view = v if colors.shape[1] > 1 else 0
                 for k in range(3):
                     row[RED + k] = colors[color_frame, color_view, g, k]
-    return screen, boxes, radii, touched
 
 
-@njit(parallel=True, fastmath=FASTMATH, error_model="numpy", cache=True)
+@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", cache=True)
 def project_backward(  # type: ignore[no-untyped-def]
-    means, quats, scales, opacities, views, focals, height, width, boxes, slots, seen, moments, mask, view_colors
-):
+    part, parts, means, quats, scales, opacities, views, focals, height, width, boxes, slots, seen, moments, mask,
+    d_means, d_quats, d_scales, d_opacities, d_colors,
+):  # fmt: skip
     """Chain rule from the summed moments of every (Gaussian, tile) to the Gaussians; views of a frame are added up.
 
     Args:
         slots: ``[F·V, N]`` where a Gaussian's tiles begin in ``seen [E]`` and ``moments [E, MOMENTS]``.
         mask: ``[F, V, N]`` or ``[0, 0, 0]``, Gaussians whose geometry receives gradient.
-        view_colors: whether colours differ between views.
-
-    Returns:
-        gradients of means, quats, scales, opacities ``[F, N, ·]`` and colours ``[F, V | 1, N, 3]``.
+        d_means, d_quats, d_scales, d_opacities: out, zeros ``[F, N, ·]``
+        d_colors: out, zeros ``[F, V | 1, N, 3]``
     """
     frames, gaussians = opacities.shape
     n_views = focals.shape[1]
     masked = mask.shape[0] > 0
-    d_means = np.zeros((frames, gaussians, 3), np.float32)
-    d_quats = np.zeros((frames, gaussians, 4), np.float32)
-    d_scales = np.zeros((frames, gaussians, 3), np.float32)
-    d_opacities = np.zeros((frames, gaussians), np.float32)
-    d_colors = np.zeros((frames, n_views if view_colors else 1, gaussians, 3), np.float32)
+    view_colors = d_colors.shape[1] > 1
     chunks = (gaussians + CHUNK - 1) // CHUNK
-    for task in prange(frames * chunks):
+    for task in range(part, frames * chunks, parts):
         frame, chunk = task // chunks, task % chunks
         total = np.empty(MOMENTS, np.float64)
         for g in range(chunk * CHUNK, min((chunk + 1) * CHUNK, gaussians)):
