@@ -1,0 +1,46 @@
+# Animate3D. `make demo` sets up and animates the demo creature; `make test` sets up and runs the tests.
+# Everything is installed into .venv from the exact versions of constraints.txt.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# bpy (FBX, Alembic) exists for Python 3.11 only; everything else works without it.
+EXTRAS := $(shell $(PYTHON) -c 'import sys; print("dev,train,blender" if sys.version_info[:2] == (3, 11) else "dev,train")')
+
+.PHONY: help setup demo test test-all lint format bench clean
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): constraints.txt pyproject.toml
+	@echo "Setting up $(VENV) (about 1.5 GB of packages; a few minutes on the first run)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$(EXTRAS)]"
+	@touch $@
+
+setup: $(READY) ## create .venv
+
+demo: $(READY) ## animate the demo creature: FBX, GLB, USD and a preview in outputs/demo
+	@$(BIN)/animate3d demo --out outputs/demo
+
+test: $(READY) ## the fast tests
+	$(BIN)/python -m pytest -m "not slow" -n 2
+
+test-all: $(READY) ## all tests
+	$(BIN)/python -m pytest -n 2
+
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY) ## every hot path against its stated baseline
+	@for script in $(filter-out benchmarks/plain% benchmarks/manual_% benchmarks/__%,$(wildcard benchmarks/*.py)); do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv and outputs
+	rm -rf $(VENV) outputs

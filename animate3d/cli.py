@@ -1,0 +1,190 @@
+"""The `animate3d` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import animate3d
+from animate3d.errors import InputError, run_command
+
+_ANIMATE_EXAMPLES = """examples:
+  animate3d animate dragon/base.obj --frames tracking_rgba_images/dragon --out outputs/dragon
+  animate3d animate dragon/ --frames frames/ --out out/ --formats fbx,glb,usdc --fps 12
+  animate3d animate dragon.glb --frames frames/ --out out/ --rot-x-degree 90 --rot-z-degree 90 --scale-factor 0.76
+
+The folder of frames holds RGBA images {v*F+f}.png: view v (azimuth 0, 90, 180, 270; elevation 15), frame f.
+Run the same command again to continue after an interruption or to redo only what has changed.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the arguments and run one subcommand; returns the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == ["launch"]:  # has its own flags: everything after the word goes there
+        from animate3d.studio.launch import main as launch_main
+
+        return launch_main(arguments[1:]) or 0
+    options = _parser().parse_args(arguments)
+    return options.run(options)
+
+
+def entry() -> None:
+    """The console command."""
+    run_command(main)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="animate3d", description="Animate any 3D model from a sentence.")
+    parser.add_argument("--version", action="version", version=f"animate3d {animate3d.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    command = _add(commands, "animate", "a mesh and synchronised videos -> an animated file", _ANIMATE_EXAMPLES)
+    command.add_argument("mesh", type=Path, help="mesh file (obj, glb, gltf, ply, stl, off, fbx) or object folder")
+    command.add_argument("--frames", type=Path, required=True, metavar="DIR", help="RGBA images {v*F+f}.png")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    command.add_argument("--views", type=int, default=4, help="number of videos in the folder (default 4)")
+    placement = command.add_argument_group("placement (automatic unless given)")
+    placement.add_argument("--rot-x-degree", type=float, help="turn about x before the turn about z")
+    placement.add_argument("--rot-z-degree", type=float)
+    placement.add_argument("--scale-factor", type=float)
+    placement.add_argument("--placement", type=Path, metavar="FILE", help="placement.json of an earlier run")
+    _add_run_flags(command)
+    command.add_argument("--config", help="config of the motion fit (default: the package's own settings)")
+    command.add_argument("overrides", nargs="*", metavar="key=value", help="config values of the motion fit")
+    command.set_defaults(run=_animate)
+
+    command = _add(
+        commands, "demo", "animate the creature that comes with the package", "example:\n  animate3d demo --out demo\n"
+    )
+    command.add_argument("--out", type=Path, default=Path("outputs/demo"), metavar="DIR")
+    command.add_argument("--motion", default="wing_flap", help="wing_flap (default), bend, hop or all")
+    command.add_argument("--size", type=int, default=256, help="pixels of the frames (default 256)")
+    command.add_argument("--frame-count", type=int, default=16, help="frames of every video (default 16)")
+    _add_run_flags(command)
+    command.set_defaults(run=_demo)
+
+    command = _add(commands, "doctor", "what is installed and usable on this machine", "example:\n  animate3d doctor\n")
+    command.set_defaults(run=_doctor)
+
+    # Shown in --help; main() hands the arguments over before they are parsed here.
+    commands.add_parser("launch", help="one step with a config: launch --config … --train|--test … key=value")
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, examples: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_run_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--formats",
+        help="comma-separated: fbx,glb,gltf,usdc,usda,usdz,abc,obj (default: glb,usdc and fbx where it can be written)",
+    )
+    command.add_argument("--fps", type=float, default=8.0, help="frames per second of the animation (default 8)")
+    command.add_argument("--max-morphs", type=int, help="at most this many morph targets in fbx and glb")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--gpu", default="0", help="CUDA device, used when there is one")
+
+
+def _animate(options: argparse.Namespace) -> int:
+    from animate3d.animate import FIT_CONFIG, AnimateOptions, animate
+    from animate3d.meshes import Placement
+
+    flags = (options.rot_x_degree, options.rot_z_degree, options.scale_factor)
+    given = [flag for flag in flags if flag is not None]
+    if given and options.placement:
+        raise InputError("Give either --placement or the rotation and scale flags, not both.")
+    placement: Placement | Path | None = options.placement
+    if given:
+        x, z, scale = flags
+        placement = Placement.from_flags(x or 0.0, z or 0.0, 1.0 if scale is None else scale)
+    result = animate(
+        AnimateOptions(
+            mesh=options.mesh,
+            frames=options.frames,
+            out=options.out,
+            formats=_formats(options.formats),
+            fps=options.fps,
+            max_morphs=options.max_morphs,
+            placement=placement,
+            views=options.views,
+            seed=options.seed,
+            config=options.config or FIT_CONFIG,
+            overrides=tuple(options.overrides),
+            gpu=options.gpu,
+        ),
+        announce=print,
+    )
+    _print_result(result)
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from animate3d.animate import AnimateOptions, animate
+    from animate3d.demo import MOTIONS, demo_asset, recovery, write_demo_frames
+
+    names = list(MOTIONS) if options.motion == "all" else [options.motion]
+    if names[0] not in MOTIONS:
+        raise InputError(f"The motion `{options.motion}` is unknown; known are: {', '.join(MOTIONS)} and all.")
+    for name in names:
+        out = options.out if len(names) == 1 else options.out / name
+        frames = out / "frames"
+        print(f"animating the demo creature ({name}) in {out}")
+        truth = write_demo_frames(name, frames, frames_per_view=options.frame_count, size=options.size)
+        result = animate(
+            AnimateOptions(
+                mesh=demo_asset(),
+                frames=frames,
+                out=out,
+                formats=_formats(options.formats),
+                fps=options.fps,
+                max_morphs=options.max_morphs,
+                seed=options.seed,
+                gpu=options.gpu,
+            ),
+            announce=print,
+        )
+        _print_result(result)
+        report = recovery(result.trajectory, truth)
+        print(
+            f"  against the known motion: mean vertex error {100 * report.error:.2f} % of the diagonal, "
+            f"{report.relative_error:.2f} of the displacement"
+        )
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from animate3d.doctor import report
+
+    print(report())
+    return 0
+
+
+def _formats(given: str | None) -> tuple[str, ...]:
+    if given:
+        return tuple(part.strip().lstrip(".").lower() for part in given.split(",") if part.strip())
+    from animate3d.export import fbx_available
+
+    return ("fbx", "glb", "usdc") if fbx_available() else ("glb", "usdc")
+
+
+def _print_result(result: object) -> None:
+    files = {**result.files, "preview": result.preview, "record": result.record}  # type: ignore[attr-defined]
+    print("\nresults")
+    for name, path in files.items():
+        print(f"  {name:9}{path}")
+    print(f"  mean displacement {100 * result.mean_displacement:.1f} % of the diagonal")  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    entry()

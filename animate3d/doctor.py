@@ -1,0 +1,52 @@
+"""What is installed, what works on this machine, and what to install for the rest."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+
+import animate3d
+from animate3d.errors import available
+
+_OPTIONAL = (
+    # import name, distribution, what it is for, extra
+    ("gsplat", "gsplat", "CUDA rasteriser", "cuda"),
+    ("xformers", "xformers", "memory-efficient attention on CUDA", "cuda"),
+    ("bpy", "bpy", "FBX and Alembic export, FBX import (Python 3.11 only)", "blender"),
+    ("av", "av", "reading training videos", "train"),
+    ("peft", "peft", "LoRA fine-tuning", "train"),
+    ("tensorboard", "tensorboard", "training curves", "train"),
+    ("skimage", "scikit-image", "image metrics", "eval"),
+    ("viser", "viser", "interactive viewer", "viewer"),
+)
+
+
+def report() -> str:
+    """A table of devices, backends, exporters and optional packages, as text."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    lines = [
+        f"animate3d {animate3d.__version__}, Python {platform.python_version()}, torch {torch.__version__}",
+        f"  device      {torch.cuda.get_device_name(0) if cuda else 'CPU (no CUDA device)'}",
+        f"  rasteriser  {'cuda (gsplat)' if cuda and available('gsplat') else 'cpu (numba)'}",
+        f"  exporters   glb gltf usd obj ply{_blender()}",
+        "  packages",
+    ]
+    for module, distribution, purpose, extra in _OPTIONAL:
+        try:
+            found = version(distribution) if available(module) else None
+        except PackageNotFoundError:
+            found = None
+        state = found or f"missing: pip install 'animate3d[{extra}]'"
+        lines.append(f"    {distribution:14}{state:44}{purpose}")
+    return "\n".join(lines)
+
+
+def _blender() -> str:
+    if available("bpy"):
+        return " fbx abc (bpy)"
+    if shutil.which("blender"):
+        return " fbx abc (blender executable)"
+    return "; fbx and abc need: pip install 'animate3d[blender]', or Blender on the PATH"

@@ -1,0 +1,142 @@
+"""Resumable steps: each one is skipped when its inputs and settings are what they were.
+
+`Steps` keeps a ``run.json`` beside the results. A step's record holds its key (settings and hashes of its inputs),
+its outputs, the seconds and the peak memory it took. The record is written when the step starts and again when it
+ends, so that an interrupted step is known as such and may continue where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import animate3d
+from animate3d.errors import InputError
+from animate3d.files import read_json, sha256, write_json
+
+_PACKAGES = ("torch", "numpy", "numba", "pytorch-lightning", "omegaconf", "gsplat", "bpy", "usd-core", "diffusers")
+
+
+class Steps:
+    """The record of one run.
+
+    Args:
+        folder: where ``run.json`` lies; paths in it are relative to this folder where they are below it.
+        announce: called with one line of text when a step starts, ends or is skipped.
+    """
+
+    def __init__(self, folder: Path, announce: Callable[[str], None] = lambda line: None) -> None:
+        self.folder = folder
+        self.path = folder / "run.json"
+        self.announce = announce
+        self.record: dict[str, Any] = {"steps": {}}
+        if self.path.is_file():
+            try:
+                self.record = read_json(self.path)
+            except InputError:
+                announce(f"{self.path} cannot be read; every step runs again")
+        self.record.setdefault("steps", {})
+
+    def describe(self, **facts: Any) -> None:
+        """Note facts of the whole run (inputs, settings, seed) beside the versions of the packages."""
+        self.record |= facts
+        self.record["versions"] = {"animate3d": animate3d.__version__, "python": platform.python_version()} | {
+            name: found for name in _PACKAGES if (found := _version(name))
+        }
+        self._write()
+
+    def run(
+        self,
+        name: str,
+        action: Callable[[bool], Mapping[str, Any] | None],
+        *,
+        inputs: Mapping[str, Path | None] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        outputs: Sequence[Path] = (),
+    ) -> Mapping[str, Any]:
+        """Run ``action`` unless it was done before with the same inputs and settings and its outputs are there.
+
+        Args:
+            name: of the step, a key of ``run.json``.
+            action: gets True when an interrupted run of the same step may be continued; returns facts to note.
+            inputs: files and folders whose contents decide whether the step is up to date.
+            settings: values that do the same.
+            outputs: what has to be there afterwards.
+
+        Returns:
+            The facts that the action noted, now or then.
+        """
+        hashes = {key: sha256(path) for key, path in (inputs or {}).items() if path is not None}
+        identity = json.dumps([hashes, settings or {}], sort_keys=True, default=str)
+        key = hashlib.sha256(identity.encode()).hexdigest()
+        before = self.record["steps"].get(name, {})
+        same = before.get("key") == key
+        if same and before.get("state") == "done" and all(path.exists() for path in outputs):
+            self.announce(f"{name}: up to date")
+            return before.get("facts", {})
+
+        entry: dict[str, Any] = {"state": "started", "key": key, "inputs": hashes, "settings": dict(settings or {})}
+        self.record["steps"][name] = entry
+        self._write()
+        resuming = same and before.get("state") == "started"
+        self.announce(f"{name}{' (continued)' if resuming else ''} …")
+        with _Meter() as meter:
+            facts = dict(action(resuming) or {})
+        missing = [str(path) for path in outputs if not path.exists()]
+        if missing:
+            raise InputError(f"The step `{name}` ended without its result {missing[0]}.")
+        entry |= {
+            "state": "done",
+            "facts": facts,
+            "outputs": [self._relative(path) for path in outputs],
+            "seconds": round(meter.seconds, 2),
+            "peak_memory_mb": round(meter.peak_bytes / 2**20),
+        }
+        self._write()
+        self.announce(f"{name}: done in {meter.seconds:.1f} s")
+        return facts
+
+    def _relative(self, path: Path) -> str:
+        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
+
+    def _write(self) -> None:
+        write_json(self.path, json.loads(json.dumps(self.record, default=str)))
+
+
+class _Meter:
+    """Wall time and the highest resident memory of this process while the context is open."""
+
+    def __enter__(self) -> _Meter:
+        self._process = psutil.Process()
+        self.peak_bytes = self._process.memory_info().rss
+        self._start = time.perf_counter()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.1):
+            self.peak_bytes = max(self.peak_bytes, self._process.memory_info().rss)
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.peak_bytes = max(self.peak_bytes, self._process.memory_info().rss)
+        self.seconds = time.perf_counter() - self._start
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
