@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from animate3d.motion import fused
 from animate3d.motion.kplanes import KPlanes
 from animate3d.rotations import euler_to_matrix, matrix_to_quaternion, quaternion_multiply
 
@@ -37,6 +38,11 @@ class Head(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """``[..., n_in]`` -> ``[..., n_out]``"""
         return self.layers(features)
+
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """First ``[n_neurons, n_in]`` and last ``[n_out, n_neurons]`` weight."""
+        first, last = self.parameters()
+        return first, last
 
 
 class DeformationField(nn.Module):
@@ -87,19 +93,19 @@ class DeformationField(nn.Module):
             times: ``[F]`` in -1..1.
             with_scale: also evaluate the scale head.
         """
-        features = self.grids(xyz, times)  # [N, F, D]
+        heads = [self.delta_xyz_network, self.delta_rot_network]
+        if with_scale:
+            heads.append(self.delta_scaling_network)
+        if fused.supported(xyz):
+            *offsets, mean = fused.evaluate(xyz, times, self.grids.planes(), [head.weights() for head in heads])
+        else:
+            features = self.grids(xyz, times)  # [N, F, D]
+            offsets, mean = [head(features).transpose(0, 1) for head in heads], features.mean(dim=0)
         rotation = translation = None
         if self.use_global_trans:
-            mean = features.mean(dim=0)
             rotation = euler_to_matrix(torch.sigmoid(self.global_rot_network(mean)) * (2 * math.pi) - math.pi)
             translation = torch.sigmoid(self.global_trans_network(mean)) * 2 - 1
-        return Deformation(
-            delta_xyz=self.delta_xyz_network(features).transpose(0, 1),
-            delta_rot=self.delta_rot_network(features).transpose(0, 1),
-            delta_scale=self.delta_scaling_network(features).transpose(0, 1) if with_scale else None,
-            rotation=rotation,
-            translation=translation,
-        )
+        return Deformation(offsets[0], offsets[1], offsets[2] if with_scale else None, rotation, translation)
 
     def deform(
         self,
@@ -145,8 +151,7 @@ class DeformationField(nn.Module):
         moved, turned = means + change.delta_xyz, quats
         if change.rotation is not None and change.translation is not None:
             moved = moved_rigidly(means, change.rotation, change.translation) + change.delta_xyz
-            whole = matrix_to_quaternion(change.rotation)[:, None]
-            turned = _positively_led(quaternion_multiply(whole, nn.functional.normalize(quats, dim=-1)))
+            turned = turned_rigidly(nn.functional.normalize(quats, dim=-1), change.rotation)
         rotated = nn.functional.normalize(turned + change.delta_rot, dim=-1)
         if change.delta_scale is None:
             return moved, rotated, log_scales.exp().expand(len(times), -1, -1)
@@ -158,16 +163,32 @@ def moved_rigidly(means: Tensor, rotation: Tensor, translation: Tensor) -> Tenso
     return means @ rotation.mT + translation[:, None]
 
 
-def _positively_led(quats: Tensor) -> Tensor:
-    """Unit quaternions with the sign that the four-branch extraction from a matrix gives them.
+def turned_rigidly(quats: Tensor, rotation: Tensor) -> Tensor:
+    """The quaternions of ``R R_g`` for every time, with the sign the four-branch extraction from a matrix gives them.
 
     Of a rotation under 120 degrees (positive trace) w is positive, otherwise the largest of x, y, z is. The sign
     matters because an offset is added afterwards.
+
+    Args:
+        quats: ``[N, 4]`` unit.
+        rotation: ``[F, 3, 3]``
+
+    Returns:
+        ``[F, N, 4]``
     """
-    w, axis = quats[..., :1], quats[..., 1:]
-    largest = axis.gather(-1, axis.abs().argmax(dim=-1, keepdim=True))
-    leading = torch.where(4 * w * w > 1, w, largest)
-    return torch.where(leading < 0, -quats, quats)
+    whole = matrix_to_quaternion(rotation)
+    # A product of quaternions is linear in the second: one small matrix per time for all Gaussians.
+    product = torch.stack([quaternion_multiply(whole, unit.expand_as(whole)) for unit in _UNITS.to(whole)], dim=-2)
+    turned = quats @ product
+    with torch.no_grad():
+        w, axis = turned[..., :1], turned[..., 1:]
+        low, high = axis.amin(dim=-1, keepdim=True), axis.amax(dim=-1, keepdim=True)
+        leading = torch.where(4 * w * w > 1, w, low + high)  # low + high has the sign of the larger magnitude
+        sign = torch.where(leading < 0, -1.0, 1.0).to(turned.dtype)
+    return turned * sign
+
+
+_UNITS = torch.eye(4)
 
 
 def _repeat(parts: tuple[Tensor, Tensor, Tensor], count: int) -> tuple[Tensor, Tensor, Tensor]:

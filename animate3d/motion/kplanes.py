@@ -47,7 +47,11 @@ class KPlanes(nn.ModuleList):
         Returns:
             ``[N, F, out_features]``
         """
-        return torch.cat([sample_planes(list(self[s].parameters()), xyz, times) for s in range(len(self))], dim=-1)
+        return torch.cat([sample_planes(planes, xyz, times) for planes in self.planes()], dim=-1)
+
+    def planes(self) -> list[list[nn.Parameter]]:
+        """The six planes of every scale."""
+        return [list(scale.parameters()) for scale in self]
 
 
 def sample_planes(planes: Sequence[Tensor], xyz: Tensor, times: Tensor) -> Tensor:
