@@ -47,9 +47,9 @@ def render_mesh(
 ) -> NDArray[np.uint8]:
     """Draw a moving mesh from every camera.
 
-    A face shows its material's diffuse texture (repeated outside the unit square); without one the mesh's vertex
-    colours; without those the material's base colour. Both sides of a face are drawn. Triangles that reach in
-    front of the near plane are left out.
+    A face shows the mesh's vertex colours if those say how it looks (`Mesh.has_vertex_colors`), else its material's
+    diffuse texture (repeated outside the unit square), without one the material's base colour. Both sides of a face
+    are drawn. Triangles that reach in front of the near plane are left out.
 
     Args:
         mesh: gives faces, UVs, materials and colours; its own vertex positions are not used.
@@ -74,11 +74,15 @@ def render_mesh(
     triangles, corners, faces = (np.ascontiguousarray(a, dtype=np.int64) for a in mesh.triangles())
     materials = np.ascontiguousarray(mesh.face_materials[faces], dtype=np.int64)
     textures = _pack_textures(mesh)
-    uvs = np.zeros((len(triangles), 3, 2)) if mesh.corner_uvs is None else mesh.corner_uvs[corners].astype(np.float64)
-    source = np.full(len(triangles), _BASE_COLOR if mesh.vertex_colors is None else _VERTEX_COLOR, dtype=np.int64)
+    uvs = np.full((len(triangles), 3, 2), np.nan)
     if mesh.corner_uvs is not None:
-        source[textures.levels[materials] > 0] = _TEXTURE
-    vertex_colors = np.zeros((0, 3)) if mesh.vertex_colors is None else mesh.vertex_colors.astype(np.float64)
+        uvs = mesh.corner_uvs[corners].astype(np.float64)
+    textured = (textures.levels[materials] > 0) & np.isfinite(uvs).all(axis=(1, 2))
+    source = np.where(textured, _TEXTURE, _BASE_COLOR)
+    vertex_colors = np.zeros((0, 3))
+    if mesh.has_vertex_colors and mesh.vertex_colors is not None:
+        vertex_colors = mesh.vertex_colors.astype(np.float64)
+        source[:] = _VERTEX_COLOR
     base_colors = np.array([m.base_color[:3] for m in mesh.materials], dtype=np.float64).reshape(-1, 3)
     normals = np.zeros((len(positions), 0, 3))
     if shading:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,44 +10,28 @@ import torch
 
 from animate3d.cameras import Cameras, look_at, orbit_cameras, reconstruction_cameras
 from animate3d.errors import InputError
+from animate3d.meshes import Material, Mesh
 from animate3d.rasterize.textured import render_mesh
 
 
-@dataclass
-class FlatMaterial:
-    base_color: tuple[float, float, float, float] = (0.8, 0.8, 0.8, 1.0)
-    textures: dict[str, np.ndarray] = field(default_factory=dict)
+def triangle_mesh(vertices: np.ndarray, faces: np.ndarray, **kwargs: Any) -> Mesh:
+    kwargs.setdefault("material", plain((0.8, 0.8, 0.8)))
+    return Mesh.from_faces(vertices, faces, **kwargs)
 
 
-@dataclass
-class TriangleMesh:
-    """The part of `Mesh` that drawing needs: triangles only."""
-
-    vertices: np.ndarray
-    faces: np.ndarray
-    corner_uvs: np.ndarray | None = None
-    vertex_colors: np.ndarray | None = None
-    materials: list[FlatMaterial] = field(default_factory=lambda: [FlatMaterial()])
-    face_materials: np.ndarray | None = None
-    source: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.face_materials is None:
-            self.face_materials = np.zeros(len(self.faces), dtype=np.int64)
-
-    def triangles(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        count = len(self.faces)
-        return self.faces, np.arange(3 * count).reshape(count, 3), np.arange(count)
-
-    def welded(self) -> np.ndarray:
-        return np.arange(len(self.vertices))
+def plain(color: tuple[float, float, float]) -> Material:
+    return Material("plain", base_color=(*color, 1.0))
 
 
-def quad(half: float = 0.5, **kwargs: object) -> TriangleMesh:
+def painted(texture: np.ndarray) -> Material:
+    return Material("painted", textures={"diffuse": texture})
+
+
+def quad(half: float = 0.5, **kwargs: Any) -> Mesh:
     """A square in the yz-plane that faces the camera at azimuth 0; v is up, u to the camera's right (+y)."""
     vertices = half * np.array([[0.0, -1, -1], [0, 1, -1], [0, 1, 1], [0, -1, 1]])
-    corner_uvs = np.array([[0, 0], [1, 0], [1, 1], [0, 0], [1, 1], [0, 1]], dtype=np.float32)
-    return TriangleMesh(vertices, np.array([[0, 1, 2], [0, 2, 3]]), corner_uvs=corner_uvs, **kwargs)  # type: ignore[arg-type]
+    corner_uvs = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32)
+    return triangle_mesh(vertices, np.array([[0, 1, 2, 3]]), corner_uvs=corner_uvs, **kwargs)
 
 
 def front_camera(size: int = 64) -> Cameras:
@@ -73,7 +56,7 @@ def test_quad_covers_the_area_the_pinhole_gives() -> None:
 
 
 def test_fractional_edges_keep_the_full_colour_of_the_surface() -> None:
-    mesh = quad(materials=[FlatMaterial(base_color=(1.0, 0.0, 0.0, 1.0))])
+    mesh = quad(material=plain((1.0, 0.0, 0.0)))
     image = render_mesh(mesh, mesh.vertices[None], front_camera(61), supersample=4, shading=False)[0, 0]
     edge = (image[..., 3] > 0) & (image[..., 3] < 255)
     assert edge.any()
@@ -89,7 +72,7 @@ def test_background_colour_is_kept_under_full_transparency() -> None:
 
 
 def test_texture_is_upright_and_not_mirrored() -> None:
-    mesh = quad(materials=[FlatMaterial(textures={"diffuse": checker()})])
+    mesh = quad(material=painted(checker()))
     cameras = front_camera(128)
     image = render_mesh(mesh, mesh.vertices[None], cameras, supersample=1, shading=False)[0, 0]
     rows, columns = np.nonzero(image[..., 3])
@@ -102,7 +85,7 @@ def test_texture_is_upright_and_not_mirrored() -> None:
 
 
 def test_uvs_are_perspective_correct_on_a_slanted_quad() -> None:
-    mesh = quad(materials=[FlatMaterial(textures={"diffuse": checker(512)})])
+    mesh = quad(material=painted(checker(512)))
     slanted = mesh.vertices.copy()
     slanted[:, 0] = 1.6 * slanted[:, 1]
     cameras = front_camera(128)
@@ -122,7 +105,7 @@ def test_vertices_land_where_the_cameras_project_them() -> None:
     octahedron = np.array([[i, j, k] for i in (0, 1) for j in (2, 3) for k in (4, 5)])
     cameras = orbit_cameras(15.0, [0.0, 90.0, 200.0], size=128)
     for center in centers:
-        mesh = TriangleMesh(center + offsets, octahedron)
+        mesh = triangle_mesh(center + offsets, octahedron)
         images = render_mesh(mesh, mesh.vertices[None], cameras, supersample=2)[:, 0]
         pixels, _ = cameras.project(torch.tensor(center, dtype=torch.float32).expand(3, 1, 3))
         for image, pixel in zip(images, pixels[:, 0].numpy(), strict=True):
@@ -138,7 +121,7 @@ def test_the_nearer_surface_wins_whatever_the_order_of_faces() -> None:
     faces = np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]])
     pictures = [
         render_mesh(
-            TriangleMesh(near_far, faces[order], vertex_colors=colors), near_far[None], front_camera(), shading=False
+            triangle_mesh(near_far, faces[order], vertex_colors=colors), near_far[None], front_camera(), shading=False
         )
         for order in ([0, 1, 2, 3], [3, 2, 1, 0])
     ]
@@ -154,7 +137,7 @@ def test_a_triangulated_surface_has_no_cracks() -> None:
     i, j = np.meshgrid(np.arange(23), np.arange(23), indexing="ij")
     a = (i * 24 + j).ravel()
     faces = np.concatenate([np.stack([a, a + 24, a + 25], 1), np.stack([a, a + 25, a + 1], 1)])
-    mesh = TriangleMesh(vertices, faces)
+    mesh = triangle_mesh(vertices, faces)
     image = render_mesh(mesh, vertices[None], front_camera(), supersample=3)[0, 0]
     assert (image[12:52, 12:52, 3] == 255).all()
 
@@ -191,13 +174,13 @@ def test_frames_and_views_keep_their_order() -> None:
 def test_a_fine_texture_far_away_averages_instead_of_flickering() -> None:
     stripes = np.zeros((1024, 1024, 3), dtype=np.uint8)
     stripes[:, ::2] = 255
-    mesh = quad(materials=[FlatMaterial(textures={"diffuse": stripes})])
+    mesh = quad(material=painted(stripes))
     image = render_mesh(mesh, mesh.vertices[None], front_camera(32), shading=False)[0, 0]
     assert np.abs(image[image[..., 3] == 255][:, :3].astype(int) - 127).max() < 16
 
 
 def test_shading_off_gives_bare_colours_and_on_darkens_grazing_surfaces() -> None:
-    mesh = quad(materials=[FlatMaterial(base_color=(0.6, 0.6, 0.6, 1.0))])
+    mesh = quad(material=plain((0.6, 0.6, 0.6)))
     slanted = mesh.vertices.copy()
     slanted[:, 0] = 2.5 * slanted[:, 1]
     positions = np.stack([mesh.vertices, slanted])
@@ -212,7 +195,7 @@ def test_camera_that_looks_down_sees_the_top() -> None:
     c2w = look_at(torch.tensor([[0.0, 0.0, 3.0]]), torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 0.0]]))
     cameras = Cameras(c2w, torch.tensor([0.7]), 32, 48)
     points = np.array([[0.5, 0.0, 0.0], [0.3, 0.1, 0.0], [0.3, -0.1, 0.0]])
-    mesh = TriangleMesh(points, np.array([[0, 1, 2]]))
+    mesh = triangle_mesh(points, np.array([[0, 1, 2]]))
     image = render_mesh(mesh, points[None], cameras)[0, 0]
     rows, columns = np.nonzero(image[..., 3])
     assert image.shape == (32, 48, 4)
@@ -222,3 +205,24 @@ def test_camera_that_looks_down_sees_the_top() -> None:
 def test_wrong_positions_are_refused() -> None:
     with pytest.raises(InputError, match=r"needs \[F, N, 3\]"):
         render_mesh(quad(), np.zeros((5, 3)), reconstruction_cameras(4, 16))
+
+
+def test_faces_without_texture_coordinates_show_their_base_colour() -> None:
+    mesh = quad(material=Material("half", base_color=(0.0, 1.0, 0.0, 1.0), textures={"diffuse": checker()}))
+    assert mesh.corner_uvs is not None
+    mesh.corner_uvs[:] = np.nan
+    image = render_mesh(mesh, mesh.vertices[None], front_camera(), shading=False)[0, 0]
+    assert (image[32, 32] == [0, 255, 0, 255]).all()
+
+
+def test_vertex_colours_outweigh_a_texture_unless_they_are_one_colour() -> None:
+    white = np.ones((4, 3), dtype=np.float32)
+    red = white * [1, 0, 0]
+    red[0] = [0.9, 0, 0]
+    black = np.zeros((4, 4, 3), dtype=np.uint8)
+    centers = []
+    for colors in (white, red):
+        mesh = quad(material=painted(black), vertex_colors=colors)
+        centers.append(render_mesh(mesh, mesh.vertices[None], front_camera(), shading=False)[0, 0, 30, 34])
+    assert (centers[0] == [0, 0, 0, 255]).all()
+    assert centers[1][0] > 200 and (centers[1][1:3] == 0).all()

@@ -1,0 +1,160 @@
+"""Known motions of the demo dragon, in its own coordinates (y up, facing +z).
+
+A motion maps rest vertices ``[N, 3]`` and times ``[F]`` in 0..1 to positions ``[F, N, 3]``. At time 0 it returns the
+rest pose exactly. Limbs turn as rigid frames that vary smoothly along the body, so volumes stay plausible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from animate3d.demo import dragon
+from animate3d.demo.dragon import Part
+
+Positions = NDArray[np.float64]
+Motion = Callable[[Positions, Positions], Positions]
+
+_LEFT, _UP, _BACK = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, -1.0])
+_WING_HINGE = np.array([0.0, 0.35, 0.94])  # along the root of the membrane, so that a stroke fans air
+_TAIL_BASE = np.array([0.0, -0.1, -0.25])
+
+
+def frame_times(frames: int) -> Positions:
+    """``[F]`` from 0 to 1."""
+    return np.linspace(0.0, 1.0, frames)
+
+
+def wing_flap(vertices: Positions, times: Positions) -> Positions:
+    """One full stroke of both wings, tips trailing, while the body rises and sinks against it."""
+    weight, span = _wing_weight(vertices)
+    tail = _tail_reach(vertices)
+
+    def pose(t: float) -> Positions:
+        start = _smooth(t / 0.3)
+        stroke = start * np.sin(2 * np.pi * t - 0.5 * start)
+        posed = _lift_wings(vertices, weight * 1.08 * start * np.sin(2 * np.pi * t - 0.55 * start * span))
+        posed = _bend(posed, tail, _TAIL_BASE, _BACK, _UP, -0.35 * stroke)
+        posed = _turn(posed, np.array([0.0, 0.1, 0.0]), _LEFT, np.full(len(posed), 0.17 * stroke))
+        return posed + stroke * np.array([0.0, -0.20, 0.05])
+
+    return _animate(vertices, times, pose)
+
+
+def bend(vertices: Positions, times: Positions) -> Positions:
+    """The body leans and twists to one side and the other, the tail sweeps, the head looks back along the curve."""
+    wing, _ = _wing_weight(vertices)
+    # A wing follows its root as one piece; bending it like the spine would crush the inner one.
+    reach = np.clip((1 - wing) * (vertices[:, 1] + 0.25) + wing * 0.55, 0.0, None)
+    twist = (1 - wing) * _smooth((vertices[:, 1] + 0.25) / 0.9) + wing * 0.6
+    turn_head = _smooth((vertices[:, 1] - 0.34) / 0.3) * (1 - wing)
+    tail = _tail_reach(vertices)
+    hips, neck = np.array([0.0, -0.25, -0.05]), np.array([0.0, 0.45, 0.16])
+
+    def pose(t: float) -> Positions:
+        start = _smooth(t / 0.3)
+        sway, late = start * np.sin(2 * np.pi * t), start * np.sin(2 * np.pi * t - 0.7 * start)
+        posed = _turn(vertices, neck, _UP, 0.4 * late * turn_head)
+        posed = _turn(posed, hips, _UP, 0.75 * late * twist)
+        posed = _bend(posed, reach, hips, _UP, _LEFT, 1.10 * sway)
+        return posed + _bend(vertices, tail, _TAIL_BASE, _BACK, _LEFT, 1.7 * late) - vertices
+
+    return _animate(vertices, times, pose)
+
+
+def hop(vertices: Positions, times: Positions) -> Positions:
+    """Crouch, jump forwards with a turn of the whole body, land and rise again."""
+    ground = np.array([0.0, vertices[:, 1].min(), 0.0])
+    wing, _ = _wing_weight(vertices)
+
+    def pose(t: float) -> Positions:
+        flight = np.clip((t - 0.16) / 0.70, 0.0, 1.0)
+        rise = 16 * flight**2 * (1 - flight) ** 2
+        crouch = _bump(t, 0.0, 0.2, 0.42) + _bump(t, 0.66, 0.85, 1.0)
+        stretch = 1.0 - 0.16 * crouch + 0.08 * rise
+        posed = _lift_wings(vertices, wing * (0.35 * rise - 0.12 * crouch))
+        posed = ground + (posed - ground) * [stretch**-0.5, stretch, stretch**-0.5]
+        turned = _smooth((t - 0.12) / 0.76)
+        posed = _turn(posed, ground, _UP, np.full(len(posed), 0.50 * turned))
+        return posed + turned * np.array([0.05, 0.0, 0.12]) + 0.36 * rise * _UP
+
+    return _animate(vertices, times, pose)
+
+
+MOTIONS: dict[str, Motion] = {"wing_flap": wing_flap, "bend": bend, "hop": hop}
+
+
+def mean_displacement(positions: Positions) -> float:
+    """Mean distance from frame 0 over frames 1.. and vertices, as a fraction of the rest pose's diagonal."""
+    diagonal = np.linalg.norm(np.ptp(positions[0], axis=0))
+    return float(np.linalg.norm(positions[1:] - positions[0], axis=-1).mean() / diagonal)
+
+
+def _animate(vertices: Positions, times: Positions, pose: Callable[[float], Positions]) -> Positions:
+    """``[F, N, 3]``; time 0 is the rest pose to the last bit."""
+    return np.stack([vertices if t == 0.0 else pose(float(t)) for t in times])
+
+
+def _lift_wings(vertices: Positions, angle: Positions) -> Positions:
+    """Turn each wing vertex up by its angle ``[N]`` about the hinge of its wing."""
+    side = np.where(vertices[:, :1] < 0, -1.0, 1.0)
+    hinge = np.concatenate([side * dragon.WING_ROOT[0], np.broadcast_to(dragon.WING_ROOT[1:], (len(side), 2))], axis=1)
+    return _turn(vertices, hinge, _WING_HINGE, side[:, 0] * angle)
+
+
+def _wing_weight(vertices: Positions) -> tuple[Positions, Positions]:
+    """How far a vertex follows its wing (0..1, a soft shoulder) and its distance along it. ``[N], [N]``"""
+    distance = dragon.parts(vertices)
+    others = np.minimum.reduce([distance[part] for part in Part if part is not Part.WING])
+    span = dragon.wing_coordinates(vertices)[..., 0]
+    member = _smooth((others - distance[Part.WING] + 0.05) / 0.20)
+    return member * _smooth(span / 0.34), np.clip(span, 0.0, None)
+
+
+def _tail_reach(vertices: Positions) -> Positions:
+    """Distance along the tail, 0 elsewhere. ``[N]``"""
+    distance = dragon.parts(vertices)
+    wing = _smooth((np.minimum(distance[Part.TAIL], distance[Part.SPIKE]) - distance[Part.WING] + 0.03) / 0.1)
+    above = _smooth((vertices[:, 1] - 0.30) / 0.1)
+    return np.clip(-vertices[:, 2] - 0.25, 0.0, None) * (1 - wing) * (1 - above)
+
+
+def _bend(
+    points: Positions, reach: Positions, origin: Positions, along: Positions, towards: Positions, angle: float
+) -> Positions:
+    """Bend a limb that starts at ``origin`` and runs ``along``, ``towards`` a side, by ``angle`` at its end.
+
+    Every point moves with the rigid frame at its ``reach`` on the limb's centre line, which turns evenly from 0 on;
+    the centre line keeps its length.
+    """
+    length = max(float(reach.max()), 1e-9)
+    curvature = angle / length
+    theta = curvature * reach
+    if abs(curvature) < 1e-9:
+        return points.copy()
+    forward, sideways = np.sin(theta) / curvature, (1 - np.cos(theta)) / curvature
+    a, s = (points - origin) @ along, (points - origin) @ towards
+    ahead = a - reach
+    moved_a = forward + ahead * np.cos(theta) - s * np.sin(theta) - a
+    moved_s = sideways + ahead * np.sin(theta) + s * np.cos(theta) - s
+    return points + moved_a[:, None] * along + moved_s[:, None] * towards
+
+
+def _turn(points: Positions, center: Positions, axis: Positions, angle: Positions) -> Positions:
+    """Rotate each point ``[N, 3]`` about its centre ``[N, 3]`` or ``[3]`` by its own angle ``[N]``."""
+    axis = axis / np.linalg.norm(axis)
+    local = points - center
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    return center + cos * local + sin * np.cross(axis, local) + (1 - cos) * (local @ axis)[:, None] * axis
+
+
+def _smooth(value: ArrayLike) -> Positions:
+    """0 below 0, 1 above 1, no kinks (its first two derivatives vanish at both ends)."""
+    x = np.clip(value, 0.0, 1.0)
+    return x * x * x * (x * (6 * x - 15) + 10)
+
+
+def _bump(t: float, start: float, top: float, end: float) -> float:
+    return float(_smooth((t - start) / (top - start)) * (1 - _smooth((t - top) / (end - top))))
