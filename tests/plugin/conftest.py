@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from animate3d.frames import save_frames
 from animate3d.gaussians import Gaussians, save_ply
 from animate3d.rasterize import Splats, render
 from animate3d.studio import api
+from animate3d.studio.plugins import load_plugins
 
 PLUGIN = Path(__file__).resolve().parents[2] / "custom" / "threestudio-animate3d"
 CONFIGS = PLUGIN / "configs"
@@ -29,13 +29,8 @@ FRAMES, SIZE, GAUSSIANS = 4, 32, 60
 @pytest.fixture(scope="session")
 def plugin() -> ModuleType:
     """The package ``threestudio-animate3d``."""
-    name = PLUGIN.name
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, PLUGIN / "__init__.py")
-        assert spec is not None and spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    load_plugins()
+    return sys.modules["threestudio-animate3d"]
 
 
 @pytest.fixture(scope="session")
@@ -86,12 +81,19 @@ class Toy:
             "data.random_camera.n_val_views=3",
             f"system.n_frame={FRAMES}",
             "system.progressive_iter_per_frame=2",
-            "trainer.val_check_interval=1.0",
-            "trainer.limit_val_batches=0",
+            "trainer.max_steps=4",
+            "trainer.val_check_interval=4",
+            "trainer.enable_progress_bar=false",
+            "checkpoint.every_n_train_steps=4",
         ]
 
     def model_keys(self) -> list[str]:
-        return [f"system.geometry.geometry_convert_from={self.ply}", "system.geometry.load_ply_cfg.scale_factor=1"]
+        """The model as it is, whatever placement the config has for its own example."""
+        flags = {"rot_x_degree": 0, "rot_z_degree": 0, "scale_factor": 1}
+        return [
+            f"system.geometry.geometry_convert_from={self.ply}",
+            *(f"system.geometry.load_ply_cfg.{key}={value}" for key, value in flags.items()),
+        ]
 
     def data_keys(self) -> list[str]:
         return [f"data.image_root={self.frames}"]

@@ -172,7 +172,7 @@ def test_a_size_of_another_shape_would_stretch(plugin: ModuleType, toy: Toy) -> 
 
 def test_one_azimuth_for_every_view(plugin: ModuleType, tmp_path: Path) -> None:
     save_frames(tmp_path / "two", np.zeros((2, FRAMES, SIZE, SIZE, 4), np.uint8))
-    with pytest.raises(InputError, match="data.default_azimuth_deg has 4 azimuths for data.n_view = 2"):
+    with pytest.raises(InputError, match=r"default_azimuth_deg has 4 azimuths for data\.n_view = 2"):
         module(plugin, image_root=str(tmp_path / "two"), n_view=2).setup("fit")
 
 

@@ -95,9 +95,10 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         self._scale_active = self.use_delta_scale
         self._check_frame_count()
         if self.cfg.load_guidance:
+            guidance = threestudio.find(self.cfg.guidance_type)  # before the prompt is encoded, which takes time
             self.prompt_processor = threestudio.find(self.cfg.prompt_processor_type)(self.cfg.prompt_processor)
             self.prompt_utils = self.prompt_processor()
-            self.guidance = threestudio.find(self.cfg.guidance_type)(self.cfg.guidance)
+            self.guidance = guidance(self.cfg.guidance)
 
     # Training
 

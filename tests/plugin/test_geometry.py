@@ -1,0 +1,130 @@
+"""The two geometries: what they load, what they are called in checkpoints, what is optimised."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from animate3d.errors import InputError
+from animate3d.meshes.placement import Placement
+from animate3d.studio import api
+
+from .conftest import GAUSSIANS, Toy
+
+SMALL = {"grid_size": [[4, 5, 6, 3]], "n_grid_dims": 2}
+
+
+def moving(**values: Any) -> Any:
+    return api.find("gaussian-splatting-4d")({**SMALL, **values})
+
+
+def static(**values: Any) -> Any:
+    return api.find("gaussian-splatting-3d-vis")(values)
+
+
+FLAGS = {
+    "identity": {},
+    "rx90_rz90_s076": {"rot_x_degree": 90.0, "rot_z_degree": 90.0, "scale_factor": 0.76},
+    "rx30_rzm50_s15": {"rot_x_degree": 30.0, "rot_z_degree": -50.0, "scale_factor": 1.5},
+}
+
+
+@pytest.mark.parametrize("flags", FLAGS)
+@pytest.mark.parametrize("degree", [0, 1])
+def test_ply_files_load_as_recorded(plugin: ModuleType, golden: Path, flags: str, degree: int) -> None:
+    recorded = load_file(golden / "ply_transform" / "cases.safetensors")
+    ply = golden / "ply_transform" / f"gaussians_sh{degree}.ply"
+    geometry = static(geometry_convert_from=str(ply), sh_degree=degree, load_ply_cfg=FLAGS[flags])
+    prefix = f"load_ply.sh{degree}.{flags}"
+    for name in ("xyz", "scaling", "opacity", "features_dc"):
+        torch.testing.assert_close(getattr(geometry, f"_{name}"), recorded[f"{prefix}.{name}"], atol=1e-5, rtol=1e-5)
+    found, expected = (
+        torch.nn.functional.normalize(q, dim=-1) for q in (geometry._rotation, recorded[f"{prefix}.rotation"])
+    )
+    torch.testing.assert_close((found * expected).sum(-1).abs(), torch.ones(len(found)), atol=1e-5, rtol=1e-5)
+    assert geometry._features_rest.shape == recorded[f"{prefix}.features_rest"].shape
+
+
+def test_a_placement_file_takes_the_place_of_the_flags(plugin: ModuleType, toy: Toy, tmp_path: Path) -> None:
+    placement = Placement(Placement.from_flags(90.0, 0.0).rotation, 0.5, np.array([0.1, 0.2, 0.3]))
+    placement.save(tmp_path / "placement.json")
+    config = {"rot_x_degree": 33.0, "scale_factor": 2.0, "placement": str(tmp_path / "placement.json")}
+    geometry = static(geometry_convert_from=str(toy.ply), load_ply_cfg=config)
+    torch.testing.assert_close(geometry.get_xyz, placement.apply(toy.gaussians.means))
+
+
+def test_view_dependent_colour_is_dropped_by_default_and_kept_on_request(plugin: ModuleType, golden: Path) -> None:
+    ply = str(golden / "ply_transform" / "gaussians_sh1.ply")
+    assert static(geometry_convert_from=ply).max_sh_degree == 0
+    geometry = static(geometry_convert_from=ply, sh_degree=1)
+    assert geometry.max_sh_degree == 1
+    seen = geometry.splats(torch.tensor([[3.0, 0.0, 0.0], [-3.0, 0.0, 0.0]])).colors
+    assert seen.shape == (1, 2, 50, 3) and not torch.allclose(seen[0, 0], seen[0, 1])
+
+
+def test_checkpoint_names(plugin: ModuleType, toy: Toy) -> None:
+    names = set(moving(geometry_convert_from=str(toy.ply)).state_dict())
+    heads = ("delta_xyz", "delta_rot", "delta_scaling", "global_rot", "global_trans")
+    assert names == {
+        *("_xyz", "_features_dc", "_features_rest", "_opacity", "_scaling", "_rotation"),
+        *(f"grids.0.{plane}" for plane in range(6)),
+        *(f"{head}_network.layers.{layer}.weight" for head in heads for layer in (0, 2)),
+    }
+
+
+def test_optimizer_groups_are_the_recorded_ones(plugin: ModuleType, golden: Path, toy: Toy) -> None:
+    recorded = json.loads((golden / "kplanes_deform" / "optimizer_groups.json").read_text())
+    geometry = moving(geometry_convert_from=str(toy.ply))
+    names = {id(parameter): name for name, parameter in geometry.named_parameters()}
+    groups = {g["name"]: [names[id(p)] for p in g["params"]] for g in geometry.optimizer_groups()}
+    assert groups == recorded["groups"]
+    assert not set(recorded["not_optimised"]) & set(names.values())
+
+
+def test_a_checkpoint_brings_its_own_gaussians(plugin: ModuleType, toy: Toy, golden: Path) -> None:
+    source = moving(geometry_convert_from=str(toy.ply))
+    for target in (
+        moving(geometry_convert_from="not/there.ply"),
+        moving(geometry_convert_from=str(golden / "ply_transform" / "gaussians_sh1.ply"), sh_degree=1),
+    ):
+        target.load_state_dict(source.state_dict())
+        assert len(target.get_xyz) == GAUSSIANS and target.max_sh_degree == 0
+        torch.testing.assert_close(target._rotation, source._rotation)
+
+
+def test_whether_the_scale_head_was_trained_is_in_its_weights(plugin: ModuleType, toy: Toy) -> None:
+    geometry = moving(geometry_convert_from=str(toy.ply))
+    assert not geometry.delta_scale_trained
+    with torch.no_grad():
+        geometry.delta_scaling_network.layers[-1].weight[0, 0] = 1e-7
+    assert geometry.delta_scale_trained
+
+
+def test_missing_gaussians_are_one_clear_sentence(plugin: ModuleType) -> None:
+    with pytest.raises(InputError, match=r"The Gaussian ply not/there.ply does not exist: set .* or resume="):
+        moving(geometry_convert_from="not/there.ply").require_gaussians()
+    with pytest.raises(InputError, match="There is no Gaussian model"):
+        moving().require_gaussians()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"load_ply_cfg": {"rot_y_degree": 3.0}}, "no key `rot_y_degree`"),
+        ({"load_ply_cfg": {"scale_factor": 0.0}}, "scale_factor must be positive"),
+        ({"n_input_dims": 3}, "n_input_dims is 3"),
+        ({"pred_normal": True}, "pred_normal is not supported"),
+        ({"grid_size": [[4, 5, 6]]}, "4 positive sizes"),
+    ],
+)
+def test_unusable_settings_are_refused(plugin: ModuleType, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        moving(**values)

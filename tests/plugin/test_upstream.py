@@ -1,0 +1,64 @@
+"""Beside the real threestudio the plugin registers only what neither it nor threestudio-3dgs provides.
+
+The real one is not installable here, so its module tree is stood in for by the embedded host's classes under the
+real names; what matters is which branch `animate3d.studio.api` takes and which names the plugin registers.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from .conftest import PLUGIN
+
+SCRIPT = """
+import importlib.util, sys, types
+from animate3d.studio import base, config, misc, models, networks, optimizers, prompts, registry, systems
+
+TREE = {
+    "threestudio": registry,
+    "threestudio.models.background.base": models,
+    "threestudio.models.exporters.base": models,
+    "threestudio.models.geometry.base": models,
+    "threestudio.models.materials.base": models,
+    "threestudio.models.networks": networks,
+    "threestudio.models.prompt_processors.base": prompts,
+    "threestudio.models.renderers.base": models,
+    "threestudio.systems.base": systems,
+    "threestudio.systems.utils": optimizers,
+    "threestudio.utils.base": base,
+    "threestudio.utils.config": config,
+    "threestudio.utils.misc": misc,
+}
+for name, source in TREE.items():
+    parts = name.split(".")
+    for depth in range(1, len(parts) + 1):
+        path = ".".join(parts[:depth])
+        if path not in sys.modules:
+            sys.modules[path] = types.ModuleType(path)
+            sys.modules[path].__path__ = []
+    sys.modules[name].__dict__.update({k: v for k, v in vars(source).items() if not k.startswith("__")})
+sys.modules["threestudio"].__version__ = "0.2.3"
+
+before = set(registry.registered())
+spec = importlib.util.spec_from_file_location("threestudio-animate3d", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+sys.modules["threestudio-animate3d"] = module
+spec.loader.exec_module(module)
+from animate3d.studio import api
+assert not api.EMBEDDED
+print(*sorted(set(registry.registered()) - before))
+"""
+
+
+def test_registered_names_beside_the_real_host() -> None:
+    command = [sys.executable, "-c", SCRIPT, str(PLUGIN / "__init__.py")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == [
+        "diff-gaussian-rasterizer-advanced-4d",
+        "gaussian-splatting-3d-vis",
+        "gaussian-splatting-4d",
+        "gaussian-splatting-animate3d-system",
+        "simple-multi-image-datamodule",
+    ]
