@@ -32,6 +32,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         with atomic_file(path) as temporary:
             torch.save(checkpoint, temporary)
 
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Always tensors and plain values only, so a file cannot run code."""
+        return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+
 
 class ProgressBar(TQDMProgressBar):
     """Without the logger's version number."""

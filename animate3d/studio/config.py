@@ -20,8 +20,8 @@ from animate3d.studio.scalars import C_max
 PROMPT_KEYS = {"prompt", "negative_prompt"}
 OPTIONAL_PROMPT_KEYS = {"prompt_front", "prompt_side", "prompt_back", "prompt_overhead"}
 NAME_KEYS = {"name", "tag", "description"}
-PATH_KEYS = {"resume", "weights"}
-PATH_ENDINGS = ("_path", "_root", "_dir", "_convert_from")
+TEXT_OR_NULL_KEYS = {"resume", "weights", "timestamp"}
+TEXT_OR_NULL_ENDINGS = ("_path", "_root", "_dir", "_convert_from")
 
 _RESOLVERS: dict[str, Callable[..., Any]] = {
     "calc_exp_lr_decay_rate": lambda factor, n: factor ** (1.0 / n),
@@ -186,7 +186,8 @@ def _mark_prompts_as_text(node: yaml.Node) -> None:
         if isinstance(value, yaml.ScalarNode):
             null = value.tag == "tag:yaml.org,2002:null"
             if key.value in PROMPT_KEYS or (key.value in OPTIONAL_PROMPT_KEYS and not null):
-                value.tag = "tag:yaml.org,2002:str"
+                # Quoted, so that it is text for OmegaConf's reading of numbers as well.
+                value.tag, value.style = "tag:yaml.org,2002:str", '"'
         else:
             _mark_prompts_as_text(value)
 
@@ -198,8 +199,8 @@ def _parse_dotlist(args: Sequence[str]) -> DictConfig:
         key, separator, text = arg.partition("=")
         last = key.rsplit(".", 1)[-1]
         is_prompt = last in PROMPT_KEYS or (last in OPTIONAL_PROMPT_KEYS and text != "null")
-        is_path = (last in PATH_KEYS or last.endswith(PATH_ENDINGS)) and text not in ("", "null")
-        if separator and (is_prompt or is_path or key in NAME_KEYS):
+        is_text = (last in TEXT_OR_NULL_KEYS or last.endswith(TEXT_OR_NULL_ENDINGS)) and text not in ("", "null")
+        if separator and (is_prompt or is_text or key in NAME_KEYS):
             # "???" would mean a missing value, and "${" an interpolation, which a prompt does not hold.
             OmegaConf.update(cfg, key, text.replace("${", "\\${") if is_prompt else text, force_add=True)
             continue
