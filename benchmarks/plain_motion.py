@@ -85,9 +85,9 @@ def arap(positions: Tensor, neighbours: Tensor, valid: Tensor, sample: Tensor) -
     error = positions.new_zeros(())
     identity = torch.eye(3, dtype=positions.dtype)
     weight = valid.to(positions.dtype)
-    rest = (positions[0][:, None] - positions[0][neighbours])[sample]
+    rest = positions[0][sample][:, None] - positions[0][neighbours[sample]]
     for frame in range(1, len(positions)):
-        moved = (positions[frame][:, None] - positions[frame][neighbours])[sample]
+        moved = positions[frame][sample][:, None] - positions[frame][neighbours[sample]]
         with torch.no_grad():
             covariance = torch.bmm(rest.mT, torch.bmm(torch.diag_embed(weight[sample]), moved))
             u, _, vh = torch.linalg.svd(covariance)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from animate3d.motion import rigid_kernels
+from animate3d.motion.threads import piece_count, run_pieces
 
 ALWAYS_KEPT = 3
 """Nearest neighbours that the radius never drops: two edges would not fix a rotation."""
@@ -115,6 +120,8 @@ def arap_energy(positions: Tensor, neighbours: Tensor, weights: Tensor, sample: 
     Returns:
         Scalar.
     """
+    if _compiled(positions, weights):
+        return _Energy.apply(positions, neighbours, weights, sample)  # type: ignore[no-untyped-call]
     n = positions.shape[1]
     centres = torch.arange(n, device=positions.device) if sample is None else sample
     others = neighbours if sample is None else neighbours[sample]
@@ -125,6 +132,45 @@ def arap_energy(positions: Tensor, neighbours: Tensor, weights: Tensor, sample: 
         rotations = best_rotations(rest, moved, weights)
     residual = moved - rest @ rotations.mT
     return (weights[..., None] * residual.square()).sum()
+
+
+def _compiled(positions: Tensor, weights: Tensor) -> bool:
+    number = positions.dtype in (torch.float32, torch.float64)
+    return positions.device.type == "cpu" and number and not weights.requires_grad
+
+
+class _Energy(torch.autograd.Function):
+    """The same sum in compiled loops; the gradient is found along with the energy."""
+
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
+    def forward(ctx: Any, positions: Tensor, neighbours: Tensor, weights: Tensor, sample: Tensor | None) -> Tensor:
+        frames, n, _ = positions.shape
+        moving = positions.contiguous().numpy()
+        graph = (neighbours.contiguous().numpy(), weights.to(positions.dtype).contiguous().numpy())
+        centres = np.arange(n) if sample is None else sample.numpy()
+        gradient = torch.zeros_like(positions, memory_format=torch.contiguous_format)
+        rest = positions.new_zeros(piece_count(), n, 3)
+        sums = [0.0] * len(rest)
+
+        def work(start: int, stop: int, piece: int) -> None:
+            sums[piece] = rigid_kernels.energy(
+                start, stop, moving, *graph, centres, gradient.numpy(), rest[piece].numpy()
+            )
+
+        run_pieces(work, frames - 1)
+        gradient[0] = rest.sum(dim=0)
+        ctx.save_for_backward(gradient)
+        return positions.new_tensor(sum(sums))
+
+    @staticmethod
+    @once_differentiable
+    @torch.amp.custom_bwd(device_type="cpu")
+    def backward(  # type: ignore[override]
+        ctx: Any, incoming: Tensor
+    ) -> tuple[Tensor, None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * incoming, None, None, None
 
 
 def best_rotations(rest: Tensor, moved: Tensor, weights: Tensor) -> Tensor:

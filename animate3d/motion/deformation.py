@@ -116,6 +116,7 @@ class DeformationField(nn.Module):
         *,
         use_delta_scale: bool,
         first_frame_trainable: bool = False,
+        start: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The Gaussians at every time.
 
@@ -126,6 +127,8 @@ class DeformationField(nn.Module):
             times: ``[F]`` in -1..1; at -1 the static model comes back untouched.
             use_delta_scale: apply the scale offsets (refinement, or a model that was refined).
             first_frame_trainable: deform at -1 as well.
+            start: centres ``[F, N, 3]`` and rotations ``[F, N, 4]`` that the offsets are added to instead of the
+                static ones: a coarse motion that is known already.
 
         Returns:
             means ``[F, N, 3]``, unit quaternions ``[F, N, 4]`` and activated scales ``[F, N, 3]``.
@@ -134,7 +137,8 @@ class DeformationField(nn.Module):
         moving = torch.ones_like(times, dtype=torch.bool) if first_frame_trainable else times > -1
         if not bool(moving.any()):
             return _repeat(still, len(times))
-        moved = self._move(means, quats, log_scales, times[moving], use_delta_scale)
+        start = (means, quats) if start is None else (start[0][moving], start[1][moving])
+        moved = self._move(means, start, log_scales, times[moving], use_delta_scale)
         if bool(moving.all()):
             return moved
         slot = torch.where(moving, moving.cumsum(0), 0)  # 0 is the static model, i the i-th moving time
@@ -144,9 +148,10 @@ class DeformationField(nn.Module):
         return means_out, quats_out, scales_out
 
     def _move(
-        self, means: Tensor, quats: Tensor, log_scales: Tensor, times: Tensor, use_delta_scale: bool
+        self, static: Tensor, start: tuple[Tensor, Tensor], log_scales: Tensor, times: Tensor, use_delta_scale: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        change = self(means, times, with_scale=use_delta_scale)
+        change = self(static, times, with_scale=use_delta_scale)
+        means, quats = start
         # Without a global rotation the offset meets the quaternion as it is stored, whatever its length.
         moved, turned = means + change.delta_xyz, quats
         if change.rotation is not None and change.translation is not None:
@@ -159,7 +164,7 @@ class DeformationField(nn.Module):
 
 
 def moved_rigidly(means: Tensor, rotation: Tensor, translation: Tensor) -> Tensor:
-    """``R x + T`` for every time: ``[N, 3]``, ``[F, 3, 3]``, ``[F, 3]`` -> ``[F, N, 3]``."""
+    """``R x + T`` for every time: ``[N, 3]`` or ``[F, N, 3]``, ``[F, 3, 3]``, ``[F, 3]`` -> ``[F, N, 3]``."""
     return means @ rotation.mT + translation[:, None]
 
 
@@ -170,7 +175,7 @@ def turned_rigidly(quats: Tensor, rotation: Tensor) -> Tensor:
     matters because an offset is added afterwards.
 
     Args:
-        quats: ``[N, 4]`` unit.
+        quats: ``[N, 4]`` or ``[F, N, 4]`` unit.
         rotation: ``[F, 3, 3]``
 
     Returns:

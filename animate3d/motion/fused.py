@@ -6,9 +6,7 @@ point and time) go to memory and back several times. `kernels` keeps a point in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,11 +16,10 @@ from torch.autograd.function import once_differentiable
 
 from animate3d.motion import kernels
 from animate3d.motion.kplanes import PLANE_AXES, linear_weights
+from animate3d.motion.threads import piece_count, run_pieces
 
 SPACE = tuple(index for index, (_, j) in enumerate(PLANE_AXES) if j < 3)
 TIME = tuple(index for index, (_, j) in enumerate(PLANE_AXES) if j == 3)
-MAX_PIECES = 16
-"""Upper limit of threads (each has an accumulator as large as the planes)."""
 
 
 def supported(xyz: Tensor) -> bool:
@@ -120,44 +117,24 @@ class _Evaluate(torch.autograd.Function):
         widths = (*packed.widths, 0)[:3]
         outputs = [xyz.new_empty(len(times), len(xyz), width) for width in widths]
         fixed = (xyz.contiguous().numpy(), *packed.arguments(), *(output.numpy() for output in outputs))
-        sums = xyz.new_zeros(_pieces(), len(times), len(packed.first))
-        _run(lambda start, stop, piece: kernels.forward(start, stop, *fixed, sums[piece].numpy()), len(xyz))
+        sums = xyz.new_zeros(piece_count(), len(times), len(packed.first))
+        run_pieces(lambda start, stop, piece: kernels.forward(start, stop, *fixed, sums[piece].numpy()), len(xyz))
         return *outputs, sums.sum(dim=0) / len(xyz)
 
     @staticmethod
     @once_differentiable
     @torch.amp.custom_bwd(device_type="cpu")
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # type: ignore[override]
+        ctx: Any, *gradients: Tensor
+    ) -> tuple[Tensor | None, ...]:
         xyz, times, *parameters = ctx.saved_tensors
         packed = _Packed(times, ctx.n_scales, parameters)
         incoming = [gradient.contiguous().numpy() for gradient in (*gradients[:3], gradients[3] / len(xyz))]
         fixed = (xyz.contiguous().numpy(), *packed.arguments(), *incoming)
-        totals = [xyz.new_zeros(_pieces(), *like.shape) for like in (packed.buffer, packed.first, packed.last)]
-        _run(
+        totals = [xyz.new_zeros(piece_count(), *like.shape) for like in (packed.buffer, packed.first, packed.last)]
+        run_pieces(
             lambda start, stop, piece: kernels.backward(start, stop, *fixed, *(t[piece].numpy() for t in totals)),
             len(xyz),
         )
         g_buffer, g_first, g_last = (total.sum(dim=0) for total in totals)
         return None, None, None, *packed.plane_gradients(g_buffer), *packed.weight_gradients(g_first, g_last)
-
-
-def _pieces() -> int:
-    return min(torch.get_num_threads(), MAX_PIECES)
-
-
-@lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="animate3d-motion")
-
-
-def _run(work: Callable[[int, int, int], None], n: int) -> None:
-    """Call ``work(start, stop, piece)`` for equal pieces of ``range(n)``.
-
-    Plain threads instead of numba's own: those would spin beside the ones that torch keeps.
-    """
-    pieces = _pieces()
-    bounds = [piece * n // pieces for piece in range(pieces + 1)]
-    if pieces == 1:
-        return work(0, n, 0)
-    # list() waits, and raises what a piece raised.
-    list(_pool(pieces).map(work, bounds[:-1], bounds[1:], range(pieces)))

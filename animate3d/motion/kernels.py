@@ -13,13 +13,14 @@ holds offset and columns of xy, xz, yz, xt, yt, zt; the resolutions along x, y, 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
 
 # Not "nnan": a coordinate that is not a number must not become an index.
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
-_jit = numba.njit(fastmath=_FAST, cache=True, error_model="numpy", nogil=True)
+_jit: Any = numba.njit(fastmath=_FAST, cache=True, error_model="numpy", nogil=True)
 FLUSH = 32
 """Points whose weight gradients are added up before they join the total: keeps float32 sums exact enough."""
 
