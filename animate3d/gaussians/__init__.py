@@ -1,7 +1,7 @@
 """3D Gaussians: container, ply files, spherical harmonics, and Gaussians of a mesh."""
 
 from animate3d.gaussians import sh
-from animate3d.gaussians.edges import edge_lengths, load_edges, save_edges
+from animate3d.gaussians.edges import edge_lengths, edge_table, load_edges, save_edges
 from animate3d.gaussians.from_mesh import from_mesh
 from animate3d.gaussians.gaussians import Gaussians
 from animate3d.gaussians.ply import load_ply, save_ply
@@ -9,6 +9,7 @@ from animate3d.gaussians.ply import load_ply, save_ply
 __all__ = [
     "Gaussians",
     "edge_lengths",
+    "edge_table",
     "from_mesh",
     "load_edges",
     "load_ply",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import numpy as np
+from scipy.sparse import coo_matrix
 
 from animate3d.errors import InputError
 from animate3d.files import atomic_file, read_json
@@ -13,45 +15,49 @@ from animate3d.meshes.mesh import Mesh
 EdgeLengths = dict[int, dict[int, float]]
 
 
-def _directed_edges(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Edges in both directions, grouped by their first vertex: starts, ends, lengths ``[2 E]``."""
+def edge_table(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Neighbours of every vertex over the polygons' edges, in ascending order.
+
+    Coincident copies of a vertex share their neighbours, so that meshes with split seams stay connected.
+
+    Returns:
+        starts ``[N + 1]``, neighbours ``[2 E]`` and edge lengths ``[2 E]``: those of vertex i stand at
+        ``starts[i]:starts[i + 1]``.
+    """
     edges = mesh.welded_edges()
-    start, end = np.concatenate([edges, edges[:, ::-1]]).T
-    order = np.lexsort((end, start))
-    start, end = start[order], end[order]
-    return start, end, np.linalg.norm(mesh.vertices[start] - mesh.vertices[end], axis=1)
+    length = np.linalg.norm(mesh.vertices[edges[:, 0]] - mesh.vertices[edges[:, 1]], axis=1)
+    # The conversion keeps the order within a row: smaller neighbours first if the reversed edges come first.
+    start, end = np.concatenate([edges[:, ::-1], edges]).T
+    table = coo_matrix((np.tile(length, 2), (start, end)), shape=(mesh.n_vertices, mesh.n_vertices)).tocsr()
+    return table.indptr, table.indices, table.data
 
 
 def edge_lengths(mesh: Mesh) -> EdgeLengths:
-    """``{vertex: {neighbour: length}}`` over the polygons' edges; vertices without edges are left out.
-
-    Coincident copies of a vertex share their neighbours, so that meshes with split seams stay connected.
-    """
-    start, end, length = _directed_edges(mesh)
-    vertices, first = np.unique(start, return_index=True)
-    bounds = np.append(first, len(start)).tolist()
-    neighbours, lengths = end.tolist(), length.tolist()
+    """`edge_table` as ``{vertex: {neighbour: length}}``; vertices without edges are left out."""
+    starts, neighbours, lengths = (part.tolist() for part in edge_table(mesh))
     return {
         vertex: dict(zip(neighbours[a:b], lengths[a:b], strict=True))
-        for vertex, a, b in zip(vertices.tolist(), bounds[:-1], bounds[1:], strict=True)
+        for vertex, (a, b) in enumerate(itertools.pairwise(starts))
+        if b > a
     }
 
 
 def save_edges(mesh: Mesh, path: str | os.PathLike[str]) -> None:
     """Write `edge_lengths` as JSON with string keys."""
-    start, end, length = _directed_edges(mesh)
-    vertices, degrees = np.unique(start, return_counts=True)
-    # One format string for the whole file: 20 times faster than walking dictionaries.
+    starts, neighbours, lengths = edge_table(mesh)
+    degrees = np.diff(starts)
+    vertices = np.flatnonzero(degrees)
+    degrees = degrees[vertices]
+    # One format string for the whole file: much faster than walking dictionaries.
     rows = {d: '"%d": {' + ", ".join(['"%d": %.9g'] * d) + "}" for d in np.unique(degrees).tolist()}
-    template = ",\n".join(rows[d] for d in degrees.tolist())
-    values = np.empty(2 * len(start) + len(vertices), dtype=object)
-    head = np.cumsum(2 * degrees + 1) - (2 * degrees + 1)
-    is_pair = np.ones(len(values), dtype=bool)
-    is_pair[head] = False
-    values[head] = vertices.tolist()
-    pairs = np.empty((len(start), 2), dtype=object)
-    pairs[:, 0], pairs[:, 1] = end.tolist(), length.tolist()
-    values[is_pair] = pairs.reshape(-1)
+    template = ",\n".join([rows[d] for d in degrees.tolist()])
+    values = np.empty(2 * len(neighbours) + len(vertices), dtype=object)
+    is_head = np.zeros(len(values), dtype=bool)
+    is_head[2 * starts[vertices] + np.arange(len(vertices))] = True
+    values[is_head] = vertices.tolist()
+    pairs = np.empty((len(neighbours), 2), dtype=object)
+    pairs[:, 0], pairs[:, 1] = neighbours.tolist(), lengths.tolist()
+    values[~is_head] = pairs.reshape(-1)
     with atomic_file(path) as temporary:
         temporary.write_text("{\n" + template % tuple(values) + "\n}\n")
 

@@ -38,7 +38,9 @@ def from_mesh(mesh: Mesh) -> Gaussians:
 def mean_extents(mesh: Mesh) -> np.ndarray:
     """Mean |Δ| per axis from every vertex to its neighbours, 0 without any. ``[N, 3]``"""
     edges, n = mesh.welded_edges(), mesh.n_vertices
-    ends = edges.T.reshape(-1)
-    apart = np.abs(mesh.vertices[edges[:, 0]] - mesh.vertices[edges[:, 1]])
-    sums = np.stack([np.bincount(ends, np.tile(apart[:, k], 2), n) for k in range(3)], axis=1)
-    return sums / np.maximum(np.bincount(ends, minlength=n), 1)[:, None]
+    start, end = edges.T
+    sums = np.empty((n, 3))
+    for axis, positions in enumerate(mesh.vertices.T):
+        apart = np.abs(positions[start] - positions[end])
+        sums[:, axis] = np.bincount(start, apart, n) + np.bincount(end, apart, n)
+    return sums / np.maximum(np.bincount(edges.reshape(-1), minlength=n), 1)[:, None]

@@ -27,15 +27,17 @@ def corner_colors(mesh: Mesh) -> np.ndarray:
     """Colour of every face corner ``[K, 3]`` float32: its material's diffuse texture, or base colour without one."""
     corner_materials = np.repeat(mesh.face_materials, np.diff(mesh.face_starts))
     base = np.array([material.base_color[:3] for material in mesh.materials], dtype=np.float32)
-    colors = base[corner_materials]
     if mesh.corner_uvs is None:
-        return colors
+        return base[corner_materials]
     textured = ~np.isnan(mesh.corner_uvs[:, 0])
+    colors = base[corner_materials]
     for index, material in enumerate(mesh.materials):
         image = material.textures.get("diffuse")
         if image is None:
             continue
-        chosen = textured & (corner_materials == index)
         channels = [0, 0, 0] if image.shape[-1] == 1 else [0, 1, 2]
-        colors[chosen] = sample_texture(image, mesh.corner_uvs[chosen])[:, channels]
+        chosen = textured & (corner_materials == index)
+        if chosen.all():
+            return sample_texture(image[..., channels], mesh.corner_uvs)
+        colors[chosen] = sample_texture(image[..., channels], mesh.corner_uvs[chosen])
     return colors

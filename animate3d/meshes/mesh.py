@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ class Mesh:
     """A polygon mesh.
 
     Nothing is merged, split or reordered: animation files, Gaussians and trajectories all refer to a vertex by its
-    number in the file. Texture coordinates and normals belong to face *corners*, so seams need no extra vertices.
+    number in the file. Arrays are not to be changed in place; `with_vertices` makes another pose. Texture coordinates and normals belong to face *corners*, so seams need no extra vertices.
 
     Attributes:
         vertices: ``[N, 3]`` float64.
@@ -133,7 +134,14 @@ class Mesh:
         return topology.weld(self.vertices, 1e-6 * self.diagonal())
 
     def welded_edges(self) -> np.ndarray:
-        """`edges` as if coincident vertices were one: every copy gets the neighbours of all copies. ``[E, 2]``"""
+        """`edges` as if coincident vertices were one: every copy gets the neighbours of all copies. ``[E, 2]``
+
+        Computed once: Gaussians and the edge file both need it.
+        """
+        return self._welded_edges
+
+    @cached_property
+    def _welded_edges(self) -> np.ndarray:
         return topology.share_edges(self.edges(), self.welded())
 
     def diagonal(self) -> float:

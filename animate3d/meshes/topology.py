@@ -102,13 +102,40 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def weld(vertices: np.ndarray, tolerance: float) -> np.ndarray:
-    """Smallest vertex number of each group of vertices that lie within ``tolerance`` of each other. ``[N]`` int64.
+    """Smallest vertex number of each group of vertices that lie within ``tolerance`` of each other. ``[N]`` int64."""
+    n = len(vertices)
+    pairs = _pairs_by_sweep(vertices, tolerance)
+    if pairs is None:
+        return _weld_by_cells(vertices, tolerance)
+    return _smallest_of_groups(pairs, np.arange(n)) if len(pairs) else np.arange(n)
 
-    Points are first gathered by cells of the tolerance's size, so that a heap of equal points costs no more than
-    one, then neighbouring cells are joined where their first points are near enough.
+
+def _pairs_by_sweep(vertices: np.ndarray, tolerance: float, reach: int = 64) -> np.ndarray | None:
+    """Pairs ``[M, 2]`` no further apart than ``tolerance``; None if more than ``reach`` lie in one slab.
+
+    Points are sorted along a direction that no ordinary model is built along, so that near neighbours in the order
+    are near in space or are apart by more than the tolerance.
     """
-    if len(vertices) == 0:
-        return np.zeros(0, dtype=np.int64)
+    along = vertices @ np.array([0.6180339887, 0.3247179572, 0.7159381034])
+    order = np.argsort(along)
+    along, points = along[order], vertices[order]
+    found = []
+    candidates = np.arange(len(order))
+    # Rounding of the projection must not hide a pair at the tolerance itself.
+    slack = tolerance * 1.001 + 1e-14 * np.abs(along).max(initial=0)
+    for step in range(1, reach + 1):
+        candidates = candidates[candidates + step < len(order)]
+        candidates = candidates[along[candidates + step] - along[candidates] <= slack]
+        if len(candidates) == 0:
+            return np.concatenate(found) if found else np.zeros((0, 2), dtype=np.int64)
+        distance = np.linalg.norm(points[candidates + step] - points[candidates], axis=1)
+        near = candidates[distance <= tolerance]
+        found.append(np.stack([order[near], order[near + step]], axis=1))
+    return None
+
+
+def _weld_by_cells(vertices: np.ndarray, tolerance: float) -> np.ndarray:
+    """`weld` for heaps of points: gathered by cells first, so that a heap of equal points costs no more than one."""
     scaled = (vertices - vertices.min(axis=0)) / tolerance if tolerance > 0 else np.zeros_like(vertices)
     cells = np.floor(scaled)
     order = np.lexsort(cells.T)
@@ -118,13 +145,16 @@ def weld(vertices: np.ndarray, tolerance: float) -> np.ndarray:
     cell_of[order] = np.cumsum(is_first) - 1
     firsts = order[is_first]  # lexsort is stable, so these are the smallest numbers of their cells
     pairs = cKDTree(scaled[firsts]).query_pairs(1.0, output_type="ndarray")
-    if len(pairs) == 0:
-        return firsts[cell_of]
-    links = coo_matrix((np.ones(len(pairs), dtype=bool), pairs.T), shape=(len(firsts), len(firsts)))
+    return _smallest_of_groups(pairs, firsts)[cell_of]
+
+
+def _smallest_of_groups(pairs: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """For items joined by ``pairs`` of their indices: the smallest of ``numbers [I]`` in each item's group ``[I]``."""
+    links = coo_matrix((np.ones(len(pairs), dtype=bool), pairs.T), shape=(len(numbers), len(numbers)))
     groups, label = connected_components(links, directed=False)
-    smallest = np.full(groups, len(vertices), dtype=np.int64)
-    np.minimum.at(smallest, label, firsts)
-    return smallest[label][cell_of]
+    smallest = np.full(groups, numbers.max(initial=0), dtype=np.int64)
+    np.minimum.at(smallest, label, numbers)
+    return smallest[label]
 
 
 def share_edges(edges: np.ndarray, representatives: np.ndarray) -> np.ndarray:

@@ -14,7 +14,6 @@ EXAMPLES = """example:
 
 The source folder is left as it is; its files are copied to --save_path, which must not exist yet or be empty."""
 
-MATERIAL = "newmtl Material\nKa 1 1 1\nKd 1 1 1\n"
 _MAPS = {"map_Kd": "texture_diffuse.png", "map_Pm": "texture_metallic.png", "map_Pr": "texture_roughness.png"}
 _MAPS |= {"norm": "texture_normal.png"}
 
@@ -41,22 +40,33 @@ def complete(source: Path, target: Path) -> Path:
         shutil.copytree(source, folder, dirs_exist_ok=True)
         obj = folder / "base.obj"
         (folder / chosen[0].name).rename(obj)
-        obj.write_bytes(_with_material(obj.read_bytes()))
-        if not (folder / "base.mtl").exists():
-            maps = [f"{keyword} {file}\n" for keyword, file in _MAPS.items() if (folder / file).is_file()]
-            (folder / "base.mtl").write_text(MATERIAL + "".join(maps))
+        _complete_materials(obj)
     return target / "base.obj"
 
 
-def _with_material(obj: bytes) -> bytes:
-    """The OBJ with ``mtllib base.mtl`` and, unless it chooses materials itself, ``usemtl Material`` at its head.
+def _complete_materials(obj: Path) -> None:
+    """Make the OBJ name a material library that is there and use a material of it; write base.mtl if there is none."""
+    lines = obj.read_bytes().splitlines(keepends=True)
+    used = list(dict.fromkeys(name for line in lines if (name := _argument(line, b"usemtl"))))
+    named = [obj.parent / name for line in lines if (name := _argument(line, b"mtllib"))]
+    library = next((path for path in named if path.is_file()), obj.with_suffix(".mtl"))
+    if not library.is_file():
+        maps = "".join(f"{keyword} {file}\n" for keyword, file in _MAPS.items() if (obj.parent / file).is_file())
+        blocks = [f"newmtl {name}\nKa 1 1 1\nKd 1 1 1\n{maps}" for name in used or ["Material"]]
+        library.write_text("\n".join(blocks))
+    if not used:
+        definitions = [_argument(line, b"newmtl") for line in library.read_bytes().splitlines()]
+        first = next((name for name in definitions if name), "Material")
+        lines.insert(0, f"usemtl {first}\n".encode())
+    if library not in named:
+        # A library that is named but not there would only be reported as missing by every program.
+        lines = [b"mtllib base.mtl\n"] + [line for line in lines if not _argument(line, b"mtllib")]
+    obj.write_bytes(b"".join(lines))
 
-    A library that the file names but that is not base.mtl is replaced: the folder comes without it.
-    """
-    lines = obj.splitlines(keepends=True)
-    kept = [line for line in lines if not line.lstrip().startswith(b"mtllib")]
-    uses = any(line.lstrip().startswith(b"usemtl") for line in kept)
-    return b"mtllib base.mtl\n" + (b"" if uses else b"usemtl Material\n") + b"".join(kept)
+
+def _argument(line: bytes, keyword: bytes) -> str | None:
+    words = line.strip().split(None, 1)
+    return words[1].decode("utf-8", errors="replace") if len(words) == 2 and words[0] == keyword else None
 
 
 def main(argv: list[str] | None = None) -> int:
