@@ -7,12 +7,13 @@ embedding, the attention processors of `animate3d.mvvdm.attention`, the IP-Adapt
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import ImageProjection, MultiIPAdapterImageProjection, TimestepEmbedding
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  # diffusers looks for it here to load pipelines
 from diffusers.models.unets.unet_motion_model import UNetMotionModel, UNetMotionOutput, UpBlockMotion
 from torch import Tensor, nn
 
@@ -273,7 +274,8 @@ class MultiViewUNet(UNetMotionModel):
             prompt = (encoder_hidden_states, self._image_tokens(added_cond_kwargs))
         hidden_states = sample.transpose(1, 2).flatten(0, 1)  # [(b v f), c, h, w]
         hidden_states = self._blocks(self.conv_in(hidden_states), embedding, prompt, layout)
-        out = self.conv_out(self.conv_act(self.conv_norm_out(hidden_states)))  # type: ignore
+        norm = cast(nn.Module, self.conv_norm_out)
+        out = self.conv_out(nn.functional.silu(norm(hidden_states)))
         out = out.unflatten(0, (-1, frames)).transpose(1, 2)
         return UNetMotionOutput(sample=out) if return_dict else (out,)
 
@@ -308,7 +310,7 @@ class MultiViewUNet(UNetMotionModel):
             raise InputError("This model has an IP-Adapter: pass `added_cond_kwargs={'image_embeds': ...}`.")
         if isinstance(image_embeds, Tensor):
             image_embeds = [image_embeds[:, None]]
-        return self.encoder_hid_proj(image_embeds)
+        return cast(nn.Module, self.encoder_hid_proj)(image_embeds)
 
     def _blocks(
         self,

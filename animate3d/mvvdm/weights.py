@@ -1,8 +1,8 @@
 """Released weights: read every published form, check it key by key, put the parts together.
 
 The model is made of four releases: MVDream's Stable Diffusion (a diffusers folder), the AnimateDiff motion adapter, an
-IP-Adapter with its image encoder, and this method's motion checkpoint. `assemble` builds a pipeline from them and
-`convert` writes it as one folder that needs none of them again.
+IP-Adapter with its image encoder, and this method's motion checkpoint. `animate3d.mvvdm.convert` makes one folder of
+them.
 """
 
 from __future__ import annotations
@@ -52,13 +52,11 @@ def resolve(source: str | os.PathLike[str], *, what: str, patterns: list[str] | 
     name = str(source)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise InputError(f"The {what} {name} does not exist.")
-    from httpx import HTTPError
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
-    except (HfHubHTTPError, LocalEntryNotFoundError, HTTPError, OSError) as error:
+    except (OSError, ValueError) as error:  # the hub's own errors are kinds of these
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"The {what} `{name}` is neither a local folder nor reachable on the model hub ({reason}); "

@@ -1,0 +1,109 @@
+"""Condition images: what users have, made into what the model was trained with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from animate3d.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+GREY = 128
+"""The background of every training image."""
+
+
+def prepare_images(images: Sequence[Image.Image], height: int, width: int) -> list[Image.Image]:
+    """RGB images of the wanted shape on the grey background; warns about everything it had to change.
+
+    Args:
+        images: RGB or RGBA, any size.
+        height, width: pixels of the videos; only their ratio matters here.
+    """
+    prepared, notes = [], []
+    for image in images:
+        if "A" in image.getbands() or "transparency" in image.info:
+            rgba = image.convert("RGBA")
+            if np.asarray(rgba)[..., 3].min() < 255:
+                notes.append("transparent pixels are shown on the grey (128) that the model was trained with")
+            backdrop = Image.new("RGBA", rgba.size, (GREY, GREY, GREY, 255))
+            image = Image.alpha_composite(backdrop, rgba)
+        elif _white_border(image):
+            notes.append(
+                "an image has a white background, which the model never saw: results are better with a transparent "
+                "background, or with grey (128)"
+            )
+        image = image.convert("RGB")
+        padded = _pad(image, height, width)
+        if padded is not image:
+            notes.append(
+                f"an image of {image.width}x{image.height} is padded with grey to {padded.width}x{padded.height}"
+            )
+        prepared.append(padded)
+    for note in dict.fromkeys(notes):
+        logger.warning("Condition images: %s.", note)
+    return prepared
+
+
+def _white_border(image: Image.Image) -> bool:
+    pixels = np.asarray(image.convert("RGB"))
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    return bool((border >= 250).all(axis=-1).mean() > 0.9)
+
+
+def _pad(image: Image.Image, height: int, width: int) -> Image.Image:
+    if image.width * height == image.height * width:
+        return image
+    if image.width * height > image.height * width:
+        size = (image.width, round(image.width * height / width))
+    else:
+        size = (round(image.height * width / height), image.height)
+    padded = Image.new("RGB", size, (GREY, GREY, GREY))
+    padded.paste(image, ((size[0] - image.width) // 2, (size[1] - image.height) // 2))
+    return padded
+
+
+def to_tensor(images: Sequence[Image.Image], height: int, width: int) -> Tensor:
+    """``[N, 3, height, width]`` float32 in -1..1, as the image autoencoder wants it.
+
+    Bilinear without smoothing down to half the size, as in the reference; with smoothing below that, where it would
+    skip pixels.
+    """
+    resized = []
+    for image in images:
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
+        if pixels.shape[-2:] != (height, width):
+            smooth = pixels.shape[-2] > 2 * height or pixels.shape[-1] > 2 * width
+            pixels = interpolate(pixels, (height, width), mode="bilinear", antialias=smooth)
+        resized.append(pixels)
+    return torch.cat(resized) * 2 - 1
+
+
+def group_images(images: object) -> list[list[Image.Image]]:
+    """One list of V images per object, from one object's images or a list of such lists.
+
+    Raises:
+        InputError: no images, something that is no image, or objects with different numbers of views.
+    """
+    if not isinstance(images, Sequence) or isinstance(images, str) or not images:
+        raise InputError("`images` is empty or no list; give the V images of one object, or a list of such lists.")
+    groups = [list(group) for group in images] if isinstance(images[0], Sequence) else [list(images)]
+    opened = [[_image(item) for item in group] for group in groups]
+    counts = sorted({len(group) for group in opened})
+    if len(counts) != 1 or counts[0] == 0:
+        raise InputError(f"Every object of a call needs the same number of images; these have {counts}.")
+    return opened
+
+
+def _image(item: object) -> Image.Image:
+    if isinstance(item, Image.Image):
+        return item
+    if isinstance(item, np.ndarray) and item.dtype == np.uint8 and item.ndim == 3 and item.shape[-1] in (3, 4):
+        return Image.fromarray(item)
+    raise InputError(f"A condition image is a {type(item).__name__}; give PIL images or uint8 arrays [H, W, 3 or 4].")

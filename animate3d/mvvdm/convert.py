@@ -1,0 +1,189 @@
+"""Released parts to a pipeline, and to one folder that needs none of them again."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from omegaconf import OmegaConf
+from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+
+from animate3d.errors import InputError, run_command
+from animate3d.files import atomic_directory, existing_file, existing_folder, read_json
+from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
+from animate3d.mvvdm.weights import ip_adapter_files, load_motion_checkpoint, load_unet, resolve
+
+MVDREAM_FILES = ["model_index.json", "unet/*", "vae/*", "text_encoder/*", "tokenizer/*"]
+ADAPTER_FILES = ["config.json", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"]
+
+
+def assemble(
+    config: Mapping[str, Any],
+    motion_checkpoint: str | os.PathLike[str] | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> MultiViewVideoPipeline:
+    """A pipeline from the sources that an inference config names.
+
+    Args:
+        config: ``configs/inference/inference.yaml`` as a mapping. When ``pretrained_model_path`` is a folder made by
+            `convert`, that folder is the whole pipeline and the paths of the adapters are not read.
+        motion_checkpoint: the method's trained weights; may be None only for a converted folder.
+        dtype: of all models.
+
+    Raises:
+        InputError: a source is missing, damaged, or does not fit.
+    """
+    source = resolve(config["pretrained_model_path"], what="base model", patterns=MVDREAM_FILES)
+    if is_converted(source):
+        pipeline = load_converted(source, dtype=dtype)
+        if motion_checkpoint:
+            load_motion_checkpoint(pipeline.unet, motion_checkpoint)
+        pipeline.unet.register_to_config(i2v_cond_time_zero=bool(config.get("i2v_cond_time_zero", False)))
+    else:
+        if not motion_checkpoint:
+            raise InputError(
+                "The base model alone makes no videos: give the motion checkpoint (`--pretrained_unet_path`), or a "
+                "folder made by `animate3d convert-weights` as `pretrained_model_path`."
+            )
+        pipeline = _assemble_released(source, config, motion_checkpoint, dtype)
+    pipeline.scheduler = DDIMScheduler(**config.get("noise_scheduler_kwargs", {}))
+    return pipeline
+
+
+def _assemble_released(
+    mvdream: Path, config: Mapping[str, Any], motion_checkpoint: str | os.PathLike[str], dtype: torch.dtype
+) -> MultiViewVideoPipeline:
+    for part in ("unet", "vae", "text_encoder", "tokenizer"):
+        existing_folder(mvdream / part, f"{part} of the base model")
+    motion_adapter = resolve(config["motion_adapter_path"], what="motion adapter", patterns=ADAPTER_FILES)
+    ip_adapter, encoder = ip_adapter_files(config["ip_adapter_path"])
+    existing_file(motion_checkpoint, "motion checkpoint")  # before the large files are read
+    unet = load_unet(
+        mvdream,
+        motion_adapter,
+        ip_adapter,
+        motion_checkpoint,
+        mvdream_attn_cfg=config.get("mvdream_attn_cfg"),
+        motion_module_attn_cfg=config.get("motion_module_attn_cfg"),
+        i2v_cond_time_zero=bool(config.get("i2v_cond_time_zero", False)),
+    )
+    try:
+        return MultiViewVideoPipeline(
+            vae=AutoencoderKL.from_pretrained(mvdream / "vae", torch_dtype=dtype),
+            text_encoder=CLIPTextModel.from_pretrained(mvdream / "text_encoder", dtype=dtype),
+            tokenizer=CLIPTokenizer.from_pretrained(mvdream / "tokenizer"),
+            unet=unet.to(dtype),  # type: ignore[arg-type]
+            scheduler=DDIMScheduler(**config.get("noise_scheduler_kwargs", {})),
+            feature_extractor=CLIPImageProcessorPil(),
+            image_encoder=CLIPVisionModelWithProjection.from_pretrained(encoder, dtype=dtype),
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"A part of the base model {mvdream} cannot be read: {_first_line(error)}") from error
+
+
+def is_converted(folder: Path) -> bool:
+    """Whether a folder is a whole pipeline of this package."""
+    index = folder / "model_index.json"
+    return index.is_file() and read_json(index).get("_class_name") == MultiViewVideoPipeline.__name__
+
+
+def load_converted(folder: str | os.PathLike[str], *, dtype: torch.dtype = torch.float32) -> MultiViewVideoPipeline:
+    """The pipeline of a folder that `convert` or ``python -m animate3d.mvvdm.tiny`` wrote.
+
+    Raises:
+        InputError: not such a folder, or a file of it is missing or damaged.
+    """
+    folder = existing_folder(folder, "weights folder")
+    if not is_converted(folder):
+        raise InputError(
+            f"{folder} is no folder made by `animate3d convert-weights`: its model_index.json is missing or names "
+            "another pipeline."
+        )
+    try:
+        return MultiViewVideoPipeline.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"The weights in {folder} are incomplete or damaged: {_first_line(error)}") from error
+
+
+def convert(
+    output: str | os.PathLike[str],
+    config: Mapping[str, Any],
+    motion_checkpoint: str | os.PathLike[str],
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write the released parts as one folder for ``MultiViewVideoPipeline.from_pretrained``; whole or not at all."""
+    pipeline = assemble(config, motion_checkpoint, dtype=dtype)
+    with atomic_directory(output) as temporary:
+        pipeline.save_pretrained(temporary)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+_EXAMPLES = """example:
+  animate3d convert-weights weights/animate3d --motion-checkpoint pretrained_models/animate3d_motion_modules.ckpt
+
+Afterwards the folder is all that is needed: `animate3d animate … --weights weights/animate3d`.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of ``animate3d convert-weights``."""
+    parser = argparse.ArgumentParser(
+        prog="animate3d convert-weights",
+        description="Put the released weights together in one folder.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("output", type=Path, help="folder to write")
+    parser.add_argument("--motion-checkpoint", type=Path, required=True, help="the method's trained weights")
+    parser.add_argument(
+        "--config", type=Path, default=Path("configs/inference/inference.yaml"), help="inference config"
+    )
+    parser.add_argument("--base", help="MVDream's weights: folder or hub name (default: the config's)")
+    parser.add_argument("--motion-adapter", help="AnimateDiff's adapter: folder or hub name (default: the config's)")
+    parser.add_argument("--ip-adapter", help="IP-Adapter: folder, file or hub name (default: the config's)")
+    parser.add_argument("--dtype", choices=sorted(DTYPES), default="float32", help="of the written weights")
+    options = parser.parse_args(argv)
+    config = read_config(options.config)
+    sources = {
+        "pretrained_model_path": options.base,
+        "motion_adapter_path": options.motion_adapter,
+        "ip_adapter_path": options.ip_adapter,
+    }
+    config.update({key: value for key, value in sources.items() if value is not None})
+    convert(options.output, config, options.motion_checkpoint, dtype=DTYPES[options.dtype])
+    return 0
+
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """An inference config as plain values.
+
+    Raises:
+        InputError: missing, or no YAML mapping.
+    """
+    path = existing_file(path, "config")
+    try:
+        config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except Exception as error:  # the YAML and interpolation errors share no base class
+        raise InputError(f"The config {path} cannot be read: {_first_line(error)}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"The config {path} is no mapping of keys to values.")
+    return {str(key): value for key, value in config.items()}
+
+
+if __name__ == "__main__":
+    run_command(main)
