@@ -47,10 +47,11 @@ def bend(vertices: Positions, times: Positions) -> Positions:
     """The body leans and twists to one side and the other, the tail sweeps, the head looks back along the curve."""
     wing, _ = _wing_weight(vertices)
     # A wing follows its root as one piece; bending it like the spine would crush the inner one.
-    reach = np.clip((1 - wing) * (vertices[:, 1] + 0.25) + wing * 0.55, 0.0, None)
-    twist = (1 - wing) * _smooth((vertices[:, 1] + 0.25) / 0.9) + wing * 0.6
-    turn_head = _smooth((vertices[:, 1] - 0.34) / 0.3) * (1 - wing)
     tail = _tail_reach(vertices)
+    stays = 1 - _smooth(tail / 0.3)
+    reach = np.clip((1 - wing) * (vertices[:, 1] + 0.25) + wing * 0.55, 0.0, None) * stays
+    twist = ((1 - wing) * _smooth((vertices[:, 1] + 0.25) / 0.9) + wing * 0.6) * stays
+    turn_head = _smooth((vertices[:, 1] - 0.34) / 0.3) * (1 - wing)
     hips, neck = np.array([0.0, -0.25, -0.05]), np.array([0.0, 0.45, 0.16])
 
     def pose(t: float) -> Positions:
