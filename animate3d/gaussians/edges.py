@@ -24,11 +24,12 @@ def edge_table(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         starts ``[N + 1]``, neighbours ``[2 E]`` and edge lengths ``[2 E]``: those of vertex i stand at
         ``starts[i]:starts[i + 1]``.
     """
-    edges = mesh.welded_edges()
-    length = np.linalg.norm(mesh.vertices[edges[:, 0]] - mesh.vertices[edges[:, 1]], axis=1)
+    low, high = np.ascontiguousarray(mesh.welded_edges().T, dtype=np.int32)
+    x, y, z = (positions[low] - positions[high] for positions in mesh.vertices.T)
+    length = np.sqrt(x * x + y * y + z * z)
     # The conversion keeps the order within a row: smaller neighbours first if the reversed edges come first.
-    start, end = np.concatenate([edges[:, ::-1], edges]).T
-    table = coo_matrix((np.tile(length, 2), (start, end)), shape=(mesh.n_vertices, mesh.n_vertices)).tocsr()
+    ends = np.concatenate([high, low]), np.concatenate([low, high])
+    table = coo_matrix((np.concatenate([length, length]), ends), shape=(mesh.n_vertices, mesh.n_vertices)).tocsr()
     return table.indptr, table.indices, table.data
 
 

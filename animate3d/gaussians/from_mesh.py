@@ -7,8 +7,8 @@ import math
 import numpy as np
 import torch
 
-from animate3d.gaussians import sh
 from animate3d.gaussians.gaussians import Gaussians
+from animate3d.gaussians.sh import C0
 from animate3d.meshes.appearance import vertex_colors
 from animate3d.meshes.mesh import Mesh
 
@@ -26,13 +26,11 @@ def from_mesh(mesh: Mesh) -> Gaussians:
     """
     extents = np.maximum(mean_extents(mesh), SMALLEST_EXTENT * mesh.diagonal())
     n = mesh.n_vertices
-    return Gaussians(
-        means=torch.from_numpy(mesh.vertices.astype(np.float32)),
-        sh=sh.from_rgb(torch.from_numpy(vertex_colors(mesh)))[:, None],
-        opacity_logits=torch.full((n,), OPACITY_LOGIT),
-        log_scales=torch.from_numpy(np.log(extents / SPACING).astype(np.float32)),
-        quats=torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(n, 1),
-    )
+    quats = np.zeros((n, 4))
+    quats[:, 0] = 1
+    dc = (vertex_colors(mesh) - 0.5) / C0
+    parts = [mesh.vertices, dc[:, None], np.full(n, OPACITY_LOGIT), np.log(extents / SPACING), quats]
+    return Gaussians(*(torch.from_numpy(part.astype(np.float32)) for part in parts))
 
 
 def mean_extents(mesh: Mesh) -> np.ndarray:

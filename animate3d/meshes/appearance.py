@@ -25,12 +25,12 @@ def vertex_colors(mesh: Mesh) -> np.ndarray:
 
 def corner_colors(mesh: Mesh) -> np.ndarray:
     """Colour of every face corner ``[K, 3]`` float32: its material's diffuse texture, or base colour without one."""
-    corner_materials = np.repeat(mesh.face_materials, np.diff(mesh.face_starts))
     base = np.array([material.base_color[:3] for material in mesh.materials], dtype=np.float32)
-    if mesh.corner_uvs is None:
-        return base[corner_materials]
-    textured = ~np.isnan(mesh.corner_uvs[:, 0])
+    corner_materials = np.repeat(mesh.face_materials, np.diff(mesh.face_starts))
     colors = base[corner_materials]
+    if mesh.corner_uvs is None:
+        return colors
+    textured = ~np.isnan(mesh.corner_uvs[:, 0])
     for index, material in enumerate(mesh.materials):
         image = material.textures.get("diffuse")
         if image is None:

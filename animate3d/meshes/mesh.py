@@ -19,7 +19,8 @@ class Mesh:
     """A polygon mesh.
 
     Nothing is merged, split or reordered: animation files, Gaussians and trajectories all refer to a vertex by its
-    number in the file. Arrays are not to be changed in place; `with_vertices` makes another pose. Texture coordinates and normals belong to face *corners*, so seams need no extra vertices.
+    number in the file. Texture coordinates and normals belong to face *corners*, so seams need no extra vertices.
+    The arrays are not to be changed in place; `with_vertices` makes another pose.
 
     Attributes:
         vertices: ``[N, 3]`` float64.

@@ -23,12 +23,17 @@ def polygon_edges(corners: np.ndarray, face_starts: np.ndarray, n_vertices: int)
 
 
 def _unique_edges(start: np.ndarray, end: np.ndarray, n_vertices: int) -> np.ndarray:
-    low, high = np.minimum(start, end), np.maximum(start, end)
-    keys = (low * n_vertices + high)[low != high]
+    # Both ends in one integer, packed by bits because dividing them apart again would cost more than the sort.
+    bits = int(n_vertices).bit_length()
+    keys = np.minimum(start, end) << bits
+    keys |= np.maximum(start, end)
+    if (loops := start == end).any():
+        keys = keys[~loops]
     keys.sort()
     first = np.ones(len(keys), dtype=bool)
-    first[1:] = keys[1:] != keys[:-1]
-    return np.stack(np.divmod(keys[first], n_vertices), axis=1)
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    keys = keys[first]
+    return np.stack([keys >> bits, keys & ((1 << bits) - 1)], axis=1)
 
 
 def triangulate(vertices: np.ndarray, corners: np.ndarray, face_starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,7 +124,7 @@ def _pairs_by_sweep(vertices: np.ndarray, tolerance: float, reach: int = 64) -> 
     along = vertices @ np.array([0.6180339887, 0.3247179572, 0.7159381034])
     order = np.argsort(along)
     along, points = along[order], vertices[order]
-    found = []
+    found: list[np.ndarray] = []
     candidates = np.arange(len(order))
     # Rounding of the projection must not hide a pair at the tolerance itself.
     slack = tolerance * 1.001 + 1e-14 * np.abs(along).max(initial=0)
