@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from animate3d.errors import InputError
 from animate3d.motion import DeformationField
+from animate3d.motion.start import START_NAMES, load_start, start_at
 from animate3d.studio import api as threestudio
 
 from .buffers import GaussianBuffers
@@ -22,6 +24,8 @@ class MovingGaussians(GaussianBuffers):
         n_input_dims: int = 4
         n_grid_dims: int = 16
         use_global_trans: bool = True
+        initial_motion: str | None = None
+        """A coarse motion (`animate3d.motion.start`) that the field adds to. It goes into the checkpoint."""
         pred_normal: bool = False
         normal_lr: Any = 0.001
         # Learning rates: a number, or a schedule [start_step, start, end, end_step].
@@ -47,6 +51,9 @@ class MovingGaussians(GaussianBuffers):
         field_ = DeformationField(grid_size, self.cfg.n_grid_dims, use_global_trans=self.cfg.use_global_trans)
         for name, part in field_.named_children():
             self.add_module(name, part)
+        if self.cfg.initial_motion:
+            for name, value in zip(START_NAMES, load_start(self.cfg.initial_motion, len(self._xyz)), strict=True):
+                self.register_buffer(name, value)
         # The field itself stays out of the module tree, or every key would appear a second time below its name.
         self._deform = field_.deform
         self._parameter_groups = field_.parameter_groups
@@ -70,7 +77,23 @@ class MovingGaussians(GaussianBuffers):
             times,
             use_delta_scale=use_delta_scale,
             first_frame_trainable=first_frame_trainable,
+            start=self._start(times),
         )
+
+    def _start(self, times: Tensor) -> tuple[Tensor, Tensor] | None:
+        if not hasattr(self, START_NAMES[0]):
+            return None
+        return start_at(*(getattr(self, name) for name in START_NAMES), times)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any, **kwargs: Any) -> None:
+        # A checkpoint brings its own start, or shows that there is none.
+        for name in START_NAMES:
+            if prefix + name in state_dict:
+                empty = torch.empty_like(state_dict[prefix + name], device=self._xyz.device)
+                self.register_buffer(name, empty)
+            elif hasattr(self, name):
+                delattr(self, name)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def optimizer_groups(self) -> list[dict]:
         """Parameter groups for Adam, named by their learning rate's key without ``_lr``."""

@@ -129,7 +129,7 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         drawn = self.renderer(views, times, use_delta_scale=self._scale_active, grad_ratio=ratio)
 
         color, mask = self._target(batch, drawn.background)
-        images = (drawn.images.color, drawn.images.alpha, color[drawn_frames], mask[drawn_frames])
+        images = (drawn.images.color, drawn.images.alpha, chosen(color, drawn_frames), chosen(mask, drawn_frames))
         trained = tuple(image[extra:] for image in images)
         splats = drawn.splats
         tensors = StepTensors(
@@ -256,3 +256,9 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
                 first_frame_trainable=self.renderer.cfg.first_frame_trainable,
             )
         save_placed_folder(self.get_save_path("mesh_trajectory"), means.cpu().numpy())
+
+
+def chosen(images: Tensor, frames: Tensor) -> Tensor:
+    """``images[frames]`` of ``[F, …]``; a run of frames is not copied, which counts at 60 images a step."""
+    first, last = int(frames[0]), int(frames[-1])
+    return images[first : last + 1] if last - first + 1 == len(frames) else images[frames]
