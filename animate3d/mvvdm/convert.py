@@ -33,7 +33,8 @@ def assemble(
 
     Args:
         config: ``configs/inference/inference.yaml`` as a mapping. When ``pretrained_model_path`` is a folder made by
-            `convert`, that folder is the whole pipeline and the paths of the adapters are not read.
+            `convert`, that folder is the whole pipeline: the paths of the adapters and the attention settings are
+            not read.
         motion_checkpoint: the method's trained weights; may be None only for a converted folder.
         dtype: of all models.
 
@@ -45,7 +46,8 @@ def assemble(
         pipeline = load_converted(source, dtype=dtype)
         if motion_checkpoint:
             load_motion_checkpoint(pipeline.unet, motion_checkpoint)
-        pipeline.unet.register_to_config(i2v_cond_time_zero=bool(config.get("i2v_cond_time_zero", False)))
+        if config.get("i2v_cond_time_zero"):
+            pipeline.unet.register_to_config(i2v_cond_time_zero=True)
     else:
         if not motion_checkpoint:
             raise InputError(
@@ -53,7 +55,10 @@ def assemble(
                 "folder made by `animate3d convert-weights` as `pretrained_model_path`."
             )
         pipeline = _assemble_released(source, config, motion_checkpoint, dtype)
-    pipeline.scheduler = DDIMScheduler(**config.get("noise_scheduler_kwargs", {}))
+    # What the config does not name, such as the kind of prediction, stays as the folder has it.
+    pipeline.scheduler = DDIMScheduler.from_config(
+        pipeline.scheduler.config, **config.get("noise_scheduler_kwargs", {})
+    )
     return pipeline
 
 

@@ -1,0 +1,345 @@
+"""Condition images and a sentence to synchronised videos on disk: what ``inference.py`` does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from PIL import Image, UnidentifiedImageError
+
+from animate3d.errors import InputError
+from animate3d.files import atomic_file, existing_file, existing_folder, read_json, sha256, write_json
+from animate3d.frames import save_frames, save_gif, save_mp4, side_by_side
+from animate3d.mvvdm.convert import DTYPES, assemble, read_config
+from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
+from animate3d.resources import find_resource
+
+FPS = 8.0
+DEFAULTS: dict[str, Any] = {
+    "output_dir": "outputs",
+    "seed": [8673],
+    "steps": 25,
+    "guidance_scale": 7.5,
+    "freeinit_enabled": True,
+    "freeinit_num_iters": 3,
+    "i2v_similarity_init": None,
+    "device": "auto",
+    "dtype": "auto",
+    "offload": False,
+    "sequential_guidance": False,
+}
+
+
+@dataclass(frozen=True)
+class VideoRequest:
+    """One set of videos to make.
+
+    Attributes:
+        images: the V condition images, in the order of the views.
+        prompt: what happens.
+        frames: F, the image included.
+        height, width: pixels of every view.
+        seed: of all random numbers.
+        steps, guidance_scale, freeinit_iterations (0 is off), similarity_init: of the sampler.
+        sequential_guidance: less memory, more time, same result.
+    """
+
+    images: tuple[Path, ...]
+    prompt: str
+    frames: int = 16
+    height: int = 256
+    width: int = 256
+    seed: int = 8673
+    steps: int = 25
+    guidance_scale: float = 7.5
+    freeinit_iterations: int = 3
+    similarity_init: dict[str, float] | None = None
+    sequential_guidance: bool = False
+
+
+def find_images(root: str | os.PathLike[str], name: str, views: int) -> tuple[Path, ...]:
+    """``{root}/{name}_{v}.png``, or ``{root}/{v}.png`` without a name.
+
+    Raises:
+        InputError: an image is missing.
+    """
+    root = existing_folder(root, "folder of condition images")
+    paths = [root / (f"{name}_{view}.png" if name else f"{view}.png") for view in range(views)]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise InputError(f"{root} lacks {', '.join(missing)}; {views} views need {paths[0].name} to {paths[-1].name}.")
+    return tuple(paths)
+
+
+def result_name(index: int, prompt: str) -> str:
+    """The documented name of a result without suffix: number and the first ten words of the prompt."""
+    words = prompt.replace("/", "_").replace("\\", "_").replace("\0", "").split()
+    return f"{index}-{'-'.join(words[:10])}"[:200]
+
+
+def make_videos(pipeline: MultiViewVideoPipeline, request: VideoRequest) -> np.ndarray:
+    """Run the model. uint8 ``[V, F, H, W, 3]``"""
+    if request.freeinit_iterations:
+        pipeline.enable_free_init(num_iters=request.freeinit_iterations)
+    else:
+        pipeline.disable_free_init()
+    frames = pipeline(
+        request.prompt,
+        [_open(path) for path in request.images],
+        num_frames=request.frames,
+        height=request.height,
+        width=request.width,
+        num_inference_steps=request.steps,
+        guidance_scale=request.guidance_scale,
+        generator=torch.Generator().manual_seed(request.seed),
+        i2v_similarity_init=request.similarity_init,
+        sequential_guidance=request.sequential_guidance,
+        output_type="np",
+    ).frames[0]  # type: ignore[union-attr]
+    return (frames * 255).round().astype(np.uint8)
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with Image.open(existing_file(path, "condition image")) as image:
+            image.load()
+            return image
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise InputError(f"{path} is damaged or not an image.") from error
+
+
+def write_videos(base: Path, frames: np.ndarray, record: dict[str, Any]) -> None:
+    """Write ``base.gif``, ``base.mp4``, the lossless frames ``base/{v*F+f}.png`` and, last, ``base.json``.
+
+    Args:
+        base: path without suffix.
+        frames: uint8 ``[V, F, H, W, 3]``
+        record: what the videos were made from; its presence says that the result is whole.
+    """
+    side = side_by_side(frames)
+    record_path(base).unlink(missing_ok=True)
+    save_frames(base, frames)
+    save_gif(_with_suffix(base, ".gif"), side, FPS)
+    save_mp4(_with_suffix(base, ".mp4"), side, FPS)
+    write_json(record_path(base), {**record, "views": len(frames), "frames": frames.shape[1]})
+
+
+def record_path(base: Path) -> Path:
+    """Where the settings of a result are written."""
+    return _with_suffix(base, ".json")
+
+
+def _with_suffix(base: Path, suffix: str) -> Path:
+    return base.with_name(base.name + suffix)  # prompts may contain dots
+
+
+def record_of(request: VideoRequest, config: dict[str, Any], checkpoint: Path | None) -> dict[str, Any]:
+    """Everything a result depends on: settings, hashes of the images, identity of the weights."""
+    model = {
+        key: config.get(key)
+        for key in (
+            *("pretrained_model_path", "motion_adapter_path", "ip_adapter_path", "i2v_cond_time_zero"),
+            *("mvdream_attn_cfg", "motion_module_attn_cfg", "noise_scheduler_kwargs", "dtype"),
+        )
+    }
+    stamp = None
+    if checkpoint is not None:
+        found = existing_file(checkpoint, "motion checkpoint").stat()
+        stamp = {"path": str(checkpoint), "bytes": found.st_size, "modified": found.st_mtime_ns}
+    settings = asdict(request)
+    settings["images"] = [{"path": str(path), "sha256": sha256(path)} for path in request.images]
+    return {"settings": settings, "model": model, "motion_checkpoint": stamp}
+
+
+def is_made(base: Path, record: dict[str, Any]) -> bool:
+    """Whether a whole result with the same record is already there."""
+    if not (record_path(base).is_file() and base.is_dir() and _with_suffix(base, ".gif").is_file()):
+        return False
+    found = read_json(record_path(base))
+    return isinstance(found, dict) and {key: found.get(key) for key in record} == record
+
+
+def load_pipeline(config: dict[str, Any], checkpoint: Path | None) -> MultiViewVideoPipeline:
+    """The pipeline on its device, with the memory options of the config."""
+    device = choose_device(str(config["device"]))
+    pipeline = assemble(config, checkpoint, dtype=choose_dtype(str(config["dtype"]), device))
+    pipeline.vae.enable_slicing()
+    if config["offload"]:
+        if device.type == "cpu":
+            raise InputError("`offload` moves models between a GPU and the CPU; on the CPU there is nothing to move.")
+        pipeline.enable_model_cpu_offload(device=device)
+    else:
+        pipeline.to(device)
+    return pipeline
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is the first GPU where there is one, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"The device `{name}` is not known; give cpu, cuda, cuda:1, mps or auto.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError("PyTorch finds no CUDA GPU on this machine; use --device cpu.")
+    return device
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """``auto`` is float16 on a GPU, float32 on the CPU."""
+    if name == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if name not in DTYPES:
+        raise InputError(f"The dtype `{name}` is not known; it can be {', '.join(DTYPES)} or auto.")
+    return DTYPES[name]
+
+
+def run(
+    config: dict[str, Any],
+    *,
+    prompt: str,
+    images: tuple[Path, ...],
+    save_name: str,
+    checkpoint: Path | None = None,
+    frames: int = 16,
+    height: int = 256,
+    width: int = 256,
+    force: bool = False,
+    announce: Callable[[str], None] = lambda _: None,
+    pipeline: MultiViewVideoPipeline | None = None,
+) -> list[Path]:
+    """Make one result per seed of the config; a result that is already there with the same settings is reused.
+
+    Args:
+        config: inference config; keys that are absent take `DEFAULTS`.
+        prompt, images, frames, height, width: see `VideoRequest`.
+        save_name: folder below the config's ``output_dir``.
+        checkpoint: the method's trained weights; None for a converted folder.
+        force: make everything again.
+        announce: told what is made, reused or replaced.
+        pipeline: used instead of loading one.
+
+    Returns:
+        folders of lossless frames, one per seed; the GIF and the MP4 have the same name plus suffix.
+    """
+    config = {**DEFAULTS, **config}
+    folder = Path(config["output_dir"]) / save_name
+    results = []
+    for index, seed in enumerate(_seeds(config["seed"])):
+        request = VideoRequest(
+            images=images,
+            prompt=prompt,
+            frames=frames,
+            height=height,
+            width=width,
+            seed=seed,
+            steps=int(config["steps"]),
+            guidance_scale=float(config["guidance_scale"]),
+            freeinit_iterations=int(config["freeinit_num_iters"]) if config["freeinit_enabled"] else 0,
+            similarity_init=config["i2v_similarity_init"],
+            sequential_guidance=bool(config["sequential_guidance"]),
+        )
+        base = folder / result_name(index, prompt)
+        record = record_of(request, config, checkpoint)
+        results.append(base)
+        if not force and is_made(base, record):
+            announce(f"reused {base}.gif: made before with the same settings (--force makes it again)")
+            continue
+        existed = base.exists() or _with_suffix(base, ".gif").exists()
+        if pipeline is None:
+            pipeline = load_pipeline(config, checkpoint)
+        write_videos(base, make_videos(pipeline, request), record)
+        announce(f"{'replaced' if existed else 'wrote'} {base}.gif, {base}.mp4 and lossless frames in {base}/")
+    with atomic_file(folder / "config.yaml") as temporary:
+        temporary.write_text(OmegaConf.to_yaml(OmegaConf.create({**config, "prompt": prompt})))
+    return results
+
+
+def _seeds(value: Any) -> list[int]:
+    seeds = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    try:
+        numbers = [int(seed) for seed in seeds]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"`seed` is {value!r}; give whole numbers, -1 for a random one.") from error
+    return [int(torch.randint(2**31, (1,))) if number < 0 else number for number in numbers]
+
+
+_EXAMPLES = """examples:
+  python inference.py --config configs/inference/inference.yaml \\
+      --pretrained_unet_path pretrained_models/animate3d_motion_modules.ckpt \\
+      --W 256 --H 256 --L 16 --N 4 --ip_image_root outputs/animate3d/static_vis/dragon_head/save/images \\
+      --ip_image_name "" --prompt "a wooden dragon head is roaring" --save_name animate3d/animation_gif
+
+  python -m animate3d.mvvdm.tiny weights/tiny        # random weights: to try the commands on any machine
+  python inference.py --weights weights/tiny --W 64 --H 64 --L 4 --steps 2 --freeinit_num_iters 0 \\
+      --ip_image_root images --prompt "a dog runs" --save_name try
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line of ``inference.py``."""
+    options = _parser().parse_args(argv)
+    config = {**DEFAULTS, **read_config(find_resource(options.config))}
+    if options.weights is not None:
+        config["pretrained_model_path"] = str(options.weights)
+    for key in ("seed", "steps", "guidance_scale", "device", "dtype", "output_dir"):
+        if getattr(options, key) is not None:
+            config[key] = getattr(options, key)
+    if options.freeinit_num_iters is not None:
+        config["freeinit_num_iters"] = options.freeinit_num_iters
+        config["freeinit_enabled"] = options.freeinit_num_iters > 0
+    for key in ("offload", "sequential_guidance"):
+        config[key] = bool(config[key]) or getattr(options, key)
+    run(
+        config,
+        prompt=options.prompt,
+        images=find_images(options.ip_image_root, options.ip_image_name, options.N),
+        save_name=options.save_name,
+        checkpoint=options.pretrained_unet_path,
+        frames=options.L,
+        height=options.H,
+        width=options.W,
+        force=options.force,
+        announce=print,
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="inference.py",
+        description="Generate synchronised videos of an object from its images and a sentence.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", default="configs/inference/inference.yaml", help="inference config")
+    parser.add_argument("--pretrained_unet_path", type=Path, help="the method's motion checkpoint")
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="converted folder, instead of the config's sources")
+    parser.add_argument("--save_name", default="inference", help="folder below the config's output_dir")
+    parser.add_argument("--L", type=int, default=16, help="frames of every video (default 16)")
+    parser.add_argument("--W", type=int, default=256, help="width in pixels (default 256, as trained)")
+    parser.add_argument("--H", type=int, default=256, help="height in pixels (default 256, as trained)")
+    parser.add_argument("--N", type=int, default=4, help="number of views (default 4)")
+    parser.add_argument("--ip_image_root", type=Path, required=True, help="folder of the condition images")
+    parser.add_argument("--ip_image_name", default="", help="images are {name}_{v}.png; {v}.png when empty")
+    parser.add_argument("--prompt", required=True, help="what happens")
+    sampling = parser.add_argument_group("over the config")
+    sampling.add_argument("--seed", type=int, nargs="+", help="one result per seed; -1 draws one")
+    sampling.add_argument("--steps", type=int, help="denoising steps")
+    sampling.add_argument("--guidance_scale", type=float, help="1 turns guidance off")
+    sampling.add_argument("--freeinit_num_iters", type=int, help="0 turns FreeInit off")
+    sampling.add_argument("--device", help="cpu, cuda, cuda:1, mps or auto (default)")
+    sampling.add_argument("--dtype", help="float32, float16, bfloat16 or auto (default: float16 on a GPU)")
+    sampling.add_argument("--output_dir", help="where save_name goes")
+    sampling.add_argument("--offload", action="store_true", help="keep only the running model on the GPU")
+    sampling.add_argument("--sequential_guidance", action="store_true", help="half the memory of guidance, more time")
+    parser.add_argument("--force", action="store_true", help="make results again that are already there")
+    return parser

@@ -1,0 +1,187 @@
+"""inference.py and split_gif.py from files to files, with the tiny model."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from animate3d.errors import InputError
+from animate3d.frames import load_frames, save_gif
+from animate3d.mvvdm import inference
+from animate3d.mvvdm.inference import result_name
+from animate3d.mvvdm.split import split
+from animate3d.mvvdm.tiny import main as write_tiny
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTED = {
+    *("i2v_cond_time_zero", "output_dir", "pretrained_model_path", "motion_adapter_path", "ip_adapter_path"),
+    *("mvdream_attn_cfg", "motion_module_attn_cfg", "freeinit_enabled", "freeinit_num_iters", "i2v_similarity_init"),
+    *("noise_scheduler_kwargs", "seed", "steps", "guidance_scale"),
+}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights") / "tiny"
+    assert write_tiny([str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture()
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for view in range(5):  # the static render leaves five
+        pixels = random.integers(0, 255, (96, 96, 4), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{view}.png")
+        Image.fromarray(pixels).save(folder / f"fox_{view}.png")
+    return folder
+
+
+def arguments(weights: Path, images: Path, out: Path, *extra: str) -> list[str]:
+    return [
+        *("--config", str(ROOT / "configs" / "inference" / "inference.yaml"), "--weights", str(weights)),
+        *("--W", "64", "--H", "64", "--L", "3", "--N", "2", "--ip_image_root", str(images)),
+        *("--prompt", "A fox runs. Fast", "--save_name", "a/b", "--output_dir", str(out)),
+        *("--steps", "1", "--freeinit_num_iters", "0", *extra),
+    ]
+
+
+def test_the_command_writes_gif_video_and_lossless_frames_under_documented_names(
+    weights: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert inference.main(arguments(weights, images, out, "--seed", "1", "2")) == 0
+    folder = out / "a" / "b"
+    for name in ("0-A-fox-runs.-Fast", "1-A-fox-runs.-Fast"):
+        assert (folder / f"{name}.mp4").stat().st_size > 0
+        with Image.open(folder / f"{name}.gif") as gif:
+            assert gif.size == (128, 64)
+        assert load_frames(folder / name, 2, 3, alpha=False).shape == (2, 3, 64, 64, 4)
+    saved = yaml.safe_load((folder / "config.yaml").read_text())
+    assert saved["seed"] == [1, 2]
+    assert saved["prompt"] == "A fox runs. Fast"
+    assert capsys.readouterr().out.count("wrote ") == 2
+
+
+def test_existing_results_are_reused_or_replaced_and_that_is_said(
+    weights: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = arguments(weights, images, tmp_path / "out")
+    gif = tmp_path / "out" / "a" / "b" / "0-A-fox-runs.-Fast.gif"
+    for extra, said in (
+        ([], "wrote"),
+        ([], "reused"),
+        (["--guidance_scale", "1"], "replaced"),
+        (["--force"], "replaced"),
+    ):
+        inference.main([*command, *extra])
+        assert capsys.readouterr().out.startswith(said)
+    inference.main(command)
+    before = gif.read_bytes()
+    capsys.readouterr()
+    gif.unlink()
+    inference.main(command)
+    assert capsys.readouterr().out.startswith("replaced")
+    assert gif.read_bytes() == before
+
+
+def test_splitting_takes_the_lossless_frames_where_they_exist(weights: Path, images: Path, tmp_path: Path) -> None:
+    inference.main(arguments(weights, images, tmp_path, "--ip_image_name", "fox"))
+    gif = tmp_path / "a" / "b" / "0-A-fox-runs.-Fast.gif"
+    folder, lossless = split(gif, tmp_path / "split")
+    assert lossless
+    assert folder == tmp_path / "split" / "0-A-fox-runs.-Fast"
+    for index in range(6):
+        original = (gif.with_name(gif.stem) / f"{index}.png").read_bytes()
+        assert (folder / f"{index}.png").read_bytes() == original
+    with pytest.raises(InputError, match="was made with 2 views, not 4"):
+        split(gif, tmp_path / "split", 4)
+    gif.with_name(gif.stem + ".json").unlink()
+    folder, lossless = split(gif, tmp_path / "from_gif")
+    assert not lossless
+    assert load_frames(folder, 2, 3, alpha=False).shape == (2, 3, 64, 64, 4)
+
+
+def tool(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_gif_splits_into_any_number_of_views_and_keeps_repeated_frames(tmp_path: Path) -> None:
+    views, frames = 3, 4
+    pixels = np.zeros((frames, 8, 8 * views, 3), np.uint8)
+    for frame in range(frames):
+        for view in range(views):
+            pixels[frame, :, 8 * view : 8 * view + 8] = 40 * view + 40 * min(frame, 2)  # the last two are equal
+    save_gif(tmp_path / "x.gif", pixels, 8)
+    command = ["--gif_path", str(tmp_path / "x.gif"), "--output_folder", str(tmp_path / "out")]
+    assert tool("split_gif").main(command) == 0
+    loaded = load_frames(tmp_path / "out" / "x", views, frames, alpha=False)
+    values = (loaded[..., 0, 0, 0] * 255).round().int().tolist()
+    assert values == [[40 * view + 40 * min(frame, 2) for frame in range(frames)] for view in range(views)]
+    with pytest.raises(InputError, match="5 views of equal width do not fill"):
+        split(tmp_path / "x.gif", tmp_path / "out", 5)
+    (tmp_path / "bad.gif").write_bytes(b"no")
+    with pytest.raises(InputError, match="damaged or no GIF"):
+        split(tmp_path / "bad.gif", tmp_path / "out")
+
+
+def test_the_config_has_exactly_the_documented_keys() -> None:
+    config = yaml.safe_load((ROOT / "configs" / "inference" / "inference.yaml").read_text())
+    assert set(config) == DOCUMENTED
+    assert config["seed"] == [8673]
+
+
+def test_result_names_are_the_first_ten_words() -> None:
+    assert result_name(0, "a wooden dragon head is roaring") == "0-a-wooden-dragon-head-is-roaring"
+    assert result_name(1, " ".join("abcdefghijklm")) == "1-a-b-c-d-e-f-g-h-i-j"
+    assert "/" not in result_name(0, "../x/y")
+
+
+def test_bad_input_is_one_clear_sentence(weights: Path, images: Path, tmp_path: Path) -> None:
+    cases = {
+        ("--N", "9"): "lacks 5.png, 6.png, 7.png, 8.png",
+        ("--ip_image_name", "cat"): "lacks cat_0.png",
+        ("--W", "100"): "multiples of 64",
+        ("--L", "40"): "makes 2 to 32",
+        ("--device", "tpu9"): "`tpu9` is not known",
+        ("--dtype", "int8"): "`int8` is not known",
+        ("--offload",): "nothing to move",
+        ("--weights", str(tmp_path)): "unet of the base model|base model alone",
+        ("--config", "absent.yaml"): "absent.yaml exists neither",
+    }
+    for extra, message in cases.items():
+        with pytest.raises(InputError, match=message):
+            inference.main(arguments(weights, images, tmp_path / "out", *extra))
+    (images / "1.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"1.png is damaged"):
+        inference.main(arguments(weights, images, tmp_path / "out"))
+
+
+def test_damaged_weights_are_one_clear_sentence(weights: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from animate3d.mvvdm.convert import load_converted
+
+    broken = tmp_path / "broken"
+    shutil.copytree(weights, broken)
+    (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(InputError, match="incomplete or damaged"):
+        load_converted(broken)
+    shutil.rmtree(broken / "vae")
+    with pytest.raises(InputError, match="incomplete or damaged"):
+        load_converted(broken)
+    (broken / "model_index.json").write_text(json.dumps({"_class_name": "Other"}))
+    with pytest.raises(InputError, match="no folder made by"):
+        load_converted(broken)
