@@ -1,0 +1,154 @@
+"""Animated meshes in the formats of other programs; docs/export.md has the table of axes, units and times."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from animate3d.errors import InputError
+from animate3d.export.clip import Clip, checked_clip
+from animate3d.export.morphs import MorphTargets
+from animate3d.export.ply_sequence import export_gaussians
+from animate3d.export.preview import preview
+from animate3d.gaussians import from_mesh
+from animate3d.meshes.mesh import Mesh
+
+__all__ = ["SUFFIXES", "ExportReport", "export", "export_gaussians", "export_with_report", "preview"]
+
+SUFFIXES = ("fbx", "glb", "gltf", "usd", "usda", "usdc", "usdz", "abc", "obj", "ply")
+"""Known formats; ``obj`` and ``ply`` are folders with a file per frame."""
+
+_COMMON_CAP = 64
+"""Engines stop at this many morph targets or fewer (Bevy's limit; docs/export.md lists others)."""
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written.
+
+    Attributes:
+        path: the file or folder.
+        frames, fps: length and rate of the animation.
+        morphs: number of morph targets, None for formats that store points.
+        max_error, mean_error: what limiting the targets cost, as fractions of the diagonal.
+        beside: further files that belong to it.
+    """
+
+    path: Path
+    frames: int
+    fps: float
+    morphs: int | None = None
+    max_error: float = 0.0
+    mean_error: float = 0.0
+    beside: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        text = f"{self.path}: {self.frames} frames at {self.fps:g} fps"
+        if self.morphs is not None:
+            text += f", {self.morphs} morph targets"
+            if self.max_error > 0:
+                text += (
+                    f" (error: mean {100 * self.mean_error:.3g} %, max {100 * self.max_error:.3g} % of the diagonal)"
+                )
+            if self.morphs > _COMMON_CAP:
+                text += f"; some engines stop at {_COMMON_CAP}, limit them with --max_morphs"
+        for path in self.beside:
+            text += f"; with {path.name} beside it"
+        return text
+
+
+def export(
+    mesh: Mesh,
+    trajectory: np.ndarray,
+    path: str | os.PathLike[str],
+    *,
+    fps: float = 24.0,
+    max_morphs: int | None = None,
+) -> Path:
+    """Write an animated mesh in the format that the suffix names.
+
+    Args:
+        mesh: the mesh as it was loaded.
+        trajectory: ``[F, N, 3]`` in the coordinates of the mesh's file, frame 0 the pose at rest.
+        path: ends in one of `SUFFIXES`. ``.obj`` and ``.ply`` become folders.
+        fps: frames per second; frame k is shown at k / fps seconds.
+        max_morphs: largest number of morph targets in FBX and glTF; None for one per frame.
+
+    Returns:
+        ``path``
+
+    Raises:
+        InputError: unknown suffix, a trajectory of another mesh, or values that cannot be used.
+        MissingDependencyError: FBX or Alembic without Blender.
+    """
+    return export_with_report(mesh, trajectory, path, fps=fps, max_morphs=max_morphs).path
+
+
+def export_with_report(
+    mesh: Mesh,
+    trajectory: np.ndarray,
+    path: str | os.PathLike[str],
+    *,
+    fps: float = 24.0,
+    max_morphs: int | None = None,
+) -> ExportReport:
+    """`export`, telling what was written and what limiting the morph targets cost."""
+    path = Path(path)
+    suffix = checked_suffix(path)
+    clip = checked_clip(mesh, trajectory, fps)
+    if max_morphs is not None and max_morphs < 1:
+        raise InputError(f"The number of morph targets is limited to {max_morphs}; at least 1 is needed.")
+    is_folder = suffix in ("obj", "ply")
+    if path.exists() and path.is_dir() != is_folder:
+        wanted, found = ("folder", "file") if is_folder else ("file", "folder")
+        raise InputError(f"{path} is a {found}; the {suffix} export writes a {wanted} of that name.")
+    morphs: MorphTargets | None = None
+    beside: tuple[Path, ...] = ()
+    if suffix in ("glb", "gltf"):
+        from animate3d.export.gltf import write_gltf
+
+        morphs = write_gltf(clip, path, max_morphs)
+    elif suffix == "fbx":
+        from animate3d.export.fbx import write_fbx
+
+        morphs = write_fbx(clip, path, max_morphs)
+    elif suffix == "abc":
+        from animate3d.export.alembic import write_alembic
+
+        beside = (write_alembic(clip, path),)
+    elif suffix == "obj":
+        from animate3d.export.obj_sequence import write_obj_sequence
+
+        write_obj_sequence(clip, path)
+    elif suffix == "ply":
+        _write_gaussians(clip, path)
+    else:
+        from animate3d.export.usd import write_usd
+
+        write_usd(clip, path)
+    if morphs is None:
+        return ExportReport(path, clip.n_frames, clip.fps, beside=beside)
+    return ExportReport(path, clip.n_frames, clip.fps, len(morphs), morphs.max_error, morphs.mean_error)
+
+
+def checked_suffix(path: Path) -> str:
+    """The format of a path, one of `SUFFIXES`.
+
+    Raises:
+        InputError: none of them.
+    """
+    suffix = path.suffix.lower().lstrip(".")
+    if suffix not in SUFFIXES:
+        known = ", ".join(f".{name}" for name in SUFFIXES)
+        raise InputError(f"{path} has no suffix of a known format; known are {known}.")
+    return suffix
+
+
+def _write_gaussians(clip: Clip, path: Path) -> None:
+    """The mesh's vertices as Gaussians, moved with them."""
+    means = torch.from_numpy(clip.positions).float()
+    export_gaussians(from_mesh(clip.mesh), path, means=means, fps=clip.fps, up_axis=clip.mesh.up_axis)

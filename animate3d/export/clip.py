@@ -1,0 +1,77 @@
+"""What every exporter is given: a mesh, where its vertices are in every frame, and the frame rate; all checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from animate3d.errors import InputError
+from animate3d.meshes.mesh import Mesh
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An animated mesh; make it with `checked_clip`.
+
+    Attributes:
+        mesh: gives faces, UVs, materials, colours and the up axis; frame 0 replaces its vertices.
+        positions: ``[F, N, 3]`` float64 in the coordinates of the mesh's file.
+        fps: frames per second; frame k is shown at k / fps seconds.
+    """
+
+    mesh: Mesh
+    positions: np.ndarray
+    fps: float
+
+    @property
+    def n_frames(self) -> int:
+        """F"""
+        return len(self.positions)
+
+    @property
+    def n_vertices(self) -> int:
+        """N"""
+        return self.positions.shape[1]
+
+    @property
+    def diagonal(self) -> float:
+        """Diagonal of frame 0's bounding box: the length that errors are relative to."""
+        return float(np.linalg.norm(np.ptp(self.positions[0], axis=0)))
+
+    @property
+    def still(self) -> Clip:
+        """Frame 0 alone."""
+        return Clip(self.mesh, self.positions[:1], self.fps)
+
+
+def checked_clip(mesh: Mesh, trajectory: np.ndarray, fps: float) -> Clip:
+    """Put a mesh and its trajectory together.
+
+    Args:
+        mesh: the mesh that was animated.
+        trajectory: ``[F, N, 3]`` in the mesh's own file coordinates.
+        fps: frames per second, > 0.
+
+    Raises:
+        InputError: not this mesh's trajectory, numbers that are not finite, no frames, or a bad frame rate.
+    """
+    positions = np.asarray(trajectory)
+    if positions.dtype.kind not in "fiu" or positions.ndim != 3 or positions.shape[2] != 3:
+        raise InputError(f"A trajectory has the shape [frames, vertices, 3]; this one is {list(positions.shape)}.")
+    if positions.shape[0] == 0:
+        raise InputError("The trajectory has no frames.")
+    if positions.shape[1] != len(mesh.vertices):
+        raise InputError(
+            f"The trajectory moves {positions.shape[1]} vertices but the mesh has {len(mesh.vertices)}: "
+            "it belongs to another mesh, or to this mesh after a program merged or split its vertices."
+        )
+    positions = positions.astype(np.float64)
+    finite = np.isfinite(positions).all(axis=(1, 2))
+    if not finite.all():
+        raise InputError(f"Frame {int(np.argmin(finite))} of the trajectory holds NaN or infinite coordinates.")
+    if np.abs(positions).max() > 1e30:
+        raise InputError("The trajectory's coordinates are too large for the single precision of animation files.")
+    if not (np.isfinite(fps) and 0.001 <= fps <= 10000):
+        raise InputError(f"The frame rate is {fps}; it must be a number of frames per second between 0.001 and 10000.")
+    return Clip(mesh, positions, float(fps))

@@ -1,0 +1,25 @@
+"""FBX with one shape key per frame and embedded textures, through Blender."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from animate3d.export.blender import export_with_blender
+from animate3d.export.clip import Clip
+from animate3d.export.morphs import MorphTargets, morph_targets
+
+
+def write_fbx(clip: Clip, path: Path, max_morphs: int | None = None) -> MorphTargets:
+    """Write ``.fbx``; returns the morph targets that were written.
+
+    Vertices keep their order, polygons their corners. Coordinates in the geometry are those of the mesh's file; the
+    file is y-up in centimetres (the object is scaled by 100), as Blender writes it and engines expect it. Importing
+    it into Blender with default settings gives the same coordinates, with frame k at Blender's frame k + 1.
+
+    Raises:
+        MissingDependencyError: Blender is not there.
+        InputError: Blender could not write the file.
+    """
+    morphs = morph_targets(clip, max_morphs)
+    export_with_blender(clip, morphs, path, "fbx")
+    return morphs

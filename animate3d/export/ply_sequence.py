@@ -1,0 +1,65 @@
+"""Gaussians in motion as a folder of plys, ``frame0000.ply …``, which splat viewers play as a sequence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from animate3d.errors import InputError
+from animate3d.files import atomic_directory, write_json
+from animate3d.gaussians import Gaussians, save_ply
+
+
+def export_gaussians(
+    gaussians: Gaussians,
+    path: Path,
+    *,
+    means: Tensor,
+    quats: Tensor | None = None,
+    scales: Tensor | None = None,
+    fps: float = 24.0,
+    up_axis: str = "z",
+) -> Path:
+    """Write a sequence of 3DGS plys with the same Gaussians in the same order.
+
+    Colours keep the spherical harmonics of the static model, as the deformation does.
+
+    Args:
+        gaussians: the static model.
+        path: folder to write; replaces one that was there.
+        means: ``[F, N, 3]``
+        quats: ``[F, N, 4]`` w x y z; None keeps the static ones.
+        scales: ``[F, N, 3]`` > 0 (not logarithms); None keeps the static ones.
+        fps: frames per second, noted in ``sequence.json`` because plys have no time.
+        up_axis: ``"y"`` or ``"z"``, noted there too.
+
+    Raises:
+        InputError: another number of Gaussians, or values that are not finite.
+    """
+    n = len(gaussians)
+    for name, values, size in (("means", means, 3), ("quats", quats, 4), ("scales", scales, 3)):
+        if values is None:
+            continue
+        if values.shape != (len(means), n, size) or len(means) == 0:
+            raise InputError(
+                f"`{name}` has shape {list(values.shape)}; {n} Gaussians in {len(means)} frames need "
+                f"{[len(means), n, size]}."
+            )
+        if not torch.isfinite(values).all():
+            raise InputError(f"`{name}` holds NaN or infinite values.")
+    with atomic_directory(path) as folder:
+        digits = max(4, len(str(len(means) - 1)))
+        for frame in tqdm(range(len(means)), desc="ply sequence", disable=len(means) * n < 2_000_000):
+            moved = replace(
+                gaussians,
+                means=means[frame].to(gaussians.means),
+                quats=gaussians.quats if quats is None else quats[frame].to(gaussians.quats),
+                log_scales=gaussians.log_scales if scales is None else scales[frame].to(gaussians.log_scales).log(),
+            )
+            save_ply(moved, folder / f"frame{frame:0{digits}d}.ply")
+        write_json(folder / "sequence.json", {"frames": len(means), "fps": fps, "up_axis": up_axis})
+    return path

@@ -1,0 +1,58 @@
+"""What the animation looks like: the textured mesh from the reconstruction's cameras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from animate3d.cameras import Cameras, reconstruction_cameras
+from animate3d.frames import contact_sheet, save_gif, save_image, save_mp4, side_by_side
+from animate3d.meshes.mesh import Mesh
+from animate3d.rasterize.textured import render_mesh
+
+_COLUMNS = 8
+_GIF_HEIGHT = 128
+
+
+def preview(
+    mesh: Mesh,
+    positions: np.ndarray,
+    out_dir: str | Path,
+    cameras: Cameras | None = None,
+    *,
+    fps: float = 24.0,
+) -> list[Path]:
+    """Render the moving mesh.
+
+    Args:
+        mesh: gives faces and materials.
+        positions: ``[F, N, 3]`` in the placed frame, where the cameras are.
+        out_dir: folder for ``preview.mp4`` (views side by side), ``preview.gif`` (the same, small) and
+            ``preview.png`` (a row per view, up to 8 frames evenly spread from the first to the last).
+        cameras: ``[V]``; the four reconstruction cameras at 256² by default.
+        fps: of the videos.
+
+    Returns:
+        The files written.
+    """
+    cameras = reconstruction_cameras(views=4, size=256) if cameras is None else cameras
+    rgba = render_mesh(mesh, positions, cameras).astype(np.float32)
+    alpha = rgba[..., 3:] / 255
+    frames = np.round(rgba[..., :3] * alpha + 127.5 * (1 - alpha)).astype(np.uint8)  # [V, F, H, W, 3]
+    chosen = np.unique(np.linspace(0, frames.shape[1] - 1, _COLUMNS).round().astype(int))
+    strip = side_by_side(frames)
+    step = max(1, cameras.height // _GIF_HEIGHT)
+    out = Path(out_dir)
+    save_mp4(out / "preview.mp4", strip, fps)
+    save_gif(out / "preview.gif", _reduced(strip, step), fps)
+    save_image(out / "preview.png", contact_sheet(frames[:, chosen]))
+    return [out / f"preview.{suffix}" for suffix in ("mp4", "gif", "png")]
+
+
+def _reduced(frames: np.ndarray, step: int) -> np.ndarray:
+    """Mean of blocks of ``step`` x ``step`` pixels of ``[F, H, W, 3]``."""
+    count, height, width, channels = frames.shape
+    height, width = height - height % step, width - width % step
+    blocks = frames[:, :height, :width].reshape(count, height // step, step, width // step, step, channels)
+    return blocks.mean(axis=(2, 4)).round().astype(np.uint8)

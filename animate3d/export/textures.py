@@ -1,0 +1,103 @@
+"""Textures as files, and the colour conversions that the formats ask for."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from animate3d.meshes.materials import Material
+from animate3d.meshes.mesh import Mesh
+
+ROLES = ("diffuse", "metallic", "roughness", "normal", "emissive")
+"""Textures that materials of the exported formats have a place for. ``pbr``, the baked preview, is not one."""
+
+
+@dataclass(frozen=True)
+class TextureFiles:
+    """Textures of a mesh as PNG files.
+
+    Attributes:
+        names: per material, role -> file name.
+        files: file name -> content.
+    """
+
+    names: list[dict[str, str]]
+    files: dict[str, bytes]
+
+
+def texture_files(mesh: Mesh) -> TextureFiles:
+    """Encode every texture once and give it a file name that is unique in the mesh."""
+    names: list[dict[str, str]] = []
+    files: dict[str, bytes] = {}
+    known: dict[int, str] = {}  # by the identity of the array: materials often share a texture
+    for index, material in enumerate(mesh.materials):
+        prefix = "texture" if len(mesh.materials) == 1 else f"{_safe(material.name)}_{index}"
+        chosen: dict[str, str] = {}
+        for role in ROLES:
+            texture = material.textures.get(role)
+            if texture is None:
+                continue
+            if id(texture) not in known:
+                known[id(texture)] = f"{prefix}_{role}.png"
+                files[known[id(texture)]] = png(texture)
+            chosen[role] = known[id(texture)]
+        names.append(chosen)
+    return TextureFiles(names, files)
+
+
+def metallic_roughness(material: Material) -> np.ndarray | None:
+    """The combined map of glTF: roughness in green, metal in blue; None when the material has neither texture.
+
+    Returns:
+        uint8 ``[H, W, 3]``; a map that is missing is filled with the material's number.
+    """
+    metallic, roughness = material.textures.get("metallic"), material.textures.get("roughness")
+    if metallic is None and roughness is None:
+        return None
+    height, width = np.max([t.shape[:2] for t in (metallic, roughness) if t is not None], axis=0)
+    combined = np.zeros((height, width, 3), dtype=np.uint8)
+    for channel, texture, value in ((1, roughness, material.roughness), (2, metallic, material.metallic)):
+        if texture is None:
+            combined[..., channel] = round(255 * float(np.clip(value, 0, 1)))
+        else:
+            combined[..., channel] = _resized(_gray(texture), int(height), int(width))
+    return combined
+
+
+def png(texture: np.ndarray) -> bytes:
+    """Encode a texture, uint8 ``[H, W]`` or ``[H, W, 1|3|4]``."""
+    if texture.ndim == 3 and texture.shape[2] == 1:
+        texture = texture[..., 0]
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(texture)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def has_transparency(texture: np.ndarray | None) -> bool:
+    """Whether a texture has an alpha channel that is used."""
+    return texture is not None and texture.ndim == 3 and texture.shape[2] == 4 and bool((texture[..., 3] < 255).any())
+
+
+def srgb_to_linear(colors: np.ndarray) -> np.ndarray:
+    """Display values 0..1 to linear light."""
+    colors = np.clip(np.asarray(colors, dtype=np.float64), 0, 1)
+    return np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+
+
+def _gray(texture: np.ndarray) -> np.ndarray:
+    return texture if texture.ndim == 2 else texture[..., 0]
+
+
+def _resized(channel: np.ndarray, height: int, width: int) -> np.ndarray:
+    if channel.shape == (height, width):
+        return channel
+    image = Image.fromarray(np.ascontiguousarray(channel)).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:40] or "material"

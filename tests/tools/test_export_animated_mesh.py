@@ -1,0 +1,109 @@
+"""The documented step 7."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pxr import Usd, UsdGeom
+
+from animate3d.errors import InputError
+from animate3d.meshes import Material, Mesh, Placement, save_obj
+from animate3d.motion.trajectory import Trajectory
+
+TOOL = Path(__file__).parents[2] / "tools" / "mesh_animation" / "export_animated_mesh.py"
+
+
+@pytest.fixture
+def main() -> Callable[[list[str]], int]:
+    """The tool's entry point, without another interpreter."""
+    specification = importlib.util.spec_from_file_location("export_animated_mesh", TOOL)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.main
+
+
+def run(*flags: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(TOOL), *map(str, flags)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def asset(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """An object folder, its trajectory ``[3, 4, 3]`` in file coordinates, and the placed npy folder."""
+    vertices = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.5]])
+    mesh = Mesh.from_faces(vertices, np.array([[0, 1, 2], [0, 2, 3]]), material=Material("m"))
+    save_obj(mesh, tmp_path / "object")
+    positions = vertices + np.arange(3)[:, None, None] * [0.1, 0.2, -0.3]
+    placed = Placement.from_flags(90, 90, 0.76)
+    Trajectory(positions).save_npy_folder(tmp_path / "npy", placed)
+    return tmp_path, positions
+
+
+def points(path: Path, frames: int) -> np.ndarray:
+    stage = Usd.Stage.Open(str(path))
+    prim = next(prim for prim in stage.Traverse() if prim.IsA(UsdGeom.Mesh))
+    return np.stack([np.array(UsdGeom.Mesh(prim).GetPointsAttr().Get(k)) for k in range(frames)])
+
+
+def test_the_documented_flags_undo_the_placement_from_any_folder(asset):
+    folder, positions = asset
+    where = ["--obj_dir", "../object", "--npy_dir", "../npy", "--output_path", "out/model.usdc"]
+    (folder / "elsewhere").mkdir()
+    flags = ["--theta_x_degree", "90.", "--theta_z_degree", "90.", "--scale_factor", "0.76", "--fps", "12"]
+    result = run(*where, *flags, cwd=folder / "elsewhere")
+    assert result.returncode == 0, result.stderr
+    assert "3 frames at 12 fps" in result.stdout
+    np.testing.assert_allclose(points(folder / "elsewhere/out/model.usdc", 3), positions, atol=1e-5)
+
+
+def test_a_placement_file_replaces_the_flags(asset, main, monkeypatch):
+    folder, positions = asset
+    monkeypatch.chdir(folder)
+    placement = Placement(np.diag([-1.0, -1.0, 1.0]), 2.0, np.array([1.0, 2, 3]))
+    placement.save("placement.json")
+    Trajectory(positions).save_npy_folder(folder / "npy", placement)
+    where = ["--obj_dir", "object", "--npy_dir", "npy", "--placement", "placement.json"]
+    assert main([*where, "--output_path", "model.usdc"]) == 0
+    np.testing.assert_allclose(points(folder / "model.usdc", 3), positions, atol=1e-5)
+    with pytest.raises(InputError, match="not both"):
+        main([*where, "--scale_factor", "1", "--output_path", "b.usdc"])
+
+
+def test_fewer_morphs_tell_their_error(asset, main, monkeypatch, capsys):
+    monkeypatch.chdir(asset[0])
+    where = ["--obj_dir", "object", "--npy_dir", "npy", "--output_path", "model.glb", "--max_morphs", "1"]
+    assert main(where) == 0
+    shown = capsys.readouterr().out
+    assert "1 morph targets" in shown and "of the diagonal" in shown
+
+
+def test_a_trajectory_of_another_mesh_ends_in_one_sentence(asset):
+    folder, _ = asset
+    for k in range(3):
+        np.save(folder / "npy" / f"{k}.npy", np.zeros((5, 3), dtype=np.float32))
+    result = run("--obj_dir", "object", "--npy_dir", "npy", "--output_path", "model.glb", cwd=folder)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ") and "5 vertices but the mesh has 4" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (folder / "model.glb").exists()
+
+
+def test_an_unknown_suffix_is_refused(asset, main, monkeypatch):
+    monkeypatch.chdir(asset[0])
+    with pytest.raises(InputError, match=r"known are \.fbx"):
+        main(["--obj_dir", "object", "--npy_dir", "npy", "--output_path", "model.max"])
+
+
+def test_flags_other_than_the_reconstructions_are_noticed(asset, main, monkeypatch, capsys):
+    monkeypatch.chdir(asset[0])
+    where = ["--obj_dir", "object", "--npy_dir", "npy", "--output_path", "model.glb"]
+    assert main([*where, "--scale_factor", "0.76"]) == 0
+    assert "warning: frame 0 is" in capsys.readouterr().err
+    assert main([*where, "--theta_x_degree", "90", "--theta_z_degree", "90", "--scale_factor", "0.76"]) == 0
+    assert capsys.readouterr().err == ""
