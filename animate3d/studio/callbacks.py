@@ -17,6 +17,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 
+from animate3d.errors import InputError
 from animate3d.files import atomic_file
 from animate3d.studio.registry import warn
 
@@ -29,8 +30,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """A checkpoint is whole or not there, also when the disk fills up or the run is killed."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        with atomic_file(path) as temporary:
-            torch.save(checkpoint, temporary)
+        try:
+            with atomic_file(path) as temporary:
+                torch.save(checkpoint, temporary)
+        except RuntimeError as error:  # torch's own writer does not raise OSError
+            raise InputError(f"The checkpoint {path} cannot be written; is the disk full? ({error})") from error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Always tensors and plain values only, so a file cannot run code."""
@@ -116,7 +120,10 @@ def _step_of(path: Path) -> int | None:
 
 @contextmanager
 def stop_on_interrupt(checkpoint: TrialCheckpoint | None) -> Iterator[None]:
-    """One Ctrl-C ends a training after the current step and saves it; a second one, or one elsewhere, ends at once."""
+    """End a training after the current step and save it, on Ctrl-C or a request to terminate.
+
+    A second one, or one outside of a training, ends the run at once.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -126,8 +133,9 @@ def stop_on_interrupt(checkpoint: TrialCheckpoint | None) -> Iterator[None]:
             raise StopRun
         checkpoint.stop_requested = True
 
-    previous = signal.signal(signal.SIGINT, on_signal)
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

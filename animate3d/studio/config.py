@@ -9,8 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import omegaconf
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from packaging.version import parse as parse_version
 
 from animate3d.errors import InputError
 from animate3d.files import existing_file
@@ -38,8 +40,9 @@ _RESOLVERS: dict[str, Callable[..., Any]] = {
     "cmaxgt0": lambda x: C_max(x) > 0,
     "cmaxgt0orcmaxgt0": lambda a, b: C_max(a) > 0 or C_max(b) > 0,
 }
-# OmegaConf 2.4 renamed the function and deprecates the old name.
-_register = getattr(OmegaConf, "register_resolver", None) or OmegaConf.register_new_resolver
+# OmegaConf 2.4 deprecates the name of 2.3, where the new name was an older function.
+_is_2_3 = parse_version(omegaconf.__version__) < parse_version("2.4.0.dev0")
+_register = OmegaConf.register_new_resolver if _is_2_3 else OmegaConf.register_resolver
 for _name, _function in _RESOLVERS.items():
     _register(_name, _function, replace=True)
 

@@ -38,7 +38,7 @@ from animate3d.studio.callbacks import (
 from animate3d.studio.config import dump_config, load_config
 from animate3d.studio.misc import get_rank, read_checkpoint
 from animate3d.studio.plugins import load_plugins
-from animate3d.studio.registry import find, info, name_of_config, warn
+from animate3d.studio.registry import find, name_of_config, warn
 
 MODES = ("train", "validate", "test", "export")
 
@@ -84,14 +84,14 @@ def main(argv: list[str] | None = None) -> int:
     for name in MODES:
         mode.add_argument(f"--{name}", dest="mode", action="store_const", const=name)
     parser.add_argument("--verbose", action="store_true", help="log more")
-    parser.add_argument("--typecheck", action="store_true", help="check array shapes and types while running (slow)")
+    parser.add_argument("--typecheck", action="store_true", help="accepted for threestudio's commands; does nothing")
     parser.add_argument("--gradio", action="store_true", help=argparse.SUPPRESS)
     options, overrides = parser.parse_known_args(argv)
     if options.gradio:
         raise InputError("--gradio is a page of threestudio itself; leave it out to run here.")
     if options.typecheck:
-        _install_type_checks()
-    command = shlex.join(["launch.py", *(sys.argv[1:] if argv is None else argv)])
+        warn("--typecheck is a development aid of threestudio itself; this host runs without it.")
+    command = shlex.join(["python", "launch.py", *(sys.argv[1:] if argv is None else argv)])
     try:
         launch(options.config, overrides, options.mode, gpu=options.gpu, verbose=options.verbose, command=command)
     except Interrupted as stop:
@@ -134,7 +134,10 @@ def launch(
         load_plugins()
         cfg = load_config(path, cli_args=overrides, n_gpus=max(1, torch.cuda.device_count()))
         return _run(
-            cfg, path, mode, command or shlex.join(["launch.py", "--config", str(path), f"--{mode}", *overrides])
+            cfg,
+            path,
+            mode,
+            command or shlex.join(["python", "launch.py", "--config", str(path), f"--{mode}", *overrides]),
         )
 
 
@@ -264,13 +267,3 @@ def _log_level(verbose: bool) -> Iterator[None]:
         finally:
             for logger, level in levels:
                 logger.setLevel(level)
-
-
-def _install_type_checks() -> None:
-    if not available("typeguard"):
-        warn("--typecheck needs the package typeguard; running without checks.")
-        return
-    from jaxtyping import install_import_hook
-
-    info("Checking types of modules that are imported from here on.")
-    install_import_hook("animate3d", "typeguard.typechecked")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from omegaconf import OmegaConf
 
 from animate3d.errors import InputError
@@ -273,13 +272,3 @@ class BaseLift3DSystem(BaseSystem):
     def on_predict_end(self) -> None:
         if self._save_dir is not None:
             info(f"Export assets saved to {self.get_save_dir()}")
-
-    def guidance_evaluation_save(self, comp_rgb: torch.Tensor, guidance_eval_out: dict[str, Any]) -> None:
-        """Pictures of a guidance's own evaluation: the rendering beside every image it returns."""
-        size = guidance_eval_out["bs"]
-
-        def tiled(batch: Any) -> list[dict[str, Any]]:
-            return [{"type": "rgb", "img": image, "kwargs": {"data_format": "HWC"}} for image in batch]
-
-        rows = [tiled(comp_rgb[:size])] + [tiled(v) for k, v in guidance_eval_out.items() if k.startswith("imgs_")]
-        self.save_image_grid(f"it{self.true_global_step}-train.png", rows, texts=guidance_eval_out.get("texts"))

@@ -118,6 +118,18 @@ def test_one_interrupt_saves_and_says_how_to_continue(toy_config: Path, monkeypa
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_full_disk_is_one_sentence(toy_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = launch(toy_config, ["trainer.max_steps=2"]).trial_dir / "ckpts" / "last.ckpt"
+
+    def full(*_: object) -> None:
+        raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(InputError, match=r"epoch=0-step=4.ckpt cannot be written; is the disk full"):
+        launch(toy_config, [f"resume={good}"])
+    assert sorted(p.name for p in good.parent.iterdir()) == ["epoch=0-step=2.ckpt", "last.ckpt"]
+
+
 def test_runs_are_repeatable(toy_config: Path) -> None:
     files = [launch(toy_config, [f"tag={t}"]).checkpoint for t in "ab"]
     states = [torch.load(f, weights_only=True)["state_dict"] for f in files if f]
