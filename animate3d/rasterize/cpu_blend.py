@@ -28,6 +28,8 @@ from animate3d.rasterize.cpu_project import (
     G_Y,
     G_YY,
     GREEN,
+    HALF_X,
+    HALF_Y,
     MEAN_X,
     MEAN_Y,
     OPACITY,
@@ -49,8 +51,8 @@ FLOOR = f32(-30.0)  # 2^-30 is far under any threshold
 F_T, F_R, F_G, F_B, F_Z, F_LAST = (np.uintp(STRIDE * c) for c in range(6))
 FORWARD_ROW = 6 * STRIDE
 # Channels of a row of the backward buffer.
-B_T, B_REST, B_R, B_G, B_B, B_A, B_Z, B_LAST, B_POWER, B_WEIGHT = (np.uintp(STRIDE * c) for c in range(10))
-BACKWARD_ROW = 10 * STRIDE
+B_T, B_REST, B_R, B_G, B_B, B_A, B_Z, B_LAST, B_WEIGHT = (np.uintp(STRIDE * c) for c in range(9))
+BACKWARD_ROW = 9 * STRIDE
 
 
 @njit(inline="always")
@@ -139,25 +141,18 @@ def _sorted_by_depth(order, screen):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _row_range(dy, mean_x, falloff_x, shear, falloff_y, reach, left, right):  # type: ignore[no-untyped-def]
-    """Pixels of the tile's row where the exponent is above -reach; empty as (0, 0)."""
-    rest = reach - falloff_y * dy * dy
-    if rest < ZERO:
-        return 0, 0
-    half = math.sqrt(rest / falloff_x)
-    centre = mean_x - shear * dy - HALF
-    first = math.ceil(min(max(centre - half, f32(left)), f32(right)))
-    last = math.floor(min(max(centre + half, f32(left - 1)), f32(right - 1))) + 1
+def _pixels(centre, half, low, high):  # type: ignore[no-untyped-def]
+    """First and one past the last pixel within ``half`` of ``centre`` and in the range."""
+    first = math.ceil(min(max(centre - half - HALF, f32(low)), f32(high)))
+    last = math.floor(min(max(centre + half + HALF, f32(low)), f32(high)))
     return int(first), int(last)
 
 
 @njit(inline="always")
-def _rows(mean_y, falloff_x, shear, falloff_y, reach, top, bottom):  # type: ignore[no-untyped-def]
-    """Rows of the tile that the Gaussian reaches."""
-    half = math.sqrt(reach / falloff_y)
-    first = math.ceil(min(max(mean_y - half - HALF, f32(top)), f32(bottom)))
-    last = math.floor(min(max(mean_y + half - HALF, f32(top - 1)), f32(bottom - 1))) + 1
-    return int(first), int(last)
+def _row_pixels(dy, mean_x, falloff_x, shear, falloff_y, reach, low, high):  # type: ignore[no-untyped-def]
+    """The same for one row, where only the exponents above -reach count."""
+    rest = reach - falloff_y * dy * dy
+    return _pixels(mean_x - shear * dy, math.sqrt(max(rest, ZERO) / falloff_x), low, high)
 
 
 @njit(nogil=True, fastmath=FASTMATH, error_model="numpy", cache=True)
@@ -199,18 +194,16 @@ def blend(  # type: ignore[no-untyped-def]
             red, green, blue = row[RED], row[GREEN], row[BLUE]
             position = f32(e - begin)
             blended = ZERO
-            first_row, last_row = _rows(mean_y, falloff_x, shear, falloff_y, reach, top, bottom)
+            first_row, last_row = _pixels(mean_y, row[HALF_Y], top, bottom)
+            first, stop = _pixels(mean_x, row[HALF_X], left, right)
+            wide = stop - first > LANES
             for y in range(first_row, last_row):
                 dy = f32(y) + HALF - mean_y
-                first, stop = _row_range(dy, mean_x, falloff_x, shear, falloff_y, reach, left, right)
+                if wide:
+                    first, stop = _row_pixels(dy, mean_x, falloff_x, shear, falloff_y, reach, left, right)
                 constant = falloff_y * dy * dy
                 for x in range(first, stop, LANES):
                     base = np.uintp((y - top) * FORWARD_ROW + x - left)
-                    is_open = ZERO
-                    for lane in range(np.uintp(LANES)):
-                        is_open += max(buffer[base + lane], ZERO)
-                    if is_open <= ZERO:
-                        continue
                     start = (f32(x) + HALF - mean_x) + shear * dy
                     for lane in range(np.uintp(LANES)):
                         k = base + lane
@@ -310,14 +303,18 @@ def blend_backward(  # type: ignore[no-untyped-def]
             position = f32(e - begin)
             g_0, g_u, g_uu, g_uy, g_y, g_yy = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
             g_red, g_green, g_blue, g_depth = ZERO, ZERO, ZERO, ZERO
-            first_row, last_row = _rows(mean_y, falloff_x, shear, falloff_y, reach, top, bottom)
+            first_row, last_row = _pixels(mean_y, row[HALF_Y], top, bottom)
+            first, stop = _pixels(mean_x, row[HALF_X], left, right)
+            wide = stop - first > LANES
             for y in range(first_row, last_row):
                 dy = f32(y) + HALF - mean_y
-                first, stop = _row_range(dy, mean_x, falloff_x, shear, falloff_y, reach, left, right)
+                if wide:
+                    first, stop = _row_pixels(dy, mean_x, falloff_x, shear, falloff_y, reach, left, right)
                 constant = falloff_y * dy * dy
                 for x in range(first, stop, LANES):
                     base = np.uintp((y - top) * BACKWARD_ROW + x - left)
                     start = (f32(x) + HALF - mean_x) + shear * dy
+                    p_0, p_u, p_uu = ZERO, ZERO, ZERO
                     for lane in range(np.uintp(LANES)):
                         k = base + lane
                         u = start + f32(np.int32(lane))
@@ -337,21 +334,16 @@ def blend_backward(  # type: ignore[no-untyped-def]
                         buffer[k + B_T] = t
                         buffer[k + B_REST] = alpha * q + left_over * rest
                         buffer[k + B_WEIGHT] = weight
-                        buffer[k + B_POWER] = power if raw <= CAP else ZERO
-                    if with_geometry or shared:
-                        p_0, p_u, p_uu = ZERO, ZERO, ZERO
-                        for lane in range(np.uintp(LANES)):
-                            u = start + f32(np.int32(lane))
-                            power = buffer[base + lane + B_POWER]
-                            p_0 += power
-                            p_u += power * u
-                            p_uu += power * u * u
-                        g_0 += p_0
-                        g_u += p_u
-                        g_uu += p_uu
-                        g_uy += p_u * dy
-                        g_y += p_0 * dy
-                        g_yy += p_0 * dy * dy
+                        power = power if raw <= CAP else ZERO
+                        p_0 += power
+                        p_u += power * u
+                        p_uu += power * u * u
+                    g_0 += p_0
+                    g_u += p_u
+                    g_uu += p_uu
+                    g_uy += p_u * dy
+                    g_y += p_0 * dy
+                    g_yy += p_0 * dy * dy
                     if shared:
                         for lane in range(np.uintp(LANES)):
                             weight = buffer[base + lane + B_WEIGHT]

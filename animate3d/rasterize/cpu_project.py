@@ -17,13 +17,13 @@ from animate3d.rasterize.splats import ALPHA_MIN, EXTENT, JACOBIAN_LIMIT, LOW_PA
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 
 # Columns of a projected Gaussian. The falloffs are in powers of two: 2^-(...) is cheaper than exp.
-MEAN_X, MEAN_Y, FALLOFF_X, SHEAR, FALLOFF_Y, OPACITY, REACH, DEPTH, RED, GREEN, BLUE = range(11)
-COLUMNS = 12  # padded to three quarters of a cache line
+MEAN_X, MEAN_Y, FALLOFF_X, SHEAR, FALLOFF_Y, OPACITY, REACH, DEPTH, RED, GREEN, BLUE, HALF_X, HALF_Y = range(13)
+COLUMNS = 16  # padded to a cache line
 # Columns of its gradient, summed over pixels: moments of G = dL/d(exponent), and plain gradients.
 G, G_U, G_UU, G_UY, G_Y, G_YY, G_RED, G_GREEN, G_BLUE, G_DEPTH = range(10)
 MOMENTS = 10
 
-TILE_W, TILE_H = 32, 16  # pixels
+TILE_W, TILE_H = 32, 32  # pixels
 REACH_MARGIN = 1e-3  # the pixels that a Gaussian visits are chosen generously, the exact test comes later
 CHUNK = 256  # Gaussians projected by one task
 
@@ -155,8 +155,9 @@ def project(  # type: ignore[no-untyped-def]
                 ):
                     continue
                 radii[image, g] = int(min(max(radius_x, radius_y), 2147483647.0))
-                x0, x1 = _pixel_range(px, math.sqrt(2 * reach * xx), width)
-                y0, y1 = _pixel_range(py, math.sqrt(2 * reach * yy), height)
+                half_x, half_y = math.sqrt(2 * reach * xx), math.sqrt(2 * reach * yy)
+                x0, x1 = _pixel_range(px, half_x, width)
+                y0, y1 = _pixel_range(py, half_y, height)
                 if x0 >= x1 or y0 >= y1:
                     continue
                 box = boxes[image, g]
@@ -170,6 +171,7 @@ def project(  # type: ignore[no-untyped-def]
                 row[SHEAR] = -xy / yy
                 row[FALLOFF_Y] = to_log2 / yy
                 row[OPACITY] = opacity
+                row[HALF_X], row[HALF_Y] = half_x, half_y
                 row[REACH] = reach / math.log(2.0)
                 color_view = v if colors.shape[1] > 1 else 0
                 for k in range(3):
