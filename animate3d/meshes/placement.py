@@ -129,8 +129,8 @@ class Placement:
         value = read_json(path)
         try:
             return cls(value["rotation"], float(value["scale"]), value["translation"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path} is not a placement file ({error}).") from error
+        except (KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
+            raise InputError(f"{path} is not a placement file: {error}") from error
 
     def _tensors(self, points: Tensor) -> tuple[Tensor, Tensor]:
         rotation = torch.as_tensor(self.rotation, dtype=points.dtype, device=points.device)

@@ -121,7 +121,8 @@ def _pairs_by_sweep(vertices: np.ndarray, tolerance: float, reach: int = 64) -> 
     Points are sorted along a direction that no ordinary model is built along, so that near neighbours in the order
     are near in space or are apart by more than the tolerance.
     """
-    along = vertices @ np.array([0.6180339887, 0.3247179572, 0.7159381034])
+    x, y, z = vertices.T
+    along = 0.6180339887 * x + 0.3247179572 * y + 0.7159381034 * z
     order = np.argsort(along)
     along, points = along[order], vertices[order]
     found: list[np.ndarray] = []
