@@ -7,26 +7,37 @@ inspected or replaced by hand. Results lie in the output folder; what the steps 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from tqdm import tqdm
 
 from animate3d import alignment
 from animate3d.cameras import reconstruction_cameras
 from animate3d.errors import InputError
-from animate3d.export import SUFFIXES, export, preview
+from animate3d.export import SUFFIXES, export_with_report, preview
 from animate3d.files import existing_folder
-from animate3d.frames import count_frames, frame_size, load_frames, load_images
-from animate3d.gaussians import from_mesh, save_edges, save_ply
+from animate3d.frames import count_frames, load_frames, load_images
+from animate3d.gaussians import from_mesh, load_ply, save_edges, save_ply
+from animate3d.gaussians.from_mesh import vertex_colors
 from animate3d.meshes import Mesh, Placement, load_mesh
-from animate3d.motion.trajectory import load_npy_folder
+from animate3d.motion.appearance import fit_appearance
+from animate3d.motion.start import save_start
+from animate3d.motion.template import Template
+from animate3d.motion.tracking import track
+from animate3d.motion.trajectory import Trajectory
+from animate3d.resources import find_resource
+from animate3d.rotations import matrix_to_quaternion
 from animate3d.steps import Steps
 
 FIT_CONFIG = "custom/threestudio-animate3d/configs/mesh_animation_tracked.yaml"
 STATIC_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_static.yaml"
 VISUALIZE_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_frame_16.yaml"
+FIT_SIZE = 128  # pixels; where appearance and motion are fitted
+APPEARANCE_STEPS = 120
 MIN_ALIGNMENT = 0.8  # silhouette IoU of frame 0 with the placed model, below which nothing good can come
 
 
@@ -40,6 +51,7 @@ class AnimateOptions:
         out: where the results go.
         formats: suffixes without the dot.
         fps: frames per second of the exported animation.
+        max_morphs: largest number of morph targets in FBX and glTF.
         placement: a placement file or a placement; None places automatically.
         views: number of synchronised videos in ``frames``.
         seed: of everything random.
@@ -53,6 +65,7 @@ class AnimateOptions:
     out: Path
     formats: tuple[str, ...] = ("glb", "usdc")
     fps: float = 8.0
+    max_morphs: int | None = None
     placement: Placement | Path | None = None
     views: int = 4
     seed: int = 0
@@ -63,14 +76,14 @@ class AnimateOptions:
 
 @dataclass(frozen=True)
 class AnimateResult:
-    """Where everything is."""
+    """Where everything is, and the motion itself."""
 
     files: dict[str, Path]
     preview: Path
     record: Path
+    trajectory: Trajectory
     mean_displacement: float
-    """Of all vertices over frames >= 1, as a share of the bounding-box diagonal."""
-    steps: dict[str, Any] = field(default_factory=dict)
+    """Of all vertices over the frames after the first, as a share of the bounding-box diagonal."""
 
 
 def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> AnimateResult:
@@ -79,151 +92,290 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
     Raises:
         InputError: an input cannot be used, or frame 0 does not show the placed mesh.
     """
-    unknown = [suffix for suffix in options.formats if suffix not in SUFFIXES]
-    if unknown:
-        raise InputError(f"The format `{unknown[0]}` is unknown; known are: {', '.join(SUFFIXES)}.")
-    mesh = load_mesh(options.mesh)
-    frames_folder = existing_folder(options.frames, "folder of frames")
-    frames = count_frames(frames_folder, options.views)
-    placement = _placement(options.placement, mesh)
-
-    work = options.out / "work"
-    model, edges, placement_file = work / "model.ply", work / "model.json", work / "placement.json"
-    steps = Steps(options.out, announce)
-    steps.describe(
-        mesh=str(options.mesh), frames=str(options.frames), seed=options.seed, views=options.views, frame_count=frames
-    )
-
-    def convert(resuming: bool) -> dict[str, Any]:
-        save_ply(from_mesh(mesh), model)
-        save_edges(mesh, edges)
-        placement.save(placement_file)
-        return {"vertices": mesh.n_vertices}
-
-    steps.run(
-        "1 mesh to Gaussians",
-        convert,
-        inputs={"mesh": mesh.source},
-        settings={"placement": placement.matrix().tolist()},
-        outputs=[model, edges, placement_file],
-    )
-
-    model_keys = [
-        "tag=object",
-        f"exp_root_dir={work}",
-        f"seed={options.seed}",
-        "system.prompt_processor.prompt=animate",
-        f"system.geometry.geometry_convert_from={model}",
-        f"system.geometry.load_ply_cfg.placement={placement_file}",
-    ]
-    static_images = work / "static_vis" / "object" / "save" / "images"
-    steps.run(
-        "2 four-view render",
-        lambda resuming: _launch(STATIC_CONFIG, ["name=static_vis", *model_keys], "test", options.gpu),
-        inputs={"model": model, "placement": placement_file},
-        outputs=[static_images],
-    )
-    if options.views == 4:  # the static render has the views of the generated videos
-        steps.run(
-            "  frame 0 against the model",
-            lambda resuming: _check_alignment(options, mesh, placement, frames, static_images),
-            inputs={"frames": frames_folder, "static": static_images},
-        )
-
-    size = frame_size(frames_folder)
-    data_keys = [
-        f"data.image_root={frames_folder}",
-        *(f"{owner}={frames}" for owner in ("data.total_frame", "system.n_frame", "data.random_camera.total_frame")),
-        *(f"{owner}={options.views}" for owner in ("data.n_view", "system.n_view", "data.random_camera.n_view")),
-        f"data.default_azimuth_deg={[360.0 * v / options.views for v in range(options.views)]}",
-    ]
-    fit_keys = [f"system.connected_vertices_info_path={edges}", f"data.width={size}", f"data.height={size}"]
-    fit_keys = ["name=mesh", *model_keys, *data_keys, *fit_keys, *options.overrides]
-
-    def fit(resuming: bool) -> dict[str, Any]:
-        last = work / "mesh" / "object" / "ckpts" / "last.ckpt"
-        resume = [f"resume={last}"] if resuming and last.is_file() else []
-        return _launch(options.config, [*fit_keys, *resume], "train", options.gpu)
-
-    fit_facts = steps.run(
-        "5 motion",
-        fit,
-        inputs={"model": model, "placement": placement_file, "edges": edges, "frames": frames_folder},
-        settings={"config": options.config, "overrides": options.overrides, "seed": options.seed, "frames": frames},
-        outputs=[work / "mesh" / "object" / "ckpts" / "last.ckpt"],
-    )
-    checkpoint = Path(fit_facts["checkpoint"])
-
-    trajectory_folder = work / "mesh_vis" / "object" / "save" / "mesh_trajectory"
-    visualize_keys = [f"resume={checkpoint}", "system.save_gaussian_trajectory=True"]
-    steps.run(
-        "6 trajectory",
-        lambda resuming: _launch(
-            VISUALIZE_CONFIG, ["name=mesh_vis", *model_keys, *data_keys, *visualize_keys], "test", options.gpu
-        ),
-        inputs={"checkpoint": checkpoint},
-        outputs=[trajectory_folder],
-    )
-
-    trajectory = load_npy_folder(trajectory_folder, placement, mesh.n_vertices, fps=options.fps)
-    files: dict[str, Path] = {}
-    for suffix in options.formats:
-        target = options.out / f"animation.{suffix}"
-
-        def write(resuming: bool, target: Path = target) -> None:
-            export(mesh, trajectory.positions, target, fps=options.fps)
-
-        steps.run(
-            f"7 {suffix}",
-            write,
-            inputs={"trajectory": trajectory_folder, "mesh": mesh.source},
-            settings={"fps": options.fps},
-            outputs=[target],
-        )
-        files[suffix] = target
-
-    placed = np.asarray(placement.apply(trajectory.positions))
-    steps.run(
-        "7 preview",
-        lambda resuming: (
-            preview(mesh, placed, options.out, reconstruction_cameras(options.views), fps=options.fps),
-            None,
-        )[1],
-        inputs={"trajectory": trajectory_folder, "mesh": mesh.source},
-        settings={"fps": options.fps},
-        outputs=[options.out / "preview.mp4", options.out / "preview.png"],
-    )
+    run = _Run(options, announce)
+    run.convert()
+    run.render_static()
+    run.check_alignment()
+    run.fit_appearance()
+    run.track()
+    run.fit()
+    run.visualize()
+    trajectory = Trajectory.load_npy_folder(run.trajectory, run.placement, run.mesh.n_vertices, fps=options.fps)
+    files = {suffix: run.export(trajectory, suffix) for suffix in options.formats}
+    run.preview(trajectory)
     moved = np.linalg.norm(trajectory.positions[1:] - trajectory.positions[:1], axis=-1)
-    displacement = float(moved.mean() / mesh.diagonal()) if frames > 1 else 0.0
-    return AnimateResult(files, options.out / "preview.mp4", steps.path, displacement, steps.record["steps"])
+    displacement = float(moved.mean() / run.mesh.diagonal()) if len(moved) else 0.0
+    return AnimateResult(files, options.out / "preview.mp4", run.steps.path, trajectory, displacement)
 
 
-def _placement(given: Placement | Path | None, mesh: Mesh) -> Placement:
-    if given is None:
-        return Placement.automatic(mesh.vertices, mesh.up_axis)
-    return given if isinstance(given, Placement) else Placement.load(given)
+class _Run:
+    """The inputs of a run, read and checked, and its steps."""
 
+    def __init__(self, options: AnimateOptions, announce: Callable[[str], None]) -> None:
+        unknown = [suffix for suffix in options.formats if suffix not in SUFFIXES]
+        if unknown:
+            raise InputError(f"The format `{unknown[0]}` is unknown; known are: {', '.join(SUFFIXES)}.")
+        self.options = options
+        self.mesh: Mesh = load_mesh(options.mesh)
+        folder = existing_folder(options.frames, "folder of frames")
+        self.frames = load_frames(folder, options.views, count_frames(folder, options.views))
+        height, width = self.frames.shape[2:4]
+        if height != width:
+            raise InputError(f"The frames in {folder} are {width}x{height} pixels; they must be square.")
+        if self.frames.shape[1] < 2:
+            raise InputError(f"{folder} holds one frame per view; a motion needs at least 2.")
+        given = options.placement
+        self.placement = (
+            self.mesh.automatic_placement()
+            if given is None
+            else given
+            if isinstance(given, Placement)
+            else Placement.load(given)
+        )
 
-def _launch(config: str, overrides: Sequence[str], mode: str, gpu: str) -> dict[str, Any]:
-    from animate3d.studio.launch import launch  # Lightning takes seconds to import: only when a step runs
+        self.work = options.out / "work"
+        self.model, self.edges = self.work / "model.ply", self.work / "model.json"
+        self.placement_file, self.start = self.work / "placement.json", self.work / "start.npz"
+        self.placed_model = self.work / "placed.ply"
+        self.static_images = self.work / "static_vis" / "object" / "save" / "images"
+        self.checkpoints = self.work / "mesh" / "object" / "ckpts"
+        self.trajectory = self.work / "mesh_vis" / "object" / "save" / "mesh_trajectory"
 
-    result = launch(config, list(overrides), mode, gpu=gpu)
-    return {"trial": str(result.trial_dir), "checkpoint": str(result.checkpoint) if result.checkpoint else None}
+        self.steps = Steps(options.out, announce)
+        views, count = self.frames.shape[:2]
+        self.steps.describe(
+            mesh=str(options.mesh), frames=str(options.frames), seed=options.seed, views=views, frames_per_view=count
+        )
 
+    def convert(self) -> None:
+        """Step 1: one Gaussian per vertex, the edges, the placement."""
 
-def _check_alignment(
-    options: AnimateOptions, mesh: Mesh, placement: Placement, frames: int, static_images: Path
-) -> dict[str, Any]:
-    """Frame 0 of every view has to show the placed model."""
-    static = load_images([static_images / f"{v}.png" for v in range(options.views)])
-    first = load_frames(options.frames, options.views, frames)[:, 0]
-    overlap = alignment.silhouette_iou(first[..., 3], static[..., 3])
-    if min(overlap) < MIN_ALIGNMENT:
-        picture = alignment.save_comparison(first, static, overlap, options.out / "alignment.png")
-        advice = alignment.suggest(mesh.vertices, placement, first[..., 3])
+        def action(resuming: bool) -> dict[str, Any]:
+            save_ply(from_mesh(self.mesh), self.model)
+            save_edges(self.mesh, self.edges)
+            self.placement.save(self.placement_file)
+            return {"vertices": self.mesh.n_vertices}
+
+        self.steps.run(
+            "1 mesh to Gaussians",
+            action,
+            inputs=self._mesh_inputs(),
+            settings={"placement": self.placement.matrix().tolist()},
+            outputs=[self.model, self.edges, self.placement_file],
+        )
+
+    def render_static(self) -> None:
+        """Step 2: the four views that the videos start from."""
+        self.steps.run(
+            "2 four-view render",
+            lambda resuming: self._launch(STATIC_CONFIG, ["name=static_vis", *self._model_keys()], "test"),
+            inputs={"model": self.model, "placement": self.placement_file},
+            outputs=[self.static_images],
+        )
+
+    def check_alignment(self) -> None:
+        """Frame 0 of every view has to show the placed model: the given frames fix the placement."""
+        views = len(self.frames)
+        if views != 4:  # the static render shows the four views of the generated videos
+            return
+        static = load_images([self.static_images / f"{v}.png" for v in range(views)])
+        first = self.frames[:, 0]
+        overlap = alignment.silhouette_iou(first[..., 3], static[..., 3])
+        if min(overlap) >= MIN_ALIGNMENT:
+            return
+        picture = alignment.save_comparison(first, static, overlap, self.options.out / "alignment.png")
+        advice = alignment.suggest(self.mesh.vertices, self.placement, first[..., 3])
         worst = int(np.argmin(overlap))
         raise InputError(
-            f"Frame 0 of view {worst} in {options.frames} does not match the silhouette of the placed mesh "
+            f"Frame 0 of view {worst} in {self.options.frames} does not match the silhouette of the placed mesh "
             f"(IoU {overlap[worst]:.2f}, {MIN_ALIGNMENT} is needed; see {picture}). {advice}"
         )
-    return {"iou": [round(value, 4) for value in overlap]}
+
+    def fit_appearance(self) -> None:
+        """Gaussians that look like frame 0, in the placed frame."""
+
+        def action(resuming: bool) -> None:
+            images = _reduced(self.frames[:, 0], FIT_SIZE)
+            with tqdm(total=APPEARANCE_STEPS, desc="appearance", unit="step") as bar:
+                fitted = fit_appearance(
+                    load_ply(self.model).transformed(self.placement),
+                    images,
+                    reconstruction_cameras(len(images), images.shape[1]),
+                    steps=APPEARANCE_STEPS,
+                    progress=lambda step: bar.update(1) and None,
+                )
+            save_ply(fitted, self.placed_model)
+
+        self.steps.run(
+            "3 appearance",
+            action,
+            inputs={"model": self.model, "placement": self.placement_file, "frames": self.options.frames},
+            settings={"views": len(self.frames), "size": FIT_SIZE, "steps": APPEARANCE_STEPS},
+            outputs=[self.placed_model],
+        )
+
+    def track(self) -> None:
+        """A coarse motion for the fit to start from."""
+
+        def action(resuming: bool) -> None:
+            template = Template(
+                np.asarray(self.placement.apply(self.mesh.vertices)),
+                self.mesh.triangles()[0],
+                self.mesh.welded(),
+                vertex_colors(self.mesh),
+            )
+            views, count, size = self.frames.shape[:3]
+            with tqdm(total=count - 1, desc="tracking", unit="frame") as bar:
+                positions, rotations = track(
+                    template,
+                    self.frames.numpy(),
+                    reconstruction_cameras(views, size),
+                    progress=lambda frame: bar.update(1) and None,
+                )
+            save_start(self.start, torch.from_numpy(positions), matrix_to_quaternion(torch.from_numpy(rotations)))
+
+        self.steps.run(
+            "4 tracking",
+            action,
+            inputs={**self._mesh_inputs(), "placement": self.placement_file, "frames": self.options.frames},
+            settings={"views": len(self.frames)},
+            outputs=[self.start],
+        )
+
+    def fit(self) -> None:
+        """Step 5: the deformation field."""
+        keys = [
+            "name=mesh",
+            *self._trial_keys(),
+            f"system.geometry.geometry_convert_from={self.placed_model}",
+            *self._data_keys(),
+            f"system.connected_vertices_info_path={self.edges}",
+            f"system.geometry.initial_motion={self.start}",
+            *self.options.overrides,
+        ]
+
+        def action(resuming: bool) -> dict[str, Any]:
+            last = self.checkpoints / "last.ckpt"
+            resume = [f"resume={last}"] if resuming and last.is_file() else []
+            return self._launch(self.options.config, [*keys, *resume], "train")
+
+        facts = self.steps.run(
+            "5 motion",
+            action,
+            inputs={
+                "model": self.placed_model,
+                "edges": self.edges,
+                "start": self.start,
+                "frames": self.options.frames,
+                "config": find_resource(self.options.config),
+            },
+            settings={"overrides": self.options.overrides, "seed": self.options.seed, "views": len(self.frames)},
+            outputs=[self.checkpoints / "last.ckpt"],
+        )
+        self.checkpoint = Path(facts["checkpoint"])
+
+    def visualize(self) -> None:
+        """Step 6: the trajectory, and the 4D Gaussians from the four views."""
+        size = self.frames.shape[2]
+        keys = [
+            "name=mesh_vis",
+            *self._trial_keys(),
+            *self._data_keys(),
+            f"resume={self.checkpoint}",
+            "system.save_gaussian_trajectory=True",
+            f"data.random_camera.eval_height={size}",
+            f"data.random_camera.eval_width={size}",
+            f"data.random_camera.eval_azimuth_deg=[{self._azimuths()}]",
+        ]
+        self.steps.run(
+            "6 trajectory",
+            lambda resuming: self._launch(VISUALIZE_CONFIG, keys, "test"),
+            inputs={"checkpoint": self.checkpoint},
+            outputs=[self.trajectory],
+        )
+
+    def export(self, trajectory: Trajectory, suffix: str) -> Path:
+        """Step 7: one format."""
+        options = self.options
+        target = options.out / f"animation.{suffix}"
+
+        def action(resuming: bool) -> dict[str, Any]:
+            report = export_with_report(
+                self.mesh, trajectory.positions, target, fps=options.fps, max_morphs=options.max_morphs
+            )
+            return {"report": str(report)}
+
+        self.steps.run(
+            f"7 {suffix}",
+            action,
+            inputs={"trajectory": self.trajectory, **self._mesh_inputs()},
+            settings={"fps": options.fps, "max_morphs": options.max_morphs},
+            outputs=[target],
+        )
+        return target
+
+    def preview(self, trajectory: Trajectory) -> None:
+        """What the textured mesh looks like, for people."""
+        options = self.options
+
+        def action(resuming: bool) -> None:
+            placed = trajectory.to_placed(self.placement)
+            preview(self.mesh, placed, options.out, reconstruction_cameras(len(self.frames)), fps=options.fps)
+
+        self.steps.run(
+            "7 preview",
+            action,
+            inputs={"trajectory": self.trajectory, **self._mesh_inputs()},
+            settings={"fps": options.fps},
+            outputs=[options.out / "preview.mp4", options.out / "preview.png"],
+        )
+
+    def _mesh_inputs(self) -> dict[str, Path | None]:
+        """The mesh and, when it is an object folder, its textures."""
+        return {"mesh": self.options.mesh}
+
+    def _trial_keys(self) -> list[str]:
+        return [
+            "tag=object",
+            f"exp_root_dir={self.work}",
+            f"seed={self.options.seed}",
+            "system.prompt_processor.prompt=animate",
+        ]
+
+    def _model_keys(self) -> list[str]:
+        return [
+            *self._trial_keys(),
+            f"system.geometry.geometry_convert_from={self.model}",
+            f"system.geometry.load_ply_cfg.placement={self.placement_file}",
+        ]
+
+    def _data_keys(self) -> list[str]:
+        views, count = self.frames.shape[:2]
+        size = min(FIT_SIZE, self.frames.shape[2])
+        frame_keys = ("data.total_frame", "system.n_frame", "data.random_camera.total_frame")
+        view_keys = ("data.n_view", "system.n_view", "data.random_camera.n_view")
+        return [
+            f"data.image_root={self.options.frames}",
+            f"data.width={size}",
+            f"data.height={size}",
+            *(f"{key}={count}" for key in frame_keys),
+            *(f"{key}={views}" for key in view_keys),
+            f"data.default_azimuth_deg={self._azimuths()}",
+        ]
+
+    def _azimuths(self) -> list[float]:
+        views = len(self.frames)
+        return [360.0 * v / views for v in range(views)]
+
+    def _launch(self, config: str, overrides: Sequence[str], mode: str) -> dict[str, Any]:
+        from animate3d.studio.launch import launch  # Lightning takes seconds to import: only when a step runs
+
+        result = launch(config, overrides, mode, gpu=self.options.gpu)
+        return {"trial": str(result.trial_dir), "checkpoint": str(result.checkpoint) if result.checkpoint else None}
+
+
+def _reduced(images: torch.Tensor, size: int) -> torch.Tensor:
+    """``[V, H, W, 4]`` at most ``size`` pixels high."""
+    if images.shape[1] <= size:
+        return images
+    return torch.nn.functional.interpolate(images.movedim(-1, 1), size=(size, size), mode="area").movedim(1, -1)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
 import animate3d
-from animate3d.errors import InputError, run_command
+from animate3d.errors import InputError, available, run_command
 
 _ANIMATE_EXAMPLES = """examples:
   animate3d animate dragon/base.obj --frames tracking_rgba_images/dragon --out outputs/dragon
@@ -173,9 +174,8 @@ def _doctor(options: argparse.Namespace) -> int:
 def _formats(given: str | None) -> tuple[str, ...]:
     if given:
         return tuple(part.strip().lstrip(".").lower() for part in given.split(",") if part.strip())
-    from animate3d.export import fbx_available
-
-    return ("fbx", "glb", "usdc") if fbx_available() else ("glb", "usdc")
+    fbx = available("bpy") or shutil.which("blender")
+    return ("fbx", "glb", "usdc") if fbx else ("glb", "usdc")
 
 
 def _print_result(result: object) -> None:

@@ -47,8 +47,7 @@ def load_frames(folder: str | os.PathLike[str], views: int, frames: int, *, alph
     Raises:
         InputError: another number of images, other names, different sizes, no alpha, or a damaged image.
     """
-    folder = existing_folder(folder, "folder of frames")
-    found = {int(path.stem): path for path in folder.glob("*.png") if path.stem.isascii() and path.stem.isdecimal()}
+    found = numbered_images(folder)
     wanted = views * frames
     if len(found) != wanted:
         raise InputError(
@@ -60,6 +59,27 @@ def load_frames(folder: str | os.PathLike[str], views: int, frames: int, *, alph
         raise InputError(f"{folder} has no {missing[0]}.png; images are numbered from 0 to {wanted - 1}.")
     images = _read_equal([found[index] for index in range(wanted)], alpha=alpha)
     return torch.from_numpy(images).float().div_(255).unflatten(0, (views, frames))
+
+
+def numbered_images(folder: str | os.PathLike[str]) -> dict[int, Path]:
+    """The images ``{number}.png`` of a folder by their number."""
+    folder = existing_folder(folder, "folder of frames")
+    return {int(path.stem): path for path in folder.glob("*.png") if path.stem.isascii() and path.stem.isdecimal()}
+
+
+def count_frames(folder: str | os.PathLike[str], views: int) -> int:
+    """F of a folder that holds V·F numbered images.
+
+    Raises:
+        InputError: there are none, or their number is not a multiple of V.
+    """
+    found = len(numbered_images(folder))
+    if found == 0 or found % views:
+        raise InputError(
+            f"{folder} holds {found} numbered PNG images; {views} views need a multiple of {views} "
+            "({v*F+f}.png for view v and frame f of F)."
+        )
+    return found // views
 
 
 def load_images(paths: Sequence[str | os.PathLike[str]], *, alpha: bool = False) -> Tensor:

@@ -24,6 +24,7 @@ from animate3d.rasterize.visibility import visible_triangles
 
 Image = NDArray[np.float32]
 
+_MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 _DEPTH_MARGIN = 1.02  # a point of the surface lies behind what frame 0 shows when it is this much farther away
 
 
@@ -66,6 +67,7 @@ def track(
         positions ``[F, N, 3]`` and local rotations ``[F, N, 3, 3]`` of the vertices the template was made of.
     """
     settings = settings or TrackSettings()
+    frames, cameras = _reduced(frames, cameras)
     matcher = _Matcher(template, frames, cameras, settings)
     fit = RigidFit(template)
     nodes = [template.rest]
@@ -76,6 +78,17 @@ def track(
         nodes.append(current)
         progress(f)
     return template.carry(np.stack(nodes), np.stack([fit.rotations(positions) for positions in nodes]))
+
+
+def _reduced(frames: Image, cameras: Cameras) -> tuple[Image, Cameras]:
+    """Frames and cameras of at most `_MAX_SIZE` pixels."""
+    views, count, height, width, channels = frames.shape
+    scale = _MAX_SIZE / max(height, width)
+    if scale >= 1:
+        return frames, cameras
+    size = (round(width * scale), round(height * scale))
+    small = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in frames.reshape(-1, *frames.shape[2:])]
+    return np.stack(small).reshape(views, count, size[1], size[0], channels), cameras.resized(size[1], size[0])
 
 
 class _Matcher:

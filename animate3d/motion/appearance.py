@@ -1,0 +1,78 @@
+"""Gaussians that look like the given frames before anything moves.
+
+One blob per vertex with the spread of its edges shows a blurred model. A photometric loss then pulls the surface about
+to make up for the blur. So the static model is first fitted to frame 0: colours, opacities and sizes; nothing moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from animate3d.cameras import Cameras
+from animate3d.frames import composite
+from animate3d.gaussians import Gaussians, sh
+from animate3d.rasterize import Splats, render
+
+_GREY = 0.5
+_OPACITY_LOGIT = 2.0  # start below opaque, where the sigmoid still passes gradient
+_SHRINK = 0.5  # of the log-scale: the mean edge is too wide to show a texture
+_STAY = 1e-4  # pull of the sizes towards their start: what no view shows keeps it
+_RATES = {"colors": 0.05, "log_scales": 0.02, "opacity_logits": 0.05}
+
+
+def fit_appearance(
+    gaussians: Gaussians,
+    images: Tensor,
+    cameras: Cameras,
+    *,
+    steps: int = 120,
+    progress: Callable[[int], None] = lambda step: None,
+) -> Gaussians:
+    """Fit colours (degree 0), opacities and sizes to images of the static model.
+
+    Args:
+        gaussians: placed, where the cameras see them.
+        images: ``[V, H, W, 4]`` RGBA 0..1.
+        cameras: ``[V]`` with the size of the images.
+        progress: called after every step.
+
+    Returns:
+        The same Gaussians in a new guise, on the device of ``gaussians``.
+    """
+    images = images.to(gaussians.means)
+    target, mask = composite(images, _GREY), images[..., 3:]
+    start = gaussians.log_scales - _SHRINK
+    values = {
+        "colors": gaussians.sh[:, 0].clone(),
+        "log_scales": start.clone(),
+        "opacity_logits": torch.full_like(gaussians.opacity_logits, _OPACITY_LOGIT),
+    }
+    for value in values.values():
+        value.requires_grad_()
+    optimizer = torch.optim.Adam([{"params": [values[name]], "lr": rate} for name, rate in _RATES.items()])
+    for step in range(steps):
+        splats = Splats(
+            gaussians.means[None],
+            gaussians.quats[None],
+            values["log_scales"].exp()[None],
+            values["opacity_logits"].sigmoid(),
+            sh.to_rgb(values["colors"]),
+        )
+        drawn = render(splats, cameras, background=_GREY)
+        loss = (drawn.color[0] - target).square().mean() + (drawn.alpha[0] - mask).square().mean()
+        loss = loss + _STAY * (values["log_scales"] - start).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        progress(step)
+    colors = values["colors"].detach()
+    return replace(
+        gaussians,
+        sh=torch.cat([colors[:, None], gaussians.sh[:, 1:]], dim=1),
+        opacity_logits=values["opacity_logits"].detach(),
+        log_scales=values["log_scales"].detach(),
+    )
