@@ -1,0 +1,78 @@
+"""Batches of training clips, with worker processes, and the position in the data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from animate3d.mvvdm.data.dataset import MultiViewVideos
+
+log = logging.getLogger(__name__)
+
+
+class ClipLoader:
+    """Iterate over the rest of the current epoch of a `MultiViewVideos`.
+
+    Every rank builds its own loader over its own part of the data (do not let accelerate split it again). A batch is
+    ``{"pixel_values": [B, V, F, 3, H, W], "camera": [B, V, 16], "text": list[str], "key": list[str], "views": [B, V],
+    "frames": [B, F]}``. ``state_dict()`` counts the batches that were handed out, not those that workers made in
+    advance; taken while a batch is in use, the continuation starts with the batch after it. After the last batch the
+    position is the start of the next epoch.
+
+    Args:
+        dataset: built with the batch size and the rank.
+        num_workers: processes that decode; 0 decodes in this one.
+        prefetch: batches every worker makes in advance.
+        pin_memory: for copies to a GPU.
+
+    Attributes:
+        skipped: why, for every clip that could not be read.
+    """
+
+    def __init__(
+        self, dataset: MultiViewVideos, *, num_workers: int = 0, prefetch: int = 2, pin_memory: bool = False
+    ) -> None:
+        dataset.num_workers = num_workers
+        self.dataset = dataset
+        self.num_workers, self.prefetch, self.pin_memory = num_workers, prefetch, pin_memory
+        self.skipped: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        return self.dataset.batches
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        loader = DataLoader(
+            self.dataset,
+            batch_size=self.dataset.batch_size,
+            num_workers=self.num_workers,
+            prefetch_factor=self.prefetch if self.num_workers else None,
+            pin_memory=self.pin_memory,
+        )
+        for batch in loader:
+            self._report(batch.pop("skipped"))
+            self.dataset.advance()
+            yield batch
+
+    def _report(self, lines: list[str]) -> None:
+        for line in "\n".join(lines).split("\n"):
+            key, _, reason = line.partition("\t")
+            if key and key not in self.skipped:
+                self.skipped[key] = reason
+                log.warning("skipped clip %s: %s (%d so far)", key, reason, len(self.skipped))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Start an epoch; nothing changes if it is the one the position lies in."""
+        self.dataset.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position in the data and what was skipped so far."""
+        return {**self.dataset.state_dict(), "skipped": dict(self.skipped)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue with the batch after the last one that was handed out."""
+        self.dataset.load_state_dict(state)
+        self.skipped = dict(state.get("skipped", {}))
