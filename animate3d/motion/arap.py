@@ -140,27 +140,23 @@ def _compiled(positions: Tensor, weights: Tensor) -> bool:
 
 
 class _Energy(torch.autograd.Function):
-    """The same sum in compiled loops; the gradient is found along with the energy."""
+    """The same sum in compiled loops; only the rotations are kept for the backward."""
 
     @staticmethod
     @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)
     def forward(ctx: Any, positions: Tensor, neighbours: Tensor, weights: Tensor, sample: Tensor | None) -> Tensor:
         frames, n, _ = positions.shape
-        moving = positions.contiguous().numpy()
-        graph = (neighbours.contiguous().numpy(), weights.to(positions.dtype).contiguous().numpy())
-        centres = np.arange(n) if sample is None else sample.numpy()
-        gradient = torch.zeros_like(positions, memory_format=torch.contiguous_format)
-        rest = positions.new_zeros(piece_count(), n, 3)
-        sums = [0.0] * len(rest)
+        centres = torch.arange(n) if sample is None else sample
+        graph = [part.contiguous() for part in (positions, neighbours, weights.to(positions.dtype), centres)]
+        rotations = positions.new_empty(frames - 1, len(centres), 3, 3)
+        arrays = [part.numpy() for part in (*graph, rotations)]
+        sums = [0.0] * piece_count()
 
         def work(start: int, stop: int, piece: int) -> None:
-            sums[piece] = rigid_kernels.energy(
-                start, stop, moving, *graph, centres, gradient.numpy(), rest[piece].numpy()
-            )
+            sums[piece] = rigid_kernels.energy(start, stop, *arrays)
 
         run_pieces(work, frames - 1)
-        gradient[0] = rest.sum(dim=0)
-        ctx.save_for_backward(gradient)
+        ctx.save_for_backward(*graph, rotations)
         return positions.new_tensor(sum(sums))
 
     @staticmethod
@@ -169,8 +165,18 @@ class _Energy(torch.autograd.Function):
     def backward(  # type: ignore[override]
         ctx: Any, incoming: Tensor
     ) -> tuple[Tensor, None, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * incoming, None, None, None
+        positions = ctx.saved_tensors[0]
+        arrays = [part.numpy() for part in ctx.saved_tensors]
+        factor = incoming.numpy()[()]
+        gradient = torch.zeros_like(positions)
+        rest = positions.new_zeros(piece_count(), *positions.shape[1:])
+
+        def work(start: int, stop: int, piece: int) -> None:
+            rigid_kernels.gradient(start, stop, *arrays, factor, gradient.numpy(), rest[piece].numpy())
+
+        run_pieces(work, len(positions) - 1)
+        gradient[0] = rest.sum(dim=0)
+        return gradient, None, None, None
 
 
 def best_rotations(rest: Tensor, moved: Tensor, weights: Tensor) -> Tensor:

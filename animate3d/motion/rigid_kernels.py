@@ -1,4 +1,4 @@
-"""Compiled ARAP: best rotation, energy and gradient of one vertex after the other, nothing kept in between."""
+"""Compiled ARAP, one vertex after the other: best rotations and energy, then the gradient."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def best_rotation(b, v, rotation):  # type: ignore[no-untyped-def]
                 alpha = b[0, p] * b[0, p] + b[1, p] * b[1, p] + b[2, p] * b[2, p]
                 beta = b[0, q] * b[0, q] + b[1, q] * b[1, q] + b[2, q] * b[2, q]
                 gamma = b[0, p] * b[0, q] + b[1, p] * b[1, q] + b[2, p] * b[2, q]
-                if gamma * gamma <= 1e-28 * alpha * beta:
+                if gamma * gamma <= 1e-22 * alpha * beta:
                     continue
                 turned = True
                 zeta = (beta - alpha) / (2 * gamma)
@@ -98,8 +98,8 @@ def best_rotation(b, v, rotation):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def energy(start, stop, positions, neighbours, weights, sample, gradient, rest_gradient):  # type: ignore[no-untyped-def]
-    """Energy of the frames ``start + 1 .. stop``, and its gradient.
+def energy(start, stop, positions, neighbours, weights, sample, rotations):  # type: ignore[no-untyped-def]
+    """Best rotations and energy of the frames ``start + 1 .. stop``.
 
     Args:
         start, stop: range of frames, counted without frame 0.
@@ -107,69 +107,81 @@ def energy(start, stop, positions, neighbours, weights, sample, gradient, rest_g
         neighbours: ``[N, K]``
         weights: ``[N, K]``
         sample: ``[S]`` vertices to sum over.
-        gradient: ``[F, N, 3]``; the rows of these frames are added to.
-        rest_gradient: ``[N, 3]``; the part for frame 0 is added.
+        rotations: ``[F - 1, S, 3, 3]``, written.
     """
     total = 0.0
-    b, v, rotation = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
-    rest, moved = positions[0], positions[0]
-    for frame in range(start + 1, stop + 1):
-        moved, grad = positions[frame], gradient[frame]
-        for centre in sample:
+    b, v, best = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
+    e, m = np.empty(3), np.empty(3)
+    for frame in range(start, stop):
+        rest, moved = positions[0], positions[frame + 1]
+        for s in range(len(sample)):
+            centre = sample[s]
             b[:] = 0.0
             unchanged = True
             for k in range(neighbours.shape[1]):
-                w = float(weights[centre, k])
+                w = weights[centre, k]
                 if w == 0:
                     continue
                 other = neighbours[centre, k]
-                e0 = float(rest[centre, 0] - rest[other, 0])
-                e1 = float(rest[centre, 1] - rest[other, 1])
-                e2 = float(rest[centre, 2] - rest[other, 2])
-                m0 = float(moved[centre, 0] - moved[other, 0])
-                m1 = float(moved[centre, 1] - moved[other, 1])
-                m2 = float(moved[centre, 2] - moved[other, 2])
-                if e0 != m0 or e1 != m1 or e2 != m2:
-                    unchanged = False
-                b[0, 0] += w * e0 * m0
-                b[0, 1] += w * e0 * m1
-                b[0, 2] += w * e0 * m2
-                b[1, 0] += w * e1 * m0
-                b[1, 1] += w * e1 * m1
-                b[1, 2] += w * e1 * m2
-                b[2, 0] += w * e2 * m0
-                b[2, 1] += w * e2 * m1
-                b[2, 2] += w * e2 * m2
-            if unchanged:
-                continue  # the identity fits exactly: no energy, no gradient
-            best_rotation(b, v, rotation)
-            for k in range(neighbours.shape[1]):
-                w = float(weights[centre, k])
-                if w == 0:
-                    continue
-                other = neighbours[centre, k]
-                e0 = float(rest[centre, 0] - rest[other, 0])
-                e1 = float(rest[centre, 1] - rest[other, 1])
-                e2 = float(rest[centre, 2] - rest[other, 2])
-                r0 = (
-                    moved[centre, 0] - moved[other, 0] - rotation[0, 0] * e0 - rotation[0, 1] * e1 - rotation[0, 2] * e2
-                )
-                r1 = (
-                    moved[centre, 1] - moved[other, 1] - rotation[1, 0] * e0 - rotation[1, 1] * e1 - rotation[1, 2] * e2
-                )
-                r2 = (
-                    moved[centre, 2] - moved[other, 2] - rotation[2, 0] * e0 - rotation[2, 1] * e1 - rotation[2, 2] * e2
-                )
-                total += w * (r0 * r0 + r1 * r1 + r2 * r2)
-                r0, r1, r2 = 2 * w * r0, 2 * w * r1, 2 * w * r2
-                grad[centre, 0] += r0
-                grad[centre, 1] += r1
-                grad[centre, 2] += r2
-                grad[other, 0] -= r0
-                grad[other, 1] -= r1
-                grad[other, 2] -= r2
                 for i in range(3):
-                    back = rotation[0, i] * r0 + rotation[1, i] * r1 + rotation[2, i] * r2
-                    rest_gradient[centre, i] -= back
-                    rest_gradient[other, i] += back
+                    e[i] = rest[centre, i] - rest[other, i]
+                    m[i] = moved[centre, i] - moved[other, i]
+                unchanged = unchanged and e[0] == m[0] and e[1] == m[1] and e[2] == m[2]
+                for i in range(3):
+                    for j in range(3):
+                        b[i, j] += w * e[i] * m[j]
+            rotation = rotations[frame, s]
+            if unchanged:
+                # Exactly the identity, which fits exactly: no energy and no gradient.
+                for i in range(3):
+                    for j in range(3):
+                        rotation[i, j] = i == j
+                continue
+            best_rotation(b, v, best)
+            rotation[:] = best
+            for k in range(neighbours.shape[1]):
+                w = weights[centre, k]
+                if w == 0:
+                    continue
+                other = neighbours[centre, k]
+                for i in range(3):
+                    e[i] = rest[centre, i] - rest[other, i]
+                for i in range(3):
+                    r = moved[centre, i] - moved[other, i]
+                    r -= best[i, 0] * e[0] + best[i, 1] * e[1] + best[i, 2] * e[2]
+                    total += w * r * r
     return total
+
+
+@_jit
+def gradient(start, stop, positions, neighbours, weights, sample, rotations, factor, grad, rest_grad):  # type: ignore[no-untyped-def]
+    """Gradient of `energy`, with the rotations held fixed.
+
+    Args:
+        start, stop, positions, neighbours, weights, sample, rotations: as for `energy`.
+        factor: gradient of the energy.
+        grad: ``[F, N, 3]``; the rows of these frames are added to.
+        rest_grad: ``[N, 3]``; the part for frame 0 is added.
+    """
+    e, r = np.empty(3), np.empty(3)
+    for frame in range(start, stop):
+        rest, moved, out = positions[0], positions[frame + 1], grad[frame + 1]
+        for s in range(len(sample)):
+            centre, rotation = sample[s], rotations[frame, s]
+            for k in range(neighbours.shape[1]):
+                w = weights[centre, k]
+                if w == 0:
+                    continue
+                other = neighbours[centre, k]
+                for i in range(3):
+                    e[i] = rest[centre, i] - rest[other, i]
+                for i in range(3):
+                    r[i] = moved[centre, i] - moved[other, i]
+                    r[i] -= rotation[i, 0] * e[0] + rotation[i, 1] * e[1] + rotation[i, 2] * e[2]
+                    r[i] *= 2 * w * factor
+                    out[centre, i] += r[i]
+                    out[other, i] -= r[i]
+                for i in range(3):
+                    back = rotation[0, i] * r[0] + rotation[1, i] * r[1] + rotation[2, i] * r[2]
+                    rest_grad[centre, i] -= back
+                    rest_grad[other, i] += back
