@@ -54,7 +54,7 @@ class _Rasterize(torch.autograd.Function):
         colors: Tensor,
         settings: tuple[Tensor, Tensor, Tensor, Tensor | None, int, int, float, float],
     ) -> tuple[Tensor, ...]:
-        views, focals, background, _, height, width, near, far = settings
+        views, focals, background, grad_mask, height, width, near, far = settings
         shape, gaussians = focals.shape, means.shape[1]
         images, chunks = shape.numel(), -(-gaussians // cpu_project.CHUNK)
         geometry = [_array(t) for t in (means, quats, scales, opacities)]
@@ -82,8 +82,12 @@ class _Rasterize(torch.autograd.Function):
         seen = np.zeros(len(entries), np.uint8)
         run_parts(cpu_blend.blend, images * tiles_x * tiles_y, *lists, color, transmittance, depth, last, seen)
 
-        ctx.saved = (geometry, camera, lists, transmittance, last, seen)
-        ctx.settings, ctx.color_shape = settings, colors.shape
+        mask = torch.empty(0, 0, gaussians, dtype=torch.bool) if grad_mask is None else grad_mask
+        # Saved through autograd, so that checkpointing can drop and recompute all of it.
+        work = (screen, boxes, offsets, entries, slots, transmittance, last, seen)
+        inputs = (means, quats, scales, opacities, views, focals, background, mask)
+        ctx.save_for_backward(*inputs, *(torch.from_numpy(a) for a in work))
+        ctx.tiles_x, ctx.color_views = tiles_x, colors.shape[:2]
         ctx.set_materialize_grads(False)
         outputs = (color, 1 - transmittance, depth, radii)
         color_t, alpha_t, depth_t, radii_t = (torch.from_numpy(a).unflatten(0, shape) for a in outputs)
@@ -95,29 +99,28 @@ class _Rasterize(torch.autograd.Function):
         d_color, d_alpha, d_depth, _ = grads
         if d_color is None and d_alpha is None and d_depth is None:
             return (None,) * 6
-        geometry, camera, lists, transmittance, last, seen = ctx.saved
-        _, boxes, offsets, entries, slots, _, _ = lists
-        _, _, _, grad_mask, height, width, _, _ = ctx.settings
+        arrays = [_array(t) for t in ctx.saved_tensors]
+        geometry, camera, (background, mask), work = arrays[:4], arrays[4:6], arrays[6:8], arrays[8:]
+        screen, boxes, offsets, entries, slots, transmittance, last, seen = work
         frames, gaussians = geometry[3].shape
-        pixels = transmittance.shape
+        pixels = images, height, width = transmittance.shape
         color_grad = _flat(d_color, (*pixels, 3), absent=(*pixels, 3))
         alpha_grad = _flat(d_alpha, pixels, absent=pixels)
         depth_grad = _flat(d_depth, pixels, absent=(0, 0, 0))
-        mask = np.empty((0, 0, gaussians), np.bool_) if grad_mask is None else _array(grad_mask)
         moments = np.zeros((len(entries), cpu_project.MOMENTS), np.float32)
         run_parts(
-            cpu_blend.blend_backward, pixels[0] * (offsets.shape[1] - 1), *lists, transmittance, last, seen,
-            color_grad, alpha_grad, depth_grad, mask.reshape(mask.shape[0] * mask.shape[1], gaussians),
-            any(ctx.needs_input_grad[3:5]), moments,
+            cpu_blend.blend_backward, images * (offsets.shape[1] - 1), screen, boxes, offsets, entries, slots,
+            background, ctx.tiles_x, transmittance, last, seen, color_grad, alpha_grad, depth_grad,
+            mask.reshape(mask.shape[0] * mask.shape[1], gaussians), any(ctx.needs_input_grad[3:5]), moments,
         )  # fmt: skip
         inputs = [np.zeros(a.shape, np.float32) for a in geometry]
-        d_colors = np.zeros((frames, ctx.color_shape[1], gaussians, 3), np.float32)
+        d_colors = np.zeros((frames, ctx.color_views[1], gaussians, 3), np.float32)
         run_parts(
             cpu_project.project_backward, frames * -(-gaussians // cpu_project.CHUNK), *geometry, *camera,
             height, width, boxes, slots, seen, moments, mask, *inputs, d_colors,
         )  # fmt: skip
         gradients = [torch.from_numpy(d) for d in (*inputs, d_colors)]
-        if ctx.color_shape[0] == 1:
+        if ctx.color_views[0] == 1:
             gradients[4] = gradients[4].sum(dim=0, keepdim=True)
         needed = zip(gradients, ctx.needs_input_grad, strict=False)
         return (*(g if needs else None for g, needs in needed), None)

@@ -11,13 +11,12 @@ import math
 import numpy as np
 from numba import njit
 
-from animate3d.rasterize.splats import ALPHA_MIN, EXTENT, JACOBIAN_LIMIT, LOW_PASS
+from animate3d.rasterize.splats import ALPHA_MIN, EXTENT, JACOBIAN_LIMIT, LOW_PASS, PIXEL_MAX
 
-# Fast arithmetic, but infinities and NaN keep their meaning: broken Gaussians are recognised by them.
-FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
-
-# Columns of a projected Gaussian. The falloffs are in powers of two: 2^-(...) is cheaper than exp.
-MEAN_X, MEAN_Y, FALLOFF_X, SHEAR, FALLOFF_Y, OPACITY, REACH, DEPTH, RED, GREEN, BLUE, HALF_X, HALF_Y = range(13)
+# Columns of a projected Gaussian. The falloffs are in powers of two: 2^-(...) is cheaper than exp. The mean is split
+# into a whole number and the rest: distances to pixels are then exact to 1e-7 pixels anywhere in the image.
+WHOLE_X, WHOLE_Y, REST_X, REST_Y, FALLOFF_X, SHEAR, FALLOFF_Y, OPACITY = range(8)
+REACH, DEPTH, RED, GREEN, BLUE, HALF_X, HALF_Y = range(8, 15)
 COLUMNS = 16  # padded to a cache line
 # Columns of its gradient, summed over pixels: moments of G = dL/d(exponent), and plain gradients.
 G, G_U, G_UU, G_UY, G_Y, G_YY, G_RED, G_GREEN, G_BLUE, G_DEPTH = range(10)
@@ -99,7 +98,7 @@ def _pixel_range(centre, half, size):  # type: ignore[no-untyped-def]
     return int(first), int(last)
 
 
-@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", cache=True)
+@njit(nogil=True, fastmath={"contract"}, error_model="numpy", cache=True)
 def project(  # type: ignore[no-untyped-def]
     part, parts, means, quats, scales, opacities, colors, views, focals, height, width, near, far,
     screen, boxes, radii, touched,
@@ -136,6 +135,9 @@ def project(  # type: ignore[no-untyped-def]
             reach = log_peak + REACH_MARGIN
             for v in range(n_views):
                 image, f = frame * n_views + v, focals[frame, v]
+                color = colors[color_frame, v if colors.shape[1] > 1 else 0, g]
+                if not math.isfinite(color[0] + color[1] + color[2]):
+                    continue
                 limit_x, limit_y = JACOBIAN_LIMIT * 0.5 * width / f, JACOBIAN_LIMIT * 0.5 * height / f
                 x, y, z, _, _, _, _, _, _, _, _, _, _, _, _, _, _, xx, xy, yy = _screen(
                     mean, cov, views[frame, v], f, limit_x, limit_y
@@ -144,6 +146,8 @@ def project(  # type: ignore[no-untyped-def]
                 if not (z > near and z < far and determinant > 0):
                     continue
                 px, py = f * x / z + 0.5 * width, f * y / z + 0.5 * height
+                if not (abs(px) < PIXEL_MAX and abs(py) < PIXEL_MAX):
+                    continue
                 radius_x, radius_y = math.ceil(extent * math.sqrt(xx)), math.ceil(extent * math.sqrt(yy))
                 if not (
                     radius_x > 0
@@ -154,7 +158,7 @@ def project(  # type: ignore[no-untyped-def]
                     and py - radius_y < height
                 ):
                     continue
-                radii[image, g] = int(min(max(radius_x, radius_y), 2147483647.0))
+                radii[image, g] = int(min(max(radius_x, radius_y), PIXEL_MAX))
                 half_x, half_y = math.sqrt(2 * reach * xx), math.sqrt(2 * reach * yy)
                 x0, x1 = _pixel_range(px, half_x, width)
                 y0, y1 = _pixel_range(py, half_y, height)
@@ -165,7 +169,9 @@ def project(  # type: ignore[no-untyped-def]
                 box[2], box[3] = y0 // TILE_H, (y1 - 1) // TILE_H + 1
                 touched[image, chunk] += (box[1] - box[0]) * (box[3] - box[2])
                 row = screen[image, g]
-                row[MEAN_X], row[MEAN_Y], row[DEPTH] = px, py, z
+                row[WHOLE_X], row[WHOLE_Y] = math.floor(px), math.floor(py)
+                row[REST_X], row[REST_Y] = px - np.float64(row[WHOLE_X]), py - np.float64(row[WHOLE_Y])
+                row[DEPTH] = z
                 to_log2 = 0.5 / math.log(2.0)
                 row[FALLOFF_X] = to_log2 * yy / max(determinant, 1e-10)
                 row[SHEAR] = -xy / yy
@@ -173,12 +179,10 @@ def project(  # type: ignore[no-untyped-def]
                 row[OPACITY] = opacity
                 row[HALF_X], row[HALF_Y] = half_x, half_y
                 row[REACH] = reach / math.log(2.0)
-                color_view = v if colors.shape[1] > 1 else 0
-                for k in range(3):
-                    row[RED + k] = colors[color_frame, color_view, g, k]
+                row[RED], row[GREEN], row[BLUE] = color[0], color[1], color[2]
 
 
-@njit(nogil=True, fastmath=FASTMATH, error_model="numpy", cache=True)
+@njit(nogil=True, fastmath={"contract"}, error_model="numpy", cache=True)
 def project_backward(  # type: ignore[no-untyped-def]
     part, parts, means, quats, scales, opacities, views, focals, height, width, boxes, slots, seen, moments, mask,
     d_means, d_quats, d_scales, d_opacities, d_colors,

@@ -32,7 +32,7 @@ def render(
 ) -> Rendering:
     """Render F frames of Gaussians from V views; differentiable in everything that `Splats` holds.
 
-    Gaussians with a non-finite mean, rotation, scale or opacity are not drawn.
+    Gaussians with a number that is not finite are not drawn.
 
     Args:
         splats: the Gaussians of every frame.

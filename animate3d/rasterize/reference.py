@@ -20,6 +20,7 @@ from animate3d.rasterize.splats import (
     EXTENT,
     JACOBIAN_LIMIT,
     LOW_PASS,
+    PIXEL_MAX,
     TRANSMITTANCE_STOP,
     Splats,
 )
@@ -43,6 +44,16 @@ class Projection:
     conics: Tensor
     depths: Tensor
     radii: Tensor
+
+    @property
+    def squares(self) -> Tensor:
+        """The quadratic form of the conic with its square completed: ``[..., N, 3]`` p, s, q.
+
+        a·dx² + 2b·dx·dy + c·dy² = p·(dx + s·dy)² + q·dy². Unlike the left side, the right one does not cancel for
+        thin slanted Gaussians and is never negative.
+        """
+        a, b, c = self.conics.unbind(-1)
+        return torch.stack([a, b / a, c - b * b / a], dim=-1)
 
 
 def project(
@@ -90,32 +101,33 @@ def project(
             valid = valid & (opacities >= ALPHA_MIN)
             extent = extent.minimum((2 * torch.log(opacities.clamp_min(ALPHA_MIN) / ALPHA_MIN)).sqrt())
         radii = torch.ceil(extent[..., None] * torch.stack([xx, yy], dim=-1).sqrt())
+        valid = valid & (centre.abs() < PIXEL_MAX).all(dim=-1)
         size = torch.tensor([width, height], dtype=centre.dtype, device=centre.device)
         valid = valid & ((centre + radii > 0) & (centre - radii < size)).all(dim=-1)
-        radii = torch.where(valid[..., None], radii, 0.0).to(torch.int32)
+        radii = torch.where(valid[..., None], radii, 0.0).clamp_max(PIXEL_MAX).to(torch.int32)
     return Projection(centre, conics, local[..., 2], radii)
 
 
-def blend(projection: Projection, opacities: Tensor, features: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
+def blend(means: Tensor, squares: Tensor, opacities: Tensor, features: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Front-to-back blending of depth-sorted Gaussians at some pixels.
 
     Args:
-        projection: of K Gaussians, nearest first.
+        means, squares: ``[K, 2]`` float64, ``[K, 3]`` of a `Projection`, nearest first.
         opacities: ``[K]``
         features: ``[K, C]`` what is blended.
-        pixels: ``[P, 2]`` x, y of pixel centres.
+        pixels: ``[P, 2]`` x, y of pixel centres, float64.
 
     Returns:
         blended features ``[P, C]`` and the transmittance that is left ``[P]``.
     """
-    dx, dy = (pixels[:, None] - projection.means).unbind(-1)  # [P, K]
-    a, b, c = projection.conics.unbind(-1)
-    sigma = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
+    dx, dy = (pixels[:, None] - means).to(features.dtype).unbind(-1)  # [P, K]
+    p, s, q = squares.unbind(-1)
+    sigma = 0.5 * (p * (dx + s * dy) ** 2 + q * dy**2)
     alpha = (opacities * torch.exp(-sigma)).clamp_max(ALPHA_MAX)
-    alpha = torch.where((sigma >= 0) & (alpha >= ALPHA_MIN), alpha, 0.0)
-    # Without the stop the transmittance only falls, so the pixel is open exactly as long as it is above the limit.
-    open_ = torch.cumprod(1 - alpha.detach(), dim=-1) > TRANSMITTANCE_STOP
-    alpha = torch.where(open_, alpha, 0.0)
+    alpha = torch.where(alpha >= ALPHA_MIN, alpha, 0.0)
+    # Without the stop the transmittance only falls, so a pixel is open exactly as long as it is above the limit.
+    is_open = torch.cumprod(1 - alpha.detach(), dim=-1) > TRANSMITTANCE_STOP
+    alpha = torch.where(is_open, alpha, 0.0)
     after = torch.cumprod(1 - alpha, dim=-1)
     before = torch.cat([torch.ones_like(after[:, :1]), after[:, :-1]], dim=-1)
     return (alpha * before) @ features, after[:, -1]
@@ -138,67 +150,59 @@ def rasterize(
     frames, views = cameras.shape
     shape = (frames, views, splats.means.shape[1])
     dtype, double = splats.means.dtype, torch.float64
-    finite = torch.stack(
-        [splats.means.isfinite().all(-1), splats.quats.isfinite().all(-1), splats.scales.isfinite().all(-1),
-         splats.opacities.isfinite()]
-    ).all(0)  # fmt: skip
-    geometry = [torch.where(finite[..., None], t, 1.0) for t in (splats.means, splats.quats, splats.scales)]
-    geometry = [t[:, None].expand(*shape, t.shape[-1]) for t in geometry]
+    colors = splats.colors.expand(*shape, 3)
+    geometry = [t[:, None].expand(*shape, t.shape[-1]) for t in (splats.means, splats.quats, splats.scales)]
+    opacities = splats.opacities[:, None].expand(shape)
+    finite = torch.cat([*geometry, colors, opacities[..., None]], dim=-1).isfinite().all(-1)
+    geometry = [torch.where(finite[..., None], t, 1.0) for t in geometry]
     if grad_mask is not None:
         geometry = [torch.where(grad_mask[..., None], t, t.detach()) for t in geometry]
-    opacities = torch.where(finite, splats.opacities, 0.0)[:, None].expand(shape)
-    colors = splats.colors.expand(*shape, 3)
+    opacities, colors = torch.where(finite, opacities, 0.0), torch.where(finite[..., None], colors, 0.0)
 
     means, quats, scales = (t.to(double) for t in geometry)
     exact = project(means, quats, scales, cameras.to(double), opacities=opacities.to(double))
     drawn = exact.radii.amin(-1) > 0
     # Sorted by the float32 depth, ties by index, as the keys of the CUDA rasteriser.
     order = torch.where(drawn, exact.depths.detach().float(), math.inf).argsort(dim=-1, stable=True)
-    flat = Projection(exact.means.to(dtype), exact.conics.to(dtype), exact.depths.to(dtype), exact.radii)
-
+    squares, depths = exact.squares.to(dtype), exact.depths.to(dtype)
+    features = torch.cat([colors, depths[..., None]], dim=-1)
     images = []
-    for frame in range(frames):
-        for view in range(views):
-            at = (frame, view)
-            chosen = order[at][: int(drawn[at].sum())]
-            one = Projection(flat.means[at], flat.conics[at], flat.depths[at], flat.radii[at])
-            images.append(_image(one, chosen, opacities[at], colors[at], background, cameras.height, cameras.width))
+    for at in ((frame, view) for frame in range(frames) for view in range(views)):
+        chosen = order[at][: int(drawn[at].sum())]
+        centres, forms, boxes = exact.means[at][chosen], squares[at][chosen], exact.radii[at][chosen]
+        weights, values = opacities[at][chosen], features[at][chosen]
+        images.append(_image(centres, forms, boxes, weights, values, background, cameras.height, cameras.width))
     image = torch.stack(images).unflatten(0, (frames, views))
-    radii = torch.where(drawn, exact.radii.amax(-1), 0)
-    return image[..., :3], image[..., 4:5], image[..., 3:4], radii
+    return image[..., :3], image[..., 4:5], image[..., 3:4], torch.where(drawn, exact.radii.amax(-1), 0)
 
 
 def _image(
-    projection: Projection,
-    order: Tensor,
+    means: Tensor,
+    squares: Tensor,
+    radii: Tensor,
     opacities: Tensor,
-    colors: Tensor,
+    features: Tensor,
     background: Tensor,
     height: int,
     width: int,
 ) -> Tensor:
-    """One image ``[H, W, 5]``: colour, depth, alpha."""
-    features = torch.cat([colors, projection.depths[:, None]], dim=-1)
-    means, radii = projection.means.detach(), projection.radii
-    tiles: list[list[Tensor]] = []
+    """One image ``[H, W, 5]``, colour, depth and alpha, from depth-sorted Gaussians."""
+    low, high = means.detach() - radii, means.detach() + radii
+    rows = []
     for top in range(0, height, TILE):
-        tiles.append([])
+        tiles = []
         for left in range(0, width, TILE):
             bottom, right = min(top + TILE, height), min(left + TILE, width)
             ys = torch.arange(top, bottom, dtype=means.dtype, device=means.device) + 0.5
             xs = torch.arange(left, right, dtype=means.dtype, device=means.device) + 0.5
             pixels = torch.cartesian_prod(ys, xs).flip(-1)
-            low, high = means - radii, means + radii
-            touched = (low[:, 0] < right) & (high[:, 0] > left) & (low[:, 1] < bottom) & (high[:, 1] > top)
-            chosen = order[touched[order]]
-            if len(chosen):
-                here = Projection(
-                    projection.means[chosen], projection.conics[chosen], projection.depths[chosen], radii[chosen]
-                )
-                blended, left_over = blend(here, opacities[chosen], features[chosen], pixels)
+            here = (low[:, 0] < right) & (high[:, 0] > left) & (low[:, 1] < bottom) & (high[:, 1] > top)
+            if here.any():
+                blended, left_over = blend(means[here], squares[here], opacities[here], features[here], pixels)
             else:
                 blended, left_over = features.new_zeros(len(pixels), 4), features.new_ones(len(pixels))
             color = blended[:, :3] + left_over[:, None] * background
             tile = torch.cat([color, blended[:, 3:], 1 - left_over[:, None]], dim=-1)
-            tiles[-1].append(tile.reshape(bottom - top, right - left, 5))
-    return torch.cat([torch.cat(row, dim=1) for row in tiles], dim=0)
+            tiles.append(tile.reshape(bottom - top, right - left, 5))
+        rows.append(torch.cat(tiles, dim=1))
+    return torch.cat(rows, dim=0)

@@ -13,6 +13,7 @@ ALPHA_MIN = 1.0 / 255.0
 # give 1e-4 exactly, so the limit lies a rounding error higher: float32 and float64 then agree.
 TRANSMITTANCE_STOP = 1.0001e-4
 EXTENT = 3.33  # standard deviations at which an opaque Gaussian falls under ALPHA_MIN
+PIXEL_MAX = 1e9  # means further out are not drawn, radii end here
 JACOBIAN_LIMIT = 1.3  # x/z and y/z in the Jacobian are clamped to this multiple of tan(fov / 2)
 
 
