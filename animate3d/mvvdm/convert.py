@@ -84,7 +84,7 @@ def _assemble_released(
             vae=AutoencoderKL.from_pretrained(mvdream / "vae", torch_dtype=dtype),
             text_encoder=CLIPTextModel.from_pretrained(mvdream / "text_encoder", dtype=dtype),
             tokenizer=CLIPTokenizer.from_pretrained(mvdream / "tokenizer"),
-            unet=unet.to(dtype),  # type: ignore[arg-type]
+            unet=torch.nn.Module.to(unet, dtype),  # diffusers' own `to` warns without cause
             scheduler=DDIMScheduler(**config.get("noise_scheduler_kwargs", {})),
             feature_extractor=CLIPImageProcessorPil(),
             image_encoder=CLIPVisionModelWithProjection.from_pretrained(encoder, dtype=dtype),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import Tensor
 
@@ -14,6 +16,8 @@ class MotionTransformer(AnimateDiffTransformer3D):
     """Keys and mathematics of diffusers' class; `num_views` is set by the UNet for every call."""
 
     num_views = 1
+    gradient_checkpointing = False
+    _gradient_checkpointing_func: Callable[..., Tensor]  # set by diffusers' enable_gradient_checkpointing
 
     def forward(
         self,
@@ -32,7 +36,11 @@ class MotionTransformer(AnimateDiffTransformer3D):
         tokens = frames.permute(0, 3, 4, 1, 2).contiguous()  # [(b v), h, w, f, c]
         tokens = self.norm(tokens.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
         tokens = self.proj_in(tokens.reshape(-1, num_frames, channels))
+        arguments = {"layout": layout}
         for block in self.transformer_blocks:
-            tokens = block(tokens, cross_attention_kwargs={"layout": layout})
+            if torch.is_grad_enabled() and self.gradient_checkpointing:
+                tokens = self._gradient_checkpointing_func(block, tokens, None, None, None, None, arguments)
+            else:
+                tokens = block(tokens, cross_attention_kwargs=arguments)
         tokens = self.proj_out(tokens).view(-1, height, width, num_frames, channels)
         return (frames + tokens.permute(0, 3, 4, 1, 2)).flatten(0, 1)

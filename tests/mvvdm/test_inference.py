@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +137,21 @@ def test_a_gif_splits_into_any_number_of_views_and_keeps_repeated_frames(tmp_pat
     (tmp_path / "bad.gif").write_bytes(b"no")
     with pytest.raises(InputError, match="damaged or no GIF"):
         split(tmp_path / "bad.gif", tmp_path / "out")
+
+
+def test_the_shell_script_passes_the_prompt_on() -> None:
+    words = ["1", "inference", "A lion is attacking.", "root", "051a", "vdm/inference"]
+    command = ["bash", str(ROOT / "inference.sh"), *words]
+    done = subprocess.run(command, env={**os.environ, "PYTHON": "echo"}, capture_output=True, text=True, check=True)
+    for part in (
+        "--config configs/inference/inference.yaml",
+        "--prompt A lion is attacking. ",
+        "--ip_image_root root --ip_image_name 051a",
+        "--save_name vdm/inference",
+        "--pretrained_unet_path pretrained_models/animate3d_motion_modules.ckpt",
+    ):
+        assert part in done.stdout
+    assert subprocess.run(command[:4], capture_output=True, check=False).returncode == 2
 
 
 def test_the_config_has_exactly_the_documented_keys() -> None:

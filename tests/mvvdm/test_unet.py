@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,25 @@ def test_asking_for_xformers_or_the_default_keeps_the_processors() -> None:
         unet.set_attention_backend("flash")
 
 
+def test_xformers_gets_the_same_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in with xformers' layout: ``[N, tokens, heads, D]``."""
+    calls = []
+
+    def memory_efficient_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        calls.append(query.shape)
+        weights = torch.einsum("nqhd,nkhd->nhqk", query, key) / query.shape[-1] ** 0.5
+        return torch.einsum("nhqk,nkhd->nqhd", weights.softmax(dim=-1), value)
+
+    unet, tensors = small_unet().eval(), random_inputs(4, 2, 4, 4)
+    expected = run(unet, tensors)
+    fake = types.SimpleNamespace(memory_efficient_attention=memory_efficient_attention)
+    monkeypatch.setitem(sys.modules, "xformers", types.SimpleNamespace(ops=fake))
+    monkeypatch.setitem(sys.modules, "xformers.ops", fake)
+    unet.set_use_memory_efficient_attention_xformers(True)
+    torch.testing.assert_close(run(unet, tensors), expected, atol=1e-5, rtol=0)
+    assert calls
+
+
 def test_wrong_shapes_are_one_clear_error() -> None:
     unet = small_unet()
     with pytest.raises(InputError, match="3 videos cannot be split into samples of 4 views"):
@@ -179,19 +200,27 @@ def test_wrong_shapes_are_one_clear_error() -> None:
         unet(without["sample"], 1, without["encoder_hidden_states"])
 
 
-def test_gradients_reach_every_trained_parameter() -> None:
+def test_gradients_reach_every_trained_parameter_and_checkpointing_keeps_them() -> None:
     unet, tensors = small_unet(), random_inputs(4, 2, 4, 4)
     for name, parameter in unet.named_parameters():
         parameter.requires_grad_(is_trained(name))
         if "to_out_i2v" in name:
             torch.nn.init.normal_(parameter, std=0.1)
-    out = unet(
-        tensors["sample"],
-        tensors["timestep"],
-        tensors["encoder_hidden_states"],
-        camera=tensors["camera"],
-        added_cond_kwargs={"image_embeds": tensors["image_embeds"]},
-    ).sample
-    out.square().sum().backward()
-    lacking = [name for name, p in unet.named_parameters() if p.requires_grad and p.grad is None]
-    assert not lacking
+
+    def gradients() -> dict[str, Tensor | None]:
+        unet.zero_grad()
+        out = unet(
+            tensors["sample"],
+            tensors["timestep"],
+            tensors["encoder_hidden_states"],
+            camera=tensors["camera"],
+            added_cond_kwargs={"image_embeds": tensors["image_embeds"]},
+        ).sample
+        out.square().sum().backward()
+        return {name: p.grad for name, p in unet.named_parameters() if p.requires_grad}
+
+    plain = gradients()
+    assert not [name for name, gradient in plain.items() if gradient is None]
+    unet.enable_gradient_checkpointing()
+    for name, gradient in gradients().items():
+        torch.testing.assert_close(gradient, plain[name], msg=name)
