@@ -1,0 +1,1 @@
+"""Training of the multi-view video model: what ``train.py`` does."""

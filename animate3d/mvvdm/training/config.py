@@ -1,0 +1,256 @@
+"""The training config: every key, its default and what it means."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from omegaconf import OmegaConf
+
+from animate3d.errors import InputError
+from animate3d.files import existing_file
+from animate3d.mvvdm.unet import TRAINED
+
+PRECISIONS = ("no", "fp16", "bf16")
+TRACKERS = ("tensorboard", "wandb")
+
+
+@dataclass(frozen=True)
+class ValidationData:
+    """Videos that are made during the training."""
+
+    prompts: list[str] = field(default_factory=list)
+    """One video per prompt; empty for none."""
+    image_root: str = ""
+    """Folder of the condition images ``{image}_{v}.png``."""
+    images: list[str] = field(default_factory=list)
+    """Name of the images of each prompt; an empty name stands for ``{v}.png``."""
+    num_inference_steps: int = 25
+    guidance_scale: float = 7.5
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """``configs/training/train.yaml``. Keys that a file leaves out have these values."""
+
+    train_data: dict[str, Any]
+    """``info_path`` (JSON, folder or archives), ``sample_size`` (pixels), ``sample_n_frames``, and the other arguments
+    of `animate3d.mvvdm.data.build_dataset`."""
+    pretrained_model_path: str
+    """MVDream's weights, or a folder of ``animate3d convert-weights``, which holds everything."""
+    motion_adapter_path: str = "guoyww/animatediff-motion-adapter-v1-5-2"
+    ip_adapter_path: str = "h94/IP-Adapter"
+    unet_checkpoint_path: str = ""
+    """Motion checkpoint to start from; empty to start from the released parts."""
+    output_dir: str = "outputs/vdm"
+    name: str = "train"
+    """Results go to ``output_dir/name``."""
+    resume_from_checkpoint: bool | str = False
+    """``latest`` (or true) continues this run where it stopped, or starts it; or a checkpoint file."""
+    noise_scheduler_kwargs: dict[str, Any] = field(default_factory=dict)
+    validation_data: ValidationData = field(default_factory=ValidationData)
+
+    i2v_cond_time_zero: bool = False
+    mvdream_attn_cfg: dict[str, Any] | None = None
+    motion_module_attn_cfg: dict[str, Any] | None = None
+    trainable_modules: list[str] = field(default_factory=lambda: list(TRAINED))
+    """Parameters whose name contains one of these learn."""
+    lora: dict[str, Any] | None = None
+    """``{rank, alpha, dropout, target_modules}``: only low-rank updates of the motion modules learn."""
+
+    max_train_epoch: int = 20
+    max_train_steps: int = -1
+    """The training ends at the first of the two; -1 for no limit."""
+    train_batch_size: int = 1
+    """Samples of a process; a sample is all views of a clip."""
+    gradient_accumulation_steps: int = 1
+    learning_rate: float = 1e-4
+    lr_scheduler: str = "constant"
+    """Of diffusers: constant, constant_with_warmup, linear, cosine, ..."""
+    lr_warmup_steps: int = 0
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
+    adam_weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    text_dropout: float = 0.1
+    """Probability of training without the text, which guidance needs."""
+    ema_decay: float = 0.0
+    """Keep a moving average of the trained weights, e.g. 0.999; 0 for none."""
+    global_seed: int = 42
+
+    mixed_precision_training: bool | str = True
+    """True takes what ``accelerate launch`` says, else bf16 where the GPU has it, else fp16; on a CPU none. Or fp16,
+    bf16, no."""
+    gradient_checkpointing: bool = False
+    """Recompute activations: much less memory, a third more time."""
+    enable_xformers_memory_efficient_attention: bool = True
+    """Used where xformers is installed; otherwise PyTorch's own fused attention."""
+    latent_cache: str = ""
+    """Folder that keeps encoded clips and texts; empty for none."""
+    num_workers: int = 32
+    """Processes that decode videos, per training process; never more than the machine has cores for."""
+
+    checkpointing_epochs: int = 1
+    checkpointing_steps: int = -1
+    """Also write a checkpoint every so many steps, to lose less at an interruption."""
+    keep_checkpoints: int = -1
+    """Keep the newest so many of the checkpoints of epochs; -1 keeps all. Of those in between only the newest stays."""
+    save_full_model: bool = False
+    """Write the frozen weights into the checkpoints too."""
+
+    validation_epoch: int = 1
+    validation_steps: int = -1
+    validation_steps_tuple: list[int] = field(default_factory=list)
+    video_length: int = 16
+    """Frames of validation videos."""
+    num_views: int = 4
+
+    report_to: list[str] = field(default_factory=lambda: ["tensorboard"])
+    """Of tensorboard and wandb; what is not installed is left out."""
+    is_debug: bool = False
+    """Write to ``output_dir/debug``, which a new run replaces."""
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is written."""
+        return Path(self.output_dir) / ("debug" if self.is_debug else self.name)
+
+    def check(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises:
+            InputError: names the key.
+        """
+        for key in ("train_batch_size", "gradient_accumulation_steps", "num_views", "max_train_epoch"):
+            if key == "max_train_epoch" and self.max_train_steps > 0:
+                continue
+            _need(getattr(self, key) >= 1, key, getattr(self, key), "it must be at least 1")
+        _need(self.learning_rate > 0, "learning_rate", self.learning_rate, "it must be above 0")
+        _need(0 <= self.text_dropout <= 1, "text_dropout", self.text_dropout, "it lies between 0 and 1")
+        _need(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "it lies between 0 and 1")
+        _need(self.video_length >= 2, "video_length", self.video_length, "it must be at least 2")
+        _need(self.keep_checkpoints != 0, "keep_checkpoints", 0, "give -1 for all, or a number above 0")
+        precision = self.mixed_precision_training
+        known = isinstance(precision, bool) or precision in PRECISIONS
+        _need(known, "mixed_precision_training", precision, f"it is true, false or one of {', '.join(PRECISIONS)}")
+        for tracker in self.report_to:
+            _need(tracker in TRACKERS, "report_to", tracker, f"it lists any of {', '.join(TRACKERS)}")
+        _need("info_path" in self.train_data, "train_data", self.train_data, "its `info_path` is missing")
+        frames = self.train_data.get("sample_n_frames", 16)
+        _need(frames >= 2, "train_data.sample_n_frames", frames, "frame 0 is the condition: it must be at least 2")
+        prompts, images = self.validation_data.prompts, self.validation_data.images
+        if len(prompts) != len(images):
+            raise InputError(
+                f"`validation_data` has {len(prompts)} prompts and {len(images)} images; give one image name for each."
+            )
+
+    def validates(self) -> bool:
+        """Whether videos are made at any time."""
+        when = self.validation_epoch > 0 or self.validation_steps > 0 or bool(self.validation_steps_tuple)
+        return bool(self.validation_data.prompts) and when
+
+
+def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Read a config file.
+
+    Args:
+        path: YAML.
+        overrides: ``key.sub=value``, which win over the file.
+
+    Raises:
+        InputError: unreadable, an unknown key, or a value of the wrong kind.
+    """
+    path = existing_file(path, "config")
+    for item in overrides:
+        if "=" not in item:
+            raise InputError(f"`{item}` is no override; write key=value, e.g. learning_rate=5e-5.")
+    try:
+        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        values = OmegaConf.to_container(merged, resolve=True)
+    except Exception as error:  # the YAML and interpolation errors share no base class
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"The config {path} cannot be read: {reason}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"The config {path} is no mapping of keys to values.")
+    config = _build(TrainingConfig, {str(key): value for key, value in values.items()}, str(path))
+    config.check()
+    return config
+
+
+def to_dict(config: TrainingConfig) -> dict[str, Any]:
+    """The config as plain values, as `load_config` reads them."""
+    return dataclasses.asdict(config)
+
+
+def _need(condition: bool, key: str, value: object, rule: str) -> None:
+    if not condition:
+        raise InputError(f"`{key}` is {value!r}; {rule}.")
+
+
+def _build(kind: Any, values: Mapping[str, Any], where: str, prefix: str = "") -> Any:
+    types = get_type_hints(kind)
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    for key in values:
+        if key not in fields:
+            close = difflib.get_close_matches(key, fields, n=1)
+            hint = f"; did you mean `{prefix}{close[0]}`?" if close else "."
+            raise InputError(f"{where}: there is no key `{prefix}{key}`{hint}")
+    arguments = {}
+    for name, item in fields.items():
+        if name in values:
+            arguments[name] = _convert(values[name], types[name], where, prefix + name)
+        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            raise InputError(f"{where}: the key `{prefix}{name}` is missing.")
+    return kind(**arguments)
+
+
+def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
+    """``value`` as ``kind``; a missing text (YAML's null) is empty, and a whole number may stand for any other."""
+    if dataclasses.is_dataclass(kind):
+        if isinstance(value, dict):
+            return _build(kind, value, where, f"{key}.")
+    elif get_origin(kind) is list:
+        (element,) = get_args(kind)
+        if value is None:
+            return []
+        if isinstance(value, list):
+            return [_convert(item, element, where, key) for item in value]
+    elif get_origin(kind) is dict:
+        if isinstance(value, dict):
+            return {str(name): item for name, item in value.items()}
+    elif get_args(kind):  # a union: the first alternative that takes the value
+        for alternative in get_args(kind):
+            if alternative is type(None):
+                if value is None:
+                    return None
+            elif _takes(alternative, value):
+                return _convert(value, alternative, where, key)
+    elif _takes(kind, value):
+        return kind(value) if value is not None else ""
+    raise InputError(f"{where}: `{key}` is {value!r}, which is no {_kind_name(kind)}.")
+
+
+def _takes(kind: Any, value: Any) -> bool:
+    if get_origin(kind) is not None:
+        return isinstance(value, get_origin(kind))
+    if kind is str:
+        return isinstance(value, str) or value is None
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _kind_name(kind: Any) -> str:
+    names = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+    if get_origin(kind) is list:
+        return "list"
+    if get_origin(kind) is dict or dataclasses.is_dataclass(kind):
+        return "mapping"
+    return names.get(kind) or " or ".join(_kind_name(part) for part in get_args(kind) if part is not type(None))

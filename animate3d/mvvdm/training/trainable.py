@@ -1,0 +1,128 @@
+"""What is trained and what it costs: freezing, precision of frozen weights, recomputed activations, LoRA."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from animate3d.errors import InputError, require
+from animate3d.mvvdm.motion_module import MotionTransformer
+from animate3d.mvvdm.unet import MultiViewUNet, is_trained
+
+RECOMPUTED = (ResnetBlock2D, Transformer2DModel, MotionTransformer)
+"""Modules whose activations are recomputed in the backward pass; together almost the whole UNet."""
+
+LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "to_q_sp", "to_k_sp", "to_v_sp", "to_out_sp")
+"""Layers of the motion modules that get low-rank updates: both branches of the spatiotemporal attention."""
+
+
+def freeze(unet: nn.Module, trainable: Sequence[str]) -> dict[str, nn.Parameter]:
+    """Let only parameters learn whose name contains one of ``trainable``; returns them by name, in model order.
+
+    Raises:
+        InputError: no parameter does.
+    """
+    for name, parameter in unet.named_parameters():
+        parameter.requires_grad_(any(part in name for part in trainable))
+    trained = {name: parameter for name, parameter in unet.named_parameters() if parameter.requires_grad}
+    if not trained:
+        raise InputError(f"`trainable_modules` is {list(trainable)}: no parameter of the model has such a name.")
+    return trained
+
+
+def shrink_frozen(unet: nn.Module, dtype: torch.dtype) -> None:
+    """Store the frozen linear and convolution layers in ``dtype``, in which autocast computes them anyway.
+
+    Frozen norms and everything that is trained stay in float32.
+    """
+    for module in unet.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d) and not any(p.requires_grad for p in module.parameters()):
+            module.to(dtype)
+
+
+def recompute_activations(unet: nn.Module) -> Callable[[], None]:
+    """Trade time for memory: keep only the inputs of the blocks for the backward pass.
+
+    diffusers' own switch leaves out the motion modules, which hold most activations.
+
+    Returns:
+        a function that undoes it.
+    """
+    changed = [module for module in unet.modules() if isinstance(module, RECOMPUTED)]
+    for module in changed:
+        module.forward = _recomputed(module.forward)  # type: ignore[method-assign]
+
+    def restore() -> None:
+        for module in changed:
+            del module.forward
+
+    return restore
+
+
+def _recomputed(forward: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return forward(*args, **kwargs)
+        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+
+    return run
+
+
+# -- low-rank updates ------------------------------------------------------------------------------------------------
+
+
+def add_lora(unet: nn.Module, settings: Mapping[str, Any]) -> dict[str, nn.Parameter]:
+    """Give the motion modules low-rank updates, which alone learn; returns them by name, in model order.
+
+    Args:
+        settings: ``rank``, ``alpha`` (default: the rank), ``dropout`` (0), ``target_modules`` (`LORA_TARGETS`).
+
+    Raises:
+        InputError: unknown settings, or no layer of the motion modules has such a name.
+        MissingDependencyError: peft is not installed.
+    """
+    unknown = set(settings) - {"rank", "alpha", "dropout", "target_modules"}
+    if unknown or int(settings.get("rank", 0)) < 1:
+        wrong = f"has an unknown key `{min(unknown)}`" if unknown else "needs a `rank` of at least 1"
+        raise InputError(f"`lora` {wrong}; it takes rank, alpha, dropout and target_modules.")
+    peft = require("peft", feature="LoRA", extra="train")
+    rank = int(settings["rank"])
+    targets = settings.get("target_modules") or LORA_TARGETS
+    pattern = rf".*motion_modules\..*\.({'|'.join(re.escape(name) for name in targets)})"
+    for parameter in unet.parameters():
+        parameter.requires_grad_(False)
+    config = peft.LoraConfig(
+        r=rank,
+        lora_alpha=float(settings.get("alpha") or rank),
+        lora_dropout=float(settings.get("dropout", 0.0)),
+        target_modules=pattern,
+    )
+    try:
+        peft.inject_adapter_in_model(config, unet)
+    except ValueError as error:
+        raise InputError(
+            f"`lora.target_modules` is {list(targets)}: no layer of the motion modules is called so."
+        ) from error
+    return {name: parameter for name, parameter in unet.named_parameters() if parameter.requires_grad}
+
+
+def merged_motion_state_dict(unet: MultiViewUNet) -> dict[str, Tensor]:
+    """The motion checkpoint of a model with low-rank updates: the updates added to the weights."""
+    state = unet.state_dict()
+    merged = {}
+    for name, value in state.items():
+        key = name.replace(".base_layer.", ".")
+        if ".lora_" in name or not is_trained(key):
+            continue
+        if key != name and key.endswith(".weight"):
+            layer = unet.get_submodule(key.removesuffix(".weight"))
+            value = value + layer.get_delta_weight("default").to(value)  # type: ignore[operator]
+        merged[key] = value
+    return merged
