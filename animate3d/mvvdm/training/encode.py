@@ -50,10 +50,10 @@ class Encoder:
         encoded = [self._clip(clip) for clip in clips]
         mean, std, image = (torch.stack([item[key] for item in encoded]) for key in ("mean", "std", "image"))
         scale = self.pipeline.vae.config["scaling_factor"]
-        latents = (mean + std * draws.posterior.to(mean)) * scale  # [B, V, F, C, h, w]
+        latents = (mean + std * draws.posterior.to(self.device)) * scale  # [B, V, F, C, h, w]
         dropped = ["" if drop else text for text, drop in zip(texts, draws.drop_text.tolist(), strict=True)]
         return Denoising(
-            latents=latents.transpose(2, 3).float(),
+            latents=latents.transpose(2, 3),
             noise=draws.noise.to(self.device),
             timesteps=draws.timesteps.to(self.device),
             text=torch.stack([self._text(text) for text in dropped]).float(),
@@ -79,7 +79,7 @@ class Encoder:
             for part in clip.flatten(0, 1).split(CHUNK)
         ]
         return {
-            name: torch.cat([getattr(part, name) for part in parts]).unflatten(0, clip.shape[:2])
+            name: torch.cat([getattr(part, name).float() for part in parts]).unflatten(0, clip.shape[:2])
             for name in ("mean", "std")
         }
 
