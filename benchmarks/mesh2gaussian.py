@@ -1,6 +1,6 @@
 """Mesh to Gaussians on 100k vertices: ours against the plain walk, in one run.
 
-    python benchmarks/mesh2gaussian.py [--vertices 100000] [--repeats 5]
+    python benchmarks/mesh2gaussian.py [--vertices 100000] [--repeats 15]
 
 The compared work is the same: colours, scales and edge lengths in memory. Reading the OBJ and writing the ply and the
 edge JSON are timed beside it.
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vertices", type=int, default=100_000)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=15)
     args = parser.parse_args(argv)
     mesh = bumpy_sphere(args.vertices)
     assert mesh.corner_uvs is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from animate3d.meshes.materials import sample_texture
+from animate3d.meshes.materials import Material, sample_texture
 from animate3d.meshes.mesh import Mesh
 
 
@@ -25,19 +25,23 @@ def vertex_colors(mesh: Mesh) -> np.ndarray:
 
 def corner_colors(mesh: Mesh) -> np.ndarray:
     """Colour of every face corner ``[K, 3]`` float32: its material's diffuse texture, or base colour without one."""
-    base = np.array([material.base_color[:3] for material in mesh.materials], dtype=np.float32)
+    if len(mesh.materials) == 1:
+        return _material_colors(mesh.materials[0], mesh.corner_uvs, len(mesh.corners))
     corner_materials = np.repeat(mesh.face_materials, np.diff(mesh.face_starts))
-    colors = base[corner_materials]
-    if mesh.corner_uvs is None:
-        return colors
-    textured = ~np.isnan(mesh.corner_uvs[:, 0])
+    colors = np.empty((len(mesh.corners), 3), dtype=np.float32)
     for index, material in enumerate(mesh.materials):
-        image = material.textures.get("diffuse")
-        if image is None:
-            continue
-        channels = [0, 0, 0] if image.shape[-1] == 1 else [0, 1, 2]
-        chosen = textured & (corner_materials == index)
-        if chosen.all():
-            return sample_texture(image[..., channels], mesh.corner_uvs)
-        colors[chosen] = sample_texture(image[..., channels], mesh.corner_uvs[chosen])
+        chosen = np.flatnonzero(corner_materials == index)
+        uvs = None if mesh.corner_uvs is None else mesh.corner_uvs[chosen]
+        colors[chosen] = _material_colors(material, uvs, len(chosen))
+    return colors
+
+
+def _material_colors(material: Material, uvs: np.ndarray | None, count: int) -> np.ndarray:
+    """``[count, 3]`` for corners of one material; a corner whose uv ``[count, 2]`` is NaN has the base colour."""
+    base = np.array(material.base_color[:3], dtype=np.float32)
+    image = material.textures.get("diffuse")
+    if image is None or uvs is None:
+        return np.tile(base, (count, 1))
+    colors = sample_texture(image[..., [0, 0, 0] if image.shape[-1] == 1 else [0, 1, 2]], uvs)
+    colors[np.isnan(uvs[:, 0])] = base
     return colors
