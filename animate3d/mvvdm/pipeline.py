@@ -97,6 +97,16 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             image_encoder=image_encoder,
         )
 
+    def set_use_memory_efficient_attention_xformers(
+        self, valid: bool, attention_op: Callable[..., Any] | None = None
+    ) -> None:
+        """Select xformers for the UNet and the autoencoder.
+
+        diffusers' own version walks on into the UNet's layers and replaces their processors, and with them the model.
+        """
+        for model in (self.unet, self.vae):
+            model.set_use_memory_efficient_attention_xformers(valid, attention_op)
+
     # -- state that callbacks and callers read -----------------------------------------------------------------------
 
     @property

@@ -229,6 +229,14 @@ class MultiViewUNet(UNetMotionModel):
         """Use PyTorch's attention; the processors hold weights and stay."""
         self.set_attention_backend("sdpa")
 
+    def set_attn_processor(self, processor: Any) -> None:
+        """Set processors of this package; others would drop weights without a word."""
+        given = list(processor.values()) if isinstance(processor, dict) else [processor]
+        foreign = [type(item).__name__ for item in given if not isinstance(item, Processor)]
+        if foreign:
+            raise InputError(f"{foreign[0]} cannot replace this model's attention processors: they hold its weights.")
+        super().set_attn_processor(processor)
+
     def fuse_qkv_projections(self) -> None:
         """Not possible: the processors read the separate projections."""
         raise InputError("This model's attention processors hold weights of their own; its projections do not fuse.")

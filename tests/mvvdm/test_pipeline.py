@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, EulerDiscreteScheduler
+from diffusers.models.attention_processor import AttnProcessor2_0
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
@@ -228,6 +229,19 @@ def test_a_callback_can_stop_the_run_and_replace_latents(tiny: MultiViewVideoPip
     latents = generate(tiny, random_images(2), num_inference_steps=5, callback_on_step_end=stop, output_type="latent")
     assert steps == [0]
     assert not latents[:, :, 1:].any()
+
+
+def test_no_switch_of_diffusers_drops_the_attention_processors(tiny: MultiViewVideoPipeline) -> None:
+    before = dict(tiny.unet.attn_processors)
+    tiny.disable_xformers_memory_efficient_attention()
+    tiny.enable_attention_slicing()
+    tiny.disable_attention_slicing()
+    tiny.enable_freeu(0.9, 0.2, 1.2, 1.4)
+    tiny.disable_freeu()
+    for switch in (tiny.fuse_qkv_projections, lambda: tiny.unet.set_attn_processor(AttnProcessor2_0())):
+        with pytest.raises(InputError, match="processors"):
+            switch()
+    assert all(tiny.unet.attn_processors[name] is processor for name, processor in before.items())
 
 
 def test_half_precision_runs(tmp_path: Path) -> None:
