@@ -62,12 +62,12 @@ def decode_views(
         size: side of the square images; other shapes are scaled to the shorter side and cropped at the centre.
 
     Returns:
-        frames uint8 ``[V, F, size, size, 3]`` and their numbers ``[F]``.
+        frames uint8 ``[V, F, 3, size, size]`` and their numbers ``[F]``.
 
     Raises:
         UnreadableClipError: a video is missing, damaged or too short.
     """
-    frames = np.empty((len(videos), n_frames, size, size, 3), dtype=np.uint8)
+    frames = np.empty((len(videos), n_frames, 3, size, size), dtype=np.uint8)
     numbers: NDArray[np.int64] | None = None
     for v, video in enumerate(videos):
         try:
@@ -87,7 +87,7 @@ def _name(video: str | bytes, v: int) -> str:
 def _decode(
     video: str | bytes, fraction: float, numbers: NDArray[np.int64] | None, stride: int, out: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
-    """Fill ``out [F, size, size, 3]``; ``numbers`` are the frames of the first view, chosen here when None."""
+    """Fill ``out [F, 3, size, size]``; ``numbers`` are the frames of the first view, chosen here when None."""
     av = require("av", feature="Reading training videos", extra="train")
     with av.open(io.BytesIO(video) if isinstance(video, bytes) else video) as container:
         if not container.streams.video:
@@ -119,7 +119,7 @@ def _decode_slots(av: Any, stream: Any, packets: list[Any], slots: dict[int, int
     # One converter for the video: setting up a scaler costs as much as using it on a frame.
     reformatter = av.video.reformatter.VideoReformatter()
     missing = set(slots)
-    size = out.shape[1]
+    size = out.shape[-1]
     for packet in [*packets, None]:
         if packet is not None and length_size and packet.pts not in missing and _is_unreferenced(packet, length_size):
             continue  # no other frame needs it: the pictures that remain are the same
@@ -128,7 +128,7 @@ def _decode_slots(av: Any, stream: Any, packets: list[Any], slots: dict[int, int
                 if frame.is_corrupt:
                     raise UnreadableClipError(f"frame at time {frame.pts} is damaged")
                 missing.discard(frame.pts)
-                out[slots[frame.pts]] = _square(reformatter, frame, size)
+                out[slots[frame.pts]] = _square(reformatter, frame, size).transpose(2, 0, 1)
         if not missing:
             return
     raise UnreadableClipError(f"{len(missing)} of the chosen frames cannot be decoded")

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from animate3d.errors import InputError
@@ -122,6 +123,7 @@ class MultiViewVideos(IterableDataset[dict[str, Any]]):
         self.seed, self.batch_size, self.rank, self.world_size = seed, batch_size, rank, world_size
         self.shuffle_window = shuffle_window
         self.num_workers = 0  # told by the loader: the parts of streamed archives depend on it
+        self.as_bytes = False  # set by the loader: workers pass on a quarter of the bytes, it converts what arrives
         self.epoch, self.batch = 0, 0
 
     @property
@@ -210,6 +212,11 @@ class MultiViewVideos(IterableDataset[dict[str, Any]]):
                 "skipped": "\n".join(skipped),
             }
         raise InputError(f"None of {len(skipped)} clips can be read; the last one: {skipped[-1]}.")
+
+
+def normalized(pixels: Tensor) -> Tensor:
+    """Bytes to float32 in [-1, 1]."""
+    return pixels.float().div_(127.5).sub_(1.0)
 
 
 class _Lane(Protocol):

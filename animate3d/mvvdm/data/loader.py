@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from animate3d.mvvdm.data.dataset import MultiViewVideos
+from animate3d.mvvdm.data.dataset import MultiViewVideos, normalized
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class ClipLoader:
     def __init__(
         self, dataset: MultiViewVideos, *, num_workers: int = 0, prefetch: int = 2, pin_memory: bool = False
     ) -> None:
-        dataset.num_workers = num_workers
+        dataset.num_workers, dataset.as_bytes = num_workers, True
         self.dataset = dataset
         self.num_workers, self.prefetch, self.pin_memory = num_workers, prefetch, pin_memory
         self.skipped: dict[str, str] = {}
@@ -54,6 +54,7 @@ class ClipLoader:
         )
         for batch in loader:
             self._report(batch.pop("skipped"))
+            batch["pixel_values"] = normalized(batch["pixel_values"])
             self.dataset.advance()
             yield batch
 

@@ -107,7 +107,7 @@ def find_archives(sources: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 
 def json_records(path: str | os.PathLike[str]) -> list[Record]:
-    """Records of the documented JSON: a list of ``{"data_path": […], "text_prompt": …, "angle": {"elv", "azi_start"}}``.
+    """Records of the documented JSON: a list of ``{"data_path": […], "text_prompt", "angle": {"elv", "azi_start"}}``.
 
     Relative paths are looked up beside the JSON file, else from the working folder. A path that leads through an
     archive (``multi_view_video_00.tar.gz/videos/…``) is streamed from there.
@@ -119,19 +119,17 @@ def json_records(path: str | os.PathLike[str]) -> list[Record]:
     entries = read_json(path)
     if not isinstance(entries, list):
         raise InputError(f"{path} must hold a list of records, it holds a {type(entries).__name__}.")
-    records, streamed, seen = [], False, set()
+    records: dict[str, Record] = {}
     for number, entry in enumerate(entries):
         record = _json_record(path, number, entry)
-        if record.key in seen:
-            raise InputError(f"{path}: two records have the videos of {record.key}; keep one of them.")
-        seen.add(record.key)
-        streamed = streamed or record.archive is not None
-        records.append(record)
-    if streamed:
+        if record.key in records:
+            raise InputError(f"{path}: record {number} has the videos of another record ({record.key}); keep one.")
+        records[record.key] = record
+    if any(record.archive for record in records.values()):
         from animate3d.mvvdm.data.shards import in_archive_order
 
-        records = in_archive_order(records)
-    return records
+        return in_archive_order(list(records.values()))
+    return list(records.values())
 
 
 def _json_record(path: Path, number: int, entry: Any) -> Record:
@@ -141,7 +139,7 @@ def _json_record(path: Path, number: int, entry: Any) -> Record:
         text = str(entry.get("text_prompt") or "")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{path}: record {number} is not {{data_path: [videos], text_prompt, angle: {{elv, azi_start}}}} ({error!r})."
+            f"{path}: record {number} is not {{data_path: [videos], text_prompt, angle: {{elv, azi_start}}}} ({error!r})"
         ) from error
     if not videos or isinstance(entry["data_path"], str):
         raise InputError(f"{path}: `data_path` of record {number} must list the videos of all views.")
@@ -149,22 +147,21 @@ def _json_record(path: Path, number: int, entry: Any) -> Record:
     archives = {part["archive"] for part in parts if part}
     if len(archives) > 1 or (archives and not all(parts)):
         raise InputError(f"{path}: the videos of record {number} lie in different archives.")
-    key = "/".join(Path(videos[0]).parts[-3:-1]) or Path(videos[0]).stem
     archive = None
     if archives:
-        archive = str(_located(archives.pop(), path.parent))
+        archive = archives.pop()
+        archive = str(path.parent / archive) if (path.parent / archive).exists() else archive
         videos = [part["member"] for part in parts if part]
-    else:
-        root = _located(videos[0], path.parent)
-        base = str(root)[: len(str(root)) - len(videos[0])] if str(root).endswith(videos[0]) else ""
-        videos = [base + video for video in videos]
-    common = {"licence": str(entry.get("license") or ""), "url": str(entry.get("url") or "")}
-    return Record(key, text, elevation, azimuth, _compact(videos), len(videos), archive, **common)
+    elif (path.parent / videos[0]).parent.is_dir():
+        videos = [str(path.parent / video) for video in videos]
+    licence, url = licence_of(entry), str(entry.get("url") or "")
+    return Record(_key(videos[0]), text, elevation, azimuth, _compact(videos), len(videos), archive, licence, url)
 
 
-def _located(name: str, beside: Path) -> Path:
-    """A relative path beside the JSON file where there is such a file, else as it is (from the working folder)."""
-    return beside / name if not Path(name).is_absolute() and (beside / name).exists() else Path(name)
+def _key(video: str) -> str:
+    """``<uid>/<anim>`` where the first video lies as in MV-Video, else its path."""
+    path = Path(video)
+    return "/".join(path.parts[-3:-1]) if len(path.parts) > 2 and path.stem == "view_0" else str(path.with_suffix(""))
 
 
 def _compact(videos: Sequence[str]) -> str | tuple[str, ...]:
@@ -177,7 +174,7 @@ def _compact(videos: Sequence[str]) -> str | tuple[str, ...]:
 
 
 def folder_records(root: str | os.PathLike[str]) -> list[Record]:
-    """Records of ``<root>/videos/<uid>/<anim>/view_{k}.mp4`` that have all their views and an entry in the info file."""
+    """Records of the folders ``<root>/videos/<uid>/<anim>`` that have all their views and an entry in the info file."""
     root = Path(root)
     infos = read_uid_info(root / UID_INFO)
     records = []

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from animate3d.errors import InputError
 from animate3d.files import existing_file, read_json, write_json
@@ -26,7 +26,9 @@ from animate3d.mvvdm.data.records import UID_INFO, Record, is_complete, read_uid
 
 log = logging.getLogger(__name__)
 
-_MEMBER = re.compile(r"(?:\./)?(?:[\w.-]+/)*(?P<uid>[\w-]+)/(?P<animation>[\w-]+)/view_(?P<view>0|[1-9]\d?)\.mp4")
+_MEMBER = re.compile(
+    r"(?:\./)?(?:[\w-][\w.-]*/)*(?P<uid>[\w-][\w.-]*)/(?P<animation>[\w-]+)/view_(?P<view>0|[1-9]\d?)\.mp4"
+)
 _MAX_VIDEO_BYTES = 256 << 20  # two seconds of video; anything larger is not what it says it is
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, OSError)
 
@@ -98,17 +100,16 @@ def stream_members(
         tarfile.TarError, EOFError, zlib.error, OSError: where the archive is damaged.
     """
     with ExitStack() as stack:
-        file: IO[bytes] = stack.enter_context(archive.open("rb", buffering=1 << 20))
-        if file.read(2) == b"\x1f\x8b":
-            file.seek(0)
-            file = stack.enter_context(gzip.GzipFile(fileobj=file))  # checks the sums, unlike tarfile's own reader
-        else:
-            file.seek(0)
+        raw = stack.enter_context(archive.open("rb", buffering=1 << 20))
+        is_gzip = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        # GzipFile notices a missing end and wrong sums, unlike tarfile's own reader of compressed streams.
+        file: Any = stack.enter_context(gzip.GzipFile(fileobj=raw)) if is_gzip else raw
         tar = stack.enter_context(tarfile.open(fileobj=file, mode="r|", bufsize=1 << 20))
         for member in tar:
             tar.members = []  # type: ignore[attr-defined]  # tarfile would keep every header
             match = _MEMBER.fullmatch(member.name)
-            if not match or ".." in member.name.split("/") or not member.isreg() or member.size > _MAX_VIDEO_BYTES:
+            if not match or not member.isreg() or member.size > _MAX_VIDEO_BYTES:
                 if ignored is not None and not member.isdir():
                     ignored[member.name] += 1
                 continue
@@ -134,7 +135,7 @@ def archive_records(archives: Sequence[Path]) -> list[Record]:
 
 
 def in_archive_order(records: Sequence[Record]) -> list[Record]:
-    """The streamed records whose videos are really there, in the order of their archives; others keep their place first.
+    """The streamed records whose videos are really there, in the order of the archives.
 
     Raises:
         InputError: records with files of their own are mixed with streamed ones.
@@ -165,6 +166,7 @@ class ArchiveReader:
     """
 
     def __init__(self, wanted: Sequence[tuple[Record, tuple[int, ...]]]) -> None:
+        self._ahead = {record.key for record, _ in wanted}
         self._coming = self._read(wanted)
         self._store: dict[str, list[bytes] | UnreadableClipError] = {}
 
@@ -175,12 +177,12 @@ class ArchiveReader:
             UnreadableClipError: the archive does not hold them.
             KeyError: the clip has been released, or was not wanted.
         """
+        if key not in self._store and key not in self._ahead:
+            raise KeyError(key)
         while key not in self._store:
-            try:
-                name, content = next(self._coming)
-            except StopIteration:
-                raise KeyError(key) from None
-            self._store[name] = content
+            name, found = next(self._coming)
+            self._ahead.discard(name)
+            self._store[name] = found
         content = self._store[key]
         if isinstance(content, UnreadableClipError):
             raise content
