@@ -199,11 +199,9 @@ class MultiViewVideos(IterableDataset[dict[str, Any]]):
                 continue
             lane.release(slot)
             azimuth = record.azimuth_start + 360.0 / record.n_videos * choice.views[0]
-            pixels = (
-                torch.from_numpy(frames).permute(0, 1, 4, 2, 3).to(torch.float32, memory_format=torch.contiguous_format)
-            )
+            pixels = torch.from_numpy(frames)
             return {
-                "pixel_values": pixels.div_(127.5).sub_(1.0),
+                "pixel_values": pixels if self.as_bytes else normalized(pixels),
                 "camera": get_camera(self.num_views, elevation=record.elevation, azimuth_start=azimuth),
                 "text": record.text,
                 "key": record.key,
