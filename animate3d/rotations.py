@@ -27,8 +27,8 @@ def quaternion_to_matrix(quats: Tensor) -> Tensor:
 def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     """Rotation matrices -> unit quaternions w x y z, by the usual four-branch extraction.
 
-    The component of largest magnitude is the positive one. That fixes the sign, which matters where an
-    offset is added to the quaternion before it is normalised (section 5 of the method).
+    w is positive where the trace is (rotations under 120 degrees), else the largest of x, y, z is. That fixes the
+    sign, which matters where an offset is added to the quaternion before it is normalised (section 5 of the method).
 
     Args:
         matrix: ``[..., 3, 3]``
@@ -37,7 +37,7 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
         ``[..., 4]``
     """
     (m00, m01, m02), (m10, m11, m12), (m20, m21, m22) = (row.unbind(-1) for row in matrix.unbind(-2))
-    # Four times the square of each component; the branch of the largest one is well conditioned.
+    # Four times the square of each component; the chosen one is at least 1, so the division is well conditioned.
     squares = torch.stack([1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22], dim=-1)
     q = torch.stack(
         [
@@ -48,7 +48,7 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
         ],
         dim=-2,
     )  # [..., 4 branches, 4 components], each row 4 * q_branch * q
-    branch = squares.argmax(dim=-1)[..., None]
+    branch = torch.where(squares[..., 0] > 1, 0, 1 + squares[..., 1:].argmax(dim=-1))[..., None]
     row = q.gather(-2, branch[..., None].expand(*branch.shape, 4)).squeeze(-2)
     leading = squares.gather(-1, branch)
     return row / (2 * leading.clamp_min(torch.finfo(matrix.dtype).tiny).sqrt())

@@ -119,13 +119,15 @@ class _Matcher:
     def _match_view(self, v: int, frame: int, winner: NDArray[np.int32], weights: Image) -> Rays:
         settings, target = self._settings, self._targets[v, frame]
         drawn = self._draw(v, winner, weights)
-        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(drawn, target, None)
+        dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        dis.setFinestScale(0)  # full resolution: the preset stops at half of it
+        flow = dis.calc(drawn, target, None)
         rows, columns = _sparse(winner >= 0, settings.stride)
         at = np.stack([columns, rows], axis=1) + flow[rows, columns]
         shown = _sample(target, at)
         difference = (shown.astype(np.float64) - drawn[rows, columns]) / 255
         trust = 1.0 / (1.0 + (difference / settings.residual) ** 2)
-        trust[shown < 0.3 * 255] *= 0.05  # the flow has left the object
+        trust[shown < 0.3 * 255] = 0.0  # the flow has left the object
 
         rim_rows, rim_columns, rim_at = _outline_pairs(winner >= 0, target > 0, settings.stride)
         rows, columns = np.concatenate([rows, rim_rows]), np.concatenate([columns, rim_columns])

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import trimesh
+from moving_shapes import patterned_capsule, template_of
+
+from animate3d.motion.rigid_fit import Rays, RigidFit
+
+
+def rays_to(template, positions: np.ndarray, eye: np.ndarray, weight: float = 1.0) -> Rays:  # type: ignore[no-untyped-def]
+    """A ray from ``eye`` through the middle of every triangle at ``positions``."""
+    count = len(template.triangles)
+    middle = positions[template.triangles].mean(axis=1)
+    directions = (middle - eye) / np.linalg.norm(middle - eye, axis=1, keepdims=True)
+    thirds, origins = np.full((count, 3), 1 / 3), np.broadcast_to(eye, (count, 3))
+    return Rays(np.arange(count), thirds, origins, directions, np.full(count, weight))
+
+
+def join(*parts: Rays) -> Rays:
+    return Rays(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def test_a_rigid_motion_seen_from_two_sides_is_found() -> None:
+    template = template_of(patterned_capsule(2))
+    turn = trimesh.transformations.rotation_matrix(0.3, [0, 1, 1])[:3, :3]
+    truth = template.rest @ turn.T + [0.05, -0.1, 0.02]
+    rays = join(rays_to(template, truth, np.array([3.0, 0, 0])), rays_to(template, truth, np.array([0, 3.0, 0])))
+    fit = RigidFit(template)
+    found = fit.solve(template.rest, rays, stiffness=1.0, turns=30)
+    np.testing.assert_allclose(found, truth, atol=2e-3)
+    np.testing.assert_allclose(fit.rotations(found), np.broadcast_to(turn, (template.n_nodes, 3, 3)), atol=0.02)
+
+
+def test_no_rays_leave_the_start() -> None:
+    template = template_of(patterned_capsule(1))
+    none = Rays(np.zeros(0, np.int32), *(np.zeros((0, 3)) for _ in range(3)), np.zeros(0))
+    found = RigidFit(template).solve(template.rest, none, stiffness=1.0, turns=2)
+    np.testing.assert_allclose(found, template.rest, atol=1e-9)
+
+
+def test_rotations_are_proper_even_for_a_mirrored_shape() -> None:
+    template = template_of(patterned_capsule(1))
+    rotations = RigidFit(template).rotations(template.rest * [-1, 1, 1])
+    np.testing.assert_allclose(np.linalg.det(rotations), 1.0, atol=1e-9)
