@@ -1,0 +1,17 @@
+"""Foreground masks of generated frames: from the known background, or with SAM 2."""
+
+from animate3d.masks.background import BackgroundSegmenter, BackgroundSettings
+from animate3d.masks.folder import MaskReport, Segmenter, count_views, segment_folder
+from animate3d.masks.sam2 import Sam2Segmenter, choose_segmenter, find_weights
+
+__all__ = [
+    "BackgroundSegmenter",
+    "BackgroundSettings",
+    "MaskReport",
+    "Sam2Segmenter",
+    "Segmenter",
+    "choose_segmenter",
+    "count_views",
+    "find_weights",
+    "segment_folder",
+]

@@ -1,0 +1,167 @@
+"""Masks without a network: what is known of the background, of the object's colours, and of its motion.
+
+Frames from the diffusion model have a plain grey background, and the silhouette of frame 0 is known. Every later frame
+is cut out from three pieces of evidence per pixel: how likely its colour is for the background (in light or in shadow),
+how likely for the object, and whether the optical flow brings it from inside the last silhouette.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import label
+
+from animate3d.masks.appearance import Background, Image, Mask, ObjectColors, fit_background
+from animate3d.masks.cut import cut
+from animate3d.masks.matting import grow, shrink, soft_edges
+
+
+@dataclass(frozen=True)
+class BackgroundSettings:
+    """Weights of the evidence; docs/masks.md has the measurements behind them.
+
+    Lengths are pixels of a 256-pixel image and grow with the image.
+
+    Attributes:
+        color: weight of the colours' log odds; below 1 because neighbouring pixels share compression artefacts.
+        color_limit: their largest size.
+        motion: log odds well inside or outside the silhouette that the flow brings.
+        motion_reach: distance from this silhouette at which they are reached.
+        outline: cost of the outline per pixel of length, where the image is even.
+        edge: contrast, in standard deviations of noise, across which the outline costs much less.
+        speck: parts and holes smaller than this share of the object are dropped and filled.
+    """
+
+    color: float = 0.25
+    color_limit: float = 5.0
+    motion: float = 4.0
+    motion_reach: float = 1.0
+    outline: float = 3.0
+    edge: float = 8.0
+    speck: float = 0.002
+
+
+class BackgroundSegmenter:
+    """Cuts the object of one view out of its frames."""
+
+    name = "background"
+
+    def __init__(self, settings: BackgroundSettings | None = None) -> None:
+        self._settings = settings or BackgroundSettings()
+
+    def segment(self, frames: NDArray[np.uint8], template: Image) -> Iterator[Image]:
+        """Follow the object.
+
+        Args:
+            frames: ``[F, H, W, 3]``
+            template: ``[H, W]`` alpha 0..1 of frame 0.
+
+        Yields:
+            alpha ``[H, W]`` 0..1 of every frame; frame 0 gets the template. It is all 0 when the object is lost.
+        """
+        yield template
+        if len(frames) == 1:
+            return
+        scale = max(template.shape) / 256
+        first = frames[0].astype(np.float32)
+        mask = template > 0.5
+        background = fit_background(first, ~grow(template > 0.02, round(6 * scale)))
+        colors = ObjectColors(first, shrink(mask, round(scale)) if shrink(mask, round(scale)).any() else mask)
+        axis = _telling_axis(first - background.color, mask)
+        feature = _feature(first, background, axis)
+        flow_method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        previous = first
+        for frame in frames[1:]:
+            image = frame.astype(np.float32)
+            background = fit_background(image, ~grow(mask, round(20 * scale)), background)
+            next_feature = _feature(image, background, axis)
+            flow = np.asarray(flow_method.calc(next_feature, feature, None), np.float32)  # type: ignore[call-overload]
+            carried = _warp(mask.astype(np.float32), flow)
+            agreement = _agreement(image, _warp(previous, flow), background.noise)
+            evidence = self._evidence(image, background, colors, carried, agreement, scale)
+            weights = self._outline_cost(image, background.noise)
+            found = cut(evidence, weights, carried) > 0.5
+            found = self._tidy(found, carried > 0.5, scale)
+            if not found.any():
+                yield np.zeros_like(template)
+                continue  # the last good silhouette and frame stay the reference
+            yield soft_edges(image, found, background.noise)
+            mask, feature, previous = found, next_feature, image
+
+    def _evidence(
+        self, image: Image, background: Background, colors: ObjectColors, carried: Image, agreement: Image, scale: float
+    ) -> Image:
+        """Log odds of every pixel for the object. ``[H, W]``"""
+        s = self._settings
+        color = s.color * (colors.log_density(image) - background.log_density(image))
+        inside = carried > 0.5
+        distance = _signed_distance(inside) / (s.motion_reach * scale)
+        motion = s.motion * distance.clip(-1, 1) * agreement
+        return color.clip(-s.color_limit, s.color_limit) + motion
+
+    def _outline_cost(self, image: Image, noise: float) -> Image:
+        """``[H, W]``: low where the outline may run along an edge of the image."""
+        smooth = cv2.GaussianBlur(image, (0, 0), 0.7)
+        along_y = np.diff(smooth, axis=0, append=smooth[-1:])
+        along_x = np.diff(smooth, axis=1, append=smooth[:, -1:])
+        contrast = (along_y**2 + along_x**2).sum(-1)
+        return (self._settings.outline * (0.1 + 0.9 * np.exp(-contrast / (self._settings.edge * noise) ** 2))).astype(
+            np.float32
+        )
+
+    def _tidy(self, found: Mask, carried: Mask, scale: float) -> Mask:
+        """Drop parts that do not hang on the last silhouette, fill pinholes and greys that it covered."""
+        smallest = self._settings.speck * carried.sum()
+        near = grow(carried, round(3 * scale))
+        parts, _ = label(found)
+        sizes = np.bincount(parts.ravel())
+        touching = np.bincount(parts.ravel(), weights=near.ravel()) > 0
+        keep = touching & (sizes >= smallest)
+        keep[0] = False
+        found = keep[parts]
+
+        holes, count = label(~found)
+        sizes = np.bincount(holes.ravel(), minlength=count + 1)
+        covered = np.bincount(holes.ravel(), weights=carried.ravel(), minlength=count + 1)
+        fill = (sizes < smallest) | (covered > 0.8 * sizes)
+        edge = np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])
+        fill[edge] = False  # open to the outside
+        fill[0] = True
+        return fill[holes]
+
+
+def _telling_axis(difference: Image, mask: Mask) -> NDArray[np.float32]:
+    """Direction in RGB along which the object differs most from the background. ``[3]``"""
+    values = difference[mask]
+    _, vectors = np.linalg.eigh(values.T @ values + np.eye(3))
+    return vectors[:, -1].astype(np.float32)
+
+
+def _feature(image: Image, background: Background, axis: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """What the flow is found between ``[H, W]``: one channel that shows the object even if its brightness does not."""
+    return ((image - background.color) @ axis + 127.5).clip(0, 255).astype(np.uint8)
+
+
+def _warp(image: Image, flow: Image) -> Image:
+    """What lies at the other end of the flow."""
+    y, x = np.indices(flow.shape[:2], dtype=np.float32)
+    border = cv2.BORDER_REPLICATE
+    found = cv2.remap(image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=border)
+    return np.asarray(found, np.float32)
+
+
+def _agreement(image: Image, carried: Image, noise: float) -> Image:
+    """0..1, how well the flow explains the image. ``[H, W]``"""
+    difference = cv2.blur(((image - carried) ** 2).sum(-1), (3, 3))
+    return 1.0 / (1.0 + difference / (6 * (3 * noise) ** 2))
+
+
+def _signed_distance(mask: Mask) -> Image:
+    """Positive inside, in pixels. ``[H, W]``"""
+    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
+    outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
+    return np.where(mask, inside - 0.5, 0.5 - outside)
