@@ -14,6 +14,8 @@ from animate3d.errors import InputError
 from animate3d.files import existing_file, read_json
 
 UID_INFO = "uid_info_dict.json"
+N_VIEWS = 16
+"""Videos of every animation in MV-Video's layout; the JSON may list any number."""
 ARCHIVES = ("*.tar.gz", "*.tgz", "*.tar")
 
 # `<archive>/<member>` names a video inside an archive that is streamed.
@@ -70,19 +72,28 @@ def load_records(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str
     """
     from animate3d.mvvdm.data.shards import archive_records
 
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if path.is_dir() and (path / "videos").is_dir():
-            records = folder_records(path)
-        elif path.suffix == ".json":
-            records = json_records(path)
-        else:
-            records = archive_records(find_archives([source]))
+    located = locate(source)
+    if isinstance(located, list):
+        records = archive_records(located)
     else:
-        records = archive_records(find_archives(source))
+        records = folder_records(located) if located.is_dir() else json_records(located)
     if not records:
         raise InputError(f"{source} holds no complete clip; `animate3d data check` lists what is there.")
     return records
+
+
+def locate(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Path | list[Path]:
+    """What a source is: a JSON file, a folder with ``videos/``, or a list of archives.
+
+    Raises:
+        InputError: nothing of the kind is there.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return find_archives(source)
+    path = Path(source)
+    if path.suffix == ".json":
+        return existing_file(path, "list of clips")
+    return path if (path / "videos").is_dir() else find_archives([source])
 
 
 def find_archives(sources: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -139,7 +150,7 @@ def _json_record(path: Path, number: int, entry: Any) -> Record:
         text = str(entry.get("text_prompt") or "")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{path}: record {number} is not {{data_path: [videos], text_prompt, angle: {{elv, azi_start}}}} ({error!r})"
+            f"{path}: record {number} is not {{data_path, text_prompt, angle: {{elv, azi_start}}}} ({error!r})."
         ) from error
     if not videos or isinstance(entry["data_path"], str):
         raise InputError(f"{path}: `data_path` of record {number} must list the videos of all views.")
@@ -201,8 +212,8 @@ def _subfolders(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def is_complete(views: Sequence[int]) -> bool:
-    """Whether views 0 to n - 1 are all there, four at least: the first thing a training clip needs."""
-    return len(views) >= 4 and len(views) % 4 == 0 and list(views) == list(range(len(views)))
+    """Whether the views are those of MV-Video, 0 to 15: from fewer, the azimuths would be wrong."""
+    return list(views) == list(range(N_VIEWS))
 
 
 def record_of(key: str, videos: str, n_videos: int, info: dict[str, Any], archive: str | None = None) -> Record:

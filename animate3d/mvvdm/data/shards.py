@@ -149,8 +149,9 @@ def in_archive_order(records: Sequence[Record]) -> list[Record]:
     for name in sorted(by_archive):
         wanted = by_archive[name]
         for key, (pattern, views) in archive_index(Path(name)).clips.items():
-            if key in wanted and is_complete(views):
-                ordered.append(replace(wanted[key], videos=pattern, n_videos=len(views)))
+            record = wanted.get(key)
+            if record and is_complete(views) and record.n_videos == len(views) and isinstance(record.videos, str):
+                ordered.append(replace(record, videos=pattern))
     if len(ordered) < len(records):
         log.warning(
             "%d of %d clips are not in their archives and are left out", len(records) - len(ordered), len(records)
