@@ -119,9 +119,7 @@ class _Matcher:
     def _match_view(self, v: int, frame: int, winner: NDArray[np.int32], weights: Image) -> Rays:
         settings, target = self._settings, self._targets[v, frame]
         drawn = self._draw(v, winner, weights)
-        dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        dis.setFinestScale(0)  # full resolution: the preset stops at half of it
-        flow = dis.calc(drawn, target, None)
+        flow = flow_estimator().calc(drawn, target, None)
         rows, columns = _sparse(winner >= 0, settings.stride)
         at = np.stack([columns, rows], axis=1) + flow[rows, columns]
         shown = _sample(target, at)
@@ -169,6 +167,13 @@ class _Matcher:
         w1, w2 = weights[..., :1], weights[..., 1:]
         a, b, c = (values[corners[..., k]] for k in range(3))
         return (1.0 - w1 - w2) * a + w1 * b + w2 * c
+
+
+def flow_estimator() -> cv2.DISOpticalFlow:
+    """Dense inverse search (Kroeger et al. 2016) down to full resolution; the preset alone stops at half of it."""
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow.setFinestScale(0)
+    return flow
 
 
 def _features(rgba: Image) -> NDArray[np.uint8]:

@@ -1,0 +1,183 @@
+"""How well known motions are recovered, and what each part is worth (the tables of docs/motion.md).
+
+Run by hand, it takes long:
+
+    python benchmarks/manual_recovery.py --levels tracking field          # about 15 minutes on two cores
+    python benchmarks/manual_recovery.py --levels documented --motions bend   # an hour
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from animate3d.animate import APPEARANCE_STEPS, FIT_CONFIG, FIT_SIZE, VISUALIZE_CONFIG, _reduced
+from animate3d.cameras import reconstruction_cameras
+from animate3d.demo import MOTIONS, demo_asset, held_out_psnr, recovery, write_demo_frames
+from animate3d.frames import load_frames
+from animate3d.gaussians import from_mesh, save_edges, save_ply
+from animate3d.gaussians.from_mesh import vertex_colors
+from animate3d.meshes import load_mesh
+from animate3d.motion import tracking
+from animate3d.motion.appearance import fit_appearance
+from animate3d.motion.start import save_start
+from animate3d.motion.template import Template
+from animate3d.motion.tracking import TrackSettings, track
+from animate3d.motion.trajectory import load_placed_folder
+from animate3d.rotations import matrix_to_quaternion
+
+DOCUMENTED = "custom/threestudio-animate3d/configs/mesh_animation_frame_16.yaml"
+LOOSER = ["system.loss.lambda_arap=1.0", "system.grad_ratio=1.0", "system.geometry.delta_xyz_network_lr=0.001"]
+
+
+class Case:
+    """One motion of the demo creature and what is measured on it."""
+
+    def __init__(self, motion: str, folder: Path, frames: int) -> None:
+        self.motion, self.folder = motion, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.mesh = load_mesh(demo_asset())
+        self.placement = self.mesh.automatic_placement()
+        self.truth = write_demo_frames(motion, folder / "frames", frames_per_view=frames)
+        self.frames = load_frames(folder / "frames", 4, frames)
+        self.start: tuple[np.ndarray, np.ndarray] | None = None
+
+    def report(self, label: str, placed: np.ndarray, seconds: float) -> None:
+        positions = np.asarray(self.placement.invert(placed))
+        found = recovery(positions, self.truth)
+        psnr = held_out_psnr(self.mesh, positions, self.truth, self.placement)
+        print(
+            f"| {self.motion} | {label} | {100 * found.error:.2f} % | {found.relative_error:.3f} | {psnr:.1f} | "
+            f"{seconds:.0f} s |",
+            flush=True,
+        )
+
+    def tracked(self, settings: TrackSettings, size: int = 256, nodes: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+        frames = self.frames.flatten(0, 1)
+        frames = _reduced(frames, size).unflatten(0, self.frames.shape[:2])
+        template = Template(
+            np.asarray(self.placement.apply(self.mesh.vertices)),
+            self.mesh.triangles()[0],
+            self.mesh.welded(),
+            vertex_colors(self.mesh),
+            max_nodes=nodes,
+        )
+        return track(template, frames.numpy(), reconstruction_cameras(4, size), settings)
+
+    def fitted(self, config: str, *, start: bool, appearance: bool, overrides: list[str]) -> np.ndarray:
+        from animate3d.studio.launch import launch
+
+        gaussians = from_mesh(self.mesh).transformed(self.placement)
+        if appearance:
+            images = _reduced(self.frames[:, 0], FIT_SIZE)
+            gaussians = fit_appearance(gaussians, images, reconstruction_cameras(4, FIT_SIZE), steps=APPEARANCE_STEPS)
+        save_ply(gaussians, self.folder / "placed.ply")
+        save_edges(self.mesh, self.folder / "edges.json")
+        keys = ["tag=case", f"exp_root_dir={self.folder}", "system.prompt_processor.prompt=measure"]
+        count = self.frames.shape[1]
+        keys += [f"{key}={count}" for key in ("data.total_frame", "system.n_frame", "data.random_camera.total_frame")]
+        fit = [
+            f"system.geometry.geometry_convert_from={self.folder / 'placed.ply'}",
+            *(f"system.geometry.load_ply_cfg.{key}" for key in ("rot_x_degree=0", "rot_z_degree=0", "scale_factor=1")),
+            f"data.image_root={self.folder / 'frames'}",
+            f"system.connected_vertices_info_path={self.folder / 'edges.json'}",
+            "data.random_camera.n_val_views=1",
+        ]
+        if start:
+            assert self.start is not None
+            positions, rotations = (torch.from_numpy(part) for part in self.start)
+            save_start(self.folder / "start.npz", positions, matrix_to_quaternion(rotations))
+            fit.append(f"system.geometry.initial_motion={self.folder / 'start.npz'}")
+        trained = launch(config, ["name=fit", *keys, *fit, *overrides], "train")
+        small = ["data.random_camera.eval_height=32", "data.random_camera.eval_width=32"]
+        show = ["name=vis", f"resume={trained.checkpoint}", "system.save_gaussian_trajectory=True", *small]
+        shown = launch(VISUALIZE_CONFIG, [*keys, *show], "test")
+        return load_placed_folder(Path(shown.trial_dir) / "save" / "mesh_trajectory", self.mesh.n_vertices)
+
+
+def tracking_levels(case: Case) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
+    """The tracker and the tracker without each of its parts."""
+    variants = {
+        "tracking": (TrackSettings(), {}),
+        "… without outline pairs": (TrackSettings(outline=0.0), {}),
+        "… without extrapolation": (TrackSettings(velocity=0.0), {}),
+        "… one stiff round": (TrackSettings(stiffness=(10.0,)), {}),
+        "… one soft round": (TrackSettings(stiffness=(1.0,)), {}),
+        "… 500 nodes": (TrackSettings(), {"nodes": 500}),
+        "… all vertices as nodes": (TrackSettings(), {"nodes": 10**6}),
+        "… frames of 128²": (TrackSettings(), {"size": 128}),
+    }
+    for label, (settings, options) in variants.items():
+        yield label, lambda settings=settings, options=options: case.tracked(settings, **options)[0]
+
+    full_resolution = tracking.flow_estimator
+
+    def half_resolution() -> np.ndarray:
+        tracking.flow_estimator = lambda: cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        try:
+            return case.tracked(TrackSettings())[0]
+        finally:
+            tracking.flow_estimator = full_resolution
+
+    yield "… flow at half resolution", half_resolution
+
+
+def field_levels(case: Case) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
+    """The deformation field on top of the tracked start, as `animate3d animate` fits it and with parts left out."""
+    variants = {
+        "tracking + field": {"appearance": True, "overrides": []},
+        "… without fitted appearance": {"appearance": False, "overrides": []},
+        "… gradient to 10 % of the Gaussians": {"appearance": True, "overrides": ["system.grad_ratio=0.1"]},
+        "… λ ARAP 4": {"appearance": True, "overrides": ["system.loss.lambda_arap=4.0"]},
+        "… 200 steps": {"appearance": True, "overrides": ["trainer.max_steps=200"]},
+    }
+    for label, options in variants.items():
+        yield label, lambda options=options: case.fitted(FIT_CONFIG, start=True, **options)
+
+
+def documented_levels(case: Case) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
+    """The method's own constants, and the same with what users loosen first."""
+    yield "documented, 800 steps", lambda: case.fitted(DOCUMENTED, start=False, appearance=False, overrides=[])
+    yield (
+        "… λ ARAP 1, full gradients, larger head rate",
+        lambda: case.fitted(DOCUMENTED, start=False, appearance=False, overrides=LOOSER),
+    )
+    yield (
+        "… and fitted appearance",
+        lambda: case.fitted(DOCUMENTED, start=False, appearance=True, overrides=LOOSER),
+    )
+
+
+LEVELS = {"tracking": tracking_levels, "field": field_levels, "documented": documented_levels}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--motions", nargs="*", default=list(MOTIONS))
+    parser.add_argument("--levels", nargs="*", default=["tracking", "field"], choices=list(LEVELS))
+    parser.add_argument("--frames", type=int, default=16)
+    options = parser.parse_args()
+    print("| motion | level | vertex error | error / displacement | held-out PSNR | time |\n|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for motion in options.motions:
+            case = Case(motion, Path(folder) / motion, options.frames)
+            rest = np.asarray(case.placement.apply(np.repeat(case.mesh.vertices[None], options.frames, axis=0)))
+            case.report("static copy", rest, 0.0)
+            if "field" in options.levels:
+                case.start = case.tracked(TrackSettings())
+            for level in options.levels:
+                for label, run in LEVELS[level](case):
+                    begin = time.perf_counter()
+                    positions = run()
+                    case.report(label, positions, time.perf_counter() - begin)
+
+
+if __name__ == "__main__":
+    main()
