@@ -211,7 +211,7 @@ def blend(  # type: ignore[no-untyped-def]
                     start, offset = np.int32(x) - np.int32(row[WHOLE_X]), HALF - row[REST_X] + shear * dy
                     for lane in range(np.uintp(LANES)):
                         k = base + lane
-                        u = f32(start + np.int32(lane)) + offset
+                        u = f32(np.int32(start + np.int32(lane))) + offset
                         alpha = min(opacity * _exp2(max(-falloff_x * u * u - constant, FLOOR)), CAP)
                         t = buffer[k + F_T]
                         after = t * (ONE - alpha)
@@ -322,7 +322,7 @@ def blend_backward(  # type: ignore[no-untyped-def]
                     p_0, p_u, p_uu = ZERO, ZERO, ZERO
                     for lane in range(np.uintp(LANES)):
                         k = base + lane
-                        u = f32(start + np.int32(lane)) + offset
+                        u = f32(np.int32(start + np.int32(lane))) + offset
                         raw = opacity * _exp2(max(-falloff_x * u * u - constant, FLOOR))
                         alpha = min(raw, CAP)
                         hit = (alpha >= CUT) & (buffer[k + B_LAST] >= position)
