@@ -22,8 +22,8 @@ from animate3d.export import SUFFIXES, export_with_report, preview
 from animate3d.files import existing_folder
 from animate3d.frames import count_frames, load_frames, load_images
 from animate3d.gaussians import from_mesh, load_ply, save_edges, save_ply
-from animate3d.gaussians.from_mesh import vertex_colors
 from animate3d.meshes import Mesh, Placement, load_mesh
+from animate3d.meshes.appearance import vertex_colors
 from animate3d.motion.appearance import fit_appearance
 from animate3d.motion.start import save_start
 from animate3d.motion.template import Template

@@ -23,8 +23,8 @@ from animate3d.cameras import reconstruction_cameras
 from animate3d.demo import MOTIONS, demo_asset, held_out_psnr, recovery, write_demo_frames
 from animate3d.frames import load_frames
 from animate3d.gaussians import from_mesh, save_edges, save_ply
-from animate3d.gaussians.from_mesh import vertex_colors
 from animate3d.meshes import load_mesh
+from animate3d.meshes.appearance import vertex_colors
 from animate3d.motion import tracking
 from animate3d.motion.appearance import fit_appearance
 from animate3d.motion.start import save_start

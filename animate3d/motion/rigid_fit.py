@@ -107,5 +107,5 @@ class RigidFit:
         matrix = sparse.csr_matrix((blocks.ravel(), places), shape=(3 * self._n, 3 * self._n))
         pulled = np.einsum("pxy,py->px", across, rays.origins)
         right = [np.bincount(corners.ravel(), (b * pulled[:, axis, None]).ravel(), self._n) for axis in range(3)]
-        mass = np.bincount(corners.ravel(), (b * rays.weights[:, None]).ravel(), self._n)
+        mass = np.bincount(corners.ravel(), (b * rays.weights[:, None]).ravel(), self._n).astype(np.float64)
         return matrix, np.stack(right, axis=1), mass

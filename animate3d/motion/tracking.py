@@ -119,7 +119,7 @@ class _Matcher:
     def _match_view(self, v: int, frame: int, winner: NDArray[np.int32], weights: Image) -> Rays:
         settings, target = self._settings, self._targets[v, frame]
         drawn = self._draw(v, winner, weights)
-        flow = flow_estimator().calc(drawn, target, None)
+        flow = flow_estimator().calc(drawn, target, np.zeros((*target.shape, 2), np.float32))
         rows, columns = _sparse(winner >= 0, settings.stride)
         at = np.stack([columns, rows], axis=1) + flow[rows, columns]
         shown = _sample(target, at)
