@@ -210,7 +210,7 @@ def _build(kind: Any, values: Mapping[str, Any], where: str, prefix: str = "") -
 
 
 def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
-    """``value`` as ``kind``; a missing text (YAML's null) is empty, and a whole number may stand for any other."""
+    """``value`` as ``kind``; YAML's null is an empty text or list."""
     if dataclasses.is_dataclass(kind):
         if isinstance(value, dict):
             return _build(kind, value, where, f"{key}.")
@@ -238,8 +238,8 @@ def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
 def _takes(kind: Any, value: Any) -> bool:
     if get_origin(kind) is not None:
         return isinstance(value, get_origin(kind))
-    if kind is str:
-        return isinstance(value, str) or value is None
+    if kind is str:  # YAML reads a name such as 2024 as a number
+        return isinstance(value, str | int | float | None) and not isinstance(value, bool)
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind is int:

@@ -38,9 +38,10 @@ def render_clip(colour: tuple[int, int, int], phase: float, size: int) -> np.nda
     for view in range(VIEWS):
         focal = float(cameras.focal[view])
         for frame in range(FRAMES):
-            for pixels, depth, radius, tint in sorted(drawn, key=lambda ball: -ball[1][view, frame]):  # far ones first
-                x, y = pixels[view, frame]
-                inside = (columns - x) ** 2 + (rows - y) ** 2 < (focal * radius / depth[view, frame]) ** 2
+            far_first = sorted(drawn, key=lambda ball: -ball[1][view, frame])
+            for centre, distance, radius, tint in far_first:
+                x, y = centre[view, frame]
+                inside = (columns - x) ** 2 + (rows - y) ** 2 < (focal * radius / distance[view, frame]) ** 2
                 frames[view, frame][inside] = tint
     return frames
 

@@ -22,7 +22,9 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from diffusers.optimization import get_scheduler
+from diffusers.utils import logging as diffusers_logging
 from tqdm import tqdm
+from transformers.utils import logging as transformers_logging
 
 from animate3d.errors import InputError, available
 from animate3d.files import existing_file
@@ -61,6 +63,9 @@ class Trainer:
         self.requests = output.validation_requests(config)
         self._open_folder()
         self.loader = self._make_loader()
+        if not self.accelerator.is_local_main_process:
+            diffusers_logging.disable_progress_bar()
+            transformers_logging.disable_progress_bar()
         with self.accelerator.local_main_process_first():  # downloads once per machine
             self.pipeline = load_models(config)
         self._prepare_model()
@@ -413,6 +418,8 @@ def choose_precision(wanted: bool | str) -> str:
 def _check_sharding(accelerator: Accelerator, config: TrainingConfig) -> None:
     plugin = accelerator.state.fsdp_plugin
     if plugin is not None and plugin.fsdp_version != 2:
-        raise InputError("Sharded training needs `fsdp_version: 2` in the accelerate config, see configs/training/fsdp.yaml.")
+        raise InputError(
+            "Sharded training needs `fsdp_version: 2` in the accelerate config, see configs/training/fsdp.yaml."
+        )
     if config.lora:
         raise InputError("Low-rank updates are small enough for plain data parallel training: use `lora` without FSDP.")

@@ -38,7 +38,9 @@ def load_models(config: TrainingConfig) -> MultiViewVideoPipeline:
         load_motion_checkpoint(pipeline.unet, checkpoint)
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, **config.noise_scheduler_kwargs)
     if pipeline.scheduler.config["prediction_type"] != "epsilon":
-        raise InputError(f"{source} predicts {pipeline.scheduler.config['prediction_type']}; the training needs epsilon.")
+        raise InputError(
+            f"{source} predicts {pipeline.scheduler.config['prediction_type']}; the training needs epsilon."
+        )
     for model in (pipeline.vae, pipeline.text_encoder, pipeline.image_encoder):
         model.eval().requires_grad_(False)
     pipeline.set_progress_bar_config(disable=True)
