@@ -127,6 +127,9 @@ def project(  # type: ignore[no-untyped-def]
             for k in range(3):
                 total += mean[k] + quats[frame, g, k] + scales[frame, g, k]
             total += quats[frame, g, 3]
+            for v in range(colors.shape[1]):
+                for k in range(3):
+                    total += colors[color_frame, v, g, k]
             if not math.isfinite(total) or opacity < np.float32(ALPHA_MIN):
                 continue
             cov = _covariance(quats[frame, g], scales[frame, g])
@@ -136,8 +139,6 @@ def project(  # type: ignore[no-untyped-def]
             for v in range(n_views):
                 image, f = frame * n_views + v, focals[frame, v]
                 color = colors[color_frame, v if colors.shape[1] > 1 else 0, g]
-                if not math.isfinite(color[0] + color[1] + color[2]):
-                    continue
                 limit_x, limit_y = JACOBIAN_LIMIT * 0.5 * width / f, JACOBIAN_LIMIT * 0.5 * height / f
                 x, y, z, _, _, _, _, _, _, _, _, _, _, _, _, _, _, xx, xy, yy = _screen(
                     mean, cov, views[frame, v], f, limit_x, limit_y

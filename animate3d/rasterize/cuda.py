@@ -11,7 +11,7 @@ from torch import Tensor
 
 from animate3d.cameras import Cameras
 from animate3d.errors import require
-from animate3d.rasterize.splats import LOW_PASS, Splats
+from animate3d.rasterize.splats import LOW_PASS, Splats, without_broken
 
 
 def rasterize(
@@ -21,6 +21,7 @@ def rasterize(
     gsplat = require("gsplat", feature="Rendering on CUDA", extra="cuda")
     frames, views = cameras.shape
     gaussians = splats.means.shape[1]
+    splats = without_broken(splats)
     means, quats, scales, opacities = splats.means, splats.quats, splats.scales, splats.opacities
     colors = splats.colors.expand(frames, views, gaussians, 3)
     viewmats, Ks = cameras.viewmats, cameras.Ks

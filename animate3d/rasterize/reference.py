@@ -23,6 +23,7 @@ from animate3d.rasterize.splats import (
     PIXEL_MAX,
     TRANSMITTANCE_STOP,
     Splats,
+    without_broken,
 )
 from animate3d.rotations import quaternion_to_matrix
 
@@ -150,14 +151,11 @@ def rasterize(
     frames, views = cameras.shape
     shape = (frames, views, splats.means.shape[1])
     dtype, double = splats.means.dtype, torch.float64
-    colors = splats.colors.expand(*shape, 3)
+    splats = without_broken(splats)
     geometry = [t[:, None].expand(*shape, t.shape[-1]) for t in (splats.means, splats.quats, splats.scales)]
-    opacities = splats.opacities[:, None].expand(shape)
-    finite = torch.cat([*geometry, colors, opacities[..., None]], dim=-1).isfinite().all(-1)
-    geometry = [torch.where(finite[..., None], t, 1.0) for t in geometry]
     if grad_mask is not None:
         geometry = [torch.where(grad_mask[..., None], t, t.detach()) for t in geometry]
-    opacities, colors = torch.where(finite, opacities, 0.0), torch.where(finite[..., None], colors, 0.0)
+    opacities, colors = splats.opacities[:, None].expand(shape), splats.colors.expand(*shape, 3)
 
     means, quats, scales = (t.to(double) for t in geometry)
     exact = project(means, quats, scales, cameras.to(double), opacities=opacities.to(double))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 LOW_PASS = 0.3  # px², added to both variances on the screen: no Gaussian is thinner than a pixel
@@ -34,6 +35,20 @@ class Splats:
     scales: Tensor
     opacities: Tensor
     colors: Tensor
+
+
+def without_broken(splats: Splats) -> Splats:
+    """Gaussians of a frame with a number that is not finite become transparent ones, which are not drawn.
+
+    Args:
+        splats: opacities ``[F, N]``, colours ``[F | 1, V | 1, N, 3]``.
+    """
+    finite = splats.opacities.isfinite() & splats.colors.isfinite().all(-1).all(1)
+    for part in (splats.means, splats.quats, splats.scales):
+        finite = finite & part.isfinite().all(-1)
+    means, quats, scales = (torch.where(finite[..., None], t, 1.0) for t in (splats.means, splats.quats, splats.scales))
+    colors = torch.where(splats.colors.isfinite(), splats.colors, 0.0)
+    return Splats(means, quats, scales, torch.where(finite, splats.opacities, 0.0), colors)
 
 
 @dataclass(frozen=True)
