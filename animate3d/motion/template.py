@@ -93,7 +93,7 @@ def surface_links(rest: Array, triangles: Ids) -> Ids:
     corners = rest[triangles]
     facets = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = np.stack([np.bincount(triangles.ravel(), np.repeat(axis, 3), len(rest)) for axis in facets.T], axis=1)
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-30
+    normals = normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-30)
     if np.einsum("ij,ij->", corners[:, 0], facets) < 0:  # the signed volume: faces are wound inside out
         normals = -normals
 
