@@ -37,9 +37,10 @@ def load_models(config: TrainingConfig) -> MultiViewVideoPipeline:
     if checkpoint:
         load_motion_checkpoint(pipeline.unet, checkpoint)
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, **config.noise_scheduler_kwargs)
-    if pipeline.scheduler.config["prediction_type"] != "epsilon":
+    predicts = pipeline.scheduler.config["prediction_type"]
+    if predicts != "epsilon":
         raise InputError(
-            f"{source} predicts {pipeline.scheduler.config['prediction_type']}; the training needs epsilon."
+            f"The model {source} predicts `{predicts}`; the training is for models that predict `epsilon`."
         )
     for model in (pipeline.vae, pipeline.text_encoder, pipeline.image_encoder):
         model.eval().requires_grad_(False)
