@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from animate3d.cameras import Cameras, orbit_c2w, orbit_cameras
+from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError
 from animate3d.files import atomic_directory, read_json, write_json
 from animate3d.frames import save_mp4
@@ -135,7 +135,7 @@ def render_file(
     size: int = 512,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> list[str]:
-    """Render an animated GLB or FBX to ``<out>/videos/<uid>/<00, 01>/`` and describe it in ``<out>/uid_info_dict.json``.
+    """Render an animated GLB or FBX to ``<out>/videos/<uid>/<anim>/`` and add it to ``<out>/uid_info_dict.json``.
 
     Animations shorter than two seconds are repeated; of those longer than four, the first and the last two seconds
     become a clip each.

@@ -7,7 +7,6 @@ list of the archive's clips.
 
 from __future__ import annotations
 
-import gzip
 import logging
 import re
 import tarfile
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from animate3d.errors import InputError
 from animate3d.files import existing_file, read_json, write_json
@@ -30,6 +29,7 @@ _MEMBER = re.compile(
     r"(?:\./)?(?:[\w-][\w.-]*/)*(?P<uid>[\w-][\w.-]*)/(?P<animation>[\w-]+)/view_(?P<view>0|[1-9]\d?)\.mp4"
 )
 _MAX_VIDEO_BYTES = 256 << 20  # two seconds of video; anything larger is not what it says it is
+_BLOCK = 1 << 16
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, OSError)
 
 
@@ -46,7 +46,7 @@ class ArchiveIndex:
 
     size: int
     modified: int
-    clips: dict[str, tuple[str, list[int]]]
+    clips: dict[str, list[Any]]
     ignored: int
     damage: str
 
@@ -61,7 +61,7 @@ def archive_index(archive: Path) -> ArchiveIndex:
             index = ArchiveIndex(**read_json(cache))
         except (InputError, TypeError):
             index = None
-        if index and (index.size, index.modified) == (status.st_size, status.st_mtime_ns):
+        if index is not None and (index.size, index.modified) == (status.st_size, status.st_mtime_ns):
             return index
     log.info("listing the clips of %s (once)", archive)
     index = scan_archive(archive)
@@ -87,7 +87,7 @@ def scan_archive(archive: Path) -> ArchiveIndex:
     except _DAMAGE as error:
         damage = str(error) or type(error).__name__
         log.warning("%s is damaged (%s); the clips before the damage are used", archive, damage)
-    clips = {key: (patterns[key], sorted(numbers)) for key, numbers in views.items()}
+    clips = {key: [patterns[key], sorted(numbers)] for key, numbers in views.items()}
     return ArchiveIndex(status.st_size, status.st_mtime_ns, clips, ignored.total(), damage)
 
 
@@ -100,11 +100,10 @@ def stream_members(
         tarfile.TarError, EOFError, zlib.error, OSError: where the archive is damaged.
     """
     with ExitStack() as stack:
-        raw = stack.enter_context(archive.open("rb", buffering=1 << 20))
+        raw = stack.enter_context(archive.open("rb"))
         is_gzip = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        # GzipFile notices a missing end and wrong sums, unlike tarfile's own reader of compressed streams.
-        file: Any = stack.enter_context(gzip.GzipFile(fileobj=raw)) if is_gzip else raw
+        file: Any = _Gunzip(raw) if is_gzip else raw
         tar = stack.enter_context(tarfile.open(fileobj=file, mode="r|", bufsize=1 << 20))
         for member in tar:
             tar.members = []  # type: ignore[attr-defined]  # tarfile would keep every header
@@ -120,6 +119,37 @@ def stream_members(
                 return content.read()
 
             yield f"{match['uid']}/{match['animation']}", int(match["view"]), member.name, read
+
+
+class _Gunzip:
+    """Decompressed reading that hands out all that is sound before it reports damage.
+
+    `gzip.GzipFile` drops what it has of a block when the file ends early, tarfile's own reader does not notice.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._decoder = zlib.decompressobj(wbits=31)  # 31: with gzip's header and check sum
+
+    def read(self, size: int = -1) -> bytes:
+        """Some bytes, not always ``size``; none at the end.
+
+        Raises:
+            EOFError, zlib.error: the file ends early or is damaged from here on.
+        """
+        while True:
+            if self._decoder.eof:
+                rest = self._decoder.unused_data.lstrip(b"\0") or self._file.read(_BLOCK).lstrip(b"\0")
+                if not rest:
+                    return b""
+                self._decoder = zlib.decompressobj(wbits=31)
+            else:
+                rest = self._file.read(_BLOCK)
+                if not rest:
+                    raise EOFError("the compressed file ends early")
+            content = self._decoder.decompress(rest)
+            if content:
+                return content
 
 
 def archive_records(archives: Sequence[Path]) -> list[Record]:
@@ -149,14 +179,18 @@ def in_archive_order(records: Sequence[Record]) -> list[Record]:
     for name in sorted(by_archive):
         wanted = by_archive[name]
         for key, (pattern, views) in archive_index(Path(name)).clips.items():
-            record = wanted.get(key)
-            if record and is_complete(views) and record.n_videos == len(views) and isinstance(record.videos, str):
-                ordered.append(replace(record, videos=pattern))
+            if key in wanted and is_complete(views) and _names_all(wanted[key], views):
+                ordered.append(replace(wanted[key], videos=pattern))
     if len(ordered) < len(records):
         log.warning(
             "%d of %d clips are not in their archives and are left out", len(records) - len(ordered), len(records)
         )
     return ordered
+
+
+def _names_all(record: Record, views: Sequence[int]) -> bool:
+    """Whether a record lists all videos of its clip in order: view numbers are counted from the first."""
+    return isinstance(record.videos, str) and record.n_videos == len(views)
 
 
 class ArchiveReader:
