@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
@@ -96,7 +95,7 @@ def _check(options: argparse.Namespace) -> int:
     )
     _say(str(report))
     if options.report:
-        write_json(options.report, asdict(report))
+        write_json(options.report, vars(report))
     return 0
 
 

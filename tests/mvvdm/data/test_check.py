@@ -88,7 +88,7 @@ def test_index_splits_by_object(made, tmp_path):
 
 def test_the_split_of_an_object_does_not_depend_on_the_others():
     records = [Record(f"{number:x}/00", "", 0, 0, "{}", 16) for number in range(1000)]
-    train, val = split_by_uid(records, 0.9, 0)
+    _, val = split_by_uid(records, 0.9, 0)
     assert 60 < len(val) < 140
     assert split_by_uid(records[::2], 0.9, 0)[1] == [record for record in records[::2] if record in val]
     assert split_by_uid(records, 0.9, 1)[1] != val

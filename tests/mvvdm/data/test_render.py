@@ -77,7 +77,7 @@ def test_a_rendered_sample_trains_untouched_and_its_camera_reproduces_the_view(r
     placed = framing.apply(centers[batch["frames"][0].numpy()])  # [F, 3, 3]
     errors = []
     for f in range(16):
-        projected, depth = cameras.project(torch.from_numpy(placed[f]))
+        projected, _ = cameras.project(torch.from_numpy(placed[f]))
         for v in range(4):
             for k, color in enumerate(COLORS):
                 apart = np.linalg.norm(np.delete(projected[v].numpy(), k, axis=0) - projected[v, k].numpy(), axis=1)
