@@ -6,6 +6,7 @@ inspected or replaced by hand. Results lie in the output folder; what the steps 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,11 @@ from tqdm import tqdm
 
 from animate3d import alignment
 from animate3d.cameras import reconstruction_cameras
-from animate3d.errors import InputError
+from animate3d.doctor import blender
+from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import SUFFIXES, export_with_report, preview
-from animate3d.files import existing_folder
-from animate3d.frames import count_frames, load_frames, load_images
+from animate3d.files import content_hash, existing_file, existing_folder
+from animate3d.frames import count_frames, load_frames, load_images, numbered_images
 from animate3d.gaussians import from_mesh, load_ply, save_edges, save_ply
 from animate3d.meshes import Mesh, Placement, load_mesh
 from animate3d.meshes.appearance import vertex_colors
@@ -29,6 +31,7 @@ from animate3d.motion.start import save_start
 from animate3d.motion.template import Template
 from animate3d.motion.tracking import track
 from animate3d.motion.trajectory import Trajectory
+from animate3d.rasterize.textured import render_mesh
 from animate3d.resources import find_resource
 from animate3d.rotations import matrix_to_quaternion
 from animate3d.steps import Steps
@@ -38,7 +41,7 @@ STATIC_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_static
 VISUALIZE_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_frame_16.yaml"
 FIT_SIZE = 128  # pixels; where appearance and motion are fitted
 APPEARANCE_STEPS = 120
-MIN_ALIGNMENT = 0.8  # silhouette IoU of frame 0 with the placed model, below which nothing good can come
+STATIC_VIEWS = 4  # of the static render: those of the generated videos
 
 
 @dataclass(frozen=True)
@@ -112,13 +115,13 @@ class _Run:
     """The inputs of a run, read and checked, and its steps."""
 
     def __init__(self, options: AnimateOptions, announce: Callable[[str], None]) -> None:
-        unknown = [suffix for suffix in options.formats if suffix not in SUFFIXES]
-        if unknown:
-            raise InputError(f"The format `{unknown[0]}` is unknown; known are: {', '.join(SUFFIXES)}.")
+        _check(options)
         self.options = options
         self.mesh: Mesh = load_mesh(options.mesh)
         folder = existing_folder(options.frames, "folder of frames")
         self.frames = load_frames(folder, options.views, count_frames(folder, options.views))
+        # Of what is used, not of the folders: the results may lie in them.
+        self.mesh_hash, self.frames_hash = content_hash(self.mesh), content_hash(numbered_images(folder))
         height, width = self.frames.shape[2:4]
         if height != width:
             raise InputError(f"The frames in {folder} are {width}x{height} pixels; they must be square.")
@@ -139,6 +142,7 @@ class _Run:
         self.placed_model = self.work / "placed.ply"
         self.static_images = self.work / "static_vis" / "object" / "save" / "images"
         self.checkpoints = self.work / "mesh" / "object" / "ckpts"
+        self.checkpoint = self.checkpoints / "last.ckpt"
         self.trajectory = self.work / "mesh_vis" / "object" / "save" / "mesh_trajectory"
 
         self.steps = Steps(options.out, announce)
@@ -159,7 +163,7 @@ class _Run:
         self.steps.run(
             "1 mesh to Gaussians",
             action,
-            inputs=self._mesh_inputs(),
+            inputs={"mesh": self.mesh_hash},
             settings={"placement": self.placement.matrix().tolist()},
             outputs=[self.model, self.edges, self.placement_file],
         )
@@ -175,20 +179,31 @@ class _Run:
 
     def check_alignment(self) -> None:
         """Frame 0 of every view has to show the placed model: the given frames fix the placement."""
-        views = len(self.frames)
-        if views != 4:  # the static render shows the four views of the generated videos
-            return
-        static = load_images([self.static_images / f"{v}.png" for v in range(views)])
         first = self.frames[:, 0]
-        overlap = alignment.silhouette_iou(first[..., 3], static[..., 3])
-        if min(overlap) >= MIN_ALIGNMENT:
+        views, size = first.shape[:2]
+        placed = np.asarray(self.placement.apply(self.mesh.vertices))[None]
+        drawn = render_mesh(self.mesh, placed, reconstruction_cameras(views, size), shading=False)[:, 0]
+        model = torch.from_numpy(drawn).float() / 255
+        overlap = alignment.silhouette_iou(first[..., 3], model[..., 3])
+        if views == STATIC_VIEWS:
+            # Videos that were generated from the static render show its blobs, which are wider than a coarse mesh.
+            static = load_images([self.static_images / f"{v}.png" for v in range(views)])
+            blobs = alignment.silhouette_iou(first[..., 3], static[..., 3])
+            overlap = [max(pair) for pair in zip(overlap, blobs, strict=True)]
+        picture, better = self.options.out / "alignment.png", self.work / "suggested_placement.json"
+        if min(overlap) >= alignment.MIN_ALIGNMENT:
+            picture.unlink(missing_ok=True)
             return
-        picture = alignment.save_comparison(first, static, overlap, self.options.out / "alignment.png")
-        advice = alignment.suggest(self.mesh.vertices, self.placement, first[..., 3])
+        advice = alignment.suggest(self.mesh, self.placement, first[..., 3])
+        text = advice.text
+        if advice.placement is not None:
+            advice.placement.save(better)
+            text += f" --placement {better}"
+        alignment.save_comparison(first, model, overlap, text, picture)
         worst = int(np.argmin(overlap))
         raise InputError(
             f"Frame 0 of view {worst} in {self.options.frames} does not match the silhouette of the placed mesh "
-            f"(IoU {overlap[worst]:.2f}, {MIN_ALIGNMENT} is needed; see {picture}). {advice}"
+            f"(IoU {overlap[worst]:.2f}, {alignment.MIN_ALIGNMENT} is needed; see {picture}). {text}"
         )
 
     def fit_appearance(self) -> None:
@@ -209,7 +224,7 @@ class _Run:
         self.steps.run(
             "3 appearance",
             action,
-            inputs={"model": self.model, "placement": self.placement_file, "frames": self.options.frames},
+            inputs={"model": self.model, "placement": self.placement_file, "frames": self.frames_hash},
             settings={"views": len(self.frames), "size": FIT_SIZE, "steps": APPEARANCE_STEPS},
             outputs=[self.placed_model],
         )
@@ -237,7 +252,7 @@ class _Run:
         self.steps.run(
             "4 tracking",
             action,
-            inputs={**self._mesh_inputs(), "placement": self.placement_file, "frames": self.options.frames},
+            inputs={"mesh": self.mesh_hash, "placement": self.placement_file, "frames": self.frames_hash},
             settings={"views": len(self.frames)},
             outputs=[self.start],
         )
@@ -254,25 +269,25 @@ class _Run:
             *self.options.overrides,
         ]
 
-        def action(resuming: bool) -> dict[str, Any]:
-            last = self.checkpoints / "last.ckpt"
-            resume = [f"resume={last}"] if resuming and last.is_file() else []
-            return self._launch(self.options.config, [*keys, *resume], "train")
+        def action(resuming: bool) -> None:
+            if not resuming:  # never continue from what other inputs have led to
+                shutil.rmtree(self.checkpoints, ignore_errors=True)
+            resume = [f"resume={self.checkpoint}"] if self.checkpoint.is_file() else []
+            self._launch(self.options.config, [*keys, *resume], "train")
 
-        facts = self.steps.run(
+        self.steps.run(
             "5 motion",
             action,
             inputs={
                 "model": self.placed_model,
                 "edges": self.edges,
                 "start": self.start,
-                "frames": self.options.frames,
+                "frames": self.frames_hash,
                 "config": find_resource(self.options.config),
             },
             settings={"overrides": self.options.overrides, "seed": self.options.seed, "views": len(self.frames)},
-            outputs=[self.checkpoints / "last.ckpt"],
+            outputs=[self.checkpoint],
         )
-        self.checkpoint = Path(facts["checkpoint"])
 
     def visualize(self) -> None:
         """Step 6: the trajectory, and the 4D Gaussians from the four views."""
@@ -308,7 +323,7 @@ class _Run:
         self.steps.run(
             f"7 {suffix}",
             action,
-            inputs={"trajectory": self.trajectory, **self._mesh_inputs()},
+            inputs={"trajectory": self.trajectory, "mesh": self.mesh_hash},
             settings={"fps": options.fps, "max_morphs": options.max_morphs},
             outputs=[target],
         )
@@ -325,14 +340,10 @@ class _Run:
         self.steps.run(
             "7 preview",
             action,
-            inputs={"trajectory": self.trajectory, **self._mesh_inputs()},
+            inputs={"trajectory": self.trajectory, "mesh": self.mesh_hash},
             settings={"fps": options.fps},
             outputs=[options.out / "preview.mp4", options.out / "preview.png"],
         )
-
-    def _mesh_inputs(self) -> dict[str, Path | None]:
-        """The mesh and, when it is an object folder, its textures."""
-        return {"mesh": self.options.mesh}
 
     def _trial_keys(self) -> list[str]:
         return [
@@ -367,11 +378,40 @@ class _Run:
         views = len(self.frames)
         return [360.0 * v / views for v in range(views)]
 
-    def _launch(self, config: str, overrides: Sequence[str], mode: str) -> dict[str, Any]:
+    def _launch(self, config: str, overrides: Sequence[str], mode: str) -> None:
         from animate3d.studio.launch import launch  # Lightning takes seconds to import: only when a step runs
 
-        result = launch(config, overrides, mode, gpu=self.options.gpu)
-        return {"trial": str(result.trial_dir), "checkpoint": str(result.checkpoint) if result.checkpoint else None}
+        launch(config, overrides, mode, gpu=self.options.gpu)
+
+
+def _check(options: AnimateOptions) -> None:
+    """What would otherwise come to light only after minutes of work.
+
+    Raises:
+        InputError: a value that cannot be used.
+        MissingDependencyError: a format that nothing on this machine can write.
+    """
+    unknown = [suffix for suffix in options.formats if suffix not in SUFFIXES]
+    if unknown:
+        raise InputError(f"The format `{unknown[0]}` is unknown; known are: {', '.join(SUFFIXES)}.")
+    if not options.formats:
+        raise InputError(f"No format is given; known are: {', '.join(SUFFIXES)}.")
+    needs_blender = [suffix for suffix in options.formats if suffix in ("fbx", "abc")]
+    if needs_blender and not blender():
+        raise MissingDependencyError(
+            f"Writing {needs_blender[0]} needs Blender: pip install 'animate3d[blender]' (Python 3.11), or put a "
+            "`blender` executable on the PATH; glb and usdc do not need it."
+        )
+    if not (np.isfinite(options.fps) and options.fps > 0):
+        raise InputError(f"The number of frames per second must be positive, got {options.fps:g}.")
+    if options.max_morphs is not None and options.max_morphs < 1:
+        raise InputError(f"The number of morph targets is limited to {options.max_morphs}; at least 1 is needed.")
+    if options.views < 1:
+        raise InputError(f"The number of views must be at least 1, got {options.views}.")
+    existing_file(find_resource(options.config), "config file")
+    wrong = [item for item in options.overrides if "=" not in item]
+    if wrong:
+        raise InputError(f"`{wrong[0]}` is not a setting of the form key=value.")
 
 
 def _reduced(images: torch.Tensor, size: int) -> torch.Tensor:

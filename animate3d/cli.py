@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import shutil
+import re
 import sys
 from pathlib import Path
 
 import animate3d
-from animate3d.errors import InputError, available, run_command
+from animate3d.doctor import blender
+from animate3d.errors import InputError, run_command
 
 _ANIMATE_EXAMPLES = """examples:
   animate3d animate dragon/base.obj --frames tracking_rgba_images/dragon --out outputs/dragon
   animate3d animate dragon/ --frames frames/ --out out/ --formats fbx,glb,usdc --fps 12
+  animate3d animate dragon.ply --frames frames/ --out out/ trainer.max_steps=120 system.loss.lambda_arap=40
   animate3d animate dragon.glb --frames frames/ --out out/ --rot-x-degree 90 --rot-z-degree 90 --scale-factor 0.76
 
 The folder of frames holds RGBA images {v*F+f}.png: view v (azimuth 0, 90, 180, 270; elevation 15), frame f.
@@ -27,7 +29,13 @@ def main(argv: list[str] | None = None) -> int:
         from animate3d.studio.launch import main as launch_main
 
         return launch_main(arguments[1:]) or 0
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    # argparse takes positional values only in one place: key=value after the flags is left over.
+    options, rest = parser.parse_known_args(arguments)
+    if rest and ("overrides" not in options or not all(re.match(r"\w[^=]*=", item) for item in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.overrides += rest
     return options.run(options)
 
 
@@ -89,7 +97,8 @@ def _add(
 def _add_run_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--formats",
-        help="comma-separated: fbx,glb,gltf,usdc,usda,usdz,abc,obj (default: glb,usdc and fbx where it can be written)",
+        help="comma-separated: fbx,glb,gltf,usd,usda,usdc,usdz,abc,obj,ply "
+        "(default: glb,usdc and fbx where it can be written)",
     )
     command.add_argument("--fps", type=float, default=8.0, help="frames per second of the animation (default 8)")
     command.add_argument("--max-morphs", type=int, help="at most this many morph targets in fbx and glb")
@@ -172,10 +181,10 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _formats(given: str | None) -> tuple[str, ...]:
-    if given:
-        return tuple(part.strip().lstrip(".").lower() for part in given.split(",") if part.strip())
-    fbx = available("bpy") or shutil.which("blender")
-    return ("fbx", "glb", "usdc") if fbx else ("glb", "usdc")
+    if given is not None:
+        parts = (part.strip().lstrip(".").lower() for part in given.split(","))
+        return tuple(dict.fromkeys(part for part in parts if part))
+    return ("fbx", "glb", "usdc") if blender() else ("glb", "usdc")
 
 
 def _print_result(result: object) -> None:

@@ -27,11 +27,13 @@ def report() -> str:
     import torch
 
     cuda = torch.cuda.is_available()
+    found = blender()
+    writer = f" fbx abc ({found})" if found else "; fbx and abc need: pip install 'animate3d[blender]', or a Blender"
     lines = [
         f"animate3d {animate3d.__version__}, Python {platform.python_version()}, torch {torch.__version__}",
         f"  device      {torch.cuda.get_device_name(0) if cuda else 'CPU (no CUDA device)'}",
         f"  rasteriser  {'cuda (gsplat)' if cuda and available('gsplat') else 'cpu (numba)'}",
-        f"  exporters   glb gltf usd obj ply{_blender()}",
+        f"  exporters   glb gltf usd obj ply{writer}",
         "  packages",
     ]
     for module, distribution, purpose, extra in _OPTIONAL:
@@ -44,9 +46,8 @@ def report() -> str:
     return "\n".join(lines)
 
 
-def _blender() -> str:
+def blender() -> str | None:
+    """What writes FBX and Alembic here: Blender's module, its executable, or nothing."""
     if available("bpy"):
-        return " fbx abc (bpy)"
-    if shutil.which("blender"):
-        return " fbx abc (blender executable)"
-    return "; fbx and abc need: pip install 'animate3d[blender]', or Blender on the PATH"
+        return "bpy"
+    return "blender executable" if shutil.which("blender") else None

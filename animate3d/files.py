@@ -7,10 +7,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from animate3d.errors import InputError
 
@@ -91,8 +94,14 @@ def existing_folder(path: str | os.PathLike[str], what: str = "folder") -> Path:
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """Hash of a file's content, or of all files below a folder with their relative names."""
+    """Hash of a file's content, or of all files below a folder with their relative names.
+
+    Raises:
+        InputError: there is no such file or folder.
+    """
     path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist.")
     digest = hashlib.sha256()
     if path.is_file():
         with path.open("rb") as file:
@@ -102,6 +111,29 @@ def sha256(path: str | os.PathLike[str]) -> str:
     for item in sorted(path.rglob("*")):
         if item.is_file():
             digest.update(str(item.relative_to(path)).encode() + b"\0" + sha256(item).encode())
+    return digest.hexdigest()
+
+
+def content_hash(value: Any) -> str:
+    """Hash of arrays, plain values, the files behind paths, and dataclasses, mappings and lists of these."""
+    digest = hashlib.sha256()
+
+    def add(item: Any) -> None:
+        if isinstance(item, np.ndarray):
+            digest.update(f"{item.dtype}{item.shape}".encode())
+            digest.update(np.ascontiguousarray(item).data)
+        elif is_dataclass(item):
+            add({field.name: getattr(item, field.name) for field in fields(item)})
+        elif isinstance(item, Mapping):
+            add([part for key in sorted(item) for part in (key, item[key])])
+        elif isinstance(item, list | tuple):
+            digest.update(f"[{len(item)}]".encode())
+            for part in item:
+                add(part)
+        else:
+            digest.update(f"{sha256(item) if isinstance(item, Path) else item!r};".encode())
+
+    add(value)
     return digest.hexdigest()
 
 

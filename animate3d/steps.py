@@ -59,7 +59,7 @@ class Steps:
         name: str,
         action: Callable[[bool], Mapping[str, Any] | None],
         *,
-        inputs: Mapping[str, Path | None] | None = None,
+        inputs: Mapping[str, Path | str] | None = None,
         settings: Mapping[str, Any] | None = None,
         outputs: Sequence[Path] = (),
     ) -> Mapping[str, Any]:
@@ -68,14 +68,15 @@ class Steps:
         Args:
             name: of the step, a key of ``run.json``.
             action: gets True when an interrupted run of the same step may be continued; returns facts to note.
-            inputs: files and folders whose contents decide whether the step is up to date.
+            inputs: files and folders whose contents decide whether the step is up to date; a string is a hash
+                that is known already.
             settings: values that do the same.
             outputs: what has to be there afterwards.
 
         Returns:
             The facts that the action noted, now or then.
         """
-        hashes = {key: sha256(path) for key, path in (inputs or {}).items() if path is not None}
+        hashes = {key: item if isinstance(item, str) else sha256(item) for key, item in (inputs or {}).items()}
         identity = json.dumps([hashes, settings or {}], sort_keys=True, default=str)
         key = hashlib.sha256(identity.encode()).hexdigest()
         before = self.record["steps"].get(name, {})
