@@ -81,7 +81,7 @@ def _assemble_released(
     )
     try:
         return MultiViewVideoPipeline(
-            vae=AutoencoderKL.from_pretrained(mvdream / "vae", torch_dtype=dtype),
+            vae=AutoencoderKL.from_pretrained(mvdream / "vae", dtype=dtype),
             text_encoder=CLIPTextModel.from_pretrained(mvdream / "text_encoder", dtype=dtype),
             tokenizer=CLIPTokenizer.from_pretrained(mvdream / "tokenizer"),
             unet=torch.nn.Module.to(unet, dtype),  # diffusers' own `to` warns without cause
@@ -112,7 +112,7 @@ def load_converted(folder: str | os.PathLike[str], *, dtype: torch.dtype = torch
             "another pipeline."
         )
     try:
-        return MultiViewVideoPipeline.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+        return MultiViewVideoPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"The weights in {folder} are incomplete or damaged: {_first_line(error)}") from error
 
