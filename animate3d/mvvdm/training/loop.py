@@ -61,7 +61,7 @@ class Trainer:
         self.config = config
         self.accelerator = make_accelerator(config)
         self.requests = output.validation_requests(config)
-        self._open_folder()
+        self._check_folder()
         self.loader = self._make_loader()
         if not self.accelerator.is_local_main_process:
             diffusers_logging.disable_progress_bar()
@@ -75,6 +75,7 @@ class Trainer:
         self._asked = self._stop = False  # this process was asked to stop; all processes have agreed to
         self._saved_step = 0
         self._resume()
+        self._make_folder()  # last: what fails before leaves nothing behind
 
     # -- setting up --------------------------------------------------------------------------------------------------
 
@@ -83,22 +84,26 @@ class Trainer:
         """Whether the weights are spread over the processes (FSDP)."""
         return self.accelerator.distributed_type == DistributedType.FSDP
 
-    def _open_folder(self) -> None:
-        config, folder = self.config, self.config.folder
-        resuming = bool(config.resume_from_checkpoint)
-        if self.accelerator.is_main_process and config.is_debug and not resuming and (folder / "config.yaml").is_file():
-            shutil.rmtree(folder)
-        self.accelerator.wait_for_everyone()
-        if not resuming and checkpoints.find_latest(folder / output.CHECKPOINTS) is not None:
+    def _check_folder(self) -> None:
+        """Refuse a folder of another training."""
+        folder, config = self.config.folder, self.config
+        if config.resume_from_checkpoint or config.is_debug:
+            return
+        if checkpoints.find_latest(folder / output.CHECKPOINTS) is not None:
             raise InputError(
                 f"{folder} holds a training already: continue it with resume_from_checkpoint=latest, or choose another "
                 "`name`."
             )
-        self.accelerator.wait_for_everyone()  # before anyone writes
+
+    def _make_folder(self) -> None:
+        config, folder = self.config, self.config.folder
         if self.accelerator.is_main_process:
+            if config.is_debug and not config.resume_from_checkpoint and (folder / "config.yaml").is_file():
+                shutil.rmtree(folder)
             for name in (output.CHECKPOINTS, output.SAMPLES, output.FIRST_CLIPS, output.TENSORBOARD):
                 (folder / name).mkdir(parents=True, exist_ok=True)
             output.write_config(config)
+        self.accelerator.wait_for_everyone()
 
     def _make_loader(self) -> ClipLoader:
         config, accelerator = self.config, self.accelerator
@@ -136,7 +141,7 @@ class Trainer:
             freeze(unet, config.trainable_modules)
         dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(accelerator.mixed_precision, torch.float32)
         for model in (self.pipeline.vae, self.pipeline.text_encoder, self.pipeline.image_encoder):
-            model.to(device=accelerator.device, dtype=dtype)
+            torch.nn.Module.to(model, device=accelerator.device, dtype=dtype)  # diffusers' own `to` warns without cause
         if not self.sharded:  # sharding wants one dtype
             shrink_frozen(unet, dtype)
         if config.gradient_checkpointing:

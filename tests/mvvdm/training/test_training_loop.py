@@ -217,8 +217,10 @@ def test_a_finished_training_is_not_overwritten(configure: Configure) -> None:
     ],
 )
 def test_wrong_sources_are_named(configure: Configure, override: str, message: str) -> None:
+    config = configure(override)
     with pytest.raises(InputError, match=message):
-        Trainer(configure(override))
+        Trainer(config)
+    assert not config.folder.exists()
 
 
 def test_missing_validation_images_are_named_before_anything_is_written(configure: Configure) -> None:
