@@ -19,6 +19,10 @@ from animate3d.masks.appearance import Background, Image, Mask, ObjectColors, fi
 from animate3d.masks.cut import cut
 from animate3d.masks.matting import grow, shrink, soft_edges
 
+_SMALLEST_FLOW = 24  # pixels: the flow's patches and pyramid need as many
+_MIDDLE = 127.5  # the background in the channel that the flow is found in
+_FLOW_ERROR = 8.0  # 8-bit levels by which a pixel may differ from where it comes from, beside noise
+
 
 @dataclass(frozen=True)
 class BackgroundSettings:
@@ -30,15 +34,17 @@ class BackgroundSettings:
         color: weight of the colours' log odds; below 1 because neighbouring pixels share compression artefacts.
         color_limit: their largest size.
         motion: log odds well inside or outside the silhouette that the flow brings.
+        anchor: weight of the flow from frame 0, against that from the last frame.
         motion_reach: distance from this silhouette at which they are reached.
         outline: cost of the outline per pixel of length, where the image is even.
         edge: contrast, in standard deviations of noise, across which the outline costs much less.
         speck: parts and holes smaller than this share of the object are dropped and filled.
     """
 
-    color: float = 0.25
+    color: float = 0.2
     color_limit: float = 5.0
     motion: float = 4.0
+    anchor: float = 1.0
     motion_reach: float = 1.0
     outline: float = 3.0
     edge: float = 8.0
@@ -63,6 +69,7 @@ class BackgroundSegmenter:
         Yields:
             alpha ``[H, W]`` 0..1 of every frame; frame 0 gets the template. It is all 0 when the object is lost.
         """
+        s = self._settings
         yield template
         if len(frames) == 1:
             return
@@ -72,36 +79,41 @@ class BackgroundSegmenter:
         background = fit_background(first, ~grow(template > 0.02, round(6 * scale)))
         colors = ObjectColors(first, shrink(mask, round(scale)) if shrink(mask, round(scale)).any() else mask)
         axis = _telling_axis(first - background.color, mask)
-        feature = _feature(first, background, axis)
-        flow_method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        previous = first
+        first_mask, first_feature = mask, _feature(first, background, axis)
+        feature, previous = first_feature, first
+        to_first = np.zeros((*mask.shape, 2), np.float32)
         for frame in frames[1:]:
             image = frame.astype(np.float32)
             background = fit_background(image, ~grow(mask, round(20 * scale)), background)
             next_feature = _feature(image, background, axis)
-            flow = np.asarray(flow_method.calc(next_feature, feature, None), np.float32)  # type: ignore[call-overload]
+            flow = _find_flow(next_feature, feature, np.zeros_like(to_first))
             carried = _warp(mask.astype(np.float32), flow)
-            agreement = _agreement(image, _warp(previous, flow), background.noise)
-            evidence = self._evidence(image, background, colors, carried, agreement, scale)
+            motion = self._motion(image, previous, mask, flow, background.noise, scale)
+            # What was lost on the way is found again in frame 0, along the flows between.
+            to_first = flow + _warp(to_first, flow)
+            to_first = _find_flow(next_feature, first_feature, to_first)
+            motion += s.anchor * self._motion(image, first, first_mask, to_first, background.noise, scale)
+            color = self._color(image, background, colors)
             weights = self._outline_cost(image, background.noise)
-            found = cut(evidence, weights, carried) > 0.5
-            found = self._tidy(found, carried > 0.5, scale)
+            found = cut(color + motion, weights, carried) > 0.5
+            found = self._tidy(found, carried > 0.5, color, scale)
             if not found.any():
                 yield np.zeros_like(template)
                 continue  # the last good silhouette and frame stay the reference
             yield soft_edges(image, found, background.noise)
             mask, feature, previous = found, next_feature, image
 
-    def _evidence(
-        self, image: Image, background: Background, colors: ObjectColors, carried: Image, agreement: Image, scale: float
-    ) -> Image:
-        """Log odds of every pixel for the object. ``[H, W]``"""
-        s = self._settings
-        color = s.color * (colors.log_density(image) - background.log_density(image))
-        inside = carried > 0.5
-        distance = _signed_distance(inside) / (s.motion_reach * scale)
-        motion = s.motion * distance.clip(-1, 1) * agreement
-        return color.clip(-s.color_limit, s.color_limit) + motion
+    def _color(self, image: Image, background: Background, colors: ObjectColors) -> Image:
+        """Log odds of every pixel for the object, by its colour. ``[H, W]``"""
+        limit = self._settings.color_limit
+        odds = colors.log_density(image) - background.log_density(image)
+        return (self._settings.color * odds).clip(-limit, limit)
+
+    def _motion(self, image: Image, other: Image, mask: Mask, flow: Image, noise: float, scale: float) -> Image:
+        """Log odds of every pixel for the object, by where it comes from in another frame with a known mask."""
+        carried = _warp(mask.astype(np.float32), flow) > 0.5
+        distance = _signed_distance(carried) / (self._settings.motion_reach * scale)
+        return self._settings.motion * distance.clip(-1, 1) * _agreement(image, _warp(other, flow), noise)
 
     def _outline_cost(self, image: Image, noise: float) -> Image:
         """``[H, W]``: low where the outline may run along an edge of the image."""
@@ -113,14 +125,15 @@ class BackgroundSegmenter:
             np.float32
         )
 
-    def _tidy(self, found: Mask, carried: Mask, scale: float) -> Mask:
-        """Drop parts that do not hang on the last silhouette, fill pinholes and greys that it covered."""
+    def _tidy(self, found: Mask, carried: Mask, color: Image, scale: float) -> Mask:
+        """Drop specks and doubtful parts far from the last silhouette, fill pinholes and greys that it covered."""
         smallest = self._settings.speck * carried.sum()
         near = grow(carried, round(3 * scale))
         parts, _ = label(found)
         sizes = np.bincount(parts.ravel())
         touching = np.bincount(parts.ravel(), weights=near.ravel()) > 0
-        keep = touching & (sizes >= smallest)
+        clear = np.bincount(parts.ravel(), weights=color.ravel()) > 0.5 * self._settings.color_limit * sizes
+        keep = (touching | clear) & (sizes >= smallest)
         keep[0] = False
         found = keep[parts]
 
@@ -143,7 +156,16 @@ def _telling_axis(difference: Image, mask: Mask) -> NDArray[np.float32]:
 
 def _feature(image: Image, background: Background, axis: NDArray[np.float32]) -> NDArray[np.uint8]:
     """What the flow is found between ``[H, W]``: one channel that shows the object even if its brightness does not."""
-    return ((image - background.color) @ axis + 127.5).clip(0, 255).astype(np.uint8)
+    return ((image - background.color) @ axis + _MIDDLE).clip(0, 255).astype(np.uint8)
+
+
+def _find_flow(image: NDArray[np.uint8], other: NDArray[np.uint8], start: Image) -> Image:
+    """Where every pixel of an image lies in another one, relative to itself (x, y); near ``start``. ``[H, W, 2]``"""
+    height, width = image.shape
+    if min(height, width) < _SMALLEST_FLOW:
+        return start
+    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # it keeps a state from call to call
+    return np.asarray(method.calc(image, other, start.copy()), np.float32)
 
 
 def _warp(image: Image, flow: Image) -> Image:
@@ -156,12 +178,13 @@ def _warp(image: Image, flow: Image) -> Image:
 
 def _agreement(image: Image, carried: Image, noise: float) -> Image:
     """0..1, how well the flow explains the image. ``[H, W]``"""
-    difference = cv2.blur(((image - carried) ** 2).sum(-1), (3, 3))
-    return 1.0 / (1.0 + difference / (6 * (3 * noise) ** 2))
+    difference = cv2.blur(((image - carried) ** 2).sum(-1), (3, 3)) / 3
+    return 1.0 / (1.0 + (difference / (9 * noise**2 + _FLOW_ERROR**2)) ** 2)
 
 
 def _signed_distance(mask: Mask) -> Image:
     """Positive inside, in pixels. ``[H, W]``"""
     inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
     outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
-    return np.where(mask, inside - 0.5, 0.5 - outside)
+    # Without any edge the distance is the largest float.
+    return np.where(mask, inside - 0.5, 0.5 - outside).clip(-1e4, 1e4).astype(np.float32)

@@ -161,12 +161,13 @@ class Sam2Segmenter:
 
     def _load(self) -> Sam2VideoModel:
         if self._model is None:
+            from safetensors import SafetensorError
             from transformers import Sam2VideoModel
 
             dtype = torch.bfloat16 if self._device.type == "cuda" else torch.float32
             try:
                 model = Sam2VideoModel.from_pretrained(self._folder, dtype=dtype, local_files_only=True)
-            except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+            except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
                 raise InputError(f"The SAM 2 model in {self._folder} cannot be loaded ({error}).") from error
             torch.nn.Module.to(model, self._device)
             self._model = model.eval()
