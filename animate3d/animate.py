@@ -1,4 +1,4 @@
-"""The steps from a mesh to an animated file as one resumable run.
+"""The steps from a mesh, and a sentence or videos, to an animated file as one resumable run.
 
 Each step is the documented command of the seven-step pipeline, run in this process, so every step can also be run,
 inspected or replaced by hand. Results lie in the output folder; what the steps hand on lies in ``work/`` below it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,12 @@ from animate3d.motion.appearance import fit_appearance
 from animate3d.motion.start import save_start
 from animate3d.motion.template import Template
 from animate3d.motion.tracking import track
-from animate3d.motion.trajectory import Trajectory
+from animate3d.motion.trajectory import Trajectory, weld
 from animate3d.rasterize.textured import render_mesh
 from animate3d.resources import find_resource
 from animate3d.rotations import matrix_to_quaternion
 from animate3d.steps import Steps
+from animate3d.videos import VideoOptions, make_masks, make_videos
 
 FIT_CONFIG = "custom/threestudio-animate3d/configs/mesh_animation_tracked.yaml"
 STATIC_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_static.yaml"
@@ -50,7 +51,7 @@ class AnimateOptions:
 
     Attributes:
         mesh: a mesh file or an object folder.
-        frames: folder of RGBA images ``{v*F+f}.png``.
+        frames: folder of RGBA images ``{v*F+f}.png``; None makes videos from ``video``.
         out: where the results go.
         formats: suffixes without the dot.
         fps: frames per second of the exported animation.
@@ -61,10 +62,11 @@ class AnimateOptions:
         config: of the motion fit.
         overrides: ``key=value`` for the motion fit.
         gpu: index of the CUDA device, used when there is one.
+        video: the prompt and how videos are made of it, when there are no frames.
     """
 
     mesh: Path
-    frames: Path
+    frames: Path | None
     out: Path
     formats: tuple[str, ...] = ("glb", "usdc")
     fps: float = 8.0
@@ -75,6 +77,7 @@ class AnimateOptions:
     config: str = FIT_CONFIG
     overrides: tuple[str, ...] = ()
     gpu: str = "0"
+    video: VideoOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class AnimateResult:
 
 
 def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> AnimateResult:
-    """Animate a mesh from synchronised videos (steps 1, 2, 5, 6 and 7 of the pipeline).
+    """Animate a mesh from a prompt (all seven steps) or from synchronised videos (steps 1, 2, 5, 6 and 7).
 
     Raises:
         InputError: an input cannot be used, or frame 0 does not show the placed mesh.
@@ -98,12 +101,14 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
     run = _Run(options, announce)
     run.convert()
     run.render_static()
+    if options.frames is None:
+        run.read_frames(run.make_frames())
     run.check_alignment()
     run.fit_appearance()
     run.track()
     run.fit()
     run.visualize()
-    trajectory = Trajectory.load_npy_folder(run.trajectory, run.placement, run.mesh.n_vertices, fps=options.fps)
+    trajectory = run.read_trajectory()
     files = {suffix: run.export(trajectory, suffix) for suffix in options.formats}
     run.preview(trajectory)
     moved = np.linalg.norm(trajectory.positions[1:] - trajectory.positions[:1], axis=-1)
@@ -118,15 +123,10 @@ class _Run:
         _check(options)
         self.options = options
         self.mesh: Mesh = load_mesh(options.mesh)
-        folder = existing_folder(options.frames, "folder of frames")
-        self.frames = load_frames(folder, options.views, count_frames(folder, options.views))
         # Of what is used, not of the folders: the results may lie in them.
-        self.mesh_hash, self.frames_hash = content_hash(self.mesh), content_hash(numbered_images(folder))
-        height, width = self.frames.shape[2:4]
-        if height != width:
-            raise InputError(f"The frames in {folder} are {width}x{height} pixels; they must be square.")
-        if self.frames.shape[1] < 2:
-            raise InputError(f"{folder} holds one frame per view; a motion needs at least 2.")
+        self.mesh_hash = content_hash(self.mesh)
+        if options.frames is not None:  # told now, not after a minute of work
+            self.read_frames(options.frames)
         given = options.placement
         self.placement = (
             self.mesh.automatic_placement()
@@ -146,10 +146,30 @@ class _Run:
         self.trajectory = self.work / "mesh_vis" / "object" / "save" / "mesh_trajectory"
 
         self.steps = Steps(options.out, announce)
-        views, count = self.frames.shape[:2]
         self.steps.describe(
-            mesh=str(options.mesh), frames=str(options.frames), seed=options.seed, views=views, frames_per_view=count
+            mesh=str(options.mesh),
+            frames=None if options.frames is None else str(options.frames),
+            prompt=None if options.video is None else options.video.prompt,
+            seed=options.seed,
+            views=options.views,
         )
+
+    def read_frames(self, folder: Path) -> None:
+        """The RGBA frames that the motion is fitted to.
+
+        Raises:
+            InputError: not a folder of enough square images.
+        """
+        folder = existing_folder(folder, "folder of frames")
+        views = self.options.views
+        self.frames_folder = folder
+        self.frames = load_frames(folder, views, count_frames(folder, views))
+        self.frames_hash = content_hash(numbered_images(folder))
+        height, width = self.frames.shape[2:4]
+        if height != width:
+            raise InputError(f"The frames in {folder} are {width}x{height} pixels; they must be square.")
+        if self.frames.shape[1] < 2:
+            raise InputError(f"{folder} holds one frame per view; a motion needs at least 2.")
 
     def convert(self) -> None:
         """Step 1: one Gaussian per vertex, the edges, the placement."""
@@ -177,6 +197,39 @@ class _Run:
             outputs=[self.static_images],
         )
 
+    def make_frames(self) -> Path:
+        """Steps 3 and 4: videos from the prompt, their foreground masks."""
+        options, video = self.options, self.options.video
+        assert video is not None  # `_check`
+        images = tuple(self.static_images / f"{v}.png" for v in range(options.views))
+        videos, frames = self.work / "videos", self.work / "frames"
+        weights = {"weights": video.weights, "checkpoint": video.checkpoint}
+        # The names of files are enough: hashing gigabytes of weights would take longer than it helps.
+        settings = {**asdict(video), **{key: str(path) for key, path in weights.items()}, "seed": options.seed}
+
+        def generate(resuming: bool) -> dict[str, Any]:
+            return {"frames": str(make_videos(video, images, videos, options.seed, self.steps.announce))}
+
+        facts = self.steps.run(
+            "3 videos", generate, inputs={"static": self.static_images}, settings=settings, outputs=[videos]
+        )
+        raw = Path(facts["frames"])
+
+        def cut_out(resuming: bool) -> dict[str, Any]:
+            warnings = make_masks(video, raw, self.static_images, frames, options.views)
+            for sentence in warnings:
+                self.steps.announce(f"warning: {sentence}")
+            return {"warnings": warnings}
+
+        self.steps.run(
+            "4 masks",
+            cut_out,
+            inputs={"videos": raw, "static": self.static_images},
+            settings={"backend": video.mask_backend},
+            outputs=[frames],
+        )
+        return frames
+
     def check_alignment(self) -> None:
         """Frame 0 of every view has to show the placed model: the given frames fix the placement."""
         first = self.frames[:, 0]
@@ -202,7 +255,7 @@ class _Run:
         alignment.save_comparison(first, model, overlap, text, picture)
         worst = int(np.argmin(overlap))
         raise InputError(
-            f"Frame 0 of view {worst} in {self.options.frames} does not match the silhouette of the placed mesh "
+            f"Frame 0 of view {worst} in {self.frames_folder} does not match the silhouette of the placed mesh "
             f"(IoU {overlap[worst]:.2f}, {alignment.MIN_ALIGNMENT} is needed; see {picture}). {text}"
         )
 
@@ -222,7 +275,7 @@ class _Run:
             save_ply(fitted, self.placed_model)
 
         self.steps.run(
-            "3 appearance",
+            "5 appearance",
             action,
             inputs={"model": self.model, "placement": self.placement_file, "frames": self.frames_hash},
             settings={"views": len(self.frames), "size": FIT_SIZE, "steps": APPEARANCE_STEPS},
@@ -250,7 +303,7 @@ class _Run:
             save_start(self.start, torch.from_numpy(positions), matrix_to_quaternion(torch.from_numpy(rotations)))
 
         self.steps.run(
-            "4 tracking",
+            "5 tracking",
             action,
             inputs={"mesh": self.mesh_hash, "placement": self.placement_file, "frames": self.frames_hash},
             settings={"views": len(self.frames)},
@@ -309,6 +362,11 @@ class _Run:
             outputs=[self.trajectory],
         )
 
+    def read_trajectory(self) -> Trajectory:
+        """The vertices at every frame in the mesh's own coordinates; copies along seams stay together."""
+        loaded = Trajectory.load_npy_folder(self.trajectory, self.placement, self.mesh.n_vertices, fps=self.options.fps)
+        return replace(loaded, positions=weld(loaded.positions, self.mesh.welded()))
+
     def export(self, trajectory: Trajectory, suffix: str) -> Path:
         """Step 7: one format."""
         options = self.options
@@ -366,7 +424,7 @@ class _Run:
         frame_keys = ("data.total_frame", "system.n_frame", "data.random_camera.total_frame")
         view_keys = ("data.n_view", "system.n_view", "data.random_camera.n_view")
         return [
-            f"data.image_root={self.options.frames}",
+            f"data.image_root={self.frames_folder}",
             f"data.width={size}",
             f"data.height={size}",
             *(f"{key}={count}" for key in frame_keys),
@@ -408,6 +466,10 @@ def _check(options: AnimateOptions) -> None:
         raise InputError(f"The number of morph targets is limited to {options.max_morphs}; at least 1 is needed.")
     if options.views < 1:
         raise InputError(f"The number of views must be at least 1, got {options.views}.")
+    if (options.frames is None) == (options.video is None):
+        raise InputError("Give either a prompt or a folder of frames.")
+    if options.video is not None and options.views != STATIC_VIEWS:
+        raise InputError(f"Videos from a prompt have {STATIC_VIEWS} views, got {options.views}.")
     existing_file(find_resource(options.config), "config file")
     wrong = [item for item in options.overrides if "=" not in item]
     if wrong:

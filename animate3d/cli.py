@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import animate3d
 from animate3d.doctor import blender
 from animate3d.errors import InputError, run_command
 
+if TYPE_CHECKING:
+    from animate3d.videos import VideoOptions
+
 _ANIMATE_EXAMPLES = """examples:
+  animate3d animate dragon/ --prompt "a dragon is roaring" --weights weights/animate3d --out outputs/dragon
   animate3d animate dragon/base.obj --frames tracking_rgba_images/dragon --out outputs/dragon
   animate3d animate dragon/ --frames frames/ --out out/ --formats fbx,glb,usdc --fps 12
   animate3d animate dragon.ply --frames frames/ --out out/ trainer.max_steps=120 system.loss.lambda_arap=40
@@ -22,13 +28,19 @@ Run the same command again to continue after an interruption or to redo only wha
 """
 
 
+_OTHER_COMMANDS = {
+    "launch": ("animate3d.studio.launch", "one step with a config: launch --config … --train|--test … key=value"),
+    "convert-weights": ("animate3d.mvvdm.convert", "put the released weights together in one folder"),
+    "data": ("animate3d.mvvdm.data.command", "check a data set of multi-view videos, or write its index"),
+}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Parse the arguments and run one subcommand; returns the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
-    if arguments[:1] == ["launch"]:  # has its own flags: everything after the word goes there
-        from animate3d.studio.launch import main as launch_main
-
-        return launch_main(arguments[1:]) or 0
+    if arguments[:1] and arguments[0] in _OTHER_COMMANDS:  # they have parsers of their own
+        module, _ = _OTHER_COMMANDS[arguments[0]]
+        return importlib.import_module(module).main(arguments[1:]) or 0
     parser = _parser()
     # argparse takes positional values only in one place: key=value after the flags is left over.
     options, rest = parser.parse_known_args(arguments)
@@ -49,11 +61,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"animate3d {animate3d.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    command = _add(commands, "animate", "a mesh and synchronised videos -> an animated file", _ANIMATE_EXAMPLES)
+    summary = "a mesh and a prompt, or videos of how it moves -> an animated file"
+    command = _add(commands, "animate", summary, _ANIMATE_EXAMPLES)
     command.add_argument("mesh", type=Path, help="mesh file (obj, glb, gltf, ply, stl, off, fbx) or object folder")
-    command.add_argument("--frames", type=Path, required=True, metavar="DIR", help="RGBA images {v*F+f}.png")
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
-    command.add_argument("--views", type=int, default=4, help="number of videos in the folder (default 4)")
+    frames = command.add_argument_group("from videos")
+    frames.add_argument("--frames", type=Path, metavar="DIR", help="RGBA images {v*F+f}.png")
+    frames.add_argument("--views", type=int, default=4, help="number of videos in the folder (default 4)")
+    prompt = command.add_argument_group("from a prompt")
+    prompt.add_argument("--prompt", help="what happens, e.g. 'a dragon head is roaring'")
+    prompt.add_argument("--weights", type=Path, metavar="DIR", help="model folder of `animate3d convert-weights`")
+    prompt.add_argument(
+        "--pretrained-unet-path", type=Path, metavar="FILE", help="motion checkpoint, without --weights"
+    )
+    prompt.add_argument("--frame-count", type=int, default=16, help="frames of every video (default 16)")
+    prompt.add_argument("--size", type=int, default=256, help="pixels of the videos (default 256)")
+    prompt.add_argument("--steps", type=int, help="denoising steps (default 25)")
+    prompt.add_argument("--guidance-scale", type=float, help="default 7.5")
+    prompt.add_argument("--freeinit-num-iters", type=int, help="default 3; 0 turns FreeInit off")
+    prompt.add_argument("--mask-backend", choices=("auto", "background", "sam2"), default="auto")
     placement = command.add_argument_group("placement (automatic unless given)")
     placement.add_argument("--rot-x-degree", type=float, help="turn about x before the turn about z")
     placement.add_argument("--rot-z-degree", type=float)
@@ -77,8 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     command = _add(commands, "doctor", "what is installed and usable on this machine", "example:\n  animate3d doctor\n")
     command.set_defaults(run=_doctor)
 
-    # Shown in --help; main() hands the arguments over before they are parsed here.
-    commands.add_parser("launch", help="one step with a config: launch --config … --train|--test … key=value")
+    for name, (_, summary) in _OTHER_COMMANDS.items():
+        commands.add_parser(name, help=summary)
     return parser
 
 
@@ -132,11 +158,30 @@ def _animate(options: argparse.Namespace) -> int:
             config=options.config or FIT_CONFIG,
             overrides=tuple(options.overrides),
             gpu=options.gpu,
+            video=_video(options),
         ),
         announce=print,
     )
     _print_result(result)
     return 0
+
+
+def _video(options: argparse.Namespace) -> VideoOptions | None:
+    from animate3d.videos import VideoOptions
+
+    if options.prompt is None:
+        return None
+    return VideoOptions(
+        prompt=options.prompt,
+        weights=options.weights,
+        checkpoint=options.pretrained_unet_path,
+        frames=options.frame_count,
+        size=options.size,
+        steps=options.steps,
+        guidance_scale=options.guidance_scale,
+        freeinit_num_iters=options.freeinit_num_iters,
+        mask_backend=options.mask_backend,
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:

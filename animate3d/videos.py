@@ -1,0 +1,108 @@
+"""Steps 3 and 4 for `animate`: a sentence and the static renders to videos, videos to RGBA frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from animate3d.errors import InputError
+from animate3d.resources import find_resource
+
+INFERENCE_CONFIG = "configs/inference/inference.yaml"
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """What the videos are made from.
+
+    Attributes:
+        prompt: what happens.
+        weights: a converted model folder; None takes the sources that the inference config names.
+        checkpoint: the method's motion checkpoint, without ``weights``.
+        frames: of every video.
+        size: pixels, a multiple of 64.
+        steps, guidance_scale, freeinit_num_iters: in place of the config's.
+        mask_backend: auto, background or sam2.
+    """
+
+    prompt: str
+    weights: Path | None = None
+    checkpoint: Path | None = None
+    frames: int = 16
+    size: int = 256
+    steps: int | None = None
+    guidance_scale: float | None = None
+    freeinit_num_iters: int | None = None
+    mask_backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.prompt.strip():
+            raise InputError("The prompt is empty; say what happens, for example --prompt 'a dragon is roaring'.")
+        if self.weights is None and self.checkpoint is None:
+            raise InputError(
+                "Videos from a prompt need weights: --weights FOLDER (written by `animate3d convert-weights`) or "
+                "--pretrained-unet-path FILE; with videos of your own give --frames instead of --prompt."
+            )
+
+
+def make_videos(
+    options: VideoOptions, images: tuple[Path, ...], folder: Path, seed: int, announce: Callable[[str], None]
+) -> Path:
+    """Step 3: the folder of lossless frames ``{v*F+f}.png``, a GIF and an MP4 beside it.
+
+    Args:
+        images: the condition image of every view.
+        folder: gets the result under its documented name.
+    """
+    from animate3d.mvvdm.convert import read_config  # diffusers takes seconds to import
+    from animate3d.mvvdm.inference import run
+
+    config: dict[str, Any] = read_config(find_resource(INFERENCE_CONFIG))
+    given = {
+        "pretrained_model_path": None if options.weights is None else str(options.weights),
+        "steps": options.steps,
+        "guidance_scale": options.guidance_scale,
+        "freeinit_num_iters": options.freeinit_num_iters,
+        "freeinit_enabled": None if options.freeinit_num_iters is None else options.freeinit_num_iters > 0,
+    }
+    config |= {key: value for key, value in given.items() if value is not None}
+    config |= {"seed": [seed], "output_dir": str(folder.parent)}
+    results = run(
+        config,
+        prompt=options.prompt,
+        images=images,
+        save_name=folder.name,
+        checkpoint=options.checkpoint,
+        frames=options.frames,
+        height=options.size,
+        width=options.size,
+        announce=announce,
+    )
+    return results[0]
+
+
+def make_masks(options: VideoOptions, frames: Path, templates: Path, target: Path, views: int) -> list[str]:
+    """Step 4: the frames with alpha channels in ``target``.
+
+    Args:
+        templates: folder of the static renders, whose alpha is the mask of frame 0.
+
+    Returns:
+        sentences about what may have gone wrong.
+    """
+    from animate3d.masks import choose_segmenter, segment_folder
+
+    with tqdm(desc="masks", unit="image") as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = segment_folder(
+            frames, target, templates, choose_segmenter(options.mask_backend), views=views, progress=progress
+        )
+    return report.warnings()
