@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from animate3d.errors import InputError, require
 from animate3d.files import existing_file
 from animate3d.meshes import Mesh
 from animate3d.meshes.fbx import _part as mesh_of_object
-from animate3d.meshes.scenes import join
+from animate3d.meshes.scenes import join, linear_to_srgb
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class AnimatedFile:
             graph = bpy.context.evaluated_depsgraph_get()
             items = [item.evaluated_get(graph) for item in _mesh_objects(bpy)]
             if mesh is None:
-                mesh = join([mesh_of_object(item) for item in items], self.path).check()
+                mesh = join([_with_gltf_colors(mesh_of_object(item), item) for item in items], self.path).check()
             points = np.concatenate([_world_points(item) for item in items])
             if len(points) != mesh.n_vertices:
                 raise InputError(
@@ -144,3 +144,52 @@ def _world_points(item: Any) -> np.ndarray:
     item.data.vertices.foreach_get("co", values)
     world = np.array(item.matrix_world, dtype=np.float64)
     return values.reshape(-1, 3).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
+
+
+def _with_gltf_colors(mesh: Mesh, item: Any) -> Mesh:
+    """Base colours as glTF means them: texture times factor times vertex colours.
+
+    Blender's importer expresses the product by nodes, behind which neither texture nor factor is found directly.
+    """
+    factors = []
+    for material, source in zip(mesh.materials, item.data.materials, strict=False):
+        nodes = source.node_tree.nodes if source is not None and source.node_tree else []
+        shader = next((node for node in nodes if node.type == "BSDF_PRINCIPLED"), None)
+        if shader is None or not shader.inputs["Base Color"].is_linked:
+            continue
+        image, factor = _product(shader.inputs["Base Color"])
+        shade = linear_to_srgb(factor)
+        factors.append(shade)
+        red, green, blue = shade.tolist()
+        material.base_color = (red, green, blue, material.base_color[3])
+        if image is not None and image.size[0] > 0:
+            width, height = image.size
+            pixels = np.empty(width * height * image.channels, dtype=np.float32)
+            image.pixels.foreach_get(pixels)
+            texture = pixels.reshape(height, width, image.channels)[::-1, :, :3] * shade[: image.channels]
+            material.textures["diffuse"] = (texture * 255 + 0.5).clip(0, 255).astype(np.uint8)
+    colors = mesh.vertex_colors
+    if colors is None:
+        return mesh
+    if any("diffuse" in material.textures for material in mesh.materials) or (colors > 0.999).all():
+        return replace(mesh, vertex_colors=None)
+    if len(factors) == len(mesh.materials) == 1:
+        return replace(mesh, vertex_colors=(colors * factors[0]).astype(np.float32))
+    return mesh
+
+
+def _product(socket: Any) -> tuple[Any, np.ndarray]:
+    """The image behind a colour socket and the constant (linear rgb) it is multiplied with."""
+    if not socket.is_linked:
+        return None, np.array(socket.default_value[:3])
+    node = socket.links[0].from_node
+    if node.type == "TEX_IMAGE":
+        return node.image, np.ones(3)
+    factor: np.ndarray = np.ones(3)
+    image = None
+    if node.type in ("MIX", "MIX_RGB") and node.blend_type == "MULTIPLY":
+        for side in node.inputs:
+            if side.type == "RGBA" and side.enabled:
+                found, constant = _product(side)
+                image, factor = image or found, factor * constant
+    return image, factor

@@ -154,7 +154,7 @@ def _json_record(path: Path, number: int, entry: Any) -> Record:
         ) from error
     if not videos or isinstance(entry["data_path"], str):
         raise InputError(f"{path}: `data_path` of record {number} must list the videos of all views.")
-    parts = [_IN_ARCHIVE.fullmatch(video) for video in videos]
+    parts = [_IN_ARCHIVE.fullmatch(video) if ".t" in video else None for video in videos]
     archives = {part["archive"] for part in parts if part}
     if len(archives) > 1 or (archives and not all(parts)):
         raise InputError(f"{path}: the videos of record {number} lie in different archives.")
@@ -164,7 +164,7 @@ def _json_record(path: Path, number: int, entry: Any) -> Record:
         archive = str(path.parent / archive) if (path.parent / archive).exists() else archive
         videos = [part["member"] for part in parts if part]
     elif (path.parent / videos[0]).parent.is_dir():
-        videos = [str(path.parent / video) for video in videos]
+        videos = [os.path.join(path.parent, video) for video in videos]
     licence, url = licence_of(entry), str(entry.get("url") or "")
     return Record(_key(videos[0]), text, elevation, azimuth, _compact(videos), len(videos), archive, licence, url)
 

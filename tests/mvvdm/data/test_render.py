@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pygltflib
 import pytest
 import torch
 
 from animate3d.cameras import Cameras
 from animate3d.errors import InputError
 from animate3d.export import export
-from animate3d.meshes import Material, Mesh
+from animate3d.meshes import Material, Mesh, load_mesh
 from animate3d.mvvdm.data import ClipLoader, build_dataset, render
+from animate3d.mvvdm.data.blender_scene import open_animation
 from animate3d.mvvdm.data.render import Framing, draw_angles, frame_object, segments
 
 TOOL = Path(__file__).parents[3] / "tools" / "data" / "render_multiview.py"
@@ -126,6 +129,34 @@ def test_angles_differ_between_clips_and_repeat_with_the_seed():
     angles = [draw_angles(f"fox/{number:02d}", seed) for number in range(50) for seed in (0, 1)]
     assert len(set(angles)) == 100 and draw_angles("fox/00", 0) == angles[0]
     assert all(0 <= elevation <= 30 and abs(azimuth) <= 11.25 for elevation, azimuth in angles)
+
+
+def test_gltf_base_colours_are_texture_times_factor_times_vertex_colours(tmp_path):
+    pytest.importorskip("bpy")
+    mesh = markers(y_up=True)
+    trajectory, _ = motion(mesh, 3)
+    times = [0.0, 1 / 24]
+    material = Material("m", base_color=(1.0, 0.5, 0.0, 1.0))
+    plain = replace(mesh, corner_uvs=None, materials=[material])
+    painted = replace(plain, vertex_colors=np.tile(np.float32([0.2, 0.8, 0.4]), (18, 1)))
+    textured = replace(mesh, materials=[replace(material, textures=mesh.materials[0].textures)])
+    found = {}
+    for name, source in {"plain": plain, "painted": painted, "textured": textured}.items():
+        export(source, trajectory, tmp_path / f"{name}.glb", fps=24)
+        found[name], _ = open_animation(tmp_path / f"{name}.glb").evaluate(times)
+    read = load_mesh(tmp_path / "plain.glb").materials[0].base_color
+    assert found["plain"].materials[0].base_color == pytest.approx(read, abs=5e-3)
+    assert found["plain"].vertex_colors is None and found["textured"].vertex_colors is None
+    assert np.allclose(found["painted"].vertex_colors, [0.2, 0.8, 0.4], atol=0.01)
+    cells = found["textured"].materials[0].textures["diffuse"].reshape(-1, 3)
+    assert {tuple(cell) for cell in cells.tolist()} == {tuple(color) for color in COLORS.tolist()}
+
+    gltf = pygltflib.GLTF2().load(str(tmp_path / "textured.glb"))
+    gltf.materials[0].pbrMetallicRoughness.baseColorFactor = [1.0, 0.0, 1.0, 1.0]
+    gltf.save(str(tmp_path / "tinted.glb"))
+    tinted, _ = open_animation(tmp_path / "tinted.glb").evaluate(times)
+    cells = tinted.materials[0].textures["diffuse"].reshape(-1, 3)
+    assert {tuple(cell) for cell in cells.tolist()} == {(red, 0, blue) for red, _, blue in COLORS.tolist()}
 
 
 def test_a_file_without_animation_is_refused(tmp_path):
