@@ -8,4 +8,4 @@ from animate3d.studio import api as threestudio
 if threestudio.parse_version(threestudio.__version__) < threestudio.parse_version("0.2.1"):
     raise ImportError(f"threestudio-animate3d needs threestudio 0.2.1 or newer; this is {threestudio.__version__}.")
 
-from . import data, geometry, renderer, system  # noqa: F401  # importing registers
+from . import data, geometry, guidance, renderer, system  # noqa: F401  # importing registers

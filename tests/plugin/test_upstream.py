@@ -33,6 +33,7 @@ def test_registered_names_beside_the_real_host() -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == [
+        "animatemv-diffusion-guidance",
         "diff-gaussian-rasterizer-advanced-4d",
         "gaussian-splatting-3d-vis",
         "gaussian-splatting-4d",

@@ -22,6 +22,8 @@ from .orbits import OrbitConfig, RandomOrbits, camera_batch, test_items, validat
 
 VALIDATION_BATCH = 8
 MASK_THRESHOLD = 0.5
+PIXELS_AT_ONCE = 1 << 22
+"""Of all images that a training step holds together by default: 64 of 256², 4 of 1024²."""
 
 
 @dataclass
@@ -40,6 +42,9 @@ class MultiImageConfig:
     total_frame: int = 16
     use_random_camera: bool = False
     """Add a random orbit to every training batch (``random_camera``)."""
+    chunk_views: int | None = None
+    """Images that a training step draws and compares at a time; the loss is the same. None: as many as have
+    `PIXELS_AT_ONCE` together."""
     random_camera: dict = field(default_factory=dict)
     requires_depth: bool = False
     rays_d_normalize: bool = False
@@ -76,7 +81,7 @@ class MultiImageStream(IterableDataset):
 
     def __init__(self, config: MultiImageConfig, orbits: RandomOrbits | None) -> None:
         self.images = read_images(config)
-        self.cameras = reconstruction_batch(config)
+        self.cameras = {**reconstruction_batch(config), "chunk_views": images_at_once(config)}
         self.orbits = orbits
 
     def to(self, device: torch.device) -> None:
@@ -92,8 +97,24 @@ class MultiImageStream(IterableDataset):
             yield batch
 
 
+def images_at_once(config: MultiImageConfig) -> int:
+    """Images in memory at a time, all of them when they fit.
+
+    Raises:
+        InputError: data.chunk_views is no positive number.
+    """
+    if config.chunk_views is not None and config.chunk_views < 1:
+        raise InputError(f"data.chunk_views is {config.chunk_views}; it is a number of images, at least 1.")
+    fitting = max(1, PIXELS_AT_ONCE // (config.height * config.width))
+    return min(config.chunk_views or fitting, config.n_view * config.total_frame)
+
+
 def read_images(config: MultiImageConfig) -> dict[str, Tensor]:
-    """``rgb [V * F, H, W, 3]`` and the binary ``mask [V * F, H, W, 1]`` of the folder."""
+    """``rgb [V * F, H, W, 3]`` and the binary ``mask [V * F, H, W, 1]`` of the folder.
+
+    Floats in 0..1 when a step takes all images at once, otherwise uint8 (0..255, 0 and 1): images of 1024² would take
+    gigabytes as floats.
+    """
     if not config.image_root or not Path(config.image_root).is_dir():
         raise InputError(
             f"The folder of frames {config.image_root or '(empty)'} does not exist: set data.image_root to the folder "
@@ -101,7 +122,10 @@ def read_images(config: MultiImageConfig) -> dict[str, Tensor]:
         )
     frames = load_frames(config.image_root, config.n_view, config.total_frame)
     rgba = resize(frames, config.height, config.width).flatten(0, 1)
-    return {"rgb": rgba[..., :3].contiguous(), "mask": (rgba[..., 3:] > MASK_THRESHOLD).float()}
+    rgb, mask = rgba[..., :3], rgba[..., 3:] > MASK_THRESHOLD
+    if images_at_once(config) == len(rgba):
+        return {"rgb": rgb.contiguous(), "mask": mask.float()}
+    return {"rgb": torch.cat([(image * 255).round().to(torch.uint8)[None] for image in rgb]), "mask": mask.byte()}
 
 
 def reconstruction_batch(config: MultiImageConfig) -> dict[str, Any]:

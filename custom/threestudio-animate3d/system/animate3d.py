@@ -10,19 +10,22 @@ from animate3d.cameras import Cameras
 from animate3d.cameras_random import frame_times
 from animate3d.errors import InputError
 from animate3d.motion import FrameSchedule
-from animate3d.motion.losses import StepTensors
 from animate3d.motion.trajectory import save_placed_folder
 from animate3d.studio import api as threestudio
 
 from ..renderer.base import batch_cameras, float32
-from .losses import Step, Term, check_weights, image_terms
-from .outputs import TestImages, ValidationVideo, to_rgba8
+from .images import image_losses, part_of
+from .losses import ON_FIRST_FRAME, Step, Term, check_weights, gaussian_terms, image_terms
+from .outputs import TestImages, ValidationVideo, save_guidance_videos, to_rgba8
 from .rigidity import Rigidity
 
 
 @threestudio.register("gaussian-splatting-animate3d-system")
 class Animate3DSystem(threestudio.BaseLift3DSystem):
-    """One step: choose frames, deform once at all of them, draw them from all views, add up the loss table."""
+    """One step: choose frames, deform once at all of them, draw them from all views, add up the loss table.
+
+    Images are drawn and compared a chunk at a time (`data.chunk_views`).
+    """
 
     @dataclass
     class Config(threestudio.BaseLift3DSystem.Config):
@@ -71,8 +74,8 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         return self.cfg.load_guidance or (self.cfg.keep_delta_scale and self.geometry.delta_scale_trained)
 
     def loss_terms(self) -> dict[str, Term]:
-        """Terms by the name of their weight; extend this to add one."""
-        return {**image_terms(), "arap": self._arap, "sds": self._sds}
+        """Terms of a step by the name of their weight, beside those of its images; extend this to add one."""
+        return {**gaussian_terms(), "arap": self._arap, "sds": self._sds}
 
     def configure_optimizers(self) -> Any:
         if self.cfg.optimizer:
@@ -90,7 +93,8 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         if not self.cfg.training or not hasattr(self.geometry, "deform"):
             raise InputError("This config shows a model (system.training is False); train with another config.")
         self._terms = self.loss_terms()
-        check_weights(self.cfg.loss, self._terms)
+        self._image_terms = image_terms()
+        check_weights(self.cfg.loss, {**self._image_terms, **self._terms})
         self._schedule = FrameSchedule(self.cfg.n_frame, self.cfg.progressive_iter_per_frame, self.cfg.sample_strategy)
         self._scale_active = self.use_delta_scale
         self._check_frame_count()
@@ -100,47 +104,71 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
             self.prompt_utils = self.prompt_processor()
             self.guidance = guidance(self.cfg.guidance)
 
+    def on_fit_end(self) -> None:
+        if self.cfg.load_guidance:  # gigabytes that no test needs
+            del self.guidance, self.prompt_processor, self.prompt_utils
+            threestudio.cleanup()
+
     # Training
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         self._follow_learning_rates()
-        weights = {name: self.C(self.cfg.loss.get(f"lambda_{name}", 0.0)) for name in self._terms}
+        names = (*self._image_terms, *self._terms)
+        weights = {name: self.C(self.cfg.loss.get(f"lambda_{name}", 0.0)) for name in names}
         if not self.cfg.load_guidance:
             weights["sds"] = 0.0
-        step = self._step(batch, with_first=weights["first_frame_rgb"] > 0 or weights["first_frame_mask"] > 0)
-        loss = step.moved.new_zeros(())
+        weights = {name: weight for name, weight in weights.items() if weight != 0}
+        step = self._step(batch, with_first=any(name in weights for name in ON_FIRST_FRAME))
+        loss, values = self._compare_images(step, {n: w for n, w in weights.items() if n in self._image_terms})
         for name, weight in weights.items():
-            if weight == 0:
-                continue
-            value = self._terms[name](step)
-            self.log(f"train/loss_{name}", value)
-            loss = loss + weight * value
+            if name in self._terms:
+                values[name] = self._terms[name](step)
+                loss = loss + weight * values[name]
+        self.log_dict({f"train/loss_{name}": value for name, value in values.items()})
         self.log("train/loss", loss, prog_bar=True)
         return {"loss": loss}
 
     def _step(self, batch: dict[str, Any], with_first: bool) -> Step:
-        """Draw the frames of this step next to their targets."""
+        """Deform at the frames of this step."""
         views = self._views(batch)
         frames = self._frames()
         extra = int(self.cfg.load_guidance or with_first)  # the guidance needs frame 0 as well
-        drawn_frames = torch.cat([frames.new_zeros(extra), frames])
-        times = batch["timestamps"].flatten()[: self.cfg.n_frame][drawn_frames.to(views.c2w.device)]
-        ratio = 1.0 if self.cfg.load_guidance else self.cfg.grad_ratio
-        drawn = self.renderer(views, times, use_delta_scale=self._scale_active, grad_ratio=ratio)
+        frames = torch.cat([frames.new_zeros(extra), frames])
+        times = batch["timestamps"].flatten()[: self.cfg.n_frame][frames.to(views.c2w.device)]
+        with float32(times):
+            moved = self.geometry.deform(
+                times,
+                use_delta_scale=self._scale_active,
+                first_frame_trainable=self.renderer.cfg.first_frame_trainable,
+            )
+            splats = self.geometry.splats_of(*moved, views.positions)
+        background = self.renderer.background_color(times.device)
+        return Step(splats, times, frames, slice(extra, None), splats.means[times > -1], batch, background)
 
-        color, mask = self._target(batch, drawn.background)
-        images = (drawn.images.color, drawn.images.alpha, chosen(color, drawn_frames), chosen(mask, drawn_frames))
-        trained = tuple(image[extra:] for image in images)
-        splats = drawn.splats
-        tensors = StepTensors(
-            *trained,
-            means=splats.means[extra:],
-            scales=splats.scales[extra:],
-            opacities=splats.opacities,
-            depth=drawn.images.depth[extra:],
-            first=tuple(image[0] for image in images) if extra else None,
-        )
-        return Step(tensors, splats.means[times > -1], batch, drawn, times)
+    def _compare_images(self, step: Step, weights: dict[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Weighted sum and values of the image terms: those of frame 0 see it alone, the others the trained frames."""
+        loss, values = step.moved.new_zeros(()), {}
+        for on_first in (False, True):
+            chosen = {name: weight for name, weight in weights.items() if (name in ON_FIRST_FRAME) == on_first}
+            if not chosen:
+                continue
+            part = slice(1) if on_first else step.trained
+            frames = step.frames[part]
+            total, terms = image_losses(
+                part_of(step.splats, part),
+                self._views(step.batch),
+                lambda splats, cameras: self.renderer.draw(splats, cameras, step.background, self._grad_ratio),
+                lambda f, v, frames=frames: self._target(step, frames[f], v),
+                self._image_terms,
+                chosen,
+                step.batch.get("chunk_views", len(step.batch["rgb"])),
+            )
+            loss, values = loss + total, values | terms
+        return loss, values
+
+    @property
+    def _grad_ratio(self) -> float:
+        return 1.0 if self.cfg.load_guidance else self.cfg.grad_ratio
 
     def _frames(self) -> Tensor:
         """Frames of this step, sorted: those that have entered, or all in refinement."""
@@ -158,16 +186,21 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
             )
         return batch_cameras(batch, batch["rgb"].device)[:: self.cfg.n_frame]
 
-    def _target(self, batch: dict[str, Any], background: Tensor) -> tuple[Tensor, Tensor]:
-        """Colour on the background and mask ``[F, V, H, W, 3 | 1]``; prepared once per background and device."""
-        key = (batch["rgb"].data_ptr(), tuple(background.tolist()))
+    def _target(self, step: Step, frames: Tensor, views: slice) -> tuple[Tensor, Tensor]:
+        """Colour on the background and mask ``[F, V, H, W, 3 | 1]`` of some images."""
+        rgb, mask = (
+            step.batch[name].unflatten(0, (self.cfg.n_view, self.cfg.n_frame)).transpose(0, 1)
+            for name in ("rgb", "mask")
+        )
+        if rgb.dtype == torch.uint8:  # they would not fit the memory as floats all together
+            rgb, mask = chosen(rgb, frames)[:, views].float() / 255, chosen(mask, frames)[:, views].float()
+            return _on_background(rgb, mask, step.background), mask
+        key = (rgb.data_ptr(), tuple(step.background.tolist()))
         if key not in self._targets:
-            rgb, mask = (
-                batch[name].unflatten(0, (self.cfg.n_view, self.cfg.n_frame)).transpose(0, 1).contiguous()
-                for name in ("rgb", "mask")
-            )
-            self._targets = {key: (rgb * mask + background * (1 - mask), mask)}
-        return self._targets[key]
+            rgb, mask = rgb.contiguous(), mask.contiguous()
+            self._targets = {key: (_on_background(rgb, mask, step.background), mask)}
+        color, mask = self._targets[key]
+        return chosen(color, frames)[:, views], chosen(mask, frames)[:, views]
 
     def _arap(self, step: Step) -> Tensor:
         if self._rigidity is None:
@@ -182,7 +215,10 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
             raise InputError("Refinement needs random orbits: set data.use_random_camera=True.")
         orbit = step.batch["random_camera"]
         cameras = batch_cameras(orbit, step.times.device)[:: self.cfg.n_frame]  # [B * V]
-        images = self.renderer.draw(step.drawn.splats, cameras, step.drawn.background).color  # [F, B * V, H, W, 3]
+        with float32(step.times):
+            moved = (step.splats.means, step.splats.quats, step.splats.scales)
+            splats = self.geometry.splats_of(*moved, cameras.positions)  # colours as these cameras see them
+            images = self.renderer.draw(splats, cameras, step.background).color  # [F, B * V, H, W, 3]
         every = self.cfg.guidance_eval_feq
         result = self.guidance(
             images.transpose(0, 1).flatten(0, 1),
@@ -191,6 +227,8 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
             rgb_as_latents=False,
             guidance_eval=every > 0 and self.true_global_step % every == 0,
         )
+        if result.get("videos"):
+            save_guidance_videos(self.get_save_path(f"it{self.true_global_step}-guidance"), result["videos"])
         return result["loss_sds"]
 
     def _follow_learning_rates(self) -> None:
@@ -262,3 +300,7 @@ def chosen(images: Tensor, frames: Tensor) -> Tensor:
     """``images[frames]`` of ``[F, …]``; a run of frames is not copied, which counts at 60 images a step."""
     first, last = int(frames[0]), int(frames[-1])
     return images[first : last + 1] if last - first + 1 == len(frames) else images[frames]
+
+
+def _on_background(rgb: Tensor, mask: Tensor, background: Tensor) -> Tensor:
+    return rgb * mask + background * (1 - mask)

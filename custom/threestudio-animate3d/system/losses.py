@@ -1,6 +1,6 @@
 """The loss table: terms by the name of their weight ``system.loss.lambda_{name}``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,39 +8,67 @@ from torch import Tensor
 
 from animate3d.errors import InputError
 from animate3d.motion.losses import LOSSES, StepTensors
+from animate3d.rasterize import Splats
 
 # Weights in the documented configs that belong to no term of the method.
 WITHOUT_TERM = ("image_sds", "physical", "phy_rigid", "phy_rot", "phy_iso")
+ON_FIRST_FRAME = ("first_frame_rgb", "first_frame_mask")
+ON_GAUSSIANS = ("position", "opacity", "scales")
 
 
 @dataclass
 class Step:
-    """One training step.
+    """One training step, before anything is drawn.
 
     Attributes:
-        tensors: images and Gaussians of the trained frames.
+        splats: the Gaussians at ``times``.
+        times: ``[F]``
+        frames: ``[F]`` their numbers in the video.
+        trained: of the frames of ``splats``, those that are trained.
         moved: ``[F, N, 3]`` positions of the trained frames other than the static one.
         batch: the data module's.
-        drawn: the renderer's result for all frames of the step.
-        times: ``[F]`` of ``drawn``.
+        background: ``[3]`` of all images of the step.
     """
 
-    tensors: StepTensors
+    splats: Splats
+    times: Tensor
+    frames: Tensor
+    trained: slice
     moved: Tensor
     batch: dict[str, Any]
-    drawn: Any
-    times: Tensor
+    background: Tensor
 
 
 Term = Callable[[Step], Tensor]
+ImageTerm = Callable[[StepTensors], Tensor]
 
 
-def image_terms() -> dict[str, Term]:
-    """The terms that depend on the images and Gaussians alone."""
-    return {name: lambda step, term=term: term(step.tensors) for name, term in LOSSES.items()}
+def image_terms() -> dict[str, ImageTerm]:
+    """The terms that compare images. Each is a mean over images, so that a part of them can be taken at a time."""
+    return {name: term for name, term in LOSSES.items() if name not in ON_GAUSSIANS}
 
 
-def check_weights(loss: Any, terms: dict[str, Term]) -> None:
+def gaussian_terms() -> dict[str, Term]:
+    """The terms that see the Gaussians of the trained frames alone."""
+
+    def on_gaussians(term: ImageTerm) -> Term:
+        def value(step: Step) -> Tensor:
+            part, nothing = step.splats, step.moved.new_zeros(0)
+            return term(
+                StepTensors(
+                    *(nothing,) * 4,
+                    means=part.means[step.trained],
+                    scales=part.scales[step.trained],
+                    opacities=part.opacities,
+                )
+            )
+
+        return value
+
+    return {name: on_gaussians(LOSSES[name]) for name in ON_GAUSSIANS}
+
+
+def check_weights(loss: Any, names: Collection[str]) -> None:
     """Refuse weights that would silently do nothing.
 
     Raises:
@@ -52,5 +80,5 @@ def check_weights(loss: Any, terms: dict[str, Term]) -> None:
             continue
         if name == "normal_tv":
             raise InputError("system.loss.lambda_normal_tv must be 0: the Gaussians carry no normals.")
-        if name not in terms:
-            raise InputError(f"system.loss.{key} has no loss term; there are: {', '.join(sorted(terms))}.")
+        if name not in names:
+            raise InputError(f"system.loss.{key} has no loss term; there are: {', '.join(sorted(names))}.")

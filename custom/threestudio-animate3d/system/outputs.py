@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from animate3d.errors import InputError
-from animate3d.frames import save_frames, save_mp4, side_by_side
+from animate3d.frames import save_frames, save_gif, save_mp4, side_by_side
 
 FPS = 8
 VIDEO_HEIGHT = 256
@@ -83,3 +83,10 @@ class ValidationVideo:
         if self.images:
             save_mp4(Path(path), np.stack(self.images), FPS)
         self.images = []
+
+
+def save_guidance_videos(folder: str, videos: dict[str, Tensor]) -> None:
+    """What the guidance saw, ``{name}.gif`` with the views side by side, from videos ``[V, F, 3, H, W]`` in 0..1."""
+    for name, video in videos.items():
+        frames = (video.movedim(2, -1).cpu().numpy().clip(0, 1) * 255 + 0.5).astype(np.uint8)
+        save_gif(Path(folder) / f"{name}.gif", side_by_side(frames), FPS)

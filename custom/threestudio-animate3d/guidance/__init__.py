@@ -1,0 +1,3 @@
+"""Guidance."""
+
+from . import animatemv  # noqa: F401
