@@ -170,6 +170,13 @@ class _Run:
             raise InputError(f"The frames in {folder} are {width}x{height} pixels; they must be square.")
         if self.frames.shape[1] < 2:
             raise InputError(f"{folder} holds one frame per view; a motion needs at least 2.")
+        for v, covered in enumerate((self.frames[:, 0, ..., 3] > 0.5).flatten(1).float().mean(1).tolist()):
+            if covered in (0.0, 1.0):
+                fault = "is empty: every pixel" if covered == 0 else "shows no outline: no pixel"
+                raise InputError(
+                    f"Frame 0 of view {v} in {folder} {fault} is transparent. The alpha has to cut out the object; "
+                    "make masks first (see the documentation)."
+                )
 
     def convert(self) -> None:
         """Step 1: one Gaussian per vertex, the edges, the placement."""
