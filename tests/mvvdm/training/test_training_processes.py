@@ -49,8 +49,8 @@ def step_in(processes: int, mode: str, path: Path, settings: list[str]) -> dict[
 
 
 def test_two_processes_have_the_gradients_of_one(example: Path, tmp_path: Path) -> None:
-    # With two frames the norms of the coarsest motion modules, where the tiny model has one pixel, would see two numbers,
-    # and the gradient through that is mostly rounding.
+    # With two frames the norms of the coarsest motion modules, where the tiny model has one pixel, would see two
+    # numbers, and the gradient through that is mostly rounding.
     frames = "train_data.sample_n_frames=4"
     gradients = {}
     for processes, mode, batch in [(1, "plain", 2), (2, "plain", 1), (2, "sharded", 1)]:
