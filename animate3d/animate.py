@@ -330,10 +330,10 @@ class _Run:
         ]
 
         def action(resuming: bool) -> None:
-            if not resuming:  # never continue from what other inputs have led to
-                shutil.rmtree(self.checkpoints, ignore_errors=True)
-            resume = [f"resume={self.checkpoint}"] if self.checkpoint.is_file() else []
-            self._launch(self.options.config, [*keys, *resume], "train")
+            if resuming and self.checkpoint.is_file():
+                return self._launch(self.options.config, [*keys, f"resume={self.checkpoint}"], "train")
+            shutil.rmtree(self.checkpoints, ignore_errors=True)  # of other inputs, or incomplete
+            return self._launch(self.options.config, keys, "train")
 
         self.steps.run(
             "5 motion",

@@ -54,13 +54,17 @@ def run_command(main: Callable[[], int | None]) -> None:
     try:
         code = main()
     except Animate3DError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 1
+        code = _complain(f"error: {error}", 1)
     except KeyboardInterrupt:
-        print("interrupted: run the same command again to continue", file=sys.stderr)
-        code = 130
+        code = _complain("interrupted: run the same command again to continue", 130)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        print(f"error: {error.strerror or error}{where}", file=sys.stderr)
-        code = 1
+        code = _complain(f"error: {error.strerror or error}{where}", 1)
     sys.exit(code or 0)
+
+
+def _complain(sentence: str, code: int) -> int:
+    """Print to stderr, on a line of its own even when a progress bar was cut off."""
+    bars = getattr(getattr(sys.modules.get("tqdm"), "tqdm", None), "_instances", ())
+    print(f"\n{sentence}" if len(bars) else sentence, file=sys.stderr)
+    return code
