@@ -41,10 +41,9 @@ class Steps:
         self.record: dict[str, Any] = {"steps": {}}
         if self.path.is_file():
             try:
-                self.record = read_json(self.path)
+                self.record = _checked(read_json(self.path))
             except InputError:
                 announce(f"{self.path} cannot be read; every step runs again")
-        self.record.setdefault("steps", {})
 
     def describe(self, **facts: Any) -> None:
         """Note facts of the whole run (inputs, settings, seed) beside the versions of the packages."""
@@ -134,6 +133,13 @@ class _Meter:
         self._thread.join()
         self.peak_bytes = max(self.peak_bytes, self._process.memory_info().rss)
         self.seconds = time.perf_counter() - self._start
+
+
+def _checked(record: Any) -> dict[str, Any]:
+    steps = record.get("steps") if isinstance(record, dict) else None
+    if not isinstance(steps, dict) or not all(isinstance(step, dict) for step in steps.values()):
+        raise InputError("This is not the record of a run.")
+    return record
 
 
 def _version(package: str) -> str | None:
