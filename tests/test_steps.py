@@ -84,7 +84,7 @@ def test_a_step_without_its_result_is_an_error_and_not_done(work: Work) -> None:
     def nothing(resuming: bool) -> None:
         return None
 
-    with pytest.raises(InputError, match="ended without its result .*result"):
+    with pytest.raises(InputError, match=r"ended without its result .*result"):
         Steps(work.folder).run("fit", nothing, outputs=[work.folder / "result"])
     assert json.loads((work.folder / "run.json").read_text())["steps"]["fit"]["state"] == "started"
 

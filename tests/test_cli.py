@@ -1,0 +1,188 @@
+"""The `animate3d` command: arguments, exit codes, messages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import animate3d
+from animate3d import animate as animate_module
+from animate3d import cli
+from animate3d.animate import AnimateOptions
+from animate3d.demo import Recovery
+from animate3d.errors import InputError
+from animate3d.meshes import Placement
+
+
+@dataclass
+class Result:
+    files: dict[str, Path]
+    preview: Path = Path("out/preview.mp4")
+    record: Path = Path("out/run.json")
+    mean_displacement: float = 0.123
+    trajectory: None = None
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[AnimateOptions]:
+    """The options that `animate` would get."""
+    seen: list[AnimateOptions] = []
+
+    def animate(options: AnimateOptions, announce: object = None) -> Result:
+        seen.append(options)
+        return Result({suffix: options.out / f"animation.{suffix}" for suffix in options.formats})
+
+    monkeypatch.setattr(animate_module, "animate", animate)
+    return seen
+
+
+BASE = ["animate", "dragon.glb", "--frames", "frames", "--out", "out"]
+
+
+def test_plain_use(asked: list[AnimateOptions], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*BASE, "--formats", "glb, .USDC,glb", "--fps", "12", "--max-morphs", "8", "--views", "3"]) == 0
+    (options,) = asked
+    assert (options.mesh, options.frames, options.out) == (Path("dragon.glb"), Path("frames"), Path("out"))
+    assert options.formats == ("glb", "usdc") and options.fps == 12 and options.max_morphs == 8
+    assert options.views == 3 and options.placement is None and options.overrides == ()
+    said = capsys.readouterr().out
+    assert "out/animation.glb" in said and "out/preview.mp4" in said and "12.3 % of the diagonal" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [*BASE, "trainer.max_steps=3", "system.loss.lambda_arap=4"],
+        [
+            "animate",
+            "--frames",
+            "frames",
+            "--out",
+            "out",
+            "dragon.glb",
+            "trainer.max_steps=3",
+            "system.loss.lambda_arap=4",
+        ],
+        [*BASE[:2], "trainer.max_steps=3", *BASE[2:], "system.loss.lambda_arap=4"],
+    ],
+)
+def test_settings_may_stand_anywhere(asked: list[AnimateOptions], arguments: list[str]) -> None:
+    cli.main(arguments)
+    assert asked[0].overrides == ("trainer.max_steps=3", "system.loss.lambda_arap=4")
+    assert asked[0].mesh == Path("dragon.glb")
+
+
+def test_documented_flags_make_a_placement(asked: list[AnimateOptions]) -> None:
+    cli.main([*BASE, "--rot-x-degree", "90", "--rot-z-degree", "-90", "--scale-factor", "0.76"])
+    cli.main([*BASE, "--scale-factor", "2"])
+    first, second = (options.placement for options in asked)
+    assert isinstance(first, Placement) and isinstance(second, Placement)
+    assert np.allclose(first.matrix(), Placement.from_flags(90, -90, 0.76).matrix())
+    assert np.allclose(second.matrix(), np.diag([2, 2, 2, 1]))
+
+
+def test_flags_and_a_placement_file_exclude_each_other(asked: list[AnimateOptions]) -> None:
+    cli.main([*BASE, "--placement", "p.json"])
+    assert asked[0].placement == Path("p.json")
+    with pytest.raises(InputError, match="either --placement or the rotation and scale flags"):
+        cli.main([*BASE, "--placement", "p.json", "--scale-factor", "1"])
+
+
+@pytest.mark.parametrize(("found", "formats"), [("bpy", ("fbx", "glb", "usdc")), (None, ("glb", "usdc"))])
+def test_fbx_is_written_by_default_where_it_can_be(
+    asked: list[AnimateOptions], monkeypatch: pytest.MonkeyPatch, found: str | None, formats: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(cli, "blender", lambda: found)
+    cli.main(BASE)
+    assert asked[0].formats == formats
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "required: COMMAND"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["animate", "a.obj"], "required: --out"),
+        ([*BASE, "--no-such-flag"], "unrecognized arguments: --no-such-flag"),
+        ([*BASE, "stray"], "unrecognized arguments: stray"),
+        ([*BASE, "--fps", "fast"], "invalid float value"),
+        (["doctor", "a=1"], "unrecognized arguments: a=1"),
+    ],
+)
+def test_wrong_arguments_are_usage_errors(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_help_shows_examples_and_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, expected in (
+        (["--help"], ("animate", "demo", "doctor", "launch")),
+        (["animate", "--help"], ("examples:", "{v*F+f}.png", "--placement FILE", "key=value")),
+        (["demo", "--help"], ("example:", "wing_flap")),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(arguments)
+        out = capsys.readouterr().out
+        assert stop.value.code == 0 and all(text in out for text in expected)
+
+
+def test_version_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert cli.main(["doctor"]) == 0
+    assert capsys.readouterr().out.count(f"animate3d {animate3d.__version__}") == 2
+
+
+def test_launch_hands_everything_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    from animate3d.studio import launch
+
+    seen: list[list[str]] = []
+    monkeypatch.setattr(launch, "main", lambda argv: seen.append(argv) or 0)
+    assert cli.main(["launch", "--config", "x.yaml", "--train", "a=b"]) == 0
+    assert seen == [["--config", "x.yaml", "--train", "a=b"]]
+
+
+def test_the_demo_makes_frames_animates_them_and_compares_with_the_truth(
+    asked: list[AnimateOptions], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = np.zeros((3, 4, 3))
+    written: list[tuple[str, Path]] = []
+
+    def write(name: str, folder: Path, *, frames_per_view: int, size: int) -> np.ndarray:
+        assert (frames_per_view, size) == (3, 32)
+        written.append((name, folder))
+        return truth
+
+    monkeypatch.setattr("animate3d.demo.write_demo_frames", write)
+    monkeypatch.setattr(
+        "animate3d.demo.recovery", lambda found, known: Recovery(0.0123 if known is truth else 1.0, 0.45, 0.1, ())
+    )
+    arguments = ["demo", "--out", str(tmp_path), "--size", "32", "--frame-count", "3", "--formats", "glb"]
+    assert cli.main([*arguments, "--motion", "all"]) == 0
+    names = ["wing_flap", "bend", "hop"]
+    assert written == [(name, tmp_path / name / "frames") for name in names]
+    assert [options.frames for options in asked] == [folder for _, folder in written]
+    assert capsys.readouterr().out.count("mean vertex error 1.23 % of the diagonal, 0.45 of the displacement") == 3
+    with pytest.raises(InputError, match="`fly` is unknown; known are: wing_flap, bend, hop and all"):
+        cli.main([*arguments, "--motion", "fly"])
+
+
+def test_as_a_program_errors_are_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "animate3d", "animate", "nope.obj", "--frames", "x", "--out", "o"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert ended.stderr == "error: The mesh file nope.obj does not exist.\n"
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_console_script_reports_errors_too() -> None:
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    module, _, function = project["scripts"]["animate3d"].partition(":")
+    assert module == cli.__name__ and getattr(cli, function) is cli.entry
