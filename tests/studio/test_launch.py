@@ -98,6 +98,7 @@ def test_a_short_run_still_saves_its_last_step(toy_config: Path) -> None:
 
 
 def test_one_interrupt_saves_and_says_how_to_continue(toy_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGINT)
     step = toy.ToySystem.training_step
 
     def interrupted(self: toy.ToySystem, batch: object, batch_idx: int) -> object:
@@ -115,7 +116,7 @@ def test_one_interrupt_saves_and_says_how_to_continue(toy_config: Path, monkeypa
     result = launch(toy_config, [f"resume={trial}/ckpts/last.ckpt"])
     assert steps(toy.EVENTS, "training_step") == ["training_step gs=3 true=3"]
     assert result.checkpoint == trial / "ckpts" / "epoch=0-step=4.ckpt"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_full_disk_is_one_sentence(toy_config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
