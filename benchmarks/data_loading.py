@@ -26,7 +26,8 @@ from plain_data import load_clip
 
 from animate3d.mvvdm.data import ClipLoader, build_dataset
 
-CLIPS, VIEWS, FRAMES = 4, 16, 48
+CLIPS, VIEWS, FRAMES = 2, 16, 48
+_LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
 CLIP = {"n_frames": 16, "stride": 3, "size": 256}
 
 
@@ -34,7 +35,8 @@ def write_data(root: Path, size: int) -> None:
     """A textured ball that turns and moves before grey, encoded as the renderer does."""
     rng = np.random.default_rng(0)
     yy, xx = (np.mgrid[:size, :size] + 0.5) / size - 0.5
-    texture = np.kron(rng.integers(0, 255, (32, 64, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    # Patches of a size that gives about the bytes per video of the published archives (30 to 40 kB).
+    texture = np.kron(rng.integers(64, 192, (8, 16, 3)), np.ones((32, 32, 1))).astype(np.uint8)
     info = {}
     for clip in range(CLIPS):
         info[f"ball{clip}"] = [{"prompt": "a ball", "elv": 10.0, "azi_start": 0.0, "anim": "00"}]
@@ -87,7 +89,8 @@ def measure(root: Path, repeats: int) -> dict[str, Any]:
         archive.parent.mkdir()
         (archive.parent / "uid_info_dict.json").write_bytes((root / "uid_info_dict.json").read_bytes())
         with tarfile.open(archive, "w:gz") as tar:
-            tar.add(root / "videos", arcname="videos")
+            for path in sorted((root / "videos").glob("*/*/*.mp4")):
+                tar.add(path, arcname=path.relative_to(root))
     streamed = ClipLoader(build_dataset(archive, sample_size=CLIP["size"]))
 
     chosen = []
@@ -97,8 +100,9 @@ def measure(root: Path, repeats: int) -> dict[str, Any]:
         plain = load_clip(videos, int(batch["frames"][0, 0]), **CLIP)
         assert plain.shape == batch["pixel_values"][0].shape
         chosen.append((videos, int(batch["frames"][0, 0])))
-        difference = (plain - batch["pixel_values"][0]).abs().mean() * 127.5
-        assert difference < 4, f"the clips differ by {difference:.2f} levels"
+        # Brightness only: the plain way widens the halved colour planes before it scales the image down again.
+        difference = ((plain - batch["pixel_values"][0]) * _LUMA).sum(dim=2).abs().mean() * 127.5
+        assert difference < 3, f"the clips differ by {difference:.2f} levels"
     work = {
         "ours": lambda: sum(len(batch["key"]) for batch in loader),
         "ours_from_tar_gz": lambda: sum(len(batch["key"]) for batch in streamed),
@@ -107,7 +111,9 @@ def measure(root: Path, repeats: int) -> dict[str, Any]:
     result: dict[str, Any] = dict(rates(work, repeats))
     for name in ("clips_per_s", "clips_per_cpu_s"):
         result[f"ratio_{name}"] = round(result["ours"][name] / result["every_frame"][name], 2)
-    result["kilobytes_per_video"] = round(np.mean([p.stat().st_size for p in root.rglob("*.mp4")]) / 1024, 1)
+    result["kilobytes_per_video"] = round(
+        np.mean([p.stat().st_size for p in (root / "videos").glob("*/*/*.mp4")]) / 1024, 1
+    )
     return result
 
 

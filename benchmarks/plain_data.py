@@ -21,7 +21,7 @@ def load_clip(videos: Sequence[str], offset: int, *, n_frames: int, stride: int,
             for frame in container.decode(video=0):
                 image = frame.to_ndarray(format="rgb24")
                 if image.shape[:2] != (size, size):
-                    image = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
+                    image = np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
                 frames.append(torch.from_numpy(image).permute(2, 0, 1).float() / 127.5 - 1.0)
         views.append(torch.stack(frames)[offset : offset + stride * n_frames : stride])
     return torch.stack(views)
