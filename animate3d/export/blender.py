@@ -21,7 +21,7 @@ from animate3d.export import blender_script
 from animate3d.export.clip import Clip
 from animate3d.export.morphs import MorphTargets
 from animate3d.export.staging import staged
-from animate3d.export.textures import TextureFiles, srgb_to_linear, texture_files
+from animate3d.export.textures import TextureFiles, linear_color, srgb_to_linear, texture_files
 
 
 def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str) -> None:
@@ -78,7 +78,7 @@ def _job(clip: Clip, morphs: MorphTargets, target: Path, kind: str, folder: Path
     materials = [
         {
             "name": material.name,
-            "base_color": [float(value) for value in material.base_color],
+            "base_color": linear_color(material.base_color),
             "metallic": float(material.metallic),
             "roughness": float(material.roughness),
             "textures": {role: str(folder / name) for role, name in names.items()},

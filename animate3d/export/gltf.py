@@ -24,7 +24,7 @@ from animate3d.errors import InputError
 from animate3d.export.clip import Clip
 from animate3d.export.morphs import MorphTargets, morph_targets
 from animate3d.export.shading import moving_normals
-from animate3d.export.textures import has_transparency, metallic_roughness, png, srgb_to_linear
+from animate3d.export.textures import has_transparency, linear_color, metallic_roughness, png, srgb_to_linear
 from animate3d.files import atomic_file
 from animate3d.meshes.materials import Material
 from animate3d.meshes.mesh import Mesh
@@ -278,7 +278,7 @@ def _materials(mesh: Mesh, buffer: _Buffer) -> dict[str, Any]:
 def _plain_material(mesh: Mesh, material: Material) -> dict[str, Any]:
     """A material without its textures."""
     diffuse = material.textures.get("diffuse") if mesh.corner_uvs is not None else None
-    color = [float(value) for value in material.base_color]
+    color = linear_color(material.base_color)
     if diffuse is not None or mesh.vertex_colors is not None:
         color[:3] = [1.0, 1.0, 1.0]  # textures and vertex colours are multiplied by it
     entry: dict[str, Any] = {

@@ -88,6 +88,11 @@ def srgb_to_linear(colors: np.ndarray) -> np.ndarray:
     return np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
 
 
+def linear_color(base_color: tuple[float, float, float, float]) -> list[float]:
+    """A material's colour (display values and alpha) as the formats want it: linear light and alpha."""
+    return [*srgb_to_linear(np.array(base_color[:3])).tolist(), float(base_color[3])]
+
+
 def _gray(texture: np.ndarray) -> np.ndarray:
     return texture if texture.ndim == 2 else texture[..., 0]
 

@@ -17,7 +17,7 @@ from animate3d.errors import InputError
 from animate3d.export.clip import Clip
 from animate3d.export.shading import moving_normals
 from animate3d.export.staging import staged
-from animate3d.export.textures import TextureFiles, has_transparency, srgb_to_linear, texture_files
+from animate3d.export.textures import TextureFiles, has_transparency, linear_color, srgb_to_linear, texture_files
 from animate3d.meshes.mesh import Mesh
 
 _SURFACE_INPUTS = {
@@ -142,7 +142,7 @@ def _write_material(
         "metallic": surface.CreateInput("metallic", types.Float),
         "roughness": surface.CreateInput("roughness", types.Float),
     }
-    inputs["diffuseColor"].Set(Gf.Vec3f(*[float(value) for value in source.base_color[:3]]))
+    inputs["diffuseColor"].Set(Gf.Vec3f(*linear_color(source.base_color)[:3]))
     inputs["metallic"].Set(float(source.metallic))
     inputs["roughness"].Set(float(source.roughness))
     opacity = float(source.base_color[3])

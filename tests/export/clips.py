@@ -15,6 +15,10 @@ def texture(seed: int, height: int = 8, width: int = 16, channels: int = 3) -> n
     return rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
+LINEAR_BARE = (0.033105, 0.132868, 0.318547)
+"""The colour 0.2, 0.4, 0.6 of the material `Bare` in linear light, as the formats want it."""
+
+
 def awkward_mesh(up_axis: str = "y", *, colors: bool = False, normals: bool = False) -> Mesh:
     """A box of quads with a triangle, a pentagon, an isolated vertex, UV seams and two materials, one bare."""
     box = np.array([[x, y, z] for x in (-1, 1) for y in (-2, 2) for z in (-0.5, 0.5)], dtype=np.float64)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import awkward_mesh, blender_positions, files_of, motion, relative_error, upright
+from clips import LINEAR_BARE, awkward_mesh, blender_positions, files_of, motion, relative_error, upright
 
 from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import blender, export, export_with_report
@@ -84,7 +84,7 @@ def test_fbx_keeps_polygons_uvs_and_embedded_textures(tmp_path):
     assert_same_pixels(normal_map.inputs["Color"].links[0].from_node.image, mesh.materials[0].textures["normal"])
     assert not [node for node in bare.nodes if node.type == "TEX_IMAGE"]
     surface = next(node for node in bare.nodes if node.type == "BSDF_PRINCIPLED")
-    np.testing.assert_allclose(surface.inputs["Base Color"].default_value[:3], (0.2, 0.4, 0.6), atol=1e-5)
+    np.testing.assert_allclose(surface.inputs["Base Color"].default_value[:3], LINEAR_BARE, atol=1e-5)
     assert surface.inputs["Roughness"].default_value == pytest.approx(0.75, abs=1e-3)
     assert surface.inputs["Metallic"].default_value == pytest.approx(0.25, abs=1e-3)
 

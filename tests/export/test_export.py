@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from clips import awkward_mesh, files_of, motion, relative_error
 from animate3d.errors import InputError
 from animate3d.export import SUFFIXES, export, export_gaussians, preview
 from animate3d.gaussians import from_mesh, load_ply
-from animate3d.meshes import Mesh, load_mesh
+from animate3d.meshes import Material, Mesh, load_mesh
 
 
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path):
@@ -139,3 +140,13 @@ def test_all_formats_are_documented():
 
     text = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
     assert all(f"`.{suffix}`" in text for suffix in SUFFIXES)
+
+
+@pytest.mark.parametrize("suffix", ["glb", "fbx"])
+def test_a_plain_colour_comes_back_as_it_was(tmp_path: Path, suffix: str) -> None:
+    if suffix == "fbx":
+        pytest.importorskip("bpy")
+    material = Material("paint", base_color=(0.5, 0.25, 0.8, 1.0))
+    mesh = Mesh.from_faces(np.eye(3), np.array([[0, 1, 2]]), material=material)
+    path = export(mesh, np.stack([mesh.vertices, mesh.vertices + 0.1]), tmp_path / f"a.{suffix}")
+    assert load_mesh(path).materials[0].base_color[:3] == pytest.approx((0.5, 0.25, 0.8), abs=5e-3)

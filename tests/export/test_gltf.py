@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pygltflib
 import pytest
-from clips import awkward_mesh, files_of, motion, relative_error
+from clips import LINEAR_BARE, awkward_mesh, files_of, motion, relative_error
 from PIL import Image
 
 from animate3d.export import export, export_with_report
@@ -114,7 +114,7 @@ def test_materials_and_textures_survive(tmp_path):
     assert (surface.metallicFactor, surface.roughnessFactor) == (1, 1)
     np.testing.assert_array_equal(player.image(painted.normalTexture.index), maps["normal"])
     assert bare.pbrMetallicRoughness.baseColorTexture is None
-    assert bare.pbrMetallicRoughness.baseColorFactor == [0.2, 0.4, 0.6, 1.0]
+    np.testing.assert_allclose(bare.pbrMetallicRoughness.baseColorFactor, [*LINEAR_BARE, 1.0], atol=1e-5)
     assert bare.pbrMetallicRoughness.roughnessFactor == 0.75
 
 

@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from clips import awkward_mesh, files_of, motion, relative_error
+from clips import LINEAR_BARE, awkward_mesh, files_of, motion, relative_error
 from PIL import Image
 from pxr import Usd, UsdGeom, UsdShade
 
@@ -82,7 +82,7 @@ def test_every_face_finds_its_material_and_textures(tmp_path, suffix):
         expected = mesh.materials[0].textures[role]
         np.testing.assert_array_equal(pixels.reshape(expected.shape), expected)
     bare = UsdShade.Shader(stage.GetPrimAtPath("/Root/Materials/Bare/Surface"))
-    np.testing.assert_allclose(bare.GetInput("diffuseColor").Get(), (0.2, 0.4, 0.6), atol=1e-6)
+    np.testing.assert_allclose(bare.GetInput("diffuseColor").Get(), LINEAR_BARE, atol=1e-5)
 
 
 def test_vertex_colors_are_display_colors(tmp_path):
