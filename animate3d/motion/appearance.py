@@ -18,9 +18,11 @@ from animate3d.gaussians import Gaussians, sh
 from animate3d.rasterize import Splats, render
 
 _GREY = 0.5
-_OPACITY_LOGIT = 2.0  # start below opaque, where the sigmoid still passes gradient
-_SHRINK = 0.5  # of the log-scale: the mean edge is too wide to show a texture
-_STAY = 1e-4  # pull of the sizes towards their start: what no view shows keeps it
+_OPACITY_LOGIT = 3.0  # start below opaque, where the sigmoid still passes gradient
+_SHRINK = 0.25  # of the log-scale: the mean edge is too wide to show a texture
+# Pulls towards the start. Without them Gaussians grow, flatten and take on garish colours that add up to the four
+# images and to nothing else: they fall apart when the surface moves.
+_STAY = {"colors": 0.005, "log_scales": 0.05, "opacity_logits": 1e-4}
 _RATES = {"colors": 0.05, "log_scales": 0.02, "opacity_logits": 0.05}
 
 
@@ -45,12 +47,12 @@ def fit_appearance(
     """
     images = images.to(gaussians.means)
     target, mask = composite(images, _GREY), images[..., 3:]
-    start = gaussians.log_scales - _SHRINK
-    values = {
-        "colors": gaussians.sh[:, 0].clone(),
-        "log_scales": start.clone(),
+    start = {
+        "colors": gaussians.sh[:, 0],
+        "log_scales": gaussians.log_scales - _SHRINK,
         "opacity_logits": torch.full_like(gaussians.opacity_logits, _OPACITY_LOGIT),
     }
+    values = {name: value.clone() for name, value in start.items()}
     for value in values.values():
         value.requires_grad_()
     optimizer = torch.optim.Adam([{"params": [values[name]], "lr": rate} for name, rate in _RATES.items()])
@@ -64,7 +66,7 @@ def fit_appearance(
         )
         drawn = render(splats, cameras, background=_GREY)
         loss = (drawn.color[0] - target).square().mean() + (drawn.alpha[0] - mask).square().mean()
-        loss = loss + _STAY * (values["log_scales"] - start).square().mean()
+        loss = loss + sum(_STAY[name] * (values[name] - start[name]).square().mean() for name in values)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
