@@ -55,7 +55,7 @@ class ExportReport:
                     f" (error: mean {100 * self.mean_error:.3g} %, max {100 * self.max_error:.3g} % of the diagonal)"
                 )
             if self.morphs > _COMMON_CAP:
-                text += f"; some engines stop at {_COMMON_CAP}, limit them with --max_morphs"
+                text += f"; some engines stop at {_COMMON_CAP}, limit them with --max-morphs"
         for path in self.beside:
             text += f"; with {path.name} beside it"
         return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import inspect
 import logging
 import os
 import shlex
@@ -20,8 +21,9 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pytorch_lightning.callbacks import LearningRateMonitor
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from animate3d.errors import InputError, available
 from animate3d.files import atomic_file, existing_file
@@ -38,7 +40,7 @@ from animate3d.studio.callbacks import (
 from animate3d.studio.config import dump_config, load_config
 from animate3d.studio.misc import get_rank, read_checkpoint
 from animate3d.studio.plugins import load_plugins
-from animate3d.studio.registry import find, name_of_config, warn
+from animate3d.studio.registry import find, name_of_config, near_names, warn
 
 MODES = ("train", "validate", "test", "export")
 
@@ -133,12 +135,26 @@ def launch(
         path = existing_file(find_resource(config), "config file")
         load_plugins()
         cfg = load_config(path, cli_args=overrides, n_gpus=max(1, torch.cuda.device_count()))
+        _check_keys("trainer", cfg.trainer, pl.Trainer)
+        _check_keys("checkpoint", cfg.checkpoint, ModelCheckpoint)
         return _run(
             cfg,
             path,
             mode,
             command or shlex.join(["python", "launch.py", "--config", str(path), f"--{mode}", *overrides]),
         )
+
+
+def _check_keys(section: str, settings: Any, target: type) -> None:
+    """Refuse keys that Lightning's class does not take, before anything is written.
+
+    Raises:
+        InputError: names the key and near ones.
+    """
+    known = inspect.signature(target).parameters
+    for key in settings:
+        if key not in known:
+            raise InputError(f"`{section}` has no setting '{key}'{near_names(str(key), known)}.")
 
 
 def _run(cfg: Any, config_path: Path, mode: str, command: str) -> LaunchResult:
@@ -172,7 +188,12 @@ def _run(cfg: Any, config_path: Path, mode: str, command: str) -> LaunchResult:
         if get_rank() == 0:
             # Not earlier: the weights of this run may come from a checkpoint that is moved.
             set_aside(trial / "ckpts", resume)
-    trainer = pl.Trainer(callbacks=callbacks, logger=loggers, enable_checkpointing=checkpoint is not None, **settings)
+    try:
+        trainer = pl.Trainer(
+            callbacks=callbacks, logger=loggers, enable_checkpointing=checkpoint is not None, **settings
+        )
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise InputError(f"A value of `trainer` cannot be used: {str(error).strip().splitlines()[0]}") from error
     run: Any = {"train": trainer.fit, "validate": trainer.validate, "test": trainer.test, "export": trainer.predict}[
         mode
     ]

@@ -231,3 +231,16 @@ def test_configs_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.M
     own.parent.mkdir(parents=True)
     shutil.copyfile(packaged, own)
     assert find_resource(relative) == Path(relative)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.max_step=3", "`trainer` has no setting 'max_step'.*max_steps"),
+        ("checkpoint.every_n=3", "`checkpoint` has no setting 'every_n'"),
+        ("trainer.max_steps=abc", "A value of `trainer` cannot be used"),
+    ],
+)
+def test_a_wrong_trainer_setting_is_one_sentence(toy_config: Path, override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        launch(toy_config, [override])
