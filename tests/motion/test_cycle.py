@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from animate3d.motion.cycle import close_cycle
+from animate3d.motion.trajectory import Trajectory
+
+
+def swing(heights):
+    rest = np.random.default_rng(0).normal(size=(1, 5, 3))
+    lift = np.zeros((1, 5, 3))
+    lift[:, 2:, 2] = 1.0
+    return Trajectory(rest + np.asarray(heights, dtype=float)[:, None, None] * lift, fps=12.0)
+
+
+def largest_step(trajectory):
+    closed = np.concatenate([trajectory.positions, trajectory.positions[:1]])
+    return np.abs(np.diff(closed, axis=0)).max()
+
+
+def test_a_motion_that_returns_is_cut_at_its_return():
+    angles = 2 * np.pi * np.arange(12) / 10  # one round is 10 frames, two frames of the next follow
+    motion = swing(np.sin(angles))
+    closed = close_cycle(motion)
+    assert closed.n_frames == 10
+    assert np.allclose(closed.positions, motion.positions[:10], atol=1e-6)
+
+
+def test_the_gap_of_an_incomplete_return_is_spread_over_the_frames():
+    motion = swing(np.sin(2 * np.pi * np.arange(9) / 10))
+    closed = close_cycle(motion)
+    assert np.allclose(closed.positions[0], motion.positions[0])
+    assert largest_step(closed) < 1.2 * largest_step(swing(np.sin(2 * np.pi * np.arange(10) / 10)))
+
+
+def test_a_motion_that_does_not_return_plays_forward_and_back():
+    motion = swing(np.linspace(0, 1, 6))
+    closed = close_cycle(motion)
+    assert closed.n_frames == 10
+    assert largest_step(closed) == pytest.approx(largest_step(swing([0, 0.2])), rel=1e-5)
+
+
+@pytest.mark.parametrize("heights", [[0, 0, 0, 0], [0, 1]])
+def test_nothing_to_close_is_left_alone(heights):
+    motion = swing(heights)
+    assert close_cycle(motion).n_frames == motion.n_frames
+
+
+def test_the_rate_and_the_first_frame_stay():
+    motion = swing([0, 0.5, 1, 0.4, 0.1])
+    closed = close_cycle(motion)
+    assert closed.fps == 12.0
+    assert np.array_equal(closed.positions[0], motion.positions[0])
