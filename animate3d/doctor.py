@@ -17,7 +17,7 @@ _OPTIONAL = (
     ("av", "av", "reading training videos", "train"),
     ("peft", "peft", "LoRA fine-tuning", "train"),
     ("tensorboard", "tensorboard", "training curves", "train"),
-    ("skimage", "scikit-image", "image metrics", "eval"),
+    ("matplotlib", "matplotlib", "plots of `animate3d evaluate`", "eval"),
     ("viser", "viser", "interactive viewer", "viewer"),
 )
 
