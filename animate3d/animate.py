@@ -1,30 +1,25 @@
-"""The steps from a mesh, and a sentence or videos, to an animated file as one resumable run.
-
-Each step is the documented command of the seven-step pipeline, run in this process, so every step can also be run,
-inspected or replaced by hand. Results lie in the output folder; what the steps hand on lies in ``work/`` below it.
-"""
+"""The steps from a mesh, and a sentence or videos, to an animated file as one resumable run."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from animate3d import alignment
-from animate3d.cameras import reconstruction_cameras
+from animate3d.cameras import Cameras, reconstruction_cameras
 from animate3d.doctor import blender
 from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import SUFFIXES, export_with_report, preview
-from animate3d.files import content_hash, existing_file, existing_folder
-from animate3d.frames import count_frames, load_frames, load_images, numbered_images
+from animate3d.files import content_hash
 from animate3d.gaussians import from_mesh, load_ply, save_edges, save_ply
-from animate3d.meshes import Mesh, Placement, load_mesh
+from animate3d.meshes import Mesh, load_mesh
 from animate3d.meshes.appearance import vertex_colors
 from animate3d.motion.appearance import fit_appearance
 from animate3d.motion.start import save_start
@@ -32,52 +27,28 @@ from animate3d.motion.template import Template
 from animate3d.motion.tracking import track
 from animate3d.motion.trajectory import Trajectory, weld
 from animate3d.rasterize.textured import render_mesh
-from animate3d.resources import find_resource
 from animate3d.rotations import matrix_to_quaternion
-from animate3d.steps import Steps
-from animate3d.videos import VideoOptions, make_masks, make_videos
+from animate3d.run import STATIC_CONFIG, VISUALIZE_CONFIG, Run, RunOptions, check_options, reduced
+
+__all__ = ["FIT_CONFIG", "STATIC_CONFIG", "VISUALIZE_CONFIG", "AnimateOptions", "AnimateResult", "animate"]
 
 FIT_CONFIG = "custom/threestudio-animate3d/configs/mesh_animation_tracked.yaml"
-STATIC_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_static.yaml"
-VISUALIZE_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_frame_16.yaml"
 FIT_SIZE = 128  # pixels; where appearance and motion are fitted
 APPEARANCE_STEPS = 120
-STATIC_VIEWS = 4  # of the static render: those of the generated videos
 
 
 @dataclass(frozen=True)
-class AnimateOptions:
-    """What `animate` is asked for; the command's flags have the same names.
+class AnimateOptions(RunOptions):
+    """What `animate` is asked for: `RunOptions` of a mesh file or an object folder.
 
     Attributes:
-        mesh: a mesh file or an object folder.
-        frames: folder of RGBA images ``{v*F+f}.png``; None makes videos from ``video``.
-        out: where the results go.
         formats: suffixes without the dot.
-        fps: frames per second of the exported animation.
         max_morphs: largest number of morph targets in FBX and glTF.
-        placement: a placement file or a placement; None places automatically.
-        views: number of synchronised videos in ``frames``.
-        seed: of everything random.
-        config: of the motion fit.
-        overrides: ``key=value`` for the motion fit.
-        gpu: index of the CUDA device, used when there is one.
-        video: the prompt and how videos are made of it, when there are no frames.
     """
 
-    mesh: Path
-    frames: Path | None
-    out: Path
-    formats: tuple[str, ...] = ("glb", "usdc")
-    fps: float = 8.0
-    max_morphs: int | None = None
-    placement: Placement | Path | None = None
-    views: int = 4
-    seed: int = 0
     config: str = FIT_CONFIG
-    overrides: tuple[str, ...] = ()
-    gpu: str = "0"
-    video: VideoOptions | None = None
+    formats: tuple[str, ...] = ("glb", "usdc")
+    max_morphs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,73 +87,38 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
     return AnimateResult(files, options.out / "preview.mp4", run.steps.path, trajectory, displacement)
 
 
-class _Run:
-    """The inputs of a run, read and checked, and its steps."""
+class _Run(Run):
+    """The steps of a mesh."""
+
+    fit_size, fit_name, called = FIT_SIZE, "mesh", "mesh"
+    options: AnimateOptions
 
     def __init__(self, options: AnimateOptions, announce: Callable[[str], None]) -> None:
         _check(options)
         self.options = options
-        self.mesh: Mesh = load_mesh(options.mesh)
+        self.mesh: Mesh = load_mesh(options.model)
         # Of what is used, not of the folders: the results may lie in them.
         self.mesh_hash = content_hash(self.mesh)
         if options.frames is not None:  # told now, not after a minute of work
             self.read_frames(options.frames)
-        given = options.placement
-        self.placement = (
-            self.mesh.automatic_placement()
-            if given is None
-            else given
-            if isinstance(given, Placement)
-            else Placement.load(given)
-        )
-
-        self.work = options.out / "work"
-        self.model, self.edges = self.work / "model.ply", self.work / "model.json"
-        self.placement_file, self.start = self.work / "placement.json", self.work / "start.npz"
+        self.placement = self.placement_given() or self.mesh.automatic_placement()
+        self.begin(announce, mesh=str(options.model))
+        self.edges, self.start = self.work / "model.json", self.work / "start.npz"
         self.placed_model = self.work / "placed.ply"
-        self.static_images = self.work / "static_vis" / "object" / "save" / "images"
-        self.checkpoints = self.work / "mesh" / "object" / "ckpts"
-        self.checkpoint = self.checkpoints / "last.ckpt"
         self.trajectory = self.work / "mesh_vis" / "object" / "save" / "mesh_trajectory"
 
-        self.steps = Steps(options.out, announce)
-        self.steps.describe(
-            mesh=str(options.mesh),
-            frames=None if options.frames is None else str(options.frames),
-            prompt=None if options.video is None else options.video.prompt,
-            seed=options.seed,
-            views=options.views,
-        )
+    def draw(self, cameras: Cameras) -> Tensor:
+        placed = np.asarray(self.placement.apply(self.mesh.vertices))[None]
+        return torch.from_numpy(render_mesh(self.mesh, placed, cameras, shading=False)[:, 0]).float() / 255
 
-    def read_frames(self, folder: Path) -> None:
-        """The RGBA frames that the motion is fitted to.
-
-        Raises:
-            InputError: not a folder of enough square images.
-        """
-        folder = existing_folder(folder, "folder of frames")
-        views = self.options.views
-        self.frames_folder = folder
-        self.frames = load_frames(folder, views, count_frames(folder, views))
-        self.frames_hash = content_hash(numbered_images(folder))
-        height, width = self.frames.shape[2:4]
-        if height != width:
-            raise InputError(f"The frames in {folder} are {width}x{height} pixels; they must be square.")
-        if self.frames.shape[1] < 2:
-            raise InputError(f"{folder} holds one frame per view; a motion needs at least 2.")
-        for v, covered in enumerate((self.frames[:, 0, ..., 3] > 0.5).flatten(1).float().mean(1).tolist()):
-            if covered in (0.0, 1.0):
-                fault = "is empty: every pixel" if covered == 0 else "shows no outline: no pixel"
-                raise InputError(
-                    f"Frame 0 of view {v} in {folder} {fault} is transparent. The alpha has to cut out the object; "
-                    "make masks first (see the documentation)."
-                )
+    def advise(self, masks: Tensor) -> alignment.Advice:
+        return alignment.suggest(self.mesh, self.placement, masks)
 
     def convert(self) -> None:
         """Step 1: one Gaussian per vertex, the edges, the placement."""
 
         def action(resuming: bool) -> dict[str, Any]:
-            save_ply(from_mesh(self.mesh), self.model)
+            save_ply(from_mesh(self.mesh), self.model_file)
             save_edges(self.mesh, self.edges)
             self.placement.save(self.placement_file)
             return {"vertices": self.mesh.n_vertices}
@@ -192,88 +128,17 @@ class _Run:
             action,
             inputs={"mesh": self.mesh_hash},
             settings={"placement": self.placement.matrix().tolist()},
-            outputs=[self.model, self.edges, self.placement_file],
-        )
-
-    def render_static(self) -> None:
-        """Step 2: the four views that the videos start from."""
-        self.steps.run(
-            "2 four-view render",
-            lambda resuming: self._launch(STATIC_CONFIG, ["name=static_vis", *self._model_keys()], "test"),
-            inputs={"model": self.model, "placement": self.placement_file},
-            outputs=[self.static_images],
-        )
-
-    def make_frames(self) -> Path:
-        """Steps 3 and 4: videos from the prompt, their foreground masks."""
-        options, video = self.options, self.options.video
-        assert video is not None  # `_check`
-        images = tuple(self.static_images / f"{v}.png" for v in range(options.views))
-        videos, frames = self.work / "videos", self.work / "frames"
-        weights = {"weights": video.weights, "checkpoint": video.checkpoint}
-        # The names of files are enough: hashing gigabytes of weights would take longer than it helps.
-        settings = {**asdict(video), **{key: str(path) for key, path in weights.items()}, "seed": options.seed}
-
-        def generate(resuming: bool) -> dict[str, Any]:
-            return {"frames": str(make_videos(video, images, videos, options.seed, self.steps.announce))}
-
-        facts = self.steps.run(
-            "3 videos", generate, inputs={"static": self.static_images}, settings=settings, outputs=[videos]
-        )
-        raw = Path(facts["frames"])
-
-        def cut_out(resuming: bool) -> dict[str, Any]:
-            warnings = make_masks(video, raw, self.static_images, frames, options.views)
-            for sentence in warnings:
-                self.steps.announce(f"warning: {sentence}")
-            return {"warnings": warnings}
-
-        self.steps.run(
-            "4 masks",
-            cut_out,
-            inputs={"videos": raw, "static": self.static_images},
-            settings={"backend": video.mask_backend},
-            outputs=[frames],
-        )
-        return frames
-
-    def check_alignment(self) -> None:
-        """Frame 0 of every view has to show the placed model: the given frames fix the placement."""
-        first = self.frames[:, 0]
-        views, size = first.shape[:2]
-        placed = np.asarray(self.placement.apply(self.mesh.vertices))[None]
-        drawn = render_mesh(self.mesh, placed, reconstruction_cameras(views, size), shading=False)[:, 0]
-        model = torch.from_numpy(drawn).float() / 255
-        overlap = alignment.silhouette_iou(first[..., 3], model[..., 3])
-        if views == STATIC_VIEWS:
-            # Videos that were generated from the static render show its blobs, which are wider than a coarse mesh.
-            static = load_images([self.static_images / f"{v}.png" for v in range(views)])
-            blobs = alignment.silhouette_iou(first[..., 3], static[..., 3])
-            overlap = [max(pair) for pair in zip(overlap, blobs, strict=True)]
-        picture, better = self.options.out / "alignment.png", self.work / "suggested_placement.json"
-        if min(overlap) >= alignment.MIN_ALIGNMENT:
-            picture.unlink(missing_ok=True)
-            return
-        advice = alignment.suggest(self.mesh, self.placement, first[..., 3])
-        text = advice.text
-        if advice.placement is not None:
-            advice.placement.save(better)
-            text += f" --placement {better}"
-        alignment.save_comparison(first, model, overlap, text, picture)
-        worst = int(np.argmin(overlap))
-        raise InputError(
-            f"Frame 0 of view {worst} in {self.frames_folder} does not match the silhouette of the placed mesh "
-            f"(IoU {overlap[worst]:.2f}, {alignment.MIN_ALIGNMENT} is needed; see {picture}). {text}"
+            outputs=[self.model_file, self.edges, self.placement_file],
         )
 
     def fit_appearance(self) -> None:
         """Gaussians that look like frame 0, in the placed frame."""
 
         def action(resuming: bool) -> None:
-            images = _reduced(self.frames[:, 0], FIT_SIZE)
+            images = reduced(self.frames[:, 0], FIT_SIZE)
             with tqdm(total=APPEARANCE_STEPS, desc="appearance", unit="step") as bar:
                 fitted = fit_appearance(
-                    load_ply(self.model).transformed(self.placement),
+                    load_ply(self.model_file).transformed(self.placement),
                     images,
                     reconstruction_cameras(len(images), images.shape[1]),
                     steps=APPEARANCE_STEPS,
@@ -284,7 +149,7 @@ class _Run:
         self.steps.run(
             "5 appearance",
             action,
-            inputs={"model": self.model, "placement": self.placement_file, "frames": self.frames_hash},
+            inputs={"model": self.model_file, "placement": self.placement_file, "frames": self.frames_hash},
             settings={"views": len(self.frames), "size": FIT_SIZE, "steps": APPEARANCE_STEPS},
             outputs=[self.placed_model],
         )
@@ -319,48 +184,33 @@ class _Run:
 
     def fit(self) -> None:
         """Step 5: the deformation field."""
+        overrides = self.options.overrides
         keys = [
-            "name=mesh",
-            *self._trial_keys(),
             f"system.geometry.geometry_convert_from={self.placed_model}",
-            *self._data_keys(),
+            *self.data_keys(),
             f"system.connected_vertices_info_path={self.edges}",
             f"system.geometry.initial_motion={self.start}",
-            *self.options.overrides,
+            *overrides,
         ]
-
-        def action(resuming: bool) -> None:
-            if resuming and self.checkpoint.is_file():
-                return self._launch(self.options.config, [*keys, f"resume={self.checkpoint}"], "train")
-            shutil.rmtree(self.checkpoints, ignore_errors=True)  # of other inputs, or incomplete
-            return self._launch(self.options.config, keys, "train")
-
-        self.steps.run(
+        inputs: dict[str, Path | str] = {"model": self.placed_model, "edges": self.edges, "start": self.start}
+        self.train(
             "5 motion",
-            action,
-            inputs={
-                "model": self.placed_model,
-                "edges": self.edges,
-                "start": self.start,
-                "frames": self.frames_hash,
-                "config": find_resource(self.options.config),
-            },
-            settings={"overrides": self.options.overrides, "seed": self.options.seed, "views": len(self.frames)},
-            outputs=[self.checkpoint],
+            self.options.config,
+            self.fit_name,
+            keys,
+            inputs={**inputs, "frames": self.frames_hash},
+            settings={"overrides": overrides, "views": len(self.frames)},
         )
 
     def visualize(self) -> None:
         """Step 6: the trajectory, and the 4D Gaussians from the four views."""
-        size = self.frames.shape[2]
         keys = [
             "name=mesh_vis",
-            *self._trial_keys(),
-            *self._data_keys(),
+            *self.trial_keys(),
+            *self.data_keys(),
             f"resume={self.checkpoint}",
             "system.save_gaussian_trajectory=True",
-            f"data.random_camera.eval_height={size}",
-            f"data.random_camera.eval_width={size}",
-            f"data.random_camera.eval_azimuth_deg=[{self._azimuths()}]",
+            *self.four_view_keys(self.frames.shape[2]),
         ]
         self.steps.run(
             "6 trajectory",
@@ -410,44 +260,6 @@ class _Run:
             outputs=[options.out / "preview.mp4", options.out / "preview.png"],
         )
 
-    def _trial_keys(self) -> list[str]:
-        return [
-            "tag=object",
-            f"exp_root_dir={self.work}",
-            f"seed={self.options.seed}",
-            "system.prompt_processor.prompt=animate",
-        ]
-
-    def _model_keys(self) -> list[str]:
-        return [
-            *self._trial_keys(),
-            f"system.geometry.geometry_convert_from={self.model}",
-            f"system.geometry.load_ply_cfg.placement={self.placement_file}",
-        ]
-
-    def _data_keys(self) -> list[str]:
-        views, count = self.frames.shape[:2]
-        size = min(FIT_SIZE, self.frames.shape[2])
-        frame_keys = ("data.total_frame", "system.n_frame", "data.random_camera.total_frame")
-        view_keys = ("data.n_view", "system.n_view", "data.random_camera.n_view")
-        return [
-            f"data.image_root={self.frames_folder}",
-            f"data.width={size}",
-            f"data.height={size}",
-            *(f"{key}={count}" for key in frame_keys),
-            *(f"{key}={views}" for key in view_keys),
-            f"data.default_azimuth_deg={self._azimuths()}",
-        ]
-
-    def _azimuths(self) -> list[float]:
-        views = len(self.frames)
-        return [360.0 * v / views for v in range(views)]
-
-    def _launch(self, config: str, overrides: Sequence[str], mode: str) -> None:
-        from animate3d.studio.launch import launch  # Lightning takes seconds to import: only when a step runs
-
-        launch(config, overrides, mode, gpu=self.options.gpu)
-
 
 def _check(options: AnimateOptions) -> None:
     """What would otherwise come to light only after minutes of work.
@@ -467,24 +279,8 @@ def _check(options: AnimateOptions) -> None:
             f"Writing {needs_blender[0]} needs Blender: pip install 'animate3d[blender]' (Python 3.11), or put a "
             "`blender` executable on the PATH; glb and usdc do not need it."
         )
-    if not (np.isfinite(options.fps) and options.fps > 0):
-        raise InputError(f"The number of frames per second must be positive, got {options.fps:g}.")
     if options.max_morphs is not None and options.max_morphs < 1:
         raise InputError(f"The number of morph targets is limited to {options.max_morphs}; at least 1 is needed.")
-    if options.views < 1:
-        raise InputError(f"The number of views must be at least 1, got {options.views}.")
-    if (options.frames is None) == (options.video is None):
+    if options.frames is not None and options.video is not None:
         raise InputError("Give either a prompt or a folder of frames.")
-    if options.video is not None and options.views != STATIC_VIEWS:
-        raise InputError(f"Videos from a prompt have {STATIC_VIEWS} views, got {options.views}.")
-    existing_file(find_resource(options.config), "config file")
-    wrong = [item for item in options.overrides if "=" not in item]
-    if wrong:
-        raise InputError(f"`{wrong[0]}` is not a setting of the form key=value.")
-
-
-def _reduced(images: torch.Tensor, size: int) -> torch.Tensor:
-    """``[V, H, W, 4]`` at most ``size`` pixels high."""
-    if images.shape[1] <= size:
-        return images
-    return torch.nn.functional.interpolate(images.movedim(-1, 1), size=(size, size), mode="area").movedim(1, -1)
+    check_options(options)

@@ -146,7 +146,7 @@ def _animate(options: argparse.Namespace) -> int:
         placement = Placement.from_flags(x or 0.0, z or 0.0, 1.0 if scale is None else scale)
     result = animate(
         AnimateOptions(
-            mesh=options.mesh,
+            model=options.mesh,
             frames=options.frames,
             out=options.out,
             formats=_formats(options.formats),
@@ -198,7 +198,7 @@ def _demo(options: argparse.Namespace) -> int:
         truth = write_demo_frames(name, frames, frames_per_view=options.frame_count, size=options.size)
         result = animate(
             AnimateOptions(
-                mesh=demo_asset(),
+                model=demo_asset(),
                 frames=frames,
                 out=out,
                 formats=_formats(options.formats),

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import torch
 
-from animate3d.animate import APPEARANCE_STEPS, FIT_CONFIG, FIT_SIZE, VISUALIZE_CONFIG, _reduced
+from animate3d.animate import APPEARANCE_STEPS, FIT_CONFIG, FIT_SIZE, VISUALIZE_CONFIG
 from animate3d.cameras import reconstruction_cameras
 from animate3d.demo import MOTIONS, demo_asset, held_out_psnr, recovery, write_demo_frames
 from animate3d.frames import load_frames
@@ -33,6 +33,7 @@ from animate3d.motion.template import Template
 from animate3d.motion.tracking import TrackSettings, track
 from animate3d.motion.trajectory import load_placed_folder
 from animate3d.rotations import matrix_to_quaternion
+from animate3d.run import reduced
 
 DOCUMENTED = "custom/threestudio-animate3d/configs/mesh_animation_frame_16.yaml"
 SMALL = ["data.width=128", "data.height=128"]
@@ -63,7 +64,7 @@ class Case:
 
     def tracked(self, settings: TrackSettings, size: int = 256, nodes: int = 2000) -> tuple[np.ndarray, np.ndarray]:
         frames = self.frames.flatten(0, 1)
-        frames = _reduced(frames, size).unflatten(0, self.frames.shape[:2])
+        frames = reduced(frames, size).unflatten(0, self.frames.shape[:2])
         template = Template(
             np.asarray(self.placement.apply(self.mesh.vertices)),
             self.mesh.triangles()[0],
@@ -78,7 +79,7 @@ class Case:
 
         gaussians = from_mesh(self.mesh).transformed(self.placement)
         if appearance:
-            images = _reduced(self.frames[:, 0], FIT_SIZE)
+            images = reduced(self.frames[:, 0], FIT_SIZE)
             gaussians = fit_appearance(gaussians, images, reconstruction_cameras(4, FIT_SIZE), steps=APPEARANCE_STEPS)
         save_ply(gaussians, self.folder / "placed.ply")
         save_edges(self.mesh, self.folder / "edges.json")

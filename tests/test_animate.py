@@ -40,7 +40,7 @@ def done(asset: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_the_known_motion_is_recovered(done: tuple[AnimateOptions, AnimateResult]) -> None:
     options, result = done
-    mesh = load_mesh(options.mesh)
+    mesh = load_mesh(options.model)
     found = recovery(result.trajectory, truth(mesh.vertices))
     assert found.error < 0.02 and found.relative_error < 0.12
     assert result.mean_displacement == pytest.approx(found.displacement, rel=0.15)
@@ -67,7 +67,7 @@ def test_the_record_tells_inputs_settings_versions_seed_time_and_memory(
 ) -> None:
     options, result = done
     record = json.loads(result.record.read_text())
-    assert record["mesh"] == str(options.mesh) and record["frames"] == str(options.frames) and record["seed"] == 5
+    assert record["mesh"] == str(options.model) and record["frames"] == str(options.frames) and record["seed"] == 5
     assert {"animate3d", "python", "torch", "numpy"} <= record["versions"].keys()
     names = ["1 mesh to Gaussians", "2 four-view render", "5 appearance", "5 tracking", "5 motion", "6 trajectory"]
     assert list(record["steps"]) == [*names, "7 glb", "7 usdc", "7 preview"]
@@ -76,7 +76,7 @@ def test_the_record_tells_inputs_settings_versions_seed_time_and_memory(
         assert step["inputs"] and all(len(value) == 64 for value in step["inputs"].values())
     assert record["steps"]["5 motion"]["settings"]["overrides"] == list(FEW_STEPS)
     saved = Placement.load(options.out / "work" / "placement.json")
-    assert np.allclose(saved.matrix(), load_mesh(options.mesh).automatic_placement().matrix())
+    assert np.allclose(saved.matrix(), load_mesh(options.model).automatic_placement().matrix())
 
 
 def test_an_unchanged_run_does_nothing_from_any_folder(
@@ -159,20 +159,20 @@ def test_another_seed_or_setting_of_the_fit_keeps_what_comes_before(pretend: Pre
 
 
 def test_a_changed_texture_or_frame_counts_even_when_the_mesh_is_named_by_its_file(pretend: Pretend) -> None:
-    mesh = pretend.options.mesh / "base.obj"
-    pretend(mesh=mesh)
-    texture = pretend.options.mesh / "texture_diffuse.png"
+    mesh = pretend.options.model / "base.obj"
+    pretend(model=mesh)
+    texture = pretend.options.model / "texture_diffuse.png"
     Image.new("RGB", (32, 32), (9, 9, 9)).save(texture)
-    assert pretend(mesh=mesh)[0] == "1 mesh to Gaussians"
+    assert pretend(model=mesh)[0] == "1 mesh to Gaussians"
     frame = pretend.options.frames / f"{FRAMES - 1}.png"
     image = Image.open(frame)
     image.putpixel((0, 0), (1, 2, 3, 255))
     image.save(frame)
-    assert pretend(mesh=mesh)[0] == "5 appearance"
+    assert pretend(model=mesh)[0] == "5 appearance"
 
 
 def test_results_may_lie_inside_the_inputs(pretend: Pretend) -> None:
-    for out in (pretend.options.mesh / "out", pretend.options.frames / "out"):
+    for out in (pretend.options.model / "out", pretend.options.frames / "out"):
         pretend(out=out)
         assert pretend(out=out) == []
 
@@ -211,7 +211,7 @@ def test_a_fit_never_goes_on_from_a_checkpoint_of_other_inputs(pretend: Pretend)
 
 def test_any_number_of_views(pretend: Pretend, tmp_path: Path) -> None:
     mesh, frames = write_asset(tmp_path / "three", views=3)
-    assert len(pretend(mesh=mesh, frames=frames, views=3)) == 8
+    assert len(pretend(model=mesh, frames=frames, views=3)) == 8
     assert "data.default_azimuth_deg=[0.0, 120.0, 240.0]" in pretend.launched[-1][1]
 
 
@@ -253,7 +253,7 @@ def test_videos_made_from_the_static_render_of_a_coarse_mesh_are_accepted(preten
         ({"views": 3}, "16 numbered PNG images; 3 views need a multiple of 3"),
         ({"config": "nope.yaml"}, "nope.yaml exists neither"),
         ({"overrides": ("max_steps",)}, "`max_steps` is not a setting of the form key=value"),
-        ({"mesh": Path("nope.obj")}, "mesh file nope.obj does not exist"),
+        ({"model": Path("nope.obj")}, "mesh file nope.obj does not exist"),
         ({"frames": Path("nope")}, "folder of frames nope does not exist"),
         ({"placement": Path("nope.json")}, "nope.json does not exist"),
         ({"frames": None}, "either a prompt or a folder of frames"),

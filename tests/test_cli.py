@@ -47,7 +47,7 @@ BASE = ["animate", "dragon.glb", "--frames", "frames", "--out", "out"]
 def test_plain_use(asked: list[AnimateOptions], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*BASE, "--formats", "glb, .USDC,glb", "--fps", "12", "--max-morphs", "8", "--views", "3"]) == 0
     (options,) = asked
-    assert (options.mesh, options.frames, options.out) == (Path("dragon.glb"), Path("frames"), Path("out"))
+    assert (options.model, options.frames, options.out) == (Path("dragon.glb"), Path("frames"), Path("out"))
     assert options.formats == ("glb", "usdc") and options.fps == 12 and options.max_morphs == 8
     assert options.views == 3 and options.placement is None and options.overrides == ()
     said = capsys.readouterr().out
@@ -74,7 +74,7 @@ def test_plain_use(asked: list[AnimateOptions], capsys: pytest.CaptureFixture[st
 def test_settings_may_stand_anywhere(asked: list[AnimateOptions], arguments: list[str]) -> None:
     cli.main(arguments)
     assert asked[0].overrides == ("trainer.max_steps=3", "system.loss.lambda_arap=4")
-    assert asked[0].mesh == Path("dragon.glb")
+    assert asked[0].model == Path("dragon.glb")
 
 
 def test_documented_flags_make_a_placement(asked: list[AnimateOptions]) -> None:
