@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from animate3d.motion.score import explained_motion
+
+
+def moving_square(shifts, color=(0.9, 0.1, 0.1), size=32):
+    frames = torch.zeros(1, len(shifts), size, size, 4)
+    for f, shift in enumerate(shifts):
+        frames[0, f, 8:16, 8 + shift : 16 + shift, :3] = torch.tensor(color)
+        frames[0, f, 8:16, 8 + shift : 16 + shift, 3] = 1.0
+    return frames
+
+
+def test_the_same_motion_explains_everything():
+    videos = moving_square([0, 3, 6])
+    assert explained_motion(videos, videos) == pytest.approx(1.0)
+
+
+def test_a_still_model_explains_nothing():
+    assert explained_motion(moving_square([0, 3, 6]), moving_square([0, 0, 0])) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_half_of_the_motion_lies_between_and_the_opposite_below():
+    videos = moving_square([0, 4, 8])
+    half, against = (explained_motion(videos, moving_square(s)) for s in ([0, 2, 6], [0, -4, -8]))
+    assert 0.1 < half < 1.0
+    assert against < 0.0
+
+
+def test_speckle_costs_little():
+    videos = moving_square([0, 4, 8])
+    noise = 0.15 * torch.randn(videos[..., :3].shape, generator=torch.Generator().manual_seed(0))
+    speckled = torch.cat([(videos[..., :3] + noise).clamp(0, 1), videos[..., 3:]], dim=-1)
+    assert explained_motion(speckled, videos) > 0.8
+
+
+def test_videos_in_which_nothing_happens_score_zero():
+    videos = moving_square([0, 0])
+    assert explained_motion(videos, videos) == 0.0
