@@ -1,0 +1,74 @@
+"""Settings that belong together: how large a model makes the videos, and how much is to move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from animate3d.errors import InputError
+
+_STRENGTHS = (0.25, 4.0)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings of the steps from a prompt to a motion.
+
+    Attributes:
+        bundled: the videos come from the model in this package; else from the released weights.
+        size, frames, steps, guidance_scale, freeinit_num_iters: of the videos.
+        arap: factor on the weight of rigidity, in tracking and in the fit.
+    """
+
+    bundled: bool
+    size: int
+    frames: int
+    steps: int
+    guidance_scale: float
+    freeinit_num_iters: int
+    arap: float = 1.0
+
+    def with_motion_strength(self, strength: float) -> Preset:
+        """The same for more (above 1) or less motion.
+
+        Guidance pulls the videos towards the prompt, rigidity holds the model back, and every round of FreeInit
+        smooths the motion: guidance grows with the strength, the other two fall.
+
+        Raises:
+            InputError: outside of 0.25 to 4.
+        """
+        low, high = _STRENGTHS
+        if not low <= strength <= high:
+            raise InputError(f"The motion strength is {strength:g}; it lies between {low:g} and {high:g}, 1 is usual.")
+        rounds = self.freeinit_num_iters and max(1, round(self.freeinit_num_iters / strength))
+        return replace(
+            self,
+            # Below 1 guidance would turn away from the prompt.
+            guidance_scale=max(1.0, self.guidance_scale * strength**0.5),
+            freeinit_num_iters=rounds,
+            arap=self.arap / strength,
+        )
+
+
+PRESETS = {
+    "laptop": Preset(bundled=True, size=64, frames=8, steps=10, guidance_scale=2.0, freeinit_num_iters=0),
+    "full": Preset(bundled=False, size=256, frames=16, steps=25, guidance_scale=7.5, freeinit_num_iters=3),
+}
+"""``laptop`` is taken on machines without CUDA when no weights are given."""
+
+
+def choose_preset(name: str | None, *, weights_given: bool, cuda: bool) -> Preset:
+    """The preset of a name, or the one that fits the machine.
+
+    Args:
+        name: None to choose: weights that are given are those of the full model.
+        weights_given: whether the user named weights.
+        cuda: whether there is a CUDA GPU.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name is None:
+        name = "full" if weights_given or cuda else "laptop"
+    if name not in PRESETS:
+        raise InputError(f"The preset `{name}` is unknown; known are: {', '.join(PRESETS)}.")
+    return PRESETS[name]
