@@ -36,5 +36,5 @@ def test_more_strength_means_more_guidance_less_rigidity_fewer_rounds(name):
 
 @pytest.mark.parametrize("strength", [0.0, -1.0, 5.0, float("nan")])
 def test_strengths_without_sense_are_refused(strength):
-    with pytest.raises(InputError, match="between 0.25 and 4"):
+    with pytest.raises(InputError, match=r"between 0\.25 and 4"):
         PRESETS["full"].with_motion_strength(strength)
