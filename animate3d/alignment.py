@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from animate3d.cameras import reconstruction_cameras
+from animate3d.cameras import Cameras, reconstruction_cameras
 from animate3d.frames import composite, contact_sheet, save_image
+from animate3d.gaussians import Gaussians
+from animate3d.gaussians.placement import core
 from animate3d.meshes import Mesh, Placement
+from animate3d.rasterize import Splats, render
 from animate3d.rasterize.visibility import visible_triangles
 
 MIN_ALIGNMENT = 0.8
@@ -89,17 +93,18 @@ def _caption(text: str, width: int) -> np.ndarray:
     return strip
 
 
-def suggest(mesh: Mesh, placement: Placement, masks: Tensor) -> Advice:
-    """The placement under which the mesh fits frame 0 best.
+def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor) -> Advice:
+    """The placement under which the model fits frame 0 best.
 
     All quarter turns are tried; the scale and the translation follow from the silhouettes. The documented flags are
-    preferred; a placement is handed out where they cannot say it (other turns, a mesh off the origin of its file).
+    preferred; a placement is handed out where they cannot say it (other turns, a model off the origin of its file).
 
     Args:
         placement: the one that does not fit.
         masks: ``[V, H, W]`` alpha of frame 0.
     """
-    coarse, fine = _Search(mesh, masks, _COARSE[0]), _Search(mesh, masks, _FINE[0])
+    shape = _MeshShape(model) if isinstance(model, Mesh) else _GaussianShape(model)
+    coarse, fine = _Search(shape, masks, _COARSE[0]), _Search(shape, masks, _FINE[0])
     found = [coarse.refine(turn, _COARSE[1], shift=True) for turn in _quarter_turns()]
     finalists = sorted(found, key=lambda pair: pair[0], reverse=True)[:_FINALISTS]
     needed = max(fine.score(placement) + 0.05, MIN_ALIGNMENT + _SAFE)
@@ -107,8 +112,8 @@ def suggest(mesh: Mesh, placement: Placement, masks: Tensor) -> Advice:
     score, best = max(free, key=lambda pair: pair[0])
     if score < needed:
         return Advice(
-            "No quarter turn, scale or move of the mesh fits: check that the frames show this mesh, seen from evenly "
-            "spaced azimuths from 0° on at elevation 15°, in the order of the views."
+            f"No quarter turn, scale or move of the {shape.called} fits: check that the frames show this "
+            f"{shape.called}, seen from evenly spaced azimuths from 0° on at elevation 15°, in the order of the views."
         )
     flags = _flags(best.rotation)
     if flags is not None:
@@ -140,12 +145,45 @@ def _flag_rotation(x: float, z: float) -> np.ndarray:
     return Placement.from_flags(x, z).rotation + 0.0  # no negative zeros
 
 
+class _Shape(Protocol):
+    """What is placed: its ``points [N, 3]`` and its silhouettes ``[V, S, S]`` bool."""
+
+    points: np.ndarray
+    called: str
+
+    def silhouettes(self, placement: Placement, cameras: Cameras) -> np.ndarray: ...
+
+
+class _MeshShape:
+    called = "mesh"
+
+    def __init__(self, mesh: Mesh) -> None:
+        used, triangles = np.unique(mesh.triangles()[0], return_inverse=True)
+        self.points, self._triangles = mesh.vertices[used], triangles.reshape(-1, 3)
+
+    def silhouettes(self, placement: Placement, cameras: Cameras) -> np.ndarray:
+        shown, _ = visible_triangles(np.asarray(placement.apply(self.points)), self._triangles, cameras)
+        return shown >= 0
+
+
+class _GaussianShape:
+    called = "Gaussian model"
+
+    def __init__(self, gaussians: Gaussians) -> None:
+        self.points = core(gaussians)
+        self._gaussians = replace(gaussians, sh=gaussians.sh[:, :1])  # colours do not matter
+
+    def silhouettes(self, placement: Placement, cameras: Cameras) -> np.ndarray:
+        placed = self._gaussians.transformed(placement)
+        splats = Splats(placed.means[None], placed.quats[None], placed.scales[None], placed.opacities, placed.colors)
+        return (render(splats, cameras).alpha[0, ..., 0] > 0.5).numpy()
+
+
 class _Search:
     """Fits placements to the silhouettes of frame 0, in pictures of ``size`` pixels."""
 
-    def __init__(self, mesh: Mesh, masks: Tensor, size: int) -> None:
-        used, triangles = np.unique(mesh.triangles()[0], return_inverse=True)
-        self._points, self._triangles = mesh.vertices[used], triangles.reshape(-1, 3)
+    def __init__(self, shape: _Shape, masks: Tensor, size: int) -> None:
+        self._shape = shape
         self._cameras = reconstruction_cameras(len(masks), size)
         small = torch.nn.functional.interpolate(masks[:, None], size=(size, size), mode="area")[:, 0]
         self._target = small.numpy() > 0.5
@@ -164,7 +202,7 @@ class _Search:
         Returns:
             the best score and its placement.
         """
-        turned = self._points @ rotation.T
+        turned = self._shape.points @ rotation.T
         low, high = turned.min(axis=0), turned.max(axis=0)
         centre = (low + high) / 2 if shift else np.zeros(3)
         scale = 0.7 / np.abs(turned - centre).max().item()
@@ -185,9 +223,7 @@ class _Search:
         return best
 
     def _draw(self, placement: Placement) -> np.ndarray:
-        """Silhouettes of the placed mesh ``[V, S, S]`` bool."""
-        shown, _ = visible_triangles(np.asarray(placement.apply(self._points)), self._triangles, self._cameras)
-        return shown >= 0
+        return self._shape.silhouettes(placement, self._cameras)
 
     def _overlap(self, drawn: np.ndarray) -> float:
         inside, covered = (drawn & self._target).sum(axis=(1, 2)), (drawn | self._target).sum(axis=(1, 2))

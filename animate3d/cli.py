@@ -7,13 +7,14 @@ import importlib
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import animate3d
 from animate3d.doctor import blender
 from animate3d.errors import InputError, run_command
 
 if TYPE_CHECKING:
+    from animate3d.meshes import Placement
     from animate3d.videos import VideoOptions
 
 _ANIMATE_EXAMPLES = """examples:
@@ -21,9 +22,13 @@ _ANIMATE_EXAMPLES = """examples:
   animate3d animate dragon/base.obj --frames tracking_rgba_images/dragon --out outputs/dragon
   animate3d animate dragon/ --frames frames/ --out out/ --formats fbx,glb,usdc --fps 12
   animate3d animate dragon.ply --frames frames/ --out out/ trainer.max_steps=120 system.loss.lambda_arap=40
+  animate3d animate butterfly.ply --frames tracking_rgba_images/butterfly --out outputs/butterfly
+  animate3d animate butterfly.ply --prompt "a butterfly is flying" --weights weights/animate3d --refine --out out/
   animate3d animate dragon.glb --frames frames/ --out out/ --rot-x-degree 90 --rot-z-degree 90 --scale-factor 0.76
 
 The folder of frames holds RGBA images {v*F+f}.png: view v (azimuth 0, 90, 180, 270; elevation 15), frame f.
+A ply of Gaussians (3D Gaussian splatting) becomes a 4D Gaussian model: a ply per frame, trajectory.npz, renders and
+turntable.mp4; --formats, --max-morphs belong to meshes, --refine and refine.key=value to Gaussians.
 Run the same command again to continue after an interruption or to redo only what has changed.
 """
 
@@ -61,9 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"animate3d {animate3d.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    summary = "a mesh and a prompt, or videos of how it moves -> an animated file"
+    summary = "a mesh or Gaussian model and a prompt, or videos of how it moves -> an animated file"
     command = _add(commands, "animate", summary, _ANIMATE_EXAMPLES)
-    command.add_argument("mesh", type=Path, help="mesh file (obj, glb, gltf, ply, stl, off, fbx) or object folder")
+    command.add_argument(
+        "model", type=Path, help="mesh file (obj, glb, gltf, ply, stl, off, fbx), object folder, or ply of Gaussians"
+    )
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     frames = command.add_argument_group("from videos")
     frames.add_argument("--frames", type=Path, metavar="DIR", help="RGBA images {v*F+f}.png")
@@ -80,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     prompt.add_argument("--guidance-scale", type=float, help="default 7.5")
     prompt.add_argument("--freeinit-num-iters", type=int, help="default 3; 0 turns FreeInit off")
     prompt.add_argument("--mask-backend", choices=("auto", "background", "sam2"), default="auto")
+    prompt.add_argument(
+        "--refine", action="store_true", help="Gaussians: refine with the video model (also with --frames and --prompt)"
+    )
     placement = command.add_argument_group("placement (automatic unless given)")
     placement.add_argument("--rot-x-degree", type=float, help="turn about x before the turn about z")
     placement.add_argument("--rot-z-degree", type=float)
@@ -133,37 +143,48 @@ def _add_run_flags(command: argparse.ArgumentParser) -> None:
 
 
 def _animate(options: argparse.Namespace) -> int:
-    from animate3d.animate import FIT_CONFIG, AnimateOptions, animate
+    from animate3d import animate, animate_gaussians
+    from animate3d.gaussians import is_gaussian_ply
+
+    asked: dict[str, Any] = {
+        "frames": options.frames,
+        "out": options.out,
+        "fps": options.fps,
+        "placement": _placement(options),
+        "views": options.views,
+        "seed": options.seed,
+        "overrides": tuple(options.overrides),
+        "gpu": options.gpu,
+        "video": _video(options),
+    }
+    if options.config:
+        asked["config"] = options.config
+    if is_gaussian_ply(options.model):
+        if options.formats is not None or options.max_morphs is not None:
+            raise InputError(
+                f"{options.model} holds Gaussians, which have no mesh to export: leave out --formats and --max-morphs."
+            )
+        what = animate_gaussians.GaussianOptions(options.model, refine=options.refine, **asked)
+        _print_result(animate_gaussians.animate_gaussians(what, announce=print))
+        return 0
+    if options.refine:
+        raise InputError(f"--refine is for Gaussian models; {options.model} is not a ply of Gaussians.")
+    formats = _formats(options.formats)
+    mesh = animate.AnimateOptions(options.model, formats=formats, max_morphs=options.max_morphs, **asked)
+    _print_result(animate.animate(mesh, announce=print))
+    return 0
+
+
+def _placement(options: argparse.Namespace) -> Placement | Path | None:
     from animate3d.meshes import Placement
 
     flags = (options.rot_x_degree, options.rot_z_degree, options.scale_factor)
-    given = [flag for flag in flags if flag is not None]
-    if given and options.placement:
+    if all(flag is None for flag in flags):
+        return options.placement
+    if options.placement:
         raise InputError("Give either --placement or the rotation and scale flags, not both.")
-    placement: Placement | Path | None = options.placement
-    if given:
-        x, z, scale = flags
-        placement = Placement.from_flags(x or 0.0, z or 0.0, 1.0 if scale is None else scale)
-    result = animate(
-        AnimateOptions(
-            model=options.mesh,
-            frames=options.frames,
-            out=options.out,
-            formats=_formats(options.formats),
-            fps=options.fps,
-            max_morphs=options.max_morphs,
-            placement=placement,
-            views=options.views,
-            seed=options.seed,
-            config=options.config or FIT_CONFIG,
-            overrides=tuple(options.overrides),
-            gpu=options.gpu,
-            video=_video(options),
-        ),
-        announce=print,
-    )
-    _print_result(result)
-    return 0
+    x, z, scale = flags
+    return Placement.from_flags(x or 0.0, z or 0.0, 1.0 if scale is None else scale)
 
 
 def _video(options: argparse.Namespace) -> VideoOptions | None:

@@ -4,15 +4,17 @@ from animate3d.gaussians import sh
 from animate3d.gaussians.edges import edge_lengths, edge_table, load_edges, save_edges
 from animate3d.gaussians.from_mesh import from_mesh
 from animate3d.gaussians.gaussians import Gaussians
-from animate3d.gaussians.ply import load_ply, save_ply
+from animate3d.gaussians.ply import is_gaussian_ply, load_ply, load_ply_rows, save_ply
 
 __all__ = [
     "Gaussians",
     "edge_lengths",
     "edge_table",
     "from_mesh",
+    "is_gaussian_ply",
     "load_edges",
     "load_ply",
+    "load_ply_rows",
     "save_edges",
     "save_ply",
     "sh",

@@ -21,8 +21,26 @@ _SCALES = tuple(f"scale_{k}" for k in range(3))
 _QUATS = tuple(f"rot_{k}" for k in range(4))
 _REST_OF_DEGREE = {0: 0, 9: 1, 24: 2, 45: 3}
 
+_MARKS = {"f_dc_0", "opacity", "scale_0", "rot_0"}
+_PACKED = "packed_position"  # of SuperSplat's compressed plys
+_HEADER_LIMIT = 1 << 16
+_ROWS_AT_ONCE = 1 << 14  # of a table with up to 62 columns: what fits the cache
+
 SMALLEST_LOG_SCALE = -20.0
 """Replaces log 0, which the original mesh tool writes for a vertex without edges."""
+
+
+def is_gaussian_ply(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a ply of Gaussians, by the properties that its header names; a ply mesh has none of them."""
+    path = Path(path)
+    if path.suffix.lower() != ".ply" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        header, end, _ = file.read(_HEADER_LIMIT).partition(b"end_header")
+    if not end:
+        return False
+    names = {line.split()[-1] for line in header.decode("ascii", "replace").splitlines() if line.startswith("property")}
+    return names >= _MARKS or _PACKED in names
 
 
 def load_ply(path: str | os.PathLike[str]) -> Gaussians:
@@ -34,10 +52,17 @@ def load_ply(path: str | os.PathLike[str]) -> Gaussians:
     Raises:
         InputError: missing, truncated, not a ply, no Gaussians, or properties missing (all are listed).
     """
+    return load_ply_rows(path)[0]
+
+
+def load_ply_rows(path: str | os.PathLike[str]) -> tuple[Gaussians, np.ndarray]:
+    """`load_ply`, and which rows of the file are Gaussians ``[R]`` bool: they keep the file's order."""
     path = existing_file(path, "Gaussian ply file")
     columns = _read_columns(path)
     rest = sorted((name for name in columns if _is_rest(name)), key=lambda name: int(name[7:]))
     missing = [name for name in (*_MEANS, *_DC, "opacity", *_SCALES, *_QUATS) if name not in columns]
+    if missing and _PACKED in columns:
+        raise InputError(f"{path} is a compressed ply; export it from the editor as an uncompressed one.")
     if missing:
         raise InputError(f"{path} is not a Gaussian splatting ply: it lacks the properties {', '.join(missing)}.")
     if len(rest) not in _REST_OF_DEGREE or rest != [f"f_rest_{k}" for k in range(len(rest))]:
@@ -45,16 +70,26 @@ def load_ply(path: str | os.PathLike[str]) -> Gaussians:
             f"{path} has {len(rest)} properties f_rest_*; spherical harmonics of degree 0 to 3 have 0, 9, 24 or 45, "
             "numbered from 0."
         )
-    names = (*_MEANS, *_DC, *rest, "opacity", *_SCALES, *_QUATS)
-    with np.errstate(over="ignore"):
-        table = np.stack([columns[name].astype(np.float32) for name in names], axis=1)
-    table = _finite_rows(table, len(rest), path)
+    table = _table([columns[name] for name in (*_MEANS, *_DC, *rest, "opacity", *_SCALES, *_QUATS)])
+    good = _good_rows(table, len(rest), path)
+    table = table if good.all() else table[good]
     means, dc, rest_values, opacity, scales, quats = np.split(table, np.cumsum([3, 3, len(rest), 1, 3]), axis=1)
     # On disk the bands above 0 are channel-major: all of red, then green, then blue.
     bands = rest_values.reshape(len(table), 3, -1).transpose(0, 2, 1)
     sh = np.concatenate([dc[:, None], bands], axis=1)
     parts = [means, sh, opacity[:, 0], scales, quats]
-    return Gaussians(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
+    return Gaussians(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts)), good
+
+
+def _table(columns: list[np.ndarray]) -> np.ndarray:
+    """``[N, K]`` float32 of K columns that lie interleaved in memory."""
+    table = np.empty((len(columns[0]), len(columns)), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for start in range(0, len(table), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            for k, column in enumerate(columns):
+                table[rows, k] = column[rows]
+    return table
 
 
 def _is_rest(name: str) -> bool:
@@ -78,24 +113,24 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
     return columns
 
 
-def _finite_rows(table: np.ndarray, rest: int, path: Path) -> np.ndarray:
+def _good_rows(table: np.ndarray, rest: int, path: Path) -> np.ndarray:
+    """Mask ``[N]`` of the rows that are Gaussians; scales of log 0 are replaced in place."""
     scales = table[:, 7 + rest : 10 + rest]
     zero_size = np.isneginf(scales)
     if zero_size.any():
         count = int(zero_size.any(axis=1).sum())
-        warnings.warn(f"{path}: {count} Gaussians have a scale of log 0; they are made very small.", stacklevel=3)
+        warnings.warn(f"{path}: {count} Gaussians have a scale of log 0; they are made very small.", stacklevel=4)
         scales[zero_size] = SMALLEST_LOG_SCALE
     good = np.isfinite(table).all(axis=1) & (np.abs(table[:, -4:]).max(axis=1) > 0)
-    if good.all():
-        return table
     if not good.any():
         raise InputError(f"{path}: no Gaussian in it has finite numbers and a rotation.")
-    warnings.warn(
-        f"{path}: {int((~good).sum())} of {len(good)} Gaussians have numbers that are not finite or no rotation and "
-        "are dropped.",
-        stacklevel=3,
-    )
-    return table[good]
+    if not good.all():
+        warnings.warn(
+            f"{path}: {int((~good).sum())} of {len(good)} Gaussians have numbers that are not finite or no rotation "
+            "and are dropped.",
+            stacklevel=4,
+        )
+    return good
 
 
 def save_ply(gaussians: Gaussians, path: str | os.PathLike[str]) -> None:
