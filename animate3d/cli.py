@@ -37,6 +37,7 @@ _OTHER_COMMANDS = {
     "launch": ("animate3d.studio.launch", "one step with a config: launch --config … --train|--test … key=value"),
     "convert-weights": ("animate3d.mvvdm.convert", "put the released weights together in one folder"),
     "data": ("animate3d.mvvdm.data.command", "check a data set of multi-view videos, or write its index"),
+    "evaluate": ("animate3d.evaluation.command", "metrics of animated Gaussian models: one table for a test set"),
 }
 
 

@@ -1,0 +1,50 @@
+"""The columns of the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number of an object.
+
+    Attributes:
+        key: its name in the CSV file.
+        title: its name for people, with the unit.
+        digits: after the decimal point.
+        better: "higher", "lower", or "" where more is not better by itself.
+        factor: from the number to the unit of the title.
+    """
+
+    key: str
+    title: str
+    digits: int
+    better: str = ""
+    factor: float = 1.0
+
+    def shown(self, value: float | None) -> str:
+        """As text in the unit of the title; a dash for what was not measured."""
+        return "–" if value is None or value != value else f"{self.factor * value:.{self.digits}f}"
+
+
+MEASURED = (
+    Metric("psnr", "PSNR, dB", 2, "higher"),
+    Metric("ssim", "SSIM", 3, "higher"),
+    Metric("iou", "silhouette IoU", 3, "higher"),
+    Metric("warping_error", "warping error, 10⁻³", 2, "lower", 1e3),
+    Metric("given_warping_error", "of the given videos", 2, "", 1e3),
+    Metric("displacement", "displacement, %", 2, "", 100),
+    Metric("arap", "ARAP energy, 10⁻³", 2, "lower", 1e3),
+)
+"""Measured always."""
+
+VBENCH = (
+    Metric("i2v_subject", "I2V subject", 3, "higher"),
+    Metric("motion_smoothness", "motion smoothness", 3, "higher"),
+    Metric("dynamic_degree", "dynamic degree", 3),
+    Metric("aesthetic_quality", "aesthetic quality", 3, "higher"),
+)
+"""VBench-I2V's, measured where it is installed."""
+
+METRICS = MEASURED + VBENCH
