@@ -218,6 +218,9 @@ class VideoGuidance:
             raise InputError("The guidance needs at least 2 frames: frame 0 is given, the others are judged.")
         self.pipeline, self.views, self.frames = pipeline, views, frames
         own_size = pipeline.unet.config["sample_size"] * pipeline.vae_scale_factor
+        predicts = pipeline.scheduler.config["prediction_type"]
+        if predicts not in ("epsilon", "v_prediction"):
+            raise InputError(f"The guidance is for models that predict epsilon or v_prediction; this one: {predicts}.")
         self.image_size = min(TRAINED_SIZE, own_size) if image_size is None else image_size
         if self.image_size < 1 or self.image_size % pipeline.size_factor:
             raise InputError(
@@ -360,10 +363,18 @@ class VideoGuidance:
                 )[0]
                 for text, image in pairs
             ]
-            with_text, without = (out.transpose(1, 2).unflatten(0, noisy.shape[:2]).to(noisy) for out in outputs)
+            predictions = (out.transpose(1, 2).unflatten(0, noisy.shape[:2]).to(noisy) for out in outputs)
+            with_text, without = (self._noise(out, noisy, timesteps) for out in predictions)
             return with_text, without
 
         return predict
+
+    def _noise(self, prediction: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """The noise that a prediction stands for: a velocity is √ᾱ noise - √(1-ᾱ) latents."""
+        if self.pipeline.scheduler.config["prediction_type"] == "epsilon":
+            return prediction
+        signal, sigma = _levels(timesteps.to(noisy.device), self.alphas_cumprod.to(noisy.device), noisy)
+        return signal * prediction + sigma * noisy
 
     @torch.no_grad()
     def _show(

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
-from torch import Tensor
+from torch import Tensor, nn
 
 from animate3d.mvvdm.attention import Layout
 
@@ -44,3 +44,11 @@ class MotionTransformer(AnimateDiffTransformer3D):
                 tokens = block(tokens, cross_attention_kwargs=arguments)
         tokens = self.proj_out(tokens).view(-1, height, width, num_frames, channels)
         return (frames + tokens.permute(0, 3, 4, 1, 2)).flatten(0, 1)
+
+
+class NoMotion(nn.Module):
+    """Stands where a block without motion has none: diffusers' blocks expect something there."""
+
+    def forward(self, hidden_states: Tensor, num_frames: int = 1) -> Tensor:
+        """``hidden_states`` as they are."""
+        return hidden_states

@@ -25,6 +25,7 @@ from animate3d.mvvdm.camera import get_camera
 from animate3d.mvvdm.conditions import group_images, prepare_images, to_tensor
 from animate3d.mvvdm.free_init import low_pass, mix_frequencies
 from animate3d.mvvdm.noise import Generators, generator_list, normal, uniform
+from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.unet import MultiViewUNet
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
 
     def __init__(
         self,
-        vae: AutoencoderKL,
+        vae: AutoencoderKL | PatchAutoencoder,
         text_encoder: CLIPTextModel,
         tokenizer: CLIPTokenizer,
         unet: MultiViewUNet,
@@ -112,7 +113,8 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
     @property
     def vae_scale_factor(self) -> int:
         """Pixels per latent."""
-        return 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+        config = self.vae.config
+        return config["patch_size"] if "patch_size" in config else 2 ** (len(config["block_out_channels"]) - 1)
 
     @property
     def size_factor(self) -> int:
@@ -411,10 +413,10 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         views: int,
         sequential: bool,
     ) -> Tensor:
-        """Noise of frames 1 and later, with guidance. ``[(b v), c, f-1, h, w]``"""
+        """What the scheduler expects of frames 1 and later, with guidance. ``[(b v), c, f-1, h, w]``"""
         video = torch.cat([first_frame, self.scheduler.scale_model_input(sample, timestep)], dim=2)
 
-        def noise(rows: slice, latents: Tensor) -> Tensor:
+        def output(rows: slice, latents: Tensor) -> Tensor:
             out = self.unet(
                 latents,
                 timestep,
@@ -427,12 +429,12 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             return out[:, :, 1:]
 
         if not self.do_classifier_free_guidance:
-            return noise(slice(None), video)
+            return output(slice(None), video)
         count = len(video)
         if sequential:
-            without, with_text = noise(slice(count), video), noise(slice(count, None), video)
+            without, with_text = output(slice(count), video), output(slice(count, None), video)
         else:
-            without, with_text = noise(slice(None), torch.cat([video] * 2)).chunk(2)
+            without, with_text = output(slice(None), torch.cat([video] * 2)).chunk(2)
         return without + self.guidance_scale * (with_text - without)
 
     # -- result ------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from animate3d.mvvdm.attention import (
     SpatioTemporalProcessor,
     encodes_frames,
 )
-from animate3d.mvvdm.motion_module import MotionTransformer
+from animate3d.mvvdm.motion_module import MotionTransformer, NoMotion
 
 DEFAULT_MVDREAM_ATTN: dict[str, Any] = {"image_attn": {"enabled": True}}
 DEFAULT_MOTION_ATTN: dict[str, Any] = {
@@ -71,6 +71,17 @@ class MultiViewUNet(UNetMotionModel):
         learned_encoding_size: latent edge that learned two-axis encodings cover.
         up_block_motion_norm_num_groups: groups in the motion modules of up blocks without cross-attention. The
             released weights were trained with 32 there, whatever ``norm_num_groups`` is.
+
+    What follows is off in the full model; it lets a small one learn from scratch.
+
+    Args:
+        concat_first_frame: every frame's latents come with those of frame 0, as further input channels.
+        pooled_text: add the mean of the text embeddings to the time embedding.
+        frame_embedding: add the number of the frame to the time embedding.
+        position_embedding: add a learned map after the first convolution; stretched to other sizes than
+            ``sample_size``.
+        levels_without_motion: resolutions, 0 the finest, whose blocks have no motion modules; of the block types
+            without cross-attention only convolutions remain.
     """
 
     @register_to_config
@@ -104,12 +115,17 @@ class MultiViewUNet(UNetMotionModel):
         motion_module_attn_cfg: dict[str, Any] | None = None,
         learned_encoding_size: int = 32,
         up_block_motion_norm_num_groups: int = 32,
+        concat_first_frame: bool = False,
+        pooled_text: bool = False,
+        frame_embedding: bool = False,
+        position_embedding: bool = False,
+        levels_without_motion: tuple[int, ...] = (),
     ) -> None:
         # The parent's decorator would add its own arguments to the config; its plain __init__ does not.
         UNetMotionModel.__init__.__wrapped__(  # type: ignore[attr-defined]
             self,
             sample_size=sample_size,
-            in_channels=in_channels,
+            in_channels=in_channels * (2 if concat_first_frame else 1),
             out_channels=out_channels,
             down_block_types=down_block_types,
             up_block_types=up_block_types,
@@ -139,16 +155,36 @@ class MultiViewUNet(UNetMotionModel):
         if image_embed_dim is not None:
             projection = ImageProjection(image_embed_dim, cross_attention_dim, image_tokens)
             self.encoder_hid_proj = MultiIPAdapterImageProjection([projection])
+        width = block_out_channels[0]
+        self.text_embedding = TimestepEmbedding(cross_attention_dim, time_channels) if pooled_text else None
+        self.frame_number_embedding = TimestepEmbedding(width, time_channels) if frame_embedding else None
+        self.positions: nn.Parameter | None = None
+        if position_embedding:
+            if sample_size is None:
+                raise InputError("`position_embedding` needs a `sample_size`.")
+            self.positions = nn.Parameter(0.02 * torch.randn(1, width, sample_size, sample_size))
         self._build_motion_transformers()
         self._build_processors()
         self.reset_adapter()
 
     def _build_motion_transformers(self) -> None:
         frame_encoding = None if encodes_frames(self.config["motion_module_attn_cfg"]) else "sinusoidal"
-        for block in [*self.down_blocks, self.mid_block, *self.up_blocks]:
-            for index, old in enumerate(getattr(block, "motion_modules", [])):
+        levels = len(self.down_blocks)
+        without_motion = set(self.config["levels_without_motion"])
+        if not without_motion <= set(range(levels)):
+            raise InputError(
+                f"`levels_without_motion` is {sorted(without_motion)}; this model has the levels 0 to {levels - 1}."
+            )
+        down = zip(range(levels), self.down_blocks, strict=True)
+        up = zip(reversed(range(levels)), self.up_blocks, strict=True)
+        for level, block in [*down, (None, self.mid_block), *up]:
+            modules: nn.ModuleList = getattr(block, "motion_modules", nn.ModuleList())
+            for index, old in enumerate(modules):
+                if level in without_motion:
+                    modules[index] = NoMotion()
+                    continue
                 without_attention = isinstance(block, UpBlockMotion)
-                block.motion_modules[index] = MotionTransformer(
+                modules[index] = MotionTransformer(
                     num_attention_heads=old.num_attention_heads,
                     attention_head_dim=old.attention_head_dim,
                     in_channels=old.in_channels,
@@ -276,12 +312,16 @@ class MultiViewUNet(UNetMotionModel):
             if isinstance(module, MotionTransformer):
                 module.num_views = views
 
-        embedding = self._condition(sample, timestep, camera)
+        embedding = self._condition(sample, timestep, encoder_hidden_states, camera)
         prompt: Tensor | tuple[Tensor, list[Tensor]] = encoder_hidden_states
         if self.encoder_hid_proj is not None:
             prompt = (encoder_hidden_states, self._image_tokens(added_cond_kwargs))
-        hidden_states = sample.transpose(1, 2).flatten(0, 1)  # [(b v f), c, h, w]
-        hidden_states = self._blocks(self.conv_in(hidden_states), embedding, prompt, layout)
+        if self.config["concat_first_frame"]:
+            sample = torch.cat([sample, sample[:, :, :1].expand_as(sample)], dim=1)
+        hidden_states = self.conv_in(sample.transpose(1, 2).flatten(0, 1))  # [(b v f), c, h, w]
+        if self.positions is not None:
+            hidden_states = hidden_states + self._position_map(*hidden_states.shape[-2:])
+        hidden_states = self._blocks(hidden_states, embedding, prompt, layout)
         norm = cast(nn.Module, self.conv_norm_out)
         out = self.conv_out(nn.functional.silu(norm(hidden_states)))
         out = out.unflatten(0, (-1, frames)).transpose(1, 2)
@@ -297,8 +337,14 @@ class MultiViewUNet(UNetMotionModel):
         if height % factor or width % factor:
             raise InputError(f"Latents of {height}x{width} do not fit: both must be multiples of {factor}.")
 
-    def _condition(self, sample: Tensor, timestep: Tensor | float | int, camera: Tensor | None) -> Tensor:
-        """Time and camera embedding of every image. ``[(b v f), t]``"""
+    def _position_map(self, height: int, width: int) -> Tensor:
+        positions = cast(Tensor, self.positions)
+        if positions.shape[-2:] == (height, width):
+            return positions
+        return nn.functional.interpolate(positions, (height, width), mode="bilinear", align_corners=False)
+
+    def _condition(self, sample: Tensor, timestep: Tensor | float | int, text: Tensor, camera: Tensor | None) -> Tensor:
+        """Time, camera, text and frame embedding of every image. ``[(b v f), t]``"""
         batch, frames = sample.shape[0], sample.shape[2]
         timesteps = torch.as_tensor(timestep, device=sample.device).expand(batch)
         embedding = self.time_embedding(self.time_proj(timesteps).to(sample.dtype))[:, None].expand(-1, frames, -1)
@@ -310,6 +356,11 @@ class MultiViewUNet(UNetMotionModel):
             if self.camera_embedding is None:
                 raise InputError("This model has no camera condition (`camera_embedding_dim` is null); pass no camera.")
             embedding = embedding + self.camera_embedding(camera.to(sample.dtype))[:, None]
+        if self.text_embedding is not None:
+            embedding = embedding + self.text_embedding(text.mean(dim=1))[:, None]
+        if self.frame_number_embedding is not None:
+            numbers = torch.arange(frames, device=sample.device)
+            embedding = embedding + self.frame_number_embedding(self.time_proj(numbers).to(sample.dtype))
         return embedding.flatten(0, 1)
 
     def _image_tokens(self, added_cond_kwargs: dict[str, Any] | None) -> list[Tensor]:

@@ -73,12 +73,16 @@ class TrainingConfig:
     lr_scheduler: str = "constant"
     """Of diffusers: constant, constant_with_warmup, linear, cosine, ..."""
     lr_warmup_steps: int = 0
+    lr_decay_steps: int = 0
+    """Over the last so many steps the learning rate falls to zero, on top of ``lr_scheduler``."""
     adam_beta1: float = 0.9
     adam_beta2: float = 0.999
     adam_weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     text_dropout: float = 0.1
     """Probability of training without the text, which guidance needs."""
+    stratified_timesteps: bool = False
+    """Every sample of a batch draws its timestep from its own part of the noise schedule."""
     ema_decay: float = 0.0
     """Keep a moving average of the trained weights, e.g. 0.999; 0 for none."""
     global_seed: int = 42
@@ -133,6 +137,7 @@ class TrainingConfig:
         _need(self.learning_rate > 0, "learning_rate", self.learning_rate, "it must be above 0")
         _need(0 <= self.text_dropout <= 1, "text_dropout", self.text_dropout, "it lies between 0 and 1")
         _need(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "it lies between 0 and 1")
+        _need(self.lr_decay_steps >= 0, "lr_decay_steps", self.lr_decay_steps, "it cannot be below 0")
         _need(self.video_length >= 2, "video_length", self.video_length, "it must be at least 2")
         _need(self.keep_checkpoints != 0, "keep_checkpoints", 0, "give -1 for all, or a number above 0")
         precision = self.mixed_precision_training

@@ -44,6 +44,7 @@ def draw(
     *,
     train_timesteps: int,
     text_dropout: float,
+    strata: int = 1,
 ) -> Draws:
     """Draw for the samples at ``places`` of the global batch.
 
@@ -53,12 +54,17 @@ def draw(
         latents: ``(V, F, C, h, w)``
         train_timesteps: timesteps are drawn below this.
         text_dropout: probability of an empty prompt.
+        strata: equal parts of the timesteps; the sample at place p draws from part p modulo their number.
     """
     views, frames, channels, height, width = latents
     generators = [generator(seed, step, place) for place in places]
+    bounds = [part * train_timesteps // strata for part in range(strata + 1)]
+    parts = [(bounds[place % strata], bounds[place % strata + 1]) for place in places]
     # On the CPU, so that the numbers are the same on every device.
     return Draws(
-        timesteps=torch.cat([torch.randint(0, train_timesteps, (1,), generator=g) for g in generators]),
+        timesteps=torch.cat(
+            [torch.randint(*part, (1,), generator=g) for part, g in zip(parts, generators, strict=True)]
+        ),
         drop_text=torch.cat([torch.rand(1, generator=g) for g in generators]) < text_dropout,
         noise=torch.stack([torch.randn(views, channels, frames - 1, height, width, generator=g) for g in generators]),
         posterior=torch.stack([torch.randn(latents, generator=g) for g in generators]),

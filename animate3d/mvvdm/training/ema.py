@@ -27,8 +27,8 @@ class MovingAverage:
     def update(self, step: int) -> None:
         """Take in the weights after ``step`` steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in self.parameters.items():
-            self.average[name].lerp_(value.detach(), 1 - decay)
+        values = [value.detach() for value in self.parameters.values()]
+        torch._foreach_lerp_(list(self.average.values()), values, 1 - decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
@@ -154,6 +154,7 @@ class Trainer:
             lr=config.learning_rate,
             betas=(config.adam_beta1, config.adam_beta2),
             weight_decay=config.adam_weight_decay,
+            fused=accelerator.device.type == "cpu",  # on CPUs the other versions loop over the parameters
         )
         self.model, self.optimizer = accelerator.prepare(unet, optimizer)
         try:
@@ -165,6 +166,10 @@ class Trainer:
             )
         except ValueError as error:
             raise InputError(f"`lr_scheduler` is {config.lr_scheduler!r}, which is no schedule: {error}.") from error
+        if config.lr_decay_steps:
+            self.lr_scheduler.lr_lambdas = [
+                _decayed(factor, self.total_steps, config.lr_decay_steps) for factor in self.lr_scheduler.lr_lambdas
+            ]
         self.average = MovingAverage(unet, config.ema_decay) if config.ema_decay else None
 
     @property
@@ -273,6 +278,7 @@ class Trainer:
             (views, frames, channels, height // factor, width // factor),
             train_timesteps=pipeline.scheduler.config["num_train_timesteps"],
             text_dropout=config.text_dropout,
+            strata=config.train_batch_size * self.accelerator.num_processes if config.stratified_timesteps else 1,
         )
 
     def _agree(self, loss: torch.Tensor) -> tuple[float, bool]:
@@ -387,6 +393,11 @@ class Trainer:
         if wanted is True or wanted in ("latest", "true", "True"):
             return checkpoints.find_latest(self.config.folder / output.CHECKPOINTS)
         return existing_file(wanted, "checkpoint")
+
+
+def _decayed(factor: Callable[[int], float], total: int, length: int) -> Callable[[int], float]:
+    """A schedule that falls to zero over the last ``length`` of ``total`` steps."""
+    return lambda step: factor(step) * min(1.0, max(total - step, 0) / length)
 
 
 def make_accelerator(config: TrainingConfig) -> Accelerator:

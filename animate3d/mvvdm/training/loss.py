@@ -39,8 +39,8 @@ def noisy_latents(batch: Denoising, scheduler: Any) -> Tensor:
     return torch.cat([clean[:, :, :1], scheduler.add_noise(clean[:, :, 1:], noise, timesteps)], dim=2)
 
 
-def predict_noise(unet: nn.Module, batch: Denoising, scheduler: Any) -> Tensor:
-    """The model's noise of every frame, frame 0 included. ``[B, V, C, F, h, w]``"""
+def predict(unet: nn.Module, batch: Denoising, scheduler: Any) -> Tensor:
+    """What the model says of every frame, frame 0 included. ``[B, V, C, F, h, w]``"""
     views = batch.latents.shape[1]
     predicted = unet(
         noisy_latents(batch, scheduler),
@@ -54,7 +54,17 @@ def predict_noise(unet: nn.Module, batch: Denoising, scheduler: Any) -> Tensor:
     return predicted.unflatten(0, (-1, views))
 
 
+def target(batch: Denoising, scheduler: Any) -> Tensor:
+    """What it should say of the frames after frame 0: the noise, or the velocity √ᾱ noise - √(1-ᾱ) latents.
+
+    ``[B, V, C, F-1, h, w]``
+    """
+    if scheduler.config["prediction_type"] == "v_prediction":
+        return scheduler.get_velocity(batch.latents[:, :, :, 1:], batch.noise, batch.timesteps)
+    return batch.noise
+
+
 def denoising_loss(unet: nn.Module, batch: Denoising, scheduler: Any) -> Tensor:
-    """Mean squared error of the noise over the frames after frame 0, in float32."""
-    predicted = predict_noise(unet, batch, scheduler)
-    return mse_loss(predicted[:, :, :, 1:].float(), batch.noise.float())
+    """Mean squared error over the frames after frame 0, in float32."""
+    predicted = predict(unet, batch, scheduler)
+    return mse_loss(predicted[:, :, :, 1:].float(), target(batch, scheduler).float())

@@ -15,6 +15,8 @@ from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.training.config import TrainingConfig
 from animate3d.mvvdm.weights import ip_adapter_files, load_motion_checkpoint, load_unet, resolve
 
+PREDICTIONS = ("epsilon", "v_prediction")
+
 
 def load_models(config: TrainingConfig) -> MultiViewVideoPipeline:
     """All models in float32 on the CPU, those in front of the UNet frozen.
@@ -38,9 +40,10 @@ def load_models(config: TrainingConfig) -> MultiViewVideoPipeline:
         load_motion_checkpoint(pipeline.unet, checkpoint)
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, **config.noise_scheduler_kwargs)
     predicts = pipeline.scheduler.config["prediction_type"]
-    if predicts != "epsilon":
+    if predicts not in PREDICTIONS:
         raise InputError(
-            f"The model {source} predicts `{predicts}`; the training is for models that predict `epsilon`."
+            f"The model {source} predicts `{predicts}`; the training is for models that predict "
+            f"{' or '.join(f'`{name}`' for name in PREDICTIONS)}."
         )
     for model in (pipeline.vae, pipeline.text_encoder, pipeline.image_encoder):
         model.eval().requires_grad_(False)

@@ -16,7 +16,7 @@ from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.tiny import NOISE_SCHEDULE
 from animate3d.mvvdm.training.draws import Draws
 from animate3d.mvvdm.training.encode import Encoder, image_embeds, to_uint8
-from animate3d.mvvdm.training.loss import Denoising, denoising_loss, noisy_latents, predict_noise
+from animate3d.mvvdm.training.loss import Denoising, denoising_loss, noisy_latents, predict
 from animate3d.mvvdm.training.trainable import freeze, recompute_activations
 from animate3d.mvvdm.unet import MultiViewUNet
 from animate3d.mvvdm.weights import unet_arguments
@@ -110,6 +110,6 @@ def test_the_prediction_matches_the_reference(
     reference.unet.register_to_config(i2v_cond_time_zero=False)
     batch = encode(reference, recorded, meta["batch"]["texts"], "pinned")
     with torch.no_grad():
-        predicted = predict_noise(reference.unet, batch, reference.scheduler)
+        predicted = predict(reference.unet, batch, reference.scheduler)
     torch.testing.assert_close(predicted, recorded["pinned.model_pred"], atol=1e-4, rtol=0)
     torch.testing.assert_close(batch.noise, recorded["pinned.target"], atol=0, rtol=0)

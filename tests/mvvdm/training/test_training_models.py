@@ -44,8 +44,8 @@ def test_continues_from_the_released_motion_checkpoint(
 
 
 def test_a_model_that_predicts_something_else_is_refused(config: dict[str, object]) -> None:
-    schedule = {**config["noise_scheduler_kwargs"], "prediction_type": "v_prediction"}  # type: ignore[dict-item]
-    with pytest.raises(InputError, match="predicts `v_prediction`"):
+    schedule = {**config["noise_scheduler_kwargs"], "prediction_type": "sample"}  # type: ignore[dict-item]
+    with pytest.raises(InputError, match="predicts `sample`"):
         load_models(training_config({**config, "noise_scheduler_kwargs": schedule}))
 
 
