@@ -258,7 +258,7 @@ def _print_result(result: object) -> None:
     files = {**result.files, "preview": result.preview, "record": result.record}  # type: ignore[attr-defined]
     print("\nresults")
     for name, path in files.items():
-        print(f"  {name:9}{path}")
+        print(f"  {name:12}{path}")
     print(f"  mean displacement {100 * result.mean_displacement:.1f} % of the diagonal")  # type: ignore[attr-defined]
 
 
