@@ -45,7 +45,7 @@ class Subject:
     def videos(self) -> list[Video]:
         """The true clip of every motion."""
         mesh = self.mesh()
-        rendered = (render_views(mesh, placed, views=VIEWS, size=SIZE) for placed in self.positions)
+        rendered = (render_views(mesh, placed.astype(np.float64), views=VIEWS, size=SIZE) for placed in self.positions)
         return [video.astype(np.float32) / 255 for video in rendered]
 
 
