@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from animate3d.cameras import reconstruction_cameras
 from animate3d.demo import frame_times, write_frames
+from animate3d.frames import save_frames
+from animate3d.gaussians import Gaussians
 from animate3d.meshes import Material, Mesh, load_mesh, save_obj
+from animate3d.rasterize import Splats, render
 
 FRAMES, SIZE = 4, 64
 FEW_STEPS = ("trainer.max_steps=8", "trainer.val_check_interval=8", "checkpoint.every_n_train_steps=8")
@@ -54,3 +59,14 @@ def write_asset(folder: Path, *, views: int = 4, size: int = SIZE, frames: int =
 def truth(vertices: np.ndarray, frames: int = FRAMES) -> np.ndarray:
     """The motion of `write_asset`. ``[F, N, 3]``"""
     return bend(vertices, frame_times(frames))
+
+
+def write_gaussian_frames(model: Gaussians, folder: Path, *, rise: float = 0.1, frames: int = FRAMES) -> Path:
+    """Four videos of a placed Gaussian model that moves up by ``rise`` in all."""
+    drift = torch.linspace(0, rise, frames)[:, None, None] * torch.tensor([0.0, 0.0, 1.0])
+    quats, scales = (part.expand(frames, *part.shape) for part in (model.quats, model.scales))
+    splats = Splats(model.means + drift, quats, scales, model.opacities, model.colors)
+    drawn = render(splats, reconstruction_cameras(4, SIZE))
+    rgba = torch.cat([drawn.color, drawn.alpha], dim=-1).transpose(0, 1)
+    save_frames(folder, (rgba * 255 + 0.5).byte().numpy())
+    return folder

@@ -12,21 +12,18 @@ import pytest
 import torch
 from PIL import Image
 from plyfile import PlyData
-from small_asset import FEW_STEPS, FRAMES, SIZE, finned_tube, write_asset
+from small_asset import FEW_STEPS, FRAMES, finned_tube, write_asset, write_gaussian_frames
 
 from animate3d import animate as meshes
 from animate3d import animate_gaussians as module
 from animate3d import cli
 from animate3d.animate_gaussians import GaussianOptions, GaussianResult, animate_gaussians
-from animate3d.cameras import reconstruction_cameras
 from animate3d.errors import InputError
-from animate3d.frames import save_frames
 from animate3d.gaussians import Gaussians, from_mesh, load_ply, save_ply
 from animate3d.gaussians.placement import inverse
 from animate3d.meshes import Placement
 from animate3d.motion.checkpoint import load_motion
 from animate3d.mvvdm.tiny import write_tiny
-from animate3d.rasterize import Splats, render
 from animate3d.studio import api
 from animate3d.studio.plugins import load_plugins
 
@@ -41,24 +38,13 @@ def small_model(degree: int = 1) -> Gaussians:
     return replace(model, sh=torch.cat([model.sh, bands], dim=1))
 
 
-def write_frames(model: Gaussians, folder: Path, frames: int = FRAMES) -> Path:
-    """Four videos of the model moving up."""
-    drift = torch.linspace(0, SHIFT, frames)[:, None, None] * torch.tensor([0.0, 0.0, 1.0])
-    quats, scales = (part.expand(frames, *part.shape) for part in (model.quats, model.scales))
-    splats = Splats(model.means + drift, quats, scales, model.opacities, model.colors)
-    drawn = render(splats, reconstruction_cameras(4, SIZE))
-    rgba = torch.cat([drawn.color, drawn.alpha], dim=-1).transpose(0, 1)
-    save_frames(folder, (rgba * 255 + 0.5).byte().numpy())
-    return folder
-
-
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A ply and a folder of frames."""
     folder = tmp_path_factory.mktemp("small")
     model = small_model()
     save_ply(model, folder / "model.ply")
-    return folder / "model.ply", write_frames(model, folder / "frames")
+    return folder / "model.ply", write_gaussian_frames(model, folder / "frames", rise=SHIFT)
 
 
 @pytest.fixture(scope="module", autouse=True)
