@@ -147,6 +147,11 @@ def _pictures(
     return pictures + [save_sheet(out / "sheets" / f"{m.name}.png", m, videos[m.name]) for m in done]
 
 
+def names(text: str | None) -> tuple[str, ...]:
+    """The parts of a comma-separated flag."""
+    return tuple(part for part in (text or "").replace(",", " ").split() if part)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line; the exit code is 1 when an object could not be measured."""
     parser = argparse.ArgumentParser(
@@ -162,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     whole.add_argument("--results", type=Path, metavar="DIR", help="recon/<name>, refine/<name>: outputs/animate3d")
     whole.add_argument("--stage", choices=STAGES, help="default: refine if every object has it, else recon")
-    whole.add_argument("--objects", nargs="+", default=(), metavar="NAME", help="only these")
+    whole.add_argument("--objects", metavar="NAMES", help="only these, comma-separated")
     single = parser.add_argument_group("a single model")
     single.add_argument("--checkpoint", type=Path, metavar="FILE", help="in the folder of its training")
     single.add_argument("--videos", type=Path, metavar="DIR", help="four videos {v*F+f}.png that it should look like")
@@ -173,7 +178,7 @@ def main(argv: list[str] | None = None) -> int:
     vbench_flags.add_argument("--vbench-python", type=Path, metavar="FILE", help="Python with vbench==0.1.5; runs it")
     vbench_flags.add_argument("--vbench-weights", type=Path, metavar="DIR", help="default ~/.cache/vbench")
     given = parser.parse_args(argv)
-    options = EvaluateOptions(**{**vars(given), "objects": tuple(given.objects)})
+    options = EvaluateOptions(**{**vars(given), "objects": names(given.objects)})
     measurements = evaluate(options, announce=tqdm.write)
     tqdm.write((options.out / "evaluation.md").read_text().split("\n## ")[0])
     tqdm.write(f"table: {options.out / 'evaluation.md'} and evaluation.csv")

@@ -10,18 +10,21 @@ from animate3d.errors import InputError
 from animate3d.evaluation.image_metrics import Video
 
 FLOW_SIZE = 256
-"""Larger videos are shrunk to this, so that the numbers of different sizes can be compared."""
+"""Pixels of the images between which the flow is found, unless the given videos are smaller."""
 SMALLEST = 24  # pixels: the flow's patches and pyramid need as many
 _RELATIVE, _ABSOLUTE = 0.01, 0.5  # how well forward and backward flow must agree (Sundaram et al. 2010), in pixels²
 
 Array = NDArray[np.float32]
 
 
-def warping_errors(video: Video) -> Array:
+def warping_errors(video: Video, size: int = FLOW_SIZE) -> Array:
     """Squared difference of every frame from the next one brought back to it along the optical flow (OpenCV DIS).
 
     A pixel counts when it belongs to the object and is visible in both frames: the flow back from where it went has to
     lead home again, and that place has to be inside the image.
+
+    Args:
+        size: larger images are shrunk to this. Errors grow with sharpness: compare them at one size.
 
     Returns:
         ``[F - 1]`` mean over these pixels and the channels, colours in 0..1; NaN where there is no such pixel.
@@ -29,7 +32,7 @@ def warping_errors(video: Video) -> Array:
     Raises:
         InputError: images too small for the flow.
     """
-    video = video.shrunk(FLOW_SIZE)
+    video = video.shrunk(size)
     if video.size < SMALLEST:
         raise InputError(f"Images of {video.size} pixels are too small for optical flow; it needs {SMALLEST}.")
     colors = video.color.numpy().astype(np.float32)

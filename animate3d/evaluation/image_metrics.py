@@ -52,6 +52,10 @@ class Video:
         """Where the object is, bool ``[F, H, W]``."""
         return self.alpha > MASK_THRESHOLD
 
+    def standing_still(self) -> Video:
+        """Frame 0 all the time."""
+        return Video(self.color[:1].expand_as(self.color), self.alpha[:1].expand_as(self.alpha))
+
     def shrunk(self, size: int) -> Video:
         """The same frames of at most ``size`` pixels, by area."""
         if size >= self.size:

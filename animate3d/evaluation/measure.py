@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from animate3d.errors import InputError
 from animate3d.evaluation import motion_metrics
-from animate3d.evaluation.consistency import warping_errors
+from animate3d.evaluation.consistency import FLOW_SIZE, warping_errors
 from animate3d.evaluation.image_metrics import Video, image_scores, psnr
 from animate3d.evaluation.model import GIVEN_VIEWS, VIEW_NAMES, load_model, load_view, save_views, saved_size
 from animate3d.evaluation.testset import VIEWS, Checkpoint
@@ -97,19 +97,22 @@ def measure(
 def _measure_images(result: Measurement, videos: Path, renders: Path) -> None:
     """Frames 1…: frame 0 is the static model, which nothing can improve."""
     given = load_frames(videos, VIEWS, result.frames)
-    scores, seen_warping, given_warping = [], [], []
+    flow_size = min(FLOW_SIZE, given.shape[2])
+    scores, still, seen_warping, given_warping = [], [], [], []
     for name in VIEW_NAMES:
         seen = Video.from_rendered(load_view(renders, name, result.frames))
-        seen_warping.append(warping_errors(seen))
+        seen_warping.append(warping_errors(seen, flow_size))
         if name in GIVEN_VIEWS:
             target = Video.from_straight(given[GIVEN_VIEWS.index(name)])
             scores.append(image_scores(seen, target))
-            given_warping.append(warping_errors(target))
+            still.append(image_scores(seen.standing_still(), target).squared_error)
+            given_warping.append(warping_errors(target, flow_size))
     error = torch.stack([score.squared_error for score in scores])[:, 1:]  # [V, F - 1]
     iou = torch.stack([score.iou for score in scores])[:, 1:]
     warping = np.stack(seen_warping)  # [12, F - 1]
     result.values |= {
         "psnr": float(psnr(error.mean())),
+        "still_psnr": float(psnr(torch.stack(still)[:, 1:].mean())),
         "ssim": float(torch.stack([score.ssim for score in scores])[:, 1:].mean()),
         "iou": float(iou.mean()),
         "warping_error": _mean(warping),

@@ -30,10 +30,11 @@ class Metric:
 
 MEASURED = (
     Metric("psnr", "PSNR, dB", 2, "higher"),
+    Metric("still_psnr", "PSNR standing still, dB", 2),
     Metric("ssim", "SSIM", 3, "higher"),
     Metric("iou", "silhouette IoU", 3, "higher"),
     Metric("warping_error", "warping error, 10⁻³", 2, "lower", 1e3),
-    Metric("given_warping_error", "of the given videos", 2, "", 1e3),
+    Metric("given_warping_error", "warping error of given videos, 10⁻³", 2, "", 1e3),
     Metric("displacement", "displacement, %", 2, "", 100),
     Metric("arap", "ARAP energy, 10⁻³", 2, "lower", 1e3),
 )

@@ -65,7 +65,7 @@ def _bars(axes: Any, metric: Metric, measurements: Sequence[Measurement]) -> Non
     axes.set_xticks(at, [m.name for m in measurements], rotation=45, ha="right", fontsize=8)
     axes.tick_params(axis="y", labelsize=8)
     finite = [value for value in values if math.isfinite(value)]
-    if metric.key in ("psnr", "ssim", "iou") and finite:
+    if metric.key in ("psnr", "still_psnr", "ssim", "iou") and finite:
         # Bars that start at 0 would hide what differs.
         low, high = min(finite), max(finite)
         axes.set_ylim(max(0.0, low - 0.5 * (high - low) - 0.02 * abs(high)), high + 0.02 * abs(high))

@@ -46,6 +46,13 @@ PUBLISHED = (
         time="about 30 min per object, A800 80 GB",
         note="the four values stand in its tables only, which are not quoted here",
     ),
+    Published(
+        "4Dfy, Gaussian variant",
+        "the paper (NeurIPS 2024)",
+        "25 objects made with GRM",
+        _vbench(None, None, 0.0, None),
+        note="nearly static; slightly smoother than Animate3D",
+    ),
     Published("Animate3D", _ANYMESH, _TEN, _vbench(0.936, 0.992, None, 0.526), "14 min"),
     Published("Animate3D", "AnimaX (arXiv 2506.19851)", "35 pairs", _vbench(0.943, 0.986, 0.446, 0.481), "45 min"),
     Published(

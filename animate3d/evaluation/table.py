@@ -79,9 +79,10 @@ def write_markdown(
     lines += _table(["object", *titles, *_FACTS], rows) if rows else ["No object could be measured."]
     lines += [
         "",
-        "PSNR, SSIM and IoU are against the given videos, on the object, over the frames after the first one; warping "
+        "PSNR, SSIM and IoU are against the given videos, on the object, over the frames after the first one; "
+        "“standing still” is what the static model alone has, which the motion should beat; warping "
         "error over all twelve test views; displacement is the mean distance from the static model in % of its "
-        "diagonal. More motion is not better by itself, and a model that stands still has no warping error and no ARAP "
+        "diagonal. More motion is not better by itself, and a model that does not move has no warping error and no ARAP "
         "energy. docs/evaluation.md has the formulae.",
     ]
     if reasons:
