@@ -33,11 +33,11 @@ def wing_flap(vertices: Positions, times: Positions) -> Positions:
     tail = _tail_reach(vertices)
 
     def pose(t: float) -> Positions:
-        start = _smooth(t / 0.3)
+        start = smooth_step(t / 0.3)
         stroke = start * np.sin(2 * np.pi * t - 0.5 * start)
         posed = _lift_wings(vertices, weight * 1.08 * start * np.sin(2 * np.pi * t - 0.55 * start * span))
-        posed = _bend(posed, tail, _TAIL_BASE, _BACK, _UP, -0.35 * stroke)
-        posed = _turn(posed, np.array([0.0, 0.1, 0.0]), _LEFT, np.full(len(posed), 0.17 * stroke))
+        posed = bend_limb(posed, tail, _TAIL_BASE, _BACK, _UP, -0.35 * stroke)
+        posed = turn_points(posed, np.array([0.0, 0.1, 0.0]), _LEFT, np.full(len(posed), 0.17 * stroke))
         return posed + stroke * np.array([0.0, -0.20, 0.05])
 
     return _animate(vertices, times, pose)
@@ -48,19 +48,19 @@ def bend(vertices: Positions, times: Positions) -> Positions:
     wing, _ = _wing_weight(vertices)
     # A wing follows its root as one piece; bending it like the spine would crush the inner one.
     tail = _tail_reach(vertices)
-    stays = 1 - _smooth(tail / 0.3)
+    stays = 1 - smooth_step(tail / 0.3)
     reach = np.clip((1 - wing) * (vertices[:, 1] + 0.25) + wing * 0.55, 0.0, None) * stays
-    twist = ((1 - wing) * _smooth((vertices[:, 1] + 0.25) / 0.9) + wing * 0.6) * stays
-    turn_head = _smooth((vertices[:, 1] - 0.34) / 0.3) * (1 - wing)
+    twist = ((1 - wing) * smooth_step((vertices[:, 1] + 0.25) / 0.9) + wing * 0.6) * stays
+    turn_head = smooth_step((vertices[:, 1] - 0.34) / 0.3) * (1 - wing)
     hips, neck = np.array([0.0, -0.25, -0.05]), np.array([0.0, 0.45, 0.16])
 
     def pose(t: float) -> Positions:
-        start = _smooth(t / 0.3)
+        start = smooth_step(t / 0.3)
         sway, late = start * np.sin(2 * np.pi * t), start * np.sin(2 * np.pi * t - 0.7 * start)
-        posed = _turn(vertices, neck, _UP, 0.4 * late * turn_head)
-        posed = _turn(posed, hips, _UP, 0.75 * late * twist)
-        posed = _bend(posed, reach, hips, _UP, _LEFT, 1.10 * sway)
-        return posed + _bend(vertices, tail, _TAIL_BASE, _BACK, _LEFT, 1.7 * late) - vertices
+        posed = turn_points(vertices, neck, _UP, 0.4 * late * turn_head)
+        posed = turn_points(posed, hips, _UP, 0.75 * late * twist)
+        posed = bend_limb(posed, reach, hips, _UP, _LEFT, 1.10 * sway)
+        return posed + bend_limb(vertices, tail, _TAIL_BASE, _BACK, _LEFT, 1.7 * late) - vertices
 
     return _animate(vertices, times, pose)
 
@@ -77,8 +77,8 @@ def hop(vertices: Positions, times: Positions) -> Positions:
         stretch = 1.0 - 0.16 * crouch + 0.08 * rise
         posed = _lift_wings(vertices, wing * (0.35 * rise - 0.12 * crouch))
         posed = ground + (posed - ground) * [stretch**-0.5, stretch, stretch**-0.5]
-        turned = _smooth((t - 0.12) / 0.76)
-        posed = _turn(posed, ground, _UP, np.full(len(posed), 0.50 * turned))
+        turned = smooth_step((t - 0.12) / 0.76)
+        posed = turn_points(posed, ground, _UP, np.full(len(posed), 0.50 * turned))
         return posed + turned * np.array([0.05, 0.0, 0.12]) + 0.36 * rise * _UP
 
     return _animate(vertices, times, pose)
@@ -102,7 +102,7 @@ def _lift_wings(vertices: Positions, angle: Positions) -> Positions:
     """Turn each wing vertex up by its angle ``[N]`` about the hinge of its wing."""
     side = np.where(vertices[:, :1] < 0, -1.0, 1.0)
     hinge = np.concatenate([side * dragon.WING_ROOT[0], np.broadcast_to(dragon.WING_ROOT[1:], (len(side), 2))], axis=1)
-    return _turn(vertices, hinge, _WING_HINGE, side[:, 0] * angle)
+    return turn_points(vertices, hinge, _WING_HINGE, side[:, 0] * angle)
 
 
 def _wing_weight(vertices: Positions) -> tuple[Positions, Positions]:
@@ -110,19 +110,19 @@ def _wing_weight(vertices: Positions) -> tuple[Positions, Positions]:
     distance = dragon.parts(vertices)
     others = np.minimum.reduce([distance[part] for part in Part if part is not Part.WING])
     span = dragon.wing_coordinates(vertices)[..., 0]
-    member = _smooth((others - distance[Part.WING] + 0.05) / 0.20)
-    return member * _smooth(span / 0.34), np.clip(span, 0.0, None)
+    member = smooth_step((others - distance[Part.WING] + 0.05) / 0.20)
+    return member * smooth_step(span / 0.34), np.clip(span, 0.0, None)
 
 
 def _tail_reach(vertices: Positions) -> Positions:
     """Distance along the tail, 0 elsewhere. ``[N]``"""
     distance = dragon.parts(vertices)
-    wing = _smooth((np.minimum(distance[Part.TAIL], distance[Part.SPIKE]) - distance[Part.WING] + 0.03) / 0.1)
-    above = _smooth((vertices[:, 1] - 0.30) / 0.1)
+    wing = smooth_step((np.minimum(distance[Part.TAIL], distance[Part.SPIKE]) - distance[Part.WING] + 0.03) / 0.1)
+    above = smooth_step((vertices[:, 1] - 0.30) / 0.1)
     return np.clip(-vertices[:, 2] - 0.25, 0.0, None) * (1 - wing) * (1 - above)
 
 
-def _bend(
+def bend_limb(
     points: Positions, reach: Positions, origin: Positions, along: Positions, towards: Positions, angle: float
 ) -> Positions:
     """Bend a limb that starts at ``origin`` and runs ``along``, ``towards`` a side, by ``angle`` at its end.
@@ -143,7 +143,7 @@ def _bend(
     return points + moved_a[:, None] * along + moved_s[:, None] * towards
 
 
-def _turn(points: Positions, center: Positions, axis: Positions, angle: Positions) -> Positions:
+def turn_points(points: Positions, center: Positions, axis: Positions, angle: Positions) -> Positions:
     """Rotate each point ``[N, 3]`` about its centre ``[N, 3]`` or ``[3]`` by its own angle ``[N]``."""
     axis = axis / np.linalg.norm(axis)
     local = points - center
@@ -151,11 +151,11 @@ def _turn(points: Positions, center: Positions, axis: Positions, angle: Position
     return center + cos * local + sin * np.cross(axis, local) + (1 - cos) * (local @ axis)[:, None] * axis
 
 
-def _smooth(value: ArrayLike) -> Positions:
+def smooth_step(value: ArrayLike) -> Positions:
     """0 below 0, 1 above 1, no kinks (its first two derivatives vanish at both ends)."""
     x = np.clip(value, 0.0, 1.0)
     return x * x * x * (x * (6 * x - 15) + 10)
 
 
 def _bump(t: float, start: float, top: float, end: float) -> float:
-    return float(_smooth((t - start) / (top - start)) * (1 - _smooth((t - top) / (end - top))))
+    return float(smooth_step((t - start) / (top - start)) * (1 - smooth_step((t - top) / (end - top))))

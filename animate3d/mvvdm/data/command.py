@@ -1,4 +1,4 @@
-"""``animate3d data``: validate a data set, write its JSON."""
+"""``animate3d data``: validate a data set, write its JSON, make one up."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   animate3d data check 'data/MV-Video/multi_view_video_*.tar.gz' --workers 8 --report check.json
   animate3d data index data/MV-Video --out data/vdm/meta/train.json --licence cc0,by,by-sa
   animate3d data index data/MV-Video --out train.json --uids data/MV-Video/high_quality_uid.txt --split 0.98
+  animate3d data synthesize --out data/creatures --clips 3000 --seed 0
 
 A data set is a folder with videos/<uid>/<anim>/view_{k}.mp4 and uid_info_dict.json, the tar archives of MV-Video with
 uid_info_dict.json beside them (they are not unpacked), or a JSON of this command.
@@ -32,7 +33,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add ``data`` with its two actions to the commands of a parser."""
     parser = commands.add_parser(
         "data",
-        help="training data of the diffusion model: check it, write its JSON",
+        help="training data of the diffusion model: check it, write its JSON, make it up",
         description="Training data of the diffusion model.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -41,7 +42,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def main(argv: list[str] | None = None) -> int:
-    """``check`` or ``index`` with their flags."""
+    """``check``, ``index`` or ``synthesize`` with their flags."""
     parser = argparse.ArgumentParser(
         prog="animate3d data",
         description="Training data of the diffusion model.",
@@ -81,6 +82,20 @@ def _add_actions(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--seed", type=int, default=0, help="of the split (default 0)")
     action.set_defaults(run=_index)
 
+    action = actions.add_parser("synthesize", help="render videos of made-up creatures with named motions to train on")
+    action.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder, or one to continue")
+    action.add_argument("--clips", type=int, required=True, metavar="N", help="number of training clips")
+    action.add_argument(
+        "--held-out", type=int, metavar="N", help="clips of other creatures in DIR/held_out (default: 4 in 100)"
+    )
+    action.add_argument("--seed", type=int, default=0, help="of everything (default 0)")
+    action.add_argument("--size", type=int, default=64, help="side of the videos (default 64)")
+    action.add_argument("--frames", type=int, default=8, help="per video (default 8)")
+    action.add_argument("--views", type=int, default=4, help="per clip (default 4)")
+    action.add_argument("--families", metavar="NAMES", help="only these, comma-separated (default: all)")
+    action.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    action.set_defaults(run=_synthesize)
+
 
 def _sources(options: argparse.Namespace) -> str | list[str]:
     return options.source[0] if len(options.source) == 1 else options.source
@@ -112,6 +127,29 @@ def _index(options: argparse.Namespace) -> int:
     for path, part in parts.items():
         write_index(part, path)
         _say(f"{path}: {len(part)} clips of {len({record.uid for record in part})} objects")
+    return 0
+
+
+def _synthesize(options: argparse.Namespace) -> int:
+    from animate3d.synthetic import MOTIONS
+    from animate3d.synthetic.synthesize import HELD_OUT, LIST, Settings, synthesize
+
+    settings = Settings(
+        clips=options.clips,
+        held_out=round(0.04 * options.clips) if options.held_out is None else options.held_out,
+        seed=options.seed,
+        size=options.size,
+        frames=options.frames,
+        views=options.views,
+        families=tuple(options.families.split(",")) if options.families else tuple(MOTIONS),
+    )
+    synthesize(
+        options.out,
+        settings,
+        workers=options.workers,
+        progress=lambda done, total: tqdm(done, total=total, unit=" creatures", disable=not sys.stderr.isatty()),
+    )
+    _say(f"{options.out / LIST}: {settings.clips} clips; {options.out / HELD_OUT}: {settings.held_out}")
     return 0
 
 

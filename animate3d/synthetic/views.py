@@ -1,0 +1,56 @@
+"""Pictures of a moving creature as the pipeline sees them: Gaussians at the vertices, before mid-grey."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from animate3d.cameras import Cameras, reconstruction_cameras
+from animate3d.gaussians import from_mesh
+from animate3d.gaussians.from_mesh import SPACING
+from animate3d.meshes import Mesh
+from animate3d.rasterize import Splats, render
+
+ELEVATION = 15.0
+"""Of `reconstruction_cameras`, degrees; view k of V looks from azimuth 360 k / V."""
+
+
+def render_views(mesh: Mesh, placed: NDArray[np.float64], *, views: int, size: int) -> NDArray[np.uint8]:
+    """Every frame as the static four-view render of a mesh in that pose would be.
+
+    Args:
+        mesh: gives colours and edges.
+        placed: ``[F, N, 3]`` positions in front of the cameras.
+        views: V
+        size: side of the images.
+
+    Returns:
+        ``[V, F, size, size, 3]``
+    """
+    gaussians = from_mesh(mesh)
+    means = torch.from_numpy(placed.astype(np.float32))
+    frames, n = means.shape[:2]
+    quats = torch.zeros(frames, n, 4)
+    quats[..., 0] = 1
+    scales = torch.from_numpy(_extents(mesh.welded_edges(), placed).astype(np.float32) / SPACING)
+    splats = Splats(means, quats, scales, gaussians.opacities, gaussians.colors)
+    with torch.inference_mode():
+        color = render(splats, _cameras(views, size)).color
+    return (color * 255).round().to(torch.uint8).transpose(0, 1).contiguous().numpy()
+
+
+def _cameras(views: int, size: int) -> Cameras:
+    return reconstruction_cameras(views, size)
+
+
+def _extents(edges: NDArray[np.int64], positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean |Δ| per axis from every vertex to its neighbours in every frame, as `from_mesh` has them. ``[F, N, 3]``"""
+    n = positions.shape[1]
+    start, end = edges.T
+    apart = np.abs(positions[:, start] - positions[:, end]).transpose(0, 2, 1)
+    sums = np.empty((*apart.shape[:2], n))
+    for frame, axes in enumerate(apart):
+        for axis, lengths in enumerate(axes):
+            sums[frame, axis] = np.bincount(start, lengths, n) + np.bincount(end, lengths, n)
+    return sums.transpose(0, 2, 1) / np.bincount(edges.reshape(-1), minlength=n)[:, None]
