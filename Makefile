@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # bpy (FBX, Alembic) exists for Python 3.11 only; everything else works without it.
 EXTRAS := $(shell $(PYTHON) -c 'import sys; print("dev,eval,train,blender" if sys.version_info[:2] == (3, 11) else "dev,eval,train")')
 
-.PHONY: help setup demo test test-all lint format bench clean
+.PHONY: help setup demo train-bundled test test-all lint format bench clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ setup: $(READY) ## create .venv
 
 demo: $(READY) ## animate the demo creature: FBX, GLB, USD and a preview in outputs/demo
 	@$(BIN)/animate3d demo --out outputs/demo
+
+train-bundled: $(READY) ## make the bundled model from nothing (hours; continues where it stopped)
+	$(BIN)/python -m animate3d.mvvdm.bundled.train
 
 test: $(READY) ## the fast tests
 	$(BIN)/python -m pytest -m "not slow" -n 2

@@ -65,12 +65,12 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.unproject = nn.ConvTranspose2d(latent_channels, 3, patch_size, patch_size)
         self.refiner = Refiner(latent_channels, refiner_channels, refiner_layers) if refiner_channels else None
 
-    def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[PointDistribution]:
+    def encode(self, x: Tensor, return_dict: bool = True) -> Any:
         """Images ``[N, 3, H, W]`` in -1..1 to latents ``[N, C, H/p, W/p]``, in ``latent_dist``."""
         distribution = PointDistribution(self.project(x))
-        return AutoencoderKLOutput(latent_dist=distribution) if return_dict else (distribution,)  # type: ignore[arg-type]
+        return AutoencoderKLOutput(latent_dist=cast(Any, distribution)) if return_dict else (distribution,)
 
-    def decode(self, z: Tensor, return_dict: bool = True, generator: Any = None) -> DecoderOutput | tuple[Tensor]:
+    def decode(self, z: Tensor, return_dict: bool = True, generator: Any = None) -> Any:
         """Latents ``[N, C, h, w]`` to images ``[N, 3, h p, w p]`` in about -1..1."""
         images = self.unproject(z)
         if self.refiner is not None:

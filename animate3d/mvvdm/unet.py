@@ -178,7 +178,7 @@ class MultiViewUNet(UNetMotionModel):
         down = zip(range(levels), self.down_blocks, strict=True)
         up = zip(reversed(range(levels)), self.up_blocks, strict=True)
         for level, block in [*down, (None, self.mid_block), *up]:
-            modules: nn.ModuleList = getattr(block, "motion_modules", nn.ModuleList())
+            modules: Any = getattr(block, "motion_modules", [])
             for index, old in enumerate(modules):
                 if level in without_motion:
                     modules[index] = NoMotion()

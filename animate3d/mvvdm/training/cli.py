@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import os
 
-from animate3d.errors import Animate3DError
+from animate3d.errors import Animate3DError, run_command
 from animate3d.mvvdm.training.config import load_config
 from animate3d.resources import find_resource
 
@@ -48,3 +48,7 @@ def main(argv: list[str] | None = None) -> int:
             return 1  # the first process of the machine says it
         raise
     return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

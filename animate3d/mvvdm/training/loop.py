@@ -139,7 +139,8 @@ class Trainer:
             add_lora(unet, config.lora)
         else:
             freeze(unet, config.trainable_modules)
-        dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(accelerator.mixed_precision, torch.float32)
+        half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(accelerator.mixed_precision, torch.float32)
+        dtype = torch.float32 if accelerator.device.type == "cpu" else half  # a CPU has the memory
         for model in (self.pipeline.vae, self.pipeline.text_encoder, self.pipeline.image_encoder):
             torch.nn.Module.to(model, device=accelerator.device, dtype=dtype)  # diffusers' own `to` warns without cause
         if not self.sharded:  # sharding wants one dtype

@@ -1,0 +1,61 @@
+"""The model card of the bundled model, from the facts of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_LIMITS = """## Limits
+
+- It knows only the generator's creatures: {families}. It is no general animator; other objects and other motions
+  come out wrong.
+- {size} × {size} pixels, {frames} frames, {views} views around the object at 15° elevation, on grey; creatures face
+  their family's usual direction within 15°.
+- Position, silhouette and main colours are better than fine texture of moving parts.
+- Trained from scratch on synthetic data: its behaviour says nothing about the full-size model.
+"""
+
+
+def model_card(facts: Mapping[str, Any]) -> str:
+    """Markdown."""
+    data: Mapping[str, Any] = facts.get("data", {})
+    start: Mapping[str, Any] = facts.get("start", {})
+    refiner: Mapping[str, Any] = facts.get("refiner", {})
+    parameters = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in facts["parameters"].items())
+    limits = _LIMITS.format(
+        families=", ".join(data.get("families", [])) or "see the data set",
+        size=data.get("size", 64),
+        frames=data.get("frames", 8),
+        views=data.get("views", 4),
+    )
+    lines = [
+        "# Bundled multi-view video model",
+        "",
+        "Four images of a procedural creature and a sentence to four short videos. The package's own classes in a",
+        "small size, trained from scratch by `make train-bundled`; weights are float16 and a moving average.",
+        "",
+        f"- Parameters: {parameters}",
+        f"- Data: {data.get('clips', '?')} synthetic clips (`animate3d data synthesize`, seed {data.get('seed', '?')})",
+        f"- UNet: {facts['steps']} steps of v-prediction, {facts['hours']} hours on two shared CPU cores",
+        "  (`configs/training/bundled.yaml`)",
+        f"- Autoencoder: principal components of 4×4 patches, {start.get('autoencoder', {})}",
+        f"- Its refiner: {refiner or 'none'}",
+        f"- Text encoder, share of sentences read right: {start.get('text_encoder', {})}",
+        f"- Image encoder, share of images read right: {start.get('image_encoder', {})}",
+        "- Licence: that of the package; the data was made by the package",
+        "",
+        "Use 8 to 12 DDIM steps, guidance 2, no FreeInit.",
+        "",
+        "## Mean loss up to step",
+        "",
+        "| step | loss |",
+        "|---|---|",
+        *(f"| {step} | {loss} |" for step, loss in facts["losses"].items()),
+        "",
+        limits,
+    ]
+    if "evaluation" in facts:
+        lines += ["## Evaluation", "", "| | |", "|---|---|"]
+        lines += [f"| {name} | {value} |" for name, value in facts["evaluation"].items()]
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,96 @@
+"""The finished model as a folder: averaged weights, half precision, and its card."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from animate3d.errors import InputError
+from animate3d.files import atomic_directory, existing_folder, read_json
+from animate3d.mvvdm.bundled.card import model_card
+from animate3d.mvvdm.convert import load_converted
+from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
+from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
+from animate3d.mvvdm.training import checkpoints
+from animate3d.mvvdm.weights import load_checked
+
+MOST_BYTES = 25 * 2**20
+
+
+def trained_pipeline(out: str | os.PathLike[str], *, averaged: bool = True) -> tuple[MultiViewVideoPipeline, int]:
+    """The model of a training that is done or under way, in float32, and the steps it has behind it.
+
+    Args:
+        out: folder of `animate3d.mvvdm.bundled.train`.
+        averaged: the moving average of the weights instead of those of the last step.
+
+    Raises:
+        InputError: there is no checkpoint yet.
+    """
+    out = existing_folder(out, "training of the bundled model")
+    pipeline = load_converted(out / "start")
+    latest = checkpoints.find_latest(out / "run" / "checkpoints")
+    if latest is None:
+        raise InputError(f"The training in {out} has no checkpoint yet.")
+    content = checkpoints.read(latest)
+    state = {**content["state_dict"], **(content.get("ema", {}) if averaged else {})}
+    load_checked(pipeline.unet, state, set(), latest)
+    if (out / "refiner").is_dir():
+        pipeline.register_modules(vae=PatchAutoencoder.from_pretrained(out / "refiner"))
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline, int(content["global_step"])
+
+
+def export(out: Path, folder: Path, data: Path) -> None:
+    """Write the model that the package ships.
+
+    Args:
+        out: folder of `animate3d.mvvdm.bundled.train`.
+        folder: replaced when it is there.
+        data: the data set it was trained on, for the card.
+
+    Raises:
+        InputError: there is no checkpoint yet, or the files are larger than a package should be.
+    """
+    pipeline, steps = trained_pipeline(out)
+    for model in (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.image_encoder):
+        torch.nn.Module.to(model, dtype=torch.float16)
+    facts = collect_facts(out, data, steps)
+    facts["parameters"] = {
+        name: sum(value.numel() for value in getattr(pipeline, name).parameters())
+        for name in ("unet", "vae", "text_encoder", "image_encoder")
+    }
+    with atomic_directory(folder) as temporary:
+        pipeline.save_pretrained(temporary)
+        (temporary / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
+        (temporary / "model_card.md").write_text(model_card(facts))
+        size = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file())
+        if size > MOST_BYTES:
+            raise InputError(f"The model has {size / 2**20:.1f} MB; the package takes {MOST_BYTES // 2**20}.")
+
+
+def collect_facts(out: Path, data: Path, steps: int) -> dict[str, Any]:
+    """What is known about a training."""
+    lines = [json.loads(line) for line in (out / "run" / "losses.jsonl").read_text().splitlines() if line]
+    lines = [line for line in lines if line["step"] <= steps]
+    every = max(1, steps // 20)
+    losses = {
+        str(start + every): round(sum(part) / len(part), 4)
+        for start in range(0, steps, every)
+        if (part := [line["loss"] for line in lines if start < line["step"] <= start + every])
+    }
+    facts: dict[str, Any] = {
+        "steps": steps,
+        "hours": round(sum(line["seconds"] for line in lines) / 3600, 2),
+        "losses": losses,
+    }
+    for name in ("start", "refiner", "evaluation"):
+        if (out / f"{name}.json").is_file():
+            facts[name] = read_json(out / f"{name}.json")
+    if (data / "synthesis.json").is_file():
+        facts["data"] = read_json(data / "synthesis.json")
+    return facts

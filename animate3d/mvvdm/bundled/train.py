@@ -1,0 +1,215 @@
+"""Make the bundled model from nothing: data, autoencoder, encoders, UNet, refiner, export.
+
+python -m animate3d.mvvdm.bundled.train --out outputs/bundled
+
+Every stage leaves a file, is skipped when it is there, and goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from animate3d.errors import Animate3DError, run_command
+from animate3d.files import atomic_directory, write_json
+from animate3d.mvvdm.bundled import encoders, models
+from animate3d.mvvdm.bundled.clips import read_clips
+from animate3d.mvvdm.bundled.export import export
+from animate3d.mvvdm.bundled.folder import PACKAGE_FOLDER
+from animate3d.mvvdm.bundled.refiner import train_refiner
+from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
+from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
+from animate3d.mvvdm.training import checkpoints
+from animate3d.resources import find_resource
+
+CONFIG = "configs/training/bundled.yaml"
+START, RUN, REFINER = "start", "run", "refiner"
+START_FACTS, REFINER_FACTS = "start.json", "refiner.json"
+# A process per core with one thread each: two threads that wait for each other in every layer of so small a model are
+# slower than one as soon as anything else runs.
+PROCESSES = min(2, os.cpu_count() or 1)
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is made, and for how long.
+
+    Attributes:
+        data: folder of `animate3d data synthesize`; made when it is not there.
+        out: folder for everything that is made on the way.
+        exported: where the model goes.
+        clips: clips to synthesise.
+        steps: of the UNet at full learning rate.
+        decay_steps: that follow while the learning rate falls to zero.
+        refiner_steps: of the refiner.
+        seed: of everything.
+    """
+
+    data: Path
+    out: Path
+    exported: Path
+    clips: int = 6000
+    steps: int = 20000
+    decay_steps: int = 2000
+    refiner_steps: int = 2000
+    seed: int = 0
+
+    @property
+    def clip_list(self) -> Path:
+        """The clips of the data set."""
+        return self.data / "clips.json"
+
+
+STAGES = ("data", "start", "unet", "refiner", "export")
+
+
+def make_data(plan: Plan) -> None:
+    """Synthesise the creatures' videos."""
+    from animate3d.synthetic.synthesize import Settings, synthesize
+
+    settings = Settings(clips=plan.clips, held_out=round(0.04 * plan.clips), seed=plan.seed)
+    synthesize(plan.data, settings, workers=os.cpu_count() or 1)
+
+
+def make_start(plan: Plan) -> None:
+    """Everything but the refiner is ready and the UNet is random: what `train.py` starts from."""
+    clips = read_clips(plan.clip_list, 800, plan.seed)
+    torch.manual_seed(plan.seed)
+    autoencoder = models.build_autoencoder()
+    count = clips.pixels.flatten(0, 2).shape[0]
+    variance = autoencoder.fit(clips.images(torch.randperm(count)[:4000]))
+    tokenizer, extractor = models.build_tokenizer(encoders.all_words()), models.build_feature_extractor()
+    text_encoder, image_encoder = models.build_text_encoder(tokenizer), models.build_image_encoder()
+    facts: dict[str, Any] = {"autoencoder": {"variance_kept": round(variance, 4)}}
+    facts["text_encoder"] = encoders.train_text_encoder(text_encoder, tokenizer, seed=plan.seed)
+    facts["image_encoder"] = encoders.train_image_encoder(image_encoder, extractor, clips, seed=plan.seed)
+    torch.manual_seed(plan.seed)
+    unet = models.build_unet(autoencoder.config["latent_channels"], autoencoder.config["patch_size"])
+    pipeline = MultiViewVideoPipeline(
+        vae=autoencoder,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=models.build_scheduler(),
+        feature_extractor=extractor,
+        image_encoder=image_encoder,
+    )
+    with atomic_directory(plan.out / START) as temporary:
+        pipeline.save_pretrained(temporary)
+    write_json(plan.out / START_FACTS, facts)
+
+
+def train_unet(plan: Plan, overrides: list[str]) -> None:
+    """The main stage and the decay of the learning rate, both by ``train.py``."""
+    done = steps_done(plan)
+    decay = {"max_train_steps": plan.steps + plan.decay_steps, "lr_decay_steps": plan.decay_steps}
+    stages: list[dict[str, int]] = [{"max_train_steps": plan.steps}, *([decay] if plan.decay_steps else [])]
+    for stage in stages:
+        if done >= stage["max_train_steps"]:
+            continue
+        values = {
+            "pretrained_model_path": plan.out / START,
+            "train_data.info_path": plan.clip_list,
+            "output_dir": plan.out,
+            "name": RUN,
+            "global_seed": plan.seed,
+            **stage,
+        }
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={PROCESSES}"]
+        command += ["-m", "animate3d.mvvdm.training.cli", "--config", str(find_resource(CONFIG))]
+        command += [*(f"{key}={value}" for key, value in values.items()), *overrides]
+        code = subprocess.run(command, env={**ENVIRONMENT, **os.environ}, check=False).returncode
+        done = steps_done(plan)
+        if code or done < stage["max_train_steps"]:
+            raise Animate3DError(f"The training of the UNet stopped after step {done}; the same command continues it.")
+
+
+def steps_done(plan: Plan) -> int:
+    """Steps that the UNet's newest checkpoint has behind it."""
+    latest = checkpoints.find_latest(plan.out / RUN / "checkpoints")
+    return 0 if latest is None else int(checkpoints.read(latest)["global_step"])
+
+
+def make_refiner(plan: Plan) -> None:
+    """Train the autoencoder's refiner."""
+    autoencoder = PatchAutoencoder.from_pretrained(plan.out / START / "vae")
+    clips = read_clips(plan.clip_list, 1500, plan.seed + 1)
+    facts = train_refiner(autoencoder, clips, steps=plan.refiner_steps, seed=plan.seed)
+    with atomic_directory(plan.out / REFINER) as temporary:
+        autoencoder.save_pretrained(temporary)
+    write_json(plan.out / REFINER_FACTS, {"steps": plan.refiner_steps, "psnr": facts})
+
+
+def run(plan: Plan, stages: tuple[str, ...] = STAGES, overrides: list[str] | None = None) -> None:
+    """Make what is missing."""
+    if "data" in stages:
+        make_data(plan)
+    if "start" in stages and not (plan.out / START_FACTS).is_file():
+        make_start(plan)
+    if "unet" in stages:
+        train_unet(plan, overrides or [])
+    if "refiner" in stages and not (plan.out / REFINER_FACTS).is_file():
+        make_refiner(plan)
+    if "export" in stages:
+        export(plan.out, plan.exported, plan.data)
+
+
+_EXAMPLES = """examples:
+  python -m animate3d.mvvdm.bundled.train                                # everything, about a day on two cores
+  python -m animate3d.mvvdm.bundled.train --steps 5000 --decay-steps 500  # shorter
+  python -m animate3d.mvvdm.bundled.train --stages refiner,export        # of a training that runs or was stopped
+
+The same command continues what was stopped. Further key=value are those of configs/training/bundled.yaml.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m animate3d.mvvdm.bundled.train",
+        description="Make the bundled model from nothing.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    plan = Plan(Path("data/creatures"), Path("outputs/bundled"), PACKAGE_FOLDER)
+    parser.add_argument("--data", type=Path, default=plan.data, help=f"data set (default {plan.data})")
+    parser.add_argument("--out", type=Path, default=plan.out, help=f"folder to work in (default {plan.out})")
+    parser.add_argument("--export", type=Path, default=plan.exported, help="folder of the finished model")
+    parser.add_argument("--clips", type=int, default=plan.clips, help=f"clips to synthesise (default {plan.clips})")
+    parser.add_argument("--steps", type=int, default=plan.steps, help=f"of the UNet (default {plan.steps})")
+    parser.add_argument(
+        "--decay-steps", type=int, default=plan.decay_steps, help=f"after those (default {plan.decay_steps})"
+    )
+    parser.add_argument("--refiner-steps", type=int, default=plan.refiner_steps, help=f"default {plan.refiner_steps}")
+    parser.add_argument("--seed", type=int, default=plan.seed)
+    parser.add_argument("--stages", default=",".join(STAGES), help=f"of {', '.join(STAGES)} (default: all)")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="config values of the UNet's training")
+    options = parser.parse_args(argv)
+    stages = tuple(options.stages.split(","))
+    unknown = [name for name in stages if name not in STAGES]
+    if unknown:
+        parser.error(f"there is no stage {unknown[0]}; the stages are {', '.join(STAGES)}")
+    plan = Plan(
+        data=options.data,
+        out=options.out,
+        exported=options.export,
+        clips=options.clips,
+        steps=options.steps,
+        decay_steps=options.decay_steps,
+        refiner_steps=options.refiner_steps,
+        seed=options.seed,
+    )
+    run(plan, stages, options.overrides)
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
