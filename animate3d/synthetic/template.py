@@ -51,4 +51,5 @@ def template(family: Family) -> Template:
     baked, covered, _ = bake(atlas.corner_uvs[:, split].reshape(-1, 3, 2), values, TEXTURE_SIZE)
     rows, columns = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
     texels = (np.cumsum(covered).reshape(covered.shape) - 1)[rows, columns]
-    return Template(vertices, quads, atlas.corner_uvs.round(5), *np.split(baked[covered], 2, axis=1), texels)
+    points, across = np.split(baked[covered], 2, axis=1)
+    return Template(vertices, quads, atlas.corner_uvs.round(5), points, across, texels)

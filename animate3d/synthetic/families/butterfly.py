@@ -35,7 +35,7 @@ def _rims(left: Points) -> tuple[Points, Points]:
 def _trunk(left: Points) -> Points:
     body = fields.limb(left, [([0, -0.5, 0], 0.06), ([0, -0.1, 0.0], 0.1), ([0, 0.2, 0.0], 0.115)], 0.05)
     body = fields.union(body, fields.sphere(left, [0, 0.37, 0.02], 0.145), 0.05)
-    antenna = fields.limb(left, [([0.05, 0.47, 0.02], 0.036), ([0.13, 0.66, 0.03], 0.036), ([0.18, 0.7, 0.04], 0.05)])
+    antenna = fields.limb(left, [([0.05, 0.47, 0.02], 0.042), ([0.13, 0.66, 0.03], 0.042), ([0.18, 0.7, 0.04], 0.05)])
     return fields.union(body, antenna, 0.03)
 
 

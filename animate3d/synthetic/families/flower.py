@@ -38,7 +38,7 @@ def _petals(points: Points) -> Points:
         h = local @ upper - 0.5 * s**2
         outline = fields.limb(
             np.stack([a, s, np.zeros_like(a)], axis=-1),
-            [([0.1, 0, 0], 0.07), ([0.42, 0, 0], 0.2), ([0.48, 0, 0], 0.17)],
+            [([0.1, 0, 0], 0.06), ([0.44, 0, 0], 0.18), ([0.5, 0, 0], 0.16)],
             0.05,
         )
         distance = np.minimum(distance, fields.slab(outline, h, 0.04))
