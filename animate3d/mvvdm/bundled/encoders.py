@@ -37,6 +37,8 @@ OTHER_NAMES = {
 """Words that the captions of the data do not have, for the same families."""
 FILLERS = ("cute", "little", "big", "small", "happily", "slowly", "quickly", "beautiful", "friendly", "cartoon", "very")
 """Words that change nothing."""
+LAST = 20
+"""Steps at the end over which the share of right answers is averaged."""
 
 
 def all_words() -> list[str]:
@@ -75,9 +77,9 @@ def train_text_encoder(
         loss = sum((cross_entropy(logits[name], targets[name]) for name in heads), start=3 * mse_loss(one, other))
         _step(optimizer, schedule, loss)
         bar.set_postfix(loss=f"{loss.item():.3f}")
-        if step >= steps - 50:
+        if step >= steps - LAST:
             for name in right:
-                right[name] += float((logits[name].argmax(dim=1) == targets[name]).float().mean()) / 50
+                right[name] += float((logits[name].argmax(dim=1) == targets[name]).float().mean()) / LAST
     encoder.eval()
     return {name: round(value, 4) for name, value in right.items()}
 
@@ -146,11 +148,12 @@ def train_image_encoder(
         targets = {"family": families[clip], "color": colors[clip], "view": view}
         logits = {name: head(embeds) for name, head in heads.items()}
         # Half of the captions name no colour: -1, which is left out.
-        loss = sum((cross_entropy(logits[name], targets[name], ignore_index=-1) for name in heads), torch.zeros(()))
+        losses = (cross_entropy(logits[name], targets[name], ignore_index=-1, reduction="sum") for name in heads)
+        loss = sum(losses, torch.zeros(())) / batch
         _step(optimizer, schedule, loss)
         bar.set_postfix(loss=f"{loss.item():.3f}")
-        if step >= steps - 50:
-            right += float((logits["family"].argmax(dim=1) == families[clip]).float().mean()) / 50
+        if step >= steps - LAST:
+            right += float((logits["family"].argmax(dim=1) == families[clip]).float().mean()) / LAST
     encoder.eval()
     return {"family": round(right, 4)}
 

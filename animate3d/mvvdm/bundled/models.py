@@ -31,6 +31,9 @@ SIZE, VIEWS, FRAMES = 64, 4, 8
 """Of the videos: pixels, views, frames."""
 MAX_TOKENS = 24
 TEXT_WIDTH, IMAGE_WIDTH = 96, 64
+LATENT_DEVIATION = 0.7
+"""Of scaled latents. Creatures fill a tenth of an image and stand out even from much noise: with less signal, the
+motion is decided at more of the noise levels."""
 START, END = "<|startoftext|>", "<|endoftext|>"
 NOISE_SCHEDULE: dict[str, Any] = {
     "num_train_timesteps": 1000,

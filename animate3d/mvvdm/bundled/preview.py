@@ -1,6 +1,6 @@
 """What the model makes of held-out creatures, beside the truth, as a picture.
 
-python -m animate3d.mvvdm.bundled.preview --out outputs/bundled --data data/creatures --image preview.png
+python -m animate3d.mvvdm.bundled.preview --out outputs/bundled --image preview.png
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m animate3d.mvvdm.bundled.preview",
         description="Show what a training, done or under way, makes of held-out creatures.",
-        epilog="example:\n  python -m animate3d.mvvdm.bundled.preview --data data/creatures --image preview.png",
+        epilog="example:\n  python -m animate3d.mvvdm.bundled.preview --image preview.png",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, default=Path("outputs/bundled"), help="folder of the training")
-    parser.add_argument("--data", type=Path, default=Path("data/creatures"), help="data set with a held-out part")
+    parser.add_argument("--data", type=Path, default=Path("outputs/bundled/data"), help="data set with a held-out part")
     parser.add_argument("--image", type=Path, required=True, help="picture to write")
     parser.add_argument("--clips", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)

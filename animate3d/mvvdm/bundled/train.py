@@ -72,7 +72,9 @@ STAGES = ("data", "start", "unet", "refiner", "export")
 
 
 def make_data(plan: Plan) -> None:
-    """Synthesise the creatures' videos."""
+    """Synthesise the creatures' videos, unless there are some."""
+    if plan.clip_list.is_file():
+        return
     from animate3d.synthetic.synthesize import Settings, synthesize
 
     settings = Settings(clips=plan.clips, held_out=round(0.04 * plan.clips), seed=plan.seed)
@@ -86,6 +88,7 @@ def make_start(plan: Plan) -> None:
     autoencoder = models.build_autoencoder()
     count = clips.pixels.flatten(0, 2).shape[0]
     variance = autoencoder.fit(clips.images(torch.randperm(count)[:4000]))
+    autoencoder.register_to_config(scaling_factor=models.LATENT_DEVIATION * autoencoder.config["scaling_factor"])
     tokenizer, extractor = models.build_tokenizer(encoders.all_words()), models.build_feature_extractor()
     text_encoder, image_encoder = models.build_text_encoder(tokenizer), models.build_image_encoder()
     facts: dict[str, Any] = {"autoencoder": {"variance_kept": round(variance, 4)}}
@@ -179,7 +182,7 @@ def main(argv: list[str] | None = None) -> int:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    plan = Plan(Path("data/creatures"), Path("outputs/bundled"), PACKAGE_FOLDER)
+    plan = Plan(Path("outputs/bundled/data"), Path("outputs/bundled"), PACKAGE_FOLDER)
     parser.add_argument("--data", type=Path, default=plan.data, help=f"data set (default {plan.data})")
     parser.add_argument("--out", type=Path, default=plan.out, help=f"folder to work in (default {plan.out})")
     parser.add_argument("--export", type=Path, default=plan.exported, help="folder of the finished model")
