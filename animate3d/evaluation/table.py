@@ -14,6 +14,12 @@ from animate3d.evaluation.published import PUBLISHED, Published
 from animate3d.files import atomic_file
 
 _FACTS = ("step", "gaussians", "frames", "size")
+_READING = (
+    "PSNR, SSIM and IoU are against the given videos, on the object, over the frames after the first one; “standing "
+    "still” is what the static model has, which the motion should beat. Warping error is over all twelve test views; "
+    "displacement is the mean distance from the static model in % of its diagonal. More motion alone is not better, "
+    "and a model that does not move has no warping error and no ARAP energy. docs/evaluation.md has the formulae."
+)
 
 
 def mean_of(measurements: Sequence[Measurement], metric: Metric) -> float:
@@ -79,11 +85,7 @@ def write_markdown(
     lines += _table(["object", *titles, *_FACTS], rows) if rows else ["No object could be measured."]
     lines += [
         "",
-        "PSNR, SSIM and IoU are against the given videos, on the object, over the frames after the first one; "
-        "“standing still” is what the static model alone has, which the motion should beat; warping "
-        "error over all twelve test views; displacement is the mean distance from the static model in % of its "
-        "diagonal. More motion is not better by itself, and a model that does not move has no warping error and no ARAP "
-        "energy. docs/evaluation.md has the formulae.",
+        _READING,
     ]
     if reasons:
         lines += ["", *(f"- {metric.title}: {reasons[metric.key]}" for metric in VBENCH if metric.key in reasons)]
