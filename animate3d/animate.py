@@ -24,7 +24,6 @@ from animate3d.meshes.appearance import vertex_colors
 from animate3d.motion.appearance import fit_appearance
 from animate3d.motion.start import save_start
 from animate3d.motion.template import Template
-from animate3d.motion.tracking import track
 from animate3d.motion.trajectory import Trajectory, weld
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import matrix_to_quaternion
@@ -164,14 +163,7 @@ class _Run(Run):
                 self.mesh.welded(),
                 vertex_colors(self.mesh),
             )
-            views, count, size = self.frames.shape[:3]
-            with tqdm(total=count - 1, desc="tracking", unit="frame") as bar:
-                positions, rotations = track(
-                    template,
-                    self.frames.numpy(),
-                    reconstruction_cameras(views, size),
-                    progress=lambda frame: bar.update(1) and None,
-                )
+            positions, rotations = self.track_template(template)
             save_start(self.start, torch.from_numpy(positions), matrix_to_quaternion(torch.from_numpy(rotations)))
 
         self.steps.run(

@@ -22,6 +22,9 @@ from animate3d.files import sha256
 from animate3d.gaussians import Gaussians, load_ply_rows, save_ply
 from animate3d.gaussians.placement import automatic_placement, core, filled, fits_cameras
 from animate3d.motion.checkpoint import load_motion
+from animate3d.motion.proxy import carried, proxy_surface
+from animate3d.motion.start import save_start
+from animate3d.motion.template import Template
 from animate3d.rasterize import Splats, render
 from animate3d.run import STATIC_VIEWS, VISUALIZE_CONFIG, Run, RunOptions, check_options
 
@@ -41,10 +44,12 @@ class GaussianOptions(RunOptions):
 
     Attributes:
         refine: continue with 4D score distillation; needs ``video``.
+        track: start the fit from a surface around the model, followed through the frames.
     """
 
     config: str = FIT_CONFIG
     refine: bool = False
+    track: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,8 @@ def animate_gaussians(options: GaussianOptions, announce: Callable[[str], None] 
     if options.frames is None:
         run.read_frames(run.make_frames())
     run.check_alignment()
-    checkpoint = run.fit()
+    start = run.track() if options.track else None
+    checkpoint = run.fit(start)
     if options.refine:
         checkpoint = run.refine(checkpoint)
     return run.write_results(checkpoint)
@@ -130,15 +136,40 @@ class _GaussianRun(Run):
             outputs=[self.model_file, self.placement_file],
         )
 
-    def fit(self) -> Path:
-        """Step 5: the deformation field. Returns its checkpoint."""
+    def track(self) -> Path:
+        """A coarse motion for the fit to start from. Returns its file."""
+        path = self.work / "start.npz"
+
+        def action(resuming: bool) -> dict[str, Any]:
+            vertices, triangles, colors = proxy_surface(self.placed)
+            template = Template(vertices, triangles, np.arange(len(vertices)), colors)
+            moved = self.track_template(template)
+            save_start(path, *carried(self.placed, vertices, *moved))
+            return {"surface": len(vertices), "nodes": template.n_nodes}
+
+        self.steps.run(
+            "5 tracking",
+            action,
+            inputs={"model": self.model_file, "placement": self.placement_file, "frames": self.frames_hash},
+            settings={"views": len(self.frames)},
+            outputs=[path],
+        )
+        return path
+
+    def fit(self, start: Path | None) -> Path:
+        """Step 5: the deformation field, on top of the tracked motion if there is one. Returns its checkpoint."""
         overrides, _ = _split(self.options.overrides)
+        inputs: dict[str, Path | str] = {"model": self.model_file, "placement": self.placement_file}
+        keys = [*self._model_keys(), *self.data_keys(), *self._bounded()]
+        if start is not None:
+            inputs["start"] = start
+            keys.append(f"system.geometry.initial_motion={start}")
         return self.train(
             "5 motion",
             self.options.config,
             self.fit_name,
-            [*self._model_keys(), *self.data_keys(), *self._bounded(), *overrides],
-            inputs={"model": self.model_file, "placement": self.placement_file, "frames": self.frames_hash},
+            [*keys, *overrides],
+            inputs={**inputs, "frames": self.frames_hash},
             settings={"overrides": overrides, "views": len(self.frames)},
         )
 

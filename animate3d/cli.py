@@ -97,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     placement.add_argument("--scale-factor", type=float)
     placement.add_argument("--placement", type=Path, metavar="FILE", help="placement.json of an earlier run")
     _add_run_flags(command)
+    command.add_argument(
+        "--no-tracking", dest="track", action="store_false", help="Gaussians: fit the motion from scratch"
+    )
     command.add_argument("--config", help="config of the motion fit (default: the package's own settings)")
     command.add_argument("overrides", nargs="*", metavar="key=value", help="config values of the motion fit")
     command.set_defaults(run=_animate)
@@ -165,11 +168,12 @@ def _animate(options: argparse.Namespace) -> int:
             raise InputError(
                 f"{options.model} holds Gaussians, which have no mesh to export: leave out --formats and --max-morphs."
             )
-        what = animate_gaussians.GaussianOptions(options.model, refine=options.refine, **asked)
+        what = animate_gaussians.GaussianOptions(options.model, refine=options.refine, track=options.track, **asked)
         _print_result(animate_gaussians.animate_gaussians(what, announce=print))
         return 0
-    if options.refine:
-        raise InputError(f"--refine is for Gaussian models; {options.model} is not a ply of Gaussians.")
+    if options.refine or not options.track:
+        flag = "--refine" if options.refine else "--no-tracking"
+        raise InputError(f"{flag} is for Gaussian models; {options.model} is not a ply of Gaussians.")
     formats = _formats(options.formats)
     mesh = animate.AnimateOptions(options.model, formats=formats, max_morphs=options.max_morphs, **asked)
     _print_result(animate.animate(mesh, announce=print))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from animate3d import alignment
 from animate3d.cameras import Cameras, reconstruction_cameras
@@ -23,6 +24,8 @@ from animate3d.errors import InputError
 from animate3d.files import content_hash, existing_file, existing_folder
 from animate3d.frames import count_frames, load_frames, load_images, numbered_images
 from animate3d.meshes import Placement
+from animate3d.motion.template import Template
+from animate3d.motion.tracking import track
 from animate3d.resources import find_resource
 from animate3d.steps import Steps
 from animate3d.videos import VideoOptions, make_masks, make_videos
@@ -213,6 +216,17 @@ class Run(ABC):
             f"Frame 0 of view {worst} in {self.frames_folder} does not match the silhouette of the placed "
             f"{self.called} (IoU {overlap[worst]:.2f}, {alignment.MIN_ALIGNMENT} is needed; see {picture}). {text}"
         )
+
+    def track_template(self, template: Template) -> tuple[np.ndarray, np.ndarray]:
+        """The template's vertices ``[F, N, 3]`` and their rotations ``[F, N, 3, 3]``, followed through the frames."""
+        views, count, size = self.frames.shape[:3]
+        with tqdm(total=count - 1, desc="tracking", unit="frame") as bar:
+            return track(
+                template,
+                self.frames.numpy(),
+                reconstruction_cameras(views, size),
+                progress=lambda frame: bar.update(1) and None,
+            )
 
     def train(
         self,

@@ -15,6 +15,7 @@ from PIL import Image
 from small_asset import FEW_STEPS, FRAMES, SIZE, truth, write_asset
 
 from animate3d import animate as module
+from animate3d import run as run_module
 from animate3d.animate import AnimateOptions, AnimateResult, animate
 from animate3d.demo import recovery
 from animate3d.errors import InputError
@@ -126,7 +127,7 @@ class Pretend:
             return np.zeros((*shape, 3)), np.broadcast_to(np.eye(3), (*shape, 3, 3)).copy()
 
         patch.setattr(module._Run, "_launch", launch)
-        patch.setattr(module, "track", track)
+        patch.setattr(run_module, "track", track)
         patch.setattr(module, "fit_appearance", lambda gaussians, *rest, **more: gaussians)
 
     def __call__(self, **changed: object) -> list[str]:

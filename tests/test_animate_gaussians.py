@@ -114,12 +114,12 @@ def test_the_record_has_every_step_and_an_unchanged_run_does_nothing(
     record = json.loads(result.record.read_text())
     assert record["model"] == str(options.model) and record["seed"] == 2
     results = ["7 ply sequence", "7 trajectory", "7 renders", "7 turntable"]
-    assert list(record["steps"]) == ["1 Gaussians", "2 four-view render", "5 motion", *results]
+    assert list(record["steps"]) == ["1 Gaussians", "2 four-view render", "5 tracking", "5 motion", *results]
     assert record["steps"]["1 Gaussians"]["facts"] == {"gaussians": 1204, "sh_degree": 1, "dropped": 0}
     monkeypatch.setattr(module._GaussianRun, "_launch", lambda *arguments: pytest.fail("something ran"))
     said: list[str] = []
     animate_gaussians(options, said.append)
-    assert len(said) == 7 and all(line.endswith(": up to date") for line in said)
+    assert len(said) == 8 and all(line.endswith(": up to date") for line in said)
     said.clear()
     animate_gaussians(replace(options, fps=6.0), said.append)
     assert sorted(line.split(":")[0] for line in said if ": done" in line) == [results[0], results[1], results[3]]
@@ -157,7 +157,7 @@ def test_a_model_elsewhere_with_broken_rows_is_placed_and_comes_back_in_its_own_
     data = PlyData.read(str(tmp_path / "away.ply"), mmap=False)
     data["vertex"]["x"][3] = np.nan
     data.write(str(tmp_path / "away.ply"))
-    options = GaussianOptions(tmp_path / "away.ply", small[1], tmp_path / "out", overrides=FEW_STEPS)
+    options = GaussianOptions(tmp_path / "away.ply", small[1], tmp_path / "out", overrides=FEW_STEPS, track=False)
     # As large as the cameras allow is not what these frames show, so a placement is given.
     options = replace(options, placement=inverse(away))
     with pytest.warns(UserWarning, match="1 of 1204 Gaussians"):
@@ -178,7 +178,7 @@ def test_a_model_that_frame_0_does_not_show_stops_with_advice_that_works(
 ) -> None:
     lying = Placement.from_flags(-90.0, 0.0, 3.0)
     save_ply(load_ply(small[0]).transformed(lying), tmp_path / "lying.ply")
-    options = GaussianOptions(tmp_path / "lying.ply", small[1], tmp_path / "out", overrides=FEW_STEPS)
+    options = GaussianOptions(tmp_path / "lying.ply", small[1], tmp_path / "out", overrides=FEW_STEPS, track=False)
     with pytest.raises(InputError, match="does not match the silhouette of the placed Gaussian model") as error:
         animate_gaussians(options)
     assert (tmp_path / "out" / "alignment.png").is_file()
@@ -192,7 +192,7 @@ def test_a_model_that_frame_0_does_not_show_stops_with_advice_that_works(
     class Aligned(Exception):
         pass
 
-    def fit(run: object) -> None:
+    def fit(run: object, start: object) -> None:
         raise Aligned
 
     monkeypatch.setattr(module._GaussianRun, "fit", fit)
@@ -218,7 +218,18 @@ def test_prompt_to_refined_model_with_tiny_weights(
     size = [f"refine.data.random_camera.{side}=16" for side in ("width", "height")]
     wide = [f"refine.data.{side}=32" for side in ("width", "height")]
     arguments = ["animate", str(model), "--prompt", "a tube: it hops, high", "--weights", str(tmp_path / "tiny")]
-    arguments += ["--frame-count", "3", "--size", "64", "--steps", "1", "--freeinit-num-iters", "0", "--refine"]
+    arguments += [
+        "--frame-count",
+        "3",
+        "--size",
+        "64",
+        "--steps",
+        "1",
+        "--freeinit-num-iters",
+        "0",
+        "--refine",
+        "--no-tracking",
+    ]
     arguments += ["--out", str(tmp_path / "out"), *FEW_STEPS, "refine.trainer.max_steps=2", *size, *wide]
     assert cli.main(arguments) == 0
     steps = json.loads((tmp_path / "out" / "run.json").read_text())["steps"]
@@ -270,5 +281,6 @@ def test_a_ply_mesh_still_is_a_mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(InputError, match="enough"):
         cli.main([*base, "--formats", "glb"])
     assert seen == [tmp_path / "mesh.ply"]
-    with pytest.raises(InputError, match=r"--refine is for Gaussian models; .*mesh\.ply is not a ply of Gaussians"):
-        cli.main([*base, "--refine"])
+    for flag in ("--refine", "--no-tracking"):
+        with pytest.raises(InputError, match=rf"{flag} is for Gaussian models; .*mesh\.ply is not a ply of Gaussians"):
+            cli.main([*base, flag])
