@@ -19,6 +19,7 @@ from animate3d.mvvdm.attention import (
     Processor,
     PromptProcessor,
     SpatioTemporalProcessor,
+    attend,
 )
 from animate3d.mvvdm.camera import get_camera, normalize_camera
 from animate3d.mvvdm.positions import sinusoid_1d, sinusoid_2d
@@ -158,3 +159,18 @@ def test_too_many_frames_or_an_unknown_encoding_is_one_clear_error() -> None:
     }
     with pytest.raises(InputError, match="`sinusoid` or `learnable`"):
         SpatioTemporalProcessor(16, wrong, max_frames=4, num_views=1, feature_size=2)
+
+
+@pytest.mark.parametrize("shape", [(2, 64, 2, 8), (16, 8, 4, 8)])
+def test_bfloat16_gradients_on_the_cpu_are_those_of_the_fused_kernel(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs = [torch.randn(shape, generator=generator, dtype=torch.bfloat16) for _ in range(3)]
+
+    def gradients(dtype: torch.dtype) -> list[Tensor]:
+        leaves = [value.to(dtype).requires_grad_() for value in inputs]
+        out = attend(*leaves)
+        out.float().square().sum().backward()
+        return [out.detach().float(), *(leaf.grad.float() for leaf in leaves if leaf.grad is not None)]
+
+    for plain, fused in zip(gradients(torch.bfloat16), gradients(torch.float32), strict=True):
+        assert float((plain - fused).norm() / fused.norm()) < 0.02

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +112,7 @@ def make_start(plan: Plan) -> None:
     write_json(plan.out / START_FACTS, facts)
 
 
-def train_unet(plan: Plan, overrides: list[str]) -> None:
+def train_unet(plan: Plan, overrides: Sequence[str] = ()) -> None:
     """The main stage and the decay of the learning rate, both by ``train.py``."""
     done = steps_done(plan)
     decay = {"max_train_steps": plan.steps + plan.decay_steps, "lr_decay_steps": plan.decay_steps}
@@ -118,21 +120,35 @@ def train_unet(plan: Plan, overrides: list[str]) -> None:
     for stage in stages:
         if done >= stage["max_train_steps"]:
             continue
-        values = {
-            "pretrained_model_path": plan.out / START,
-            "train_data.info_path": plan.clip_list,
-            "output_dir": plan.out,
-            "name": RUN,
-            "global_seed": plan.seed,
-            **stage,
-        }
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={PROCESSES}"]
-        command += ["-m", "animate3d.mvvdm.training.cli", "--config", str(find_resource(CONFIG))]
-        command += [*(f"{key}={value}" for key, value in values.items()), *overrides]
-        code = subprocess.run(command, env={**ENVIRONMENT, **os.environ}, check=False).returncode
+        if code := _run(_command(plan, stage, overrides)):
+            raise Animate3DError(f"The training of the UNet failed (exit code {code}).")
         done = steps_done(plan)
-        if code or done < stage["max_train_steps"]:
+        if done < stage["max_train_steps"]:
             raise Animate3DError(f"The training of the UNet stopped after step {done}; the same command continues it.")
+
+
+def _command(plan: Plan, stage: Mapping[str, int], overrides: Sequence[str]) -> list[str]:
+    values = {
+        "pretrained_model_path": plan.out / START,
+        "train_data.info_path": plan.clip_list,
+        "output_dir": plan.out,
+        "name": RUN,
+        "global_seed": plan.seed,
+        **stage,
+    }
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={PROCESSES}"]
+    command += ["-m", "animate3d.mvvdm.training.cli", "--config", str(find_resource(CONFIG))]
+    return [*command, *(f"{key}={value}" for key, value in values.items()), *overrides]
+
+
+def _run(command: list[str]) -> int:
+    """Run a training; when this process is asked to stop, the training is, and writes its checkpoint first."""
+    process = subprocess.Popen(command, env={**ENVIRONMENT, **os.environ})
+    before = signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+    try:
+        return process.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def steps_done(plan: Plan) -> int:
@@ -151,14 +167,14 @@ def make_refiner(plan: Plan) -> None:
     write_json(plan.out / REFINER_FACTS, {"steps": plan.refiner_steps, "psnr": facts})
 
 
-def run(plan: Plan, stages: tuple[str, ...] = STAGES, overrides: list[str] | None = None) -> None:
+def run(plan: Plan, stages: Sequence[str] = STAGES, overrides: Sequence[str] = ()) -> None:
     """Make what is missing."""
     if "data" in stages:
         make_data(plan)
     if "start" in stages and not (plan.out / START_FACTS).is_file():
         make_start(plan)
     if "unet" in stages:
-        train_unet(plan, overrides or [])
+        train_unet(plan, overrides)
     if "refiner" in stages and not (plan.out / REFINER_FACTS).is_file():
         make_refiner(plan)
     if "export" in stages:

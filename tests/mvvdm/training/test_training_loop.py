@@ -236,3 +236,31 @@ def test_float16_needs_a_gpu() -> None:
     assert choose_precision(True) == "no"
     with pytest.raises(InputError, match="needs a GPU"):
         choose_precision("fp16")
+
+
+def test_the_learning_rate_falls_to_zero_at_the_end_of_a_continued_run(configure: Configure) -> None:
+    rates = {}
+    for extra in (["max_train_steps=4"], ["max_train_steps=8", "lr_decay_steps=4"]):
+        config = configure("resume_from_checkpoint=latest", "max_train_epoch=-1", *extra)
+        trainer = train(config)
+        rates = {line["step"]: line["lr"] for line in map(json.loads, (config.folder / "losses.jsonl").open())}
+    rate = config.learning_rate
+    assert trainer.global_step == 8
+    assert [rates[step] for step in range(1, 9)] == pytest.approx([rate] * 5 + [0.75 * rate, 0.5 * rate, 0.25 * rate])
+
+
+def test_trains_everything_on_velocities_in_bfloat16(configure: Configure) -> None:
+    config = configure(
+        "max_train_steps=2",
+        "trainable_modules=['']",
+        "noise_scheduler_kwargs.prediction_type=v_prediction",
+        "stratified_timesteps=true",
+        "mixed_precision_training=bf16",
+        "ema_decay=0.9",
+    )
+    trainer = train(config)
+    assert all(parameter.requires_grad for parameter in trainer.pipeline.unet.parameters())
+    assert next(trainer.pipeline.vae.parameters()).dtype == torch.float32
+    content = read(config, "latest.ckpt")
+    assert set(content["state_dict"]) == set(trainer.pipeline.unet.state_dict())
+    assert all(torch.isfinite(torch.tensor([loss, norm])).all() for _, loss, norm in losses(config))

@@ -71,3 +71,9 @@ def test_texts_and_timesteps_are_drawn_evenly() -> None:
     assert 0.07 < draws.drop_text.float().mean() < 0.13
     assert torch.bincount(draws.timesteps, minlength=10).min() > 140
     assert abs(draws.noise.mean()) < 0.1 and 0.9 < draws.noise.std() < 1.1
+
+
+def test_stratified_timesteps_come_from_a_part_each() -> None:
+    for step in range(20):
+        timesteps = draw(0, step, [0, 1, 2, 3], LATENTS, train_timesteps=1000, text_dropout=0, strata=4).timesteps
+        assert (timesteps // 250).tolist() == [0, 1, 2, 3]
