@@ -17,11 +17,8 @@ SMALL = (
     f"recon:data.height={SIZE}",
     "recon:system.progressive_iter_per_frame=1",
     "trainer.enable_progress_bar=false",
-    *(
-        f"{step}:data.random_camera.eval_{side}={SIZE}"
-        for step in ("recon_vis", "testset")
-        for side in ("width", "height")
-    ),
+    *(f"{step}:data.random_camera.eval_width={SIZE}" for step in ("recon_vis", "testset")),
+    *(f"{step}:data.random_camera.eval_height={SIZE}" for step in ("recon_vis", "testset")),
 )
 
 

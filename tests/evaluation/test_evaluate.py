@@ -96,7 +96,7 @@ def test_what_is_rendered_here_is_what_the_documented_step_writes(results: Path,
         assert float((ours - theirs).abs().max()) <= 1.01 / 255
 
 
-def test_a_model_without_its_config_is_read_with_the_documented_one(
+def test_without_its_config_a_model_is_read_with_the_documented_one(
     testset: Path, results: Path, tmp_path: Path
 ) -> None:
     checkpoint = find_checkpoint(results, "recon", "bird")

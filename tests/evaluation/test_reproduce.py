@@ -130,9 +130,11 @@ def test_what_refinement_lacks_is_said_before_anything_runs(
 
 
 def test_unknown_flags_are_refused(testset: Path) -> None:
-    for wrong in ("--refine", "word"):
-        with pytest.raises(SystemExit):
-            reproduce.main(["--testset", str(testset), "--no-refine", "--gpu", "0", wrong])
+    arguments = ["--testset", str(testset), "--no-refine"]
+    with pytest.raises(SystemExit):
+        reproduce.main([*arguments, "--refine", "yes"])
+    with pytest.raises(InputError, match="`word` is not key=value"):
+        reproduce.main([*arguments, "word"])
 
 
 def test_the_synthetic_test_set_has_the_published_layout_and_known_motions(tmp_path: Path) -> None:
@@ -147,8 +149,8 @@ def test_the_synthetic_test_set_has_the_published_layout_and_known_motions(tmp_p
         np.testing.assert_allclose(truth["positions"], wanted)
         assert len(model) == truth["positions"].shape[1]
         assert load_frames(item.videos, 4, 3).shape == (4, 3, 32, 32, 4)
-        colors.append(model.colors.mean(dim=0))
-    assert (colors[0] - colors[1]).abs().max() > 0.1
+        colors.append(model.colors)
+    assert (colors[0] - colors[1]).abs().mean() > 0.1
 
 
 def script(folder: Path, *arguments: str) -> subprocess.Popen:
@@ -165,13 +167,8 @@ def test_the_script_runs_all_objects_to_the_table_though_one_fails(tmp_path: Pat
     damaged = testset / "pretrained_gaussian" / "cat.ply"
     damaged.write_bytes(damaged.read_bytes()[:500])
     write_tiny(tmp_path / "tiny")
-    small = [*SMALL, "refine:data.width=64", "refine:data.height=64"]
+    small = [*SMALL, f"refine:data.width={SIZE}", f"refine:data.height={SIZE}"]
     small += ["refine:data.random_camera.width=32", "refine:data.random_camera.height=32"]
-    small = [
-        key.replace(f"recon_vis:data.random_camera.eval_{s}={SIZE}", f"recon_vis:data.random_camera.eval_{s}=64")
-        for key in small
-        for s in ("width",)
-    ]
     process = script(
         tmp_path, "--testset", "testset", "--weights", "tiny", "--recon-steps", "4", "--refine-steps", "2", *small
     )
@@ -187,11 +184,12 @@ def test_the_script_runs_all_objects_to_the_table_though_one_fails(tmp_path: Pat
 @pytest.mark.slow
 def test_the_script_continues_after_a_request_to_end(tmp_path: Path) -> None:
     write_testset(tmp_path / "testset")
-    arguments = ["--testset", "testset", "--no-refine", "--recon-steps", "400", *SMALL]
+    arguments = ["--testset", "testset", "--no-refine", "--objects", "bird", "--recon-steps", "60", *SMALL]
+    arguments.append("recon:checkpoint.every_n_train_steps=4")
     process = script(tmp_path, *arguments)
-    log = tmp_path / "out" / "recon" / "bird" / "ckpts" / "last.ckpt"
+    saved = tmp_path / "out" / "recon" / "bird" / "ckpts" / "last.ckpt"
     deadline = time.monotonic() + 300
-    while not log.exists() and time.monotonic() < deadline:
+    while not saved.exists() and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=300)
