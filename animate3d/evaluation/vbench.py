@@ -96,7 +96,8 @@ def run_vbench(python: Path, folder: Path, weights: Path | None) -> None:
     Raises:
         InputError: the interpreter is not there, or the program broke off.
     """
-    command = [str(python), str(folder / "run_vbench.py")]
+    # A file, or a name on the PATH; a bare file name would only be looked for there.
+    command = [str(python.absolute() if python.is_file() else python), str(folder / "run_vbench.py")]
     if weights is not None:
         command += ["--weights", str(weights.absolute())]
     try:
