@@ -140,11 +140,12 @@ class Trainer:
         else:
             freeze(unet, config.trainable_modules)
         half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(accelerator.mixed_precision, torch.float32)
-        dtype = torch.float32 if accelerator.device.type == "cpu" else half  # a CPU has the memory
+        # Without a GPU there is no hurry to save memory, and the latents of a clip stay exact.
+        dtype = torch.float32 if accelerator.device.type == "cpu" else half
         for model in (self.pipeline.vae, self.pipeline.text_encoder, self.pipeline.image_encoder):
             torch.nn.Module.to(model, device=accelerator.device, dtype=dtype)  # diffusers' own `to` warns without cause
         if not self.sharded:  # sharding wants one dtype
-            shrink_frozen(unet, dtype)
+            shrink_frozen(unet, half)
         if config.gradient_checkpointing:
             recompute_activations(unet)
         if config.enable_xformers_memory_efficient_attention and accelerator.device.type == "cuda":
