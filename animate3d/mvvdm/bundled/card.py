@@ -7,7 +7,8 @@ from typing import Any
 
 _LIMITS = """## Limits
 
-- It knows only the generator's creatures: {families}. It is no general animator; other objects and other motions
+- It knows only the creatures of the generator: {families}.
+  It is no general animator; other objects and other motions
   come out wrong.
 - {size} × {size} pixels, {frames} frames, {views} views around the object at 15° elevation, on grey; creatures face
   their family's usual direction within 15°.

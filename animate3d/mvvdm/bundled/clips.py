@@ -28,6 +28,10 @@ class Clips:
     texts: list[str]
     cameras: Tensor
 
+    def first(self, count: int) -> Clips:
+        """The first ``count`` clips."""
+        return Clips(self.pixels[:count], self.texts[:count], self.cameras[:count])
+
     def images(self, indices: Tensor) -> Tensor:
         """Some of the N·V·F images, as float32 ``[n, 3, H, W]`` in -1..1."""
         return self.pixels.flatten(0, 2)[indices].float() / 127.5 - 1

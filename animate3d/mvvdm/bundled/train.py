@@ -23,9 +23,9 @@ from animate3d.errors import Animate3DError, run_command
 from animate3d.files import atomic_directory, write_json
 from animate3d.mvvdm.bundled import encoders, models
 from animate3d.mvvdm.bundled.clips import read_clips
-from animate3d.mvvdm.bundled.export import export
+from animate3d.mvvdm.bundled.export import export, trained_pipeline
 from animate3d.mvvdm.bundled.folder import PACKAGE_FOLDER
-from animate3d.mvvdm.bundled.refiner import train_refiner
+from animate3d.mvvdm.bundled.refiner import estimated_latents, train_refiner
 from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.training import checkpoints
@@ -34,6 +34,7 @@ from animate3d.resources import find_resource
 CONFIG = "configs/training/bundled.yaml"
 START, RUN, REFINER = "start", "run", "refiner"
 START_FACTS, REFINER_FACTS = "start.json", "refiner.json"
+ESTIMATED_CLIPS = 200
 # A process per core with one thread each: two threads that wait for each other in every layer of so small a model are
 # slower than one as soon as anything else runs.
 PROCESSES = min(2, os.cpu_count() or 1)
@@ -158,13 +159,15 @@ def steps_done(plan: Plan) -> int:
 
 
 def make_refiner(plan: Plan) -> None:
-    """Train the autoencoder's refiner."""
+    """Train the autoencoder's refiner, on errors of the UNet as it is now."""
     autoencoder = PatchAutoencoder.from_pretrained(plan.out / START / "vae")
     clips = read_clips(plan.clip_list, 1500, plan.seed + 1)
-    facts = train_refiner(autoencoder, clips, steps=plan.refiner_steps, seed=plan.seed)
+    pipeline, unet_steps = trained_pipeline(plan.out)
+    estimates = estimated_latents(pipeline, clips.first(ESTIMATED_CLIPS), plan.seed)
+    facts = train_refiner(autoencoder, clips, estimates, steps=plan.refiner_steps, seed=plan.seed)
     with atomic_directory(plan.out / REFINER) as temporary:
         autoencoder.save_pretrained(temporary)
-    write_json(plan.out / REFINER_FACTS, {"steps": plan.refiner_steps, "psnr": facts})
+    write_json(plan.out / REFINER_FACTS, {"steps": plan.refiner_steps, "after_unet_steps": unet_steps, "psnr": facts})
 
 
 def run(plan: Plan, stages: Sequence[str] = STAGES, overrides: Sequence[str] = ()) -> None:

@@ -9,8 +9,9 @@ import torch
 from animate3d.mvvdm.bundled import encoders, models
 from animate3d.mvvdm.bundled.clips import Clips
 from animate3d.mvvdm.bundled.encoders import ALL_MOTIONS, all_words, embed, train_image_encoder, train_text_encoder
-from animate3d.mvvdm.bundled.refiner import train_refiner
+from animate3d.mvvdm.bundled.refiner import estimated_latents, train_refiner
 from animate3d.mvvdm.motion_module import MotionTransformer
+from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.synthetic.captions import captions, vocabulary
 
 
@@ -106,3 +107,27 @@ def test_a_new_unet_predicts_nothing() -> None:
 @pytest.mark.parametrize("family", encoders.FAMILIES)
 def test_families_have_other_names_that_are_tokens(family: str) -> None:
     assert set(encoders.OTHER_NAMES[family]) <= set(all_words())
+
+
+def test_estimates_keep_frame_0_and_come_near_the_truth() -> None:
+    """A UNet that predicts no velocity leaves signal and noise as they were: the error is that of the noise."""
+    torch.manual_seed(0)
+    clips, tokenizer, autoencoder = some_clips(2), models.build_tokenizer(all_words()), models.build_autoencoder()
+    autoencoder.fit(clips.images(torch.arange(64)))
+    pipeline = MultiViewVideoPipeline(
+        vae=autoencoder,
+        text_encoder=models.build_text_encoder(tokenizer),
+        tokenizer=tokenizer,
+        unet=models.build_unet(8, 4),
+        scheduler=models.build_scheduler(),
+        feature_extractor=models.build_feature_extractor(),
+        image_encoder=models.build_image_encoder(),
+    )
+    estimates = estimated_latents(pipeline, clips)
+    with torch.no_grad():
+        truth = autoencoder.encode(clips.images(torch.arange(64))).latent_dist.mean.view_as(estimates)
+    assert torch.allclose(estimates[:, :, 0], truth[:, :, 0], atol=1e-5)
+    error = ((estimates - truth)[:, :, 1:] * autoencoder.config["scaling_factor"]).square().mean()
+    assert 0.01 < error.item() < 0.5
+    quality = train_refiner(autoencoder, clips, estimates, steps=5, batch=4)
+    assert np.isfinite(list(quality.values())).all()
