@@ -8,8 +8,7 @@ from typing import Any
 _LIMITS = """## Limits
 
 - It knows only the creatures of the generator: {families}.
-  It is no general animator; other objects and other motions
-  come out wrong.
+  It is no general animator; other objects and other motions come out wrong.
 - {size} × {size} pixels, {frames} frames, {views} views around the object at 15° elevation, on grey; creatures face
   their family's usual direction within 15°.
 - Position, silhouette and main colours are better than fine texture of moving parts.
