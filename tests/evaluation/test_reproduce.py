@@ -163,7 +163,7 @@ def script(folder: Path, *arguments: str) -> subprocess.Popen:
 
 @pytest.mark.slow
 def test_the_script_runs_all_objects_to_the_table_though_one_fails(tmp_path: Path) -> None:
-    testset = write_testset(tmp_path / "testset", ("bird", "cat", "fish"))
+    testset = write_testset(tmp_path / "testset", ("bird", "cat"))
     damaged = testset / "pretrained_gaussian" / "cat.ply"
     damaged.write_bytes(damaged.read_bytes()[:500])
     write_tiny(tmp_path / "tiny")
@@ -174,10 +174,10 @@ def test_the_script_runs_all_objects_to_the_table_though_one_fails(tmp_path: Pat
     )
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 1, output
-    assert "cat: failed" in output and "bird: done" in output and "fish: done" in output
+    assert "cat: failed" in output and "bird: done" in output, output
     with (tmp_path / "table" / "evaluation.csv").open() as file:
         rows = {row["name"]: row for row in csv.DictReader(file) if row["kind"] == "measured"}
-    assert rows["bird"]["stage"] == "refine" and float(rows["fish"]["psnr"]) > 5
+    assert rows["bird"]["stage"] == "refine" and float(rows["bird"]["psnr"]) > 5
     assert rows["cat"]["psnr"] == "" and rows["cat"]["note"]
 
 
