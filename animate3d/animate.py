@@ -22,8 +22,9 @@ from animate3d.gaussians import from_mesh, load_ply, save_edges, save_ply
 from animate3d.meshes import Mesh, load_mesh
 from animate3d.meshes.appearance import vertex_colors
 from animate3d.motion.appearance import fit_appearance
+from animate3d.motion.cycle import close_cycle
 from animate3d.motion.start import save_start
-from animate3d.motion.template import Template
+from animate3d.motion.template import Surface
 from animate3d.motion.trajectory import Trajectory, weld
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import matrix_to_quaternion
@@ -43,11 +44,13 @@ class AnimateOptions(RunOptions):
     Attributes:
         formats: suffixes without the dot.
         max_morphs: largest number of morph targets in FBX and glTF.
+        loop: close the motion, so that it can be played in a loop.
     """
 
     config: str = FIT_CONFIG
     formats: tuple[str, ...] = ("glb", "usdc")
     max_morphs: int | None = None
+    loop: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,10 @@ class AnimateResult:
     trajectory: Trajectory
     mean_displacement: float
     """Of all vertices over the frames after the first, as a share of the bounding-box diagonal."""
+    seconds: dict[str, float]
+    """Of every step, now or in an earlier run."""
+    score: float | None
+    """Of the best of several samples; None when there was only one."""
 
 
 def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> AnimateResult:
@@ -71,8 +78,7 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
     run = _Run(options, announce)
     run.convert()
     run.render_static()
-    if options.frames is None:
-        run.read_frames(run.make_frames())
+    score = run.choose_frames() if options.frames is None else None
     run.check_alignment()
     run.fit_appearance()
     run.track()
@@ -83,7 +89,9 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
     run.preview(trajectory)
     moved = np.linalg.norm(trajectory.positions[1:] - trajectory.positions[:1], axis=-1)
     displacement = float(moved.mean() / run.mesh.diagonal()) if len(moved) else 0.0
-    return AnimateResult(files, options.out / "preview.mp4", run.steps.path, trajectory, displacement)
+    return AnimateResult(
+        files, options.out / "preview.mp4", run.steps.path, trajectory, displacement, run.steps.seconds(), score
+    )
 
 
 class _Run(Run):
@@ -109,6 +117,10 @@ class _Run(Run):
     def draw(self, cameras: Cameras) -> Tensor:
         placed = np.asarray(self.placement.apply(self.mesh.vertices))[None]
         return torch.from_numpy(render_mesh(self.mesh, placed, cameras, shading=False)[:, 0]).float() / 255
+
+    def surface(self) -> Surface:
+        vertices = np.asarray(self.placement.apply(self.mesh.vertices))
+        return Surface(vertices, self.mesh.triangles()[0], self.mesh.welded(), vertex_colors(self.mesh))
 
     def advise(self, masks: Tensor) -> alignment.Advice:
         return alignment.suggest(self.mesh, self.placement, masks)
@@ -157,20 +169,14 @@ class _Run(Run):
         """A coarse motion for the fit to start from."""
 
         def action(resuming: bool) -> None:
-            template = Template(
-                np.asarray(self.placement.apply(self.mesh.vertices)),
-                self.mesh.triangles()[0],
-                self.mesh.welded(),
-                vertex_colors(self.mesh),
-            )
-            positions, rotations = self.track_template(template)
+            positions, rotations = self.track_surface(self.surface())
             save_start(self.start, torch.from_numpy(positions), matrix_to_quaternion(torch.from_numpy(rotations)))
 
         self.steps.run(
             "5 tracking",
             action,
             inputs={"mesh": self.mesh_hash, "placement": self.placement_file, "frames": self.frames_hash},
-            settings={"views": len(self.frames)},
+            settings={"views": len(self.frames), "rigidity": self.options.rigidity},
             outputs=[self.start],
         )
 
@@ -182,6 +188,7 @@ class _Run(Run):
             *self.data_keys(),
             f"system.connected_vertices_info_path={self.edges}",
             f"system.geometry.initial_motion={self.start}",
+            *self.rigidity_keys(),
             *overrides,
         ]
         inputs: dict[str, Path | str] = {"model": self.placed_model, "edges": self.edges, "start": self.start}
@@ -191,7 +198,7 @@ class _Run(Run):
             self.fit_name,
             keys,
             inputs={**inputs, "frames": self.frames_hash},
-            settings={"overrides": overrides, "views": len(self.frames)},
+            settings={"overrides": overrides, "views": len(self.frames), "rigidity": self.options.rigidity},
         )
 
     def visualize(self) -> None:
@@ -214,7 +221,8 @@ class _Run(Run):
     def read_trajectory(self) -> Trajectory:
         """The vertices at every frame in the mesh's own coordinates; copies along seams stay together."""
         loaded = Trajectory.load_npy_folder(self.trajectory, self.placement, self.mesh.n_vertices, fps=self.options.fps)
-        return replace(loaded, positions=weld(loaded.positions, self.mesh.welded()))
+        welded = replace(loaded, positions=weld(loaded.positions, self.mesh.welded()))
+        return close_cycle(welded) if self.options.loop else welded
 
     def export(self, trajectory: Trajectory, suffix: str) -> Path:
         """Step 7: one format."""
@@ -231,7 +239,7 @@ class _Run(Run):
             f"7 {suffix}",
             action,
             inputs={"trajectory": self.trajectory, "mesh": self.mesh_hash},
-            settings={"fps": options.fps, "max_morphs": options.max_morphs},
+            settings={"fps": options.fps, "max_morphs": options.max_morphs, "loop": options.loop},
             outputs=[target],
         )
         return target
@@ -248,7 +256,7 @@ class _Run(Run):
             "7 preview",
             action,
             inputs={"trajectory": self.trajectory, "mesh": self.mesh_hash},
-            settings={"fps": options.fps},
+            settings={"fps": options.fps, "loop": options.loop},
             outputs=[options.out / "preview.mp4", options.out / "preview.png"],
         )
 

@@ -24,7 +24,7 @@ from animate3d.gaussians.placement import automatic_placement, core, filled, fit
 from animate3d.motion.checkpoint import load_motion
 from animate3d.motion.proxy import carried, proxy_surface
 from animate3d.motion.start import save_start
-from animate3d.motion.template import Template
+from animate3d.motion.template import Surface
 from animate3d.rasterize import Splats, render
 from animate3d.run import STATIC_VIEWS, VISUALIZE_CONFIG, Run, RunOptions, check_options
 
@@ -61,6 +61,10 @@ class GaussianResult:
     record: Path
     mean_displacement: float
     """Of all Gaussians over the frames after the first, as a share of the diagonal of the model without strays."""
+    seconds: dict[str, float]
+    """Of every step, now or in an earlier run."""
+    score: float | None
+    """Of the best of several samples; None when there was only one."""
 
 
 def animate_gaussians(options: GaussianOptions, announce: Callable[[str], None] = lambda line: None) -> GaussianResult:
@@ -72,14 +76,13 @@ def animate_gaussians(options: GaussianOptions, announce: Callable[[str], None] 
     run = _GaussianRun(options, announce)
     run.convert()
     run.render_static()
-    if options.frames is None:
-        run.read_frames(run.make_frames())
+    score = run.choose_frames() if options.frames is None else None
     run.check_alignment()
     start = run.track() if options.track else None
     checkpoint = run.fit(start)
     if options.refine:
         checkpoint = run.refine(checkpoint)
-    return run.write_results(checkpoint)
+    return run.write_results(checkpoint, score)
 
 
 class _GaussianRun(Run):
@@ -116,6 +119,10 @@ class _GaussianRun(Run):
         drawn = render(splats, cameras)
         return torch.cat([drawn.color, drawn.alpha], dim=-1)[0]
 
+    def surface(self) -> Surface:
+        vertices, triangles, colors = proxy_surface(self.placed)
+        return Surface(vertices, triangles, np.arange(len(vertices)), colors)
+
     def advise(self, masks: Tensor) -> alignment.Advice:
         return alignment.suggest(self.model, self.placement, masks)
 
@@ -141,17 +148,15 @@ class _GaussianRun(Run):
         path = self.work / "start.npz"
 
         def action(resuming: bool) -> dict[str, Any]:
-            vertices, triangles, colors = proxy_surface(self.placed)
-            template = Template(vertices, triangles, np.arange(len(vertices)), colors)
-            moved = self.track_template(template)
-            save_start(path, *carried(self.placed, vertices, *moved))
-            return {"surface": len(vertices), "nodes": template.n_nodes}
+            surface = self.surface()
+            save_start(path, *carried(self.placed, surface.vertices, *self.track_surface(surface)))
+            return {"surface": len(surface.vertices)}
 
         self.steps.run(
             "5 tracking",
             action,
             inputs={"model": self.model_file, "placement": self.placement_file, "frames": self.frames_hash},
-            settings={"views": len(self.frames)},
+            settings={"views": len(self.frames), "rigidity": self.options.rigidity},
             outputs=[path],
         )
         return path
@@ -168,9 +173,9 @@ class _GaussianRun(Run):
             "5 motion",
             self.options.config,
             self.fit_name,
-            [*keys, *overrides],
+            [*keys, *self.rigidity_keys(), *overrides],
             inputs={**inputs, "frames": self.frames_hash},
-            settings={"overrides": overrides, "views": len(self.frames)},
+            settings={"overrides": overrides, "views": len(self.frames), "rigidity": self.options.rigidity},
         )
 
     def refine(self, fitted: Path) -> Path:
@@ -209,7 +214,7 @@ class _GaussianRun(Run):
             settings={"overrides": overrides, **named},
         )
 
-    def write_results(self, checkpoint: Path) -> GaussianResult:
+    def write_results(self, checkpoint: Path, score: float | None) -> GaussianResult:
         """Step 7: ply sequence, trajectory, renders and turntable."""
         out, fps = self.options.out, self.options.fps
         files = {"plys": out / "frames_ply", "trajectory": out / "trajectory.npz", "renders": out / "renders"}
@@ -262,7 +267,9 @@ class _GaussianRun(Run):
         moved = (motion.means[1:] - motion.means[:1]).norm(dim=-1).mean()
         points = core(self.placed)
         displacement = float(moved) / float(torch.from_numpy(points.max(0) - points.min(0)).norm())
-        return GaussianResult({**files, "sheet": sheet}, video, self.steps.path, displacement)
+        return GaussianResult(
+            {**files, "sheet": sheet}, video, self.steps.path, displacement, self.steps.seconds(), score
+        )
 
     def _motion(self, checkpoint: Path) -> GaussianMotion:
         means, quats, scales = load_motion(checkpoint).of(self.placed, frame_times(self.frames.shape[1]))

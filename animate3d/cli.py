@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import animate3d
 from animate3d.doctor import blender
 from animate3d.errors import InputError, run_command
+from animate3d.presets import PRESETS, Preset, choose_preset
 
 if TYPE_CHECKING:
+    from animate3d.animate import AnimateResult
+    from animate3d.animate_gaussians import GaussianResult
     from animate3d.meshes import Placement
     from animate3d.videos import VideoOptions
 
@@ -82,11 +85,31 @@ def _parser() -> argparse.ArgumentParser:
     prompt.add_argument(
         "--pretrained-unet-path", type=Path, metavar="FILE", help="motion checkpoint, without --weights"
     )
-    prompt.add_argument("--frame-count", type=int, default=16, help="frames of every video (default 16)")
-    prompt.add_argument("--size", type=int, default=256, help="pixels of the videos (default 256)")
-    prompt.add_argument("--steps", type=int, help="denoising steps (default 25)")
-    prompt.add_argument("--guidance-scale", type=float, help="default 7.5")
-    prompt.add_argument("--freeinit-num-iters", type=int, help="default 3; 0 turns FreeInit off")
+    prompt.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        help="laptop: the small bundled model; full: the released weights (default: full with --weights, "
+        "--pretrained-unet-path or a CUDA GPU, else laptop)",
+    )
+    prompt.add_argument(
+        "--motion-strength", type=float, default=1.0, metavar="S", help="0.25 to 4; more is more motion (default 1)"
+    )
+    prompt.add_argument(
+        "--num-samples", type=int, default=1, metavar="K", help="make K videos and keep the best (default 1)"
+    )
+    sizes = {
+        name: (preset.frames, preset.size, preset.steps, preset.guidance_scale, preset.freeinit_num_iters)
+        for name, preset in PRESETS.items()
+    }
+    frames_of, size_of, steps_of, scale_of, rounds_of = (
+        " / ".join(f"{values[index]:g}" for values in sizes.values()) for index in range(5)
+    )
+    names = " / ".join(sizes)
+    prompt.add_argument("--frame-count", type=int, help=f"frames of every video (default {frames_of} for {names})")
+    prompt.add_argument("--size", type=int, help=f"pixels of the videos (default {size_of})")
+    prompt.add_argument("--steps", type=int, help=f"denoising steps (default {steps_of})")
+    prompt.add_argument("--guidance-scale", type=float, help=f"default {scale_of}")
+    prompt.add_argument("--freeinit-num-iters", type=int, help=f"default {rounds_of}; 0 turns FreeInit off")
     prompt.add_argument("--mask-backend", choices=("auto", "background", "sam2"), default="auto")
     prompt.add_argument(
         "--refine", action="store_true", help="Gaussians: refine with the video model (also with --frames and --prompt)"
@@ -142,6 +165,7 @@ def _add_run_flags(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--fps", type=float, default=8.0, help="frames per second of the animation (default 8)")
     command.add_argument("--max-morphs", type=int, help="at most this many morph targets in fbx and glb")
+    command.add_argument("--loop", action="store_true", help="close the motion, to be played in a loop")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--gpu", default="0", help="CUDA device, used when there is one")
 
@@ -150,6 +174,7 @@ def _animate(options: argparse.Namespace) -> int:
     from animate3d import animate, animate_gaussians
     from animate3d.gaussians import is_gaussian_ply
 
+    preset = _preset(options)
     asked: dict[str, Any] = {
         "frames": options.frames,
         "out": options.out,
@@ -159,14 +184,16 @@ def _animate(options: argparse.Namespace) -> int:
         "seed": options.seed,
         "overrides": tuple(options.overrides),
         "gpu": options.gpu,
-        "video": _video(options),
+        "video": _video(options, preset),
+        "rigidity": preset.rigidity,
     }
     if options.config:
         asked["config"] = options.config
     if is_gaussian_ply(options.model):
-        if options.formats is not None or options.max_morphs is not None:
+        if options.formats is not None or options.max_morphs is not None or options.loop:
             raise InputError(
-                f"{options.model} holds Gaussians, which have no mesh to export: leave out --formats and --max-morphs."
+                f"{options.model} holds Gaussians, which have no mesh to export: leave out --formats, --max-morphs and "
+                "--loop."
             )
         what = animate_gaussians.GaussianOptions(options.model, refine=options.refine, track=options.track, **asked)
         _print_result(animate_gaussians.animate_gaussians(what, announce=print))
@@ -175,7 +202,9 @@ def _animate(options: argparse.Namespace) -> int:
         flag = "--refine" if options.refine else "--no-tracking"
         raise InputError(f"{flag} is for Gaussian models; {options.model} is not a ply of Gaussians.")
     formats = _formats(options.formats)
-    mesh = animate.AnimateOptions(options.model, formats=formats, max_morphs=options.max_morphs, **asked)
+    mesh = animate.AnimateOptions(
+        options.model, formats=formats, max_morphs=options.max_morphs, loop=options.loop, **asked
+    )
     _print_result(animate.animate(mesh, announce=print))
     return 0
 
@@ -192,22 +221,46 @@ def _placement(options: argparse.Namespace) -> Placement | Path | None:
     return Placement.from_flags(x or 0.0, z or 0.0, 1.0 if scale is None else scale)
 
 
-def _video(options: argparse.Namespace) -> VideoOptions | None:
+def _video(options: argparse.Namespace, preset: Preset) -> VideoOptions | None:
     from animate3d.videos import VideoOptions
 
     if options.prompt is None:
         return None
+    weights, given = options.weights, options.weights or options.pretrained_unet_path
+    if preset.bundled and not given:
+        from animate3d.mvvdm.bundled.folder import bundled_model_folder
+
+        weights = bundled_model_folder()
+
+    def chosen(flag: str, usual: Any) -> Any:
+        value = getattr(options, flag)
+        return usual if value is None else value
+
     return VideoOptions(
         prompt=options.prompt,
-        weights=options.weights,
+        weights=weights,
         checkpoint=options.pretrained_unet_path,
-        frames=options.frame_count,
-        size=options.size,
-        steps=options.steps,
-        guidance_scale=options.guidance_scale,
-        freeinit_num_iters=options.freeinit_num_iters,
+        frames=chosen("frame_count", preset.frames),
+        size=chosen("size", preset.size),
+        steps=chosen("steps", preset.steps),
+        guidance_scale=chosen("guidance_scale", preset.guidance_scale),
+        freeinit_num_iters=chosen("freeinit_num_iters", preset.freeinit_num_iters),
         mask_backend=options.mask_backend,
+        samples=options.num_samples,
+        bundled=preset.bundled and not given,
     )
+
+
+def _preset(options: argparse.Namespace) -> Preset:
+    weights_given = options.weights is not None or options.pretrained_unet_path is not None
+    preset = choose_preset(options.preset, weights_given=weights_given, cuda=_has_cuda())
+    return preset.with_motion_strength(options.motion_strength)
+
+
+def _has_cuda() -> bool:
+    import torch  # takes a second
+
+    return torch.cuda.is_available()
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -258,12 +311,16 @@ def _formats(given: str | None) -> tuple[str, ...]:
     return ("fbx", "glb", "usdc") if blender() else ("glb", "usdc")
 
 
-def _print_result(result: object) -> None:
-    files = {**result.files, "preview": result.preview, "record": result.record}  # type: ignore[attr-defined]
+def _print_result(result: AnimateResult | GaussianResult) -> None:
+    print("\nsteps")
+    for name, seconds in result.seconds.items():
+        print(f"  {name:28}{seconds:8.1f} s")
     print("\nresults")
-    for name, path in files.items():
+    for name, path in {**result.files, "preview": result.preview, "record": result.record}.items():
         print(f"  {name:12}{path}")
-    print(f"  mean displacement {100 * result.mean_displacement:.1f} % of the diagonal")  # type: ignore[attr-defined]
+    print(f"  mean displacement {100 * result.mean_displacement:.1f} % of the diagonal")
+    if result.score is not None:
+        print(f"  score {result.score:.2f} (share of the video's change that the moved model shows)")
 
 
 if __name__ == "__main__":

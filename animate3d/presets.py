@@ -16,7 +16,7 @@ class Preset:
     Attributes:
         bundled: the videos come from the model in this package; else from the released weights.
         size, frames, steps, guidance_scale, freeinit_num_iters: of the videos.
-        arap: factor on the weight of rigidity, in tracking and in the fit.
+        rigidity: factor on the weights that hold the model's shape, in tracking and in the fit.
     """
 
     bundled: bool
@@ -25,7 +25,7 @@ class Preset:
     steps: int
     guidance_scale: float
     freeinit_num_iters: int
-    arap: float = 1.0
+    rigidity: float = 1.0
 
     def with_motion_strength(self, strength: float) -> Preset:
         """The same for more (above 1) or less motion.
@@ -45,7 +45,7 @@ class Preset:
             # Below 1 guidance would turn away from the prompt.
             guidance_scale=max(1.0, self.guidance_scale * strength**0.5),
             freeinit_num_iters=rounds,
-            arap=self.arap / strength,
+            rigidity=self.rigidity / strength,
         )
 
 

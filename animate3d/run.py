@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 from tqdm import tqdm
 
@@ -23,9 +24,11 @@ from animate3d.cameras import Cameras, reconstruction_cameras
 from animate3d.errors import InputError
 from animate3d.files import content_hash, existing_file, existing_folder
 from animate3d.frames import count_frames, load_frames, load_images, numbered_images
-from animate3d.meshes import Placement
-from animate3d.motion.template import Template
-from animate3d.motion.tracking import track
+from animate3d.meshes import Mesh, Placement
+from animate3d.motion.score import explained_motion
+from animate3d.motion.template import Surface, Template
+from animate3d.motion.tracking import TrackSettings, track
+from animate3d.rasterize.textured import render_mesh
 from animate3d.resources import find_resource
 from animate3d.steps import Steps
 from animate3d.videos import VideoOptions, make_masks, make_videos
@@ -51,6 +54,7 @@ class RunOptions:
         overrides: ``key=value`` for the motion fit.
         gpu: index of the CUDA device, used when there is one.
         video: the prompt and how videos are made of it.
+        rigidity: factor on the weights that hold the model's shape, in tracking and in the fit.
     """
 
     model: Path
@@ -65,6 +69,7 @@ class RunOptions:
     overrides: tuple[str, ...] = ()
     gpu: str = "0"
     video: VideoOptions | None = None
+    rigidity: float = 1.0
 
 
 class Run(ABC):
@@ -104,6 +109,10 @@ class Run(ABC):
     @abstractmethod
     def draw(self, cameras: Cameras) -> Tensor:
         """The placed model at rest ``[V, H, W, 4]``, RGBA 0..1."""
+
+    @abstractmethod
+    def surface(self) -> Surface:
+        """What is tracked."""
 
     @abstractmethod
     def advise(self, masks: Tensor) -> alignment.Advice:
@@ -157,38 +166,89 @@ class Run(ABC):
             outputs=[self.static_images],
         )
 
-    def make_frames(self) -> Path:
-        """Steps 3 and 4: videos from the prompt, their foreground masks."""
-        options, video = self.options, self.options.video
-        assert video is not None  # `check_options`
-        images = tuple(self.static_images / f"{v}.png" for v in range(options.views))
-        videos, frames = self.work / "videos", self.work / "frames"
-        weights = {"weights": video.weights, "checkpoint": video.checkpoint}
-        # The names of files are enough: hashing gigabytes of weights would take longer than it helps.
-        settings = {**asdict(video), **{key: str(path) for key, path in weights.items()}, "seed": options.seed}
+    def choose_frames(self) -> float | None:
+        """Steps 3 and 4: videos from the prompt and their foreground masks; of several samples the best.
 
-        def generate(resuming: bool) -> dict[str, Any]:
-            return {"frames": str(make_videos(video, images, videos, options.seed, self.steps.announce))}
+        Returns:
+            the score of the sample that was taken (`animate3d.motion.score`); None when there was only one.
+        """
+        video = self.options.video
+        assert video is not None  # `check_options`
+        if video.bundled:
+            self._say_what_is_unknown(video)
+        if video.samples == 1:
+            self.read_frames(self._make_frames(video, self.work, "", self.options.seed))
+            return None
+        folders, scores = [], []
+        for number in range(video.samples):
+            label, seed = f" (sample {number + 1})", self.options.seed + number
+            folders.append(self._make_frames(video, self.work / "samples" / str(number), label, seed))
+            self.read_frames(folders[-1])
+            facts = self.steps.run(
+                f"4 score{label}",
+                lambda resuming: {"score": self.score()},
+                inputs={"placement": self.placement_file, "frames": self.frames_hash},
+                settings={"views": len(self.frames)},
+            )
+            scores.append(float(facts["score"]))
+            self.steps.announce(f"sample {number + 1} of {video.samples}: score {scores[-1]:.2f}")
+        chosen = int(np.argmax(scores))
+        self.steps.announce(f"taken: sample {chosen + 1}")
+        self.read_frames(folders[chosen])
+        return scores[chosen]
+
+    def _say_what_is_unknown(self, video: VideoOptions) -> None:
+        from animate3d.mvvdm.bundled.world import notices  # diffusers takes seconds to import
+
+        def action(resuming: bool) -> dict[str, Any]:
+            return {"notices": notices(video.prompt, sorted(self.static_images.glob("*.png")), video.weights)}
 
         facts = self.steps.run(
-            "3 videos", generate, inputs={"static": self.static_images}, settings=settings, outputs=[videos]
+            "3 what the model knows", action, inputs={"static": self.static_images}, settings={"prompt": video.prompt}
+        )
+        for sentence in facts["notices"]:
+            self.steps.announce(f"note: {sentence}")
+
+    def _make_frames(self, video: VideoOptions, folder: Path, label: str, seed: int) -> Path:
+        """One sample: its RGBA frames."""
+        images = tuple(self.static_images / f"{v}.png" for v in range(self.options.views))
+        videos, frames = folder / "videos", folder / "frames"
+        weights = {"weights": video.weights, "checkpoint": video.checkpoint}
+        # The names of files are enough: hashing gigabytes of weights would take longer than it helps.
+        settings = {**asdict(video), **{key: str(path) for key, path in weights.items()}, "seed": seed}
+        del settings["samples"]
+
+        def generate(resuming: bool) -> dict[str, Any]:
+            return {"frames": str(make_videos(video, images, videos, seed, self.steps.announce))}
+
+        facts = self.steps.run(
+            f"3 videos{label}", generate, inputs={"static": self.static_images}, settings=settings, outputs=[videos]
         )
         raw = Path(facts["frames"])
 
         def cut_out(resuming: bool) -> dict[str, Any]:
-            warnings = make_masks(video, raw, self.static_images, frames, options.views)
+            warnings = make_masks(video, raw, self.static_images, frames, self.options.views)
             for sentence in warnings:
                 self.steps.announce(f"warning: {sentence}")
             return {"warnings": warnings}
 
         self.steps.run(
-            "4 masks",
+            f"4 masks{label}",
             cut_out,
             inputs={"videos": raw, "static": self.static_images},
             settings={"backend": video.mask_backend},
             outputs=[frames],
         )
         return frames
+
+    def score(self) -> float:
+        """How much of the current frames' change a tracked surface of the model shows too."""
+        surface = self.surface()
+        positions, _ = self.track_surface(surface)
+        views, _, size = self.frames.shape[:3]
+        mesh = Mesh.from_faces(surface.vertices, surface.triangles, vertex_colors=surface.colors)
+        drawn = render_mesh(mesh, positions, reconstruction_cameras(views, size), shading=False)
+        return explained_motion(self.frames, torch.from_numpy(drawn).float() / 255)
 
     def check_alignment(self) -> None:
         """Frame 0 of every view has to show the placed model: the given frames fix the placement."""
@@ -217,14 +277,15 @@ class Run(ABC):
             f"{self.called} (IoU {overlap[worst]:.2f}, {alignment.MIN_ALIGNMENT} is needed; see {picture}). {text}"
         )
 
-    def track_template(self, template: Template) -> tuple[np.ndarray, np.ndarray]:
-        """The template's vertices ``[F, N, 3]`` and their rotations ``[F, N, 3, 3]``, followed through the frames."""
+    def track_surface(self, surface: Surface) -> tuple[np.ndarray, np.ndarray]:
+        """Its vertices ``[F, N, 3]`` and their rotations ``[F, N, 3, 3]``, followed through the frames."""
         views, count, size = self.frames.shape[:3]
         with tqdm(total=count - 1, desc="tracking", unit="frame") as bar:
             return track(
-                template,
+                Template(*surface),
                 self.frames.numpy(),
                 reconstruction_cameras(views, size),
+                TrackSettings().scaled(self.options.rigidity),
                 progress=lambda frame: bar.update(1) and None,
             )
 
@@ -293,6 +354,13 @@ class Run(ABC):
             *(f"{key}={views}" for key in view_keys),
             f"data.default_azimuth_deg={self._azimuths()}",
         ]
+
+    def rigidity_keys(self) -> list[str]:
+        """The weight of rigidity, when it is not the config's own."""
+        if self.options.rigidity == 1.0:
+            return []
+        weight = OmegaConf.load(find_resource(self.options.config)).system.loss.lambda_arap
+        return [f"system.loss.lambda_arap={self.options.rigidity * weight:g}"]
 
     def four_view_keys(self, size: int) -> list[str]:
         """Renders from the cameras of the videos."""

@@ -105,6 +105,10 @@ class Steps:
         self.announce(f"{name}: done in {meter.seconds:.1f} s")
         return facts
 
+    def seconds(self) -> dict[str, float]:
+        """What every finished step took, now or in an earlier run."""
+        return {name: entry["seconds"] for name, entry in self.record["steps"].items() if "seconds" in entry}
+
     def _relative(self, path: Path) -> str:
         return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
 

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from tqdm import tqdm
 
 from animate3d.errors import InputError
+from animate3d.files import atomic_directory
+from animate3d.frames import numbered_images
 from animate3d.resources import find_resource
 
 INFERENCE_CONFIG = "configs/inference/inference.yaml"
+SMALLEST = 256
+"""Smaller videos are enlarged to this many pixels."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class VideoOptions:
         size: pixels, a multiple of 64.
         steps, guidance_scale, freeinit_num_iters: in place of the config's.
         mask_backend: auto, background or sam2.
+        samples: videos that are made, with seeds one after the other; the best are taken.
+        bundled: the model is the one that comes with the package, which knows little and is asked what it knows.
     """
 
     prompt: str
@@ -38,10 +45,14 @@ class VideoOptions:
     guidance_scale: float | None = None
     freeinit_num_iters: int | None = None
     mask_backend: str = "auto"
+    samples: int = 1
+    bundled: bool = False
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise InputError("The prompt is empty; say what happens, for example --prompt 'a dragon is roaring'.")
+        if self.samples < 1:
+            raise InputError(f"The number of samples must be at least 1, got {self.samples}.")
         if self.weights is None and self.checkpoint is None:
             raise InputError(
                 "Videos from a prompt need weights: --weights FOLDER (written by `animate3d convert-weights`) or "
@@ -82,7 +93,16 @@ def make_videos(
         width=options.size,
         announce=announce,
     )
-    return results[0]
+    return results[0] if options.size >= SMALLEST else _enlarged(results[0], folder / "enlarged")
+
+
+def _enlarged(frames: Path, target: Path) -> Path:
+    """Masks and optical flow count in pixels: a motion of a pixel or two is lost to them."""
+    with atomic_directory(target) as temporary:
+        for path in numbered_images(frames).values():
+            with Image.open(path) as image:
+                image.resize((SMALLEST, SMALLEST), Image.Resampling.BICUBIC).save(temporary / path.name)
+    return target
 
 
 def make_masks(options: VideoOptions, frames: Path, templates: Path, target: Path, views: int) -> list[str]:

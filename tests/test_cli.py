@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,8 @@ class Result:
     record: Path = Path("out/run.json")
     mean_displacement: float = 0.123
     trajectory: None = None
+    seconds: dict[str, float] = field(default_factory=lambda: {"5 tracking": 2.5})
+    score: float | None = None
 
 
 @pytest.fixture
@@ -52,6 +54,7 @@ def test_plain_use(asked: list[AnimateOptions], capsys: pytest.CaptureFixture[st
     assert options.views == 3 and options.placement is None and options.overrides == ()
     said = capsys.readouterr().out
     assert "out/animation.glb" in said and "out/preview.mp4" in said and "12.3 % of the diagonal" in said
+    assert "5 tracking" in said and "2.5 s" in said and "score" not in said
 
 
 @pytest.mark.parametrize(
@@ -186,3 +189,47 @@ def test_the_console_script_reports_errors_too() -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     module, _, function = project["scripts"]["animate3d"].partition(":")
     assert module == cli.__name__ and getattr(cli, function) is cli.entry
+
+
+PROMPT = ["animate", "dragon.glb", "--prompt", "a dog is walking", "--out", "out"]
+
+
+@pytest.fixture
+def bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder in place of the bundled model, on a machine without CUDA."""
+    from animate3d.mvvdm.bundled import folder
+
+    monkeypatch.setattr(folder, "PACKAGE_FOLDER", tmp_path)
+    (tmp_path / "model_index.json").write_text("{}")
+    monkeypatch.setattr(cli, "_has_cuda", lambda: False)
+    return tmp_path
+
+
+def test_a_prompt_alone_takes_the_bundled_model(asked: list[AnimateOptions], bundled: Path) -> None:
+    cli.main([*PROMPT, "--num-samples", "3", "--loop"])
+    (options,) = asked
+    assert options.video is not None and options.loop
+    assert options.video.bundled and options.video.weights == bundled and options.video.samples == 3
+    assert (options.video.size, options.video.frames) == (64, 8)
+
+
+def test_weights_mean_the_full_model(asked: list[AnimateOptions], bundled: Path) -> None:
+    cli.main([*PROMPT, "--weights", "weights", "--steps", "7"])
+    (options,) = asked
+    assert options.video is not None and not options.video.bundled
+    assert (options.video.size, options.video.frames, options.video.steps) == (256, 16, 7)
+
+
+def test_motion_strength_reaches_videos_and_fit(asked: list[AnimateOptions], bundled: Path) -> None:
+    for strength in ("0.5", "2"):
+        cli.main([*PROMPT, "--motion-strength", strength])
+    weak, strong = asked
+    assert weak.video is not None and strong.video is not None
+    assert weak.rigidity > 1 > strong.rigidity
+    assert weak.video.guidance_scale < strong.video.guidance_scale
+
+
+def test_without_bundled_model_the_message_says_what_to_do(asked: list[AnimateOptions], bundled: Path) -> None:
+    (bundled / "model_index.json").unlink()
+    with pytest.raises(InputError, match=r"--weights"):
+        cli.main(PROMPT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -12,6 +14,22 @@ Ids = NDArray[np.int64]
 
 _MAX_NODES = 2000  # more cost time and gain nothing: the frames do not resolve finer motion
 _ANCHORS = 4  # nodes that carry a vertex of a thinned surface
+
+
+class Surface(NamedTuple):
+    """What is tracked, placed and at rest.
+
+    Attributes:
+        vertices: ``[N, 3]``
+        triangles: ``[T, 3]`` vertex ids.
+        groups: ``[N]`` representative id of coincident vertices, which move as one.
+        colors: ``[N, 3]`` 0..1.
+    """
+
+    vertices: Array
+    triangles: Ids
+    groups: Ids
+    colors: Array
 
 
 class Template:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -47,6 +47,10 @@ class TrackSettings:
     residual: float = 0.08
     outline: float = 0.3
     velocity: float = 0.5
+
+    def scaled(self, rigidity: float) -> TrackSettings:
+        """The same with every round's stiffness multiplied."""
+        return replace(self, stiffness=tuple(rigidity * value for value in self.stiffness))
 
 
 def track(

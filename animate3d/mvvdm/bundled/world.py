@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
 from animate3d.files import atomic_file, existing_file
+from animate3d.mvvdm.bundled.folder import bundled_model_folder
+from animate3d.mvvdm.bundled.models import SIZE
+from animate3d.mvvdm.conditions import prepare_images
 from animate3d.synthetic.captions import MOTIONS, captions
 from animate3d.synthetic.families import FAMILIES
 
@@ -149,3 +154,27 @@ def fit_world(embeds: Tensor, families: Sequence[str]) -> World:
     world = World(means, torch.linalg.inv(covariance), 0.0)
     own = world.distances(embeds)[torch.arange(len(embeds)), labels]
     return World(world.means, world.precision, _MARGIN * float(own.quantile(0.99)))
+
+
+@torch.inference_mode()
+def notices(prompt: str, images: Sequence[Path], model: str | os.PathLike[str] | None = None) -> list[str]:
+    """Sentences for the user about a prompt and the views of the model that is to move.
+
+    Args:
+        images: the condition images, one per view.
+        model: folder of the bundled model; its own when None.
+    """
+    folder = Path(model) if model is not None else bundled_model_folder()
+    encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder")
+    extractor = CLIPImageProcessorPil.from_pretrained(folder / "feature_extractor")
+    views = prepare_images([Image.open(path) for path in images], SIZE, SIZE)
+    return World.load(folder).notices(embed_views(encoder, extractor, views), prompt)
+
+
+@torch.inference_mode()
+def embed_views(
+    encoder: CLIPVisionModelWithProjection, extractor: CLIPImageProcessorPil, views: Sequence[Image.Image]
+) -> Tensor:
+    """One embedding ``[D]`` for all views of a creature, which stay in their order."""
+    pixels = extractor(images=list(views), return_tensors="pt").pixel_values
+    return encoder(pixels.to(encoder.dtype)).image_embeds.float().mean(dim=0)
