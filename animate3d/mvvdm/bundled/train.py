@@ -121,10 +121,9 @@ def train_unet(plan: Plan, overrides: Sequence[str] = ()) -> None:
     for stage in stages:
         if done >= stage["max_train_steps"]:
             continue
-        if code := _run(_command(plan, stage, overrides)):
-            raise Animate3DError(f"The training of the UNet failed (exit code {code}).")
+        code = _run(_command(plan, stage, overrides))
         done = steps_done(plan)
-        if done < stage["max_train_steps"]:
+        if code or done < stage["max_train_steps"]:
             raise Animate3DError(f"The training of the UNet stopped after step {done}; the same command continues it.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,14 @@ from torch.utils.data import DataLoader
 from animate3d.mvvdm.data.dataset import MultiViewVideos, normalized
 
 log = logging.getLogger(__name__)
+
+
+def _outlive_termination(worker: int) -> None:
+    """Leave SIGTERM to the training, which still writes a checkpoint: torchrun sends it to the workers too.
+
+    They end with the process they belong to.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class ClipLoader:
@@ -51,6 +60,7 @@ class ClipLoader:
             num_workers=self.num_workers,
             prefetch_factor=self.prefetch if self.num_workers else None,
             pin_memory=self.pin_memory,
+            worker_init_fn=_outlive_termination if self.num_workers else None,
         )
         for batch in loader:
             self._report(batch.pop("skipped"))

@@ -134,14 +134,14 @@ def test_the_documented_command_trains_with_two_processes(tmp_path: Path) -> Non
 
 
 def test_stops_with_a_checkpoint_when_asked(example: Path, tmp_path: Path) -> None:
-    settings = overrides(example, tmp_path, "max_train_epoch=50", "checkpointing_epochs=-1")
+    settings = overrides(example, tmp_path, "max_train_epoch=50", "checkpointing_epochs=-1", "num_workers=1")
     command = [sys.executable, "train.py", "--config", CONFIG, *settings]
-    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT)
+    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, start_new_session=True)
     log = tmp_path / "run" / "losses.jsonl"
     while not log.exists() or not log.read_text():
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)  # as torchrun does: the processes that decode videos get it too
     assert process.wait() == 0
     last = losses(tmp_path / "run")[-1][0]
     assert (tmp_path / "run" / "checkpoints" / "latest.ckpt").resolve().name == f"checkpoint-step-{last}.ckpt"
