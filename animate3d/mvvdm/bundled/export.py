@@ -12,6 +12,8 @@ import torch
 from animate3d.errors import InputError
 from animate3d.files import atomic_directory, existing_folder, read_json
 from animate3d.mvvdm.bundled.card import model_card
+from animate3d.mvvdm.bundled.clips import read_clips
+from animate3d.mvvdm.bundled.world import load_encoder, world_of
 from animate3d.mvvdm.convert import load_converted
 from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
@@ -19,6 +21,7 @@ from animate3d.mvvdm.training import checkpoints
 from animate3d.mvvdm.weights import load_checked
 
 MOST_BYTES = 25 * 2**20
+WORLD_CLIPS = 900  # a third as many creatures
 
 
 def trained_pipeline(out: str | os.PathLike[str], *, averaged: bool = True) -> tuple[MultiViewVideoPipeline, int]:
@@ -57,6 +60,7 @@ def export(out: Path, folder: Path, data: Path) -> None:
         InputError: there is no checkpoint yet, or the files are larger than a package should be.
     """
     pipeline, steps = trained_pipeline(out)
+    clips = read_clips(data / "clips.json", WORLD_CLIPS, 0) if (data / "clips.json").is_file() else None
     for model in (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.image_encoder):
         torch.nn.Module.to(model, dtype=torch.float16)
     facts = collect_facts(out, data, steps)
@@ -66,6 +70,8 @@ def export(out: Path, folder: Path, data: Path) -> None:
     }
     with atomic_directory(folder) as temporary:
         pipeline.save_pretrained(temporary)
+        if clips is not None:  # with the encoder as it is shipped
+            world_of(clips, *load_encoder(temporary)).save(temporary)
         (temporary / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
         (temporary / "model_card.md").write_text(model_card(facts))
         size = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file())

@@ -12,9 +12,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from tqdm import tqdm
 from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
 from animate3d.files import atomic_file, existing_file
+from animate3d.mvvdm.bundled.clips import Clips
+from animate3d.mvvdm.bundled.encoders import OTHER_NAMES
 from animate3d.mvvdm.bundled.folder import bundled_model_folder
 from animate3d.mvvdm.bundled.models import SIZE
 from animate3d.mvvdm.conditions import prepare_images
@@ -25,16 +28,6 @@ WORLD = "world.safetensors"
 _MARGIN = 1.5  # on the largest distance that training creatures have: a creature may be somewhat unlike all of them
 _SHRINK = 0.1  # of the covariance towards a multiple of the identity
 _HEARD = 0.5  # share of a phrase that has to be said
-OTHER_NAMES = {
-    "butterfly": ("butterflies", "moth"),
-    "bird": ("birds", "chick", "sparrow", "parrot"),
-    "fish": ("fishes", "goldfish"),
-    "dog": ("dogs", "puppy", "hound"),
-    "flower": ("flowers", "daisy", "blossom"),
-    "ball": ("balls", "blob", "sphere"),
-    "snake": ("snakes", "serpent", "python"),
-}
-"""Nouns beside the family's own name."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,8 @@ class Reading:
 def read_prompt(prompt: str) -> Reading:
     """Family by its noun, motion by the phrase of the training that the prompt has the largest part of."""
     words = set(re.findall(r"[a-z]+", prompt.lower()))
-    named = [name for name in MOTIONS if words & {name, *OTHER_NAMES.get(name, ())}]
+    singular = words | {word.removesuffix("s") for word in words} | {word.removesuffix("ies") + "y" for word in words}
+    named = [name for name in MOTIONS if singular & {name, *OTHER_NAMES.get(name, ())}]
     if not named:
         return Reading(None, None)
     family = named[0]
@@ -156,7 +150,6 @@ def fit_world(embeds: Tensor, families: Sequence[str]) -> World:
     return World(world.means, world.precision, _MARGIN * float(own.quantile(0.99)))
 
 
-@torch.inference_mode()
 def notices(prompt: str, images: Sequence[Path], model: str | os.PathLike[str] | None = None) -> list[str]:
     """Sentences for the user about a prompt and the views of the model that is to move.
 
@@ -165,16 +158,29 @@ def notices(prompt: str, images: Sequence[Path], model: str | os.PathLike[str] |
         model: folder of the bundled model; its own when None.
     """
     folder = Path(model) if model is not None else bundled_model_folder()
-    encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder")
-    extractor = CLIPImageProcessorPil.from_pretrained(folder / "feature_extractor")
     views = prepare_images([Image.open(path) for path in images], SIZE, SIZE)
-    return World.load(folder).notices(embed_views(encoder, extractor, views), prompt)
+    return World.load(folder).notices(embed_views(*load_encoder(folder), views), prompt)
+
+
+def world_of(clips: Clips, encoder: CLIPVisionModelWithProjection, extractor: CLIPImageProcessorPil) -> World:
+    """The world of a data set; every caption names its family."""
+    embeds = []
+    for pixels in tqdm(clips.pixels[:, :, 0], desc="known creatures", unit="creature"):
+        views = [Image.fromarray(view.movedim(0, -1).numpy()) for view in pixels]
+        embeds.append(embed_views(encoder, extractor, views))
+    return fit_world(torch.stack(embeds), [str(read_prompt(text).family) for text in clips.texts])
 
 
 @torch.inference_mode()
 def embed_views(
     encoder: CLIPVisionModelWithProjection, extractor: CLIPImageProcessorPil, views: Sequence[Image.Image]
 ) -> Tensor:
-    """One embedding ``[D]`` for all views of a creature, which stay in their order."""
+    """One embedding ``[D]`` for all views of a creature, whatever their order."""
     pixels = extractor(images=list(views), return_tensors="pt").pixel_values
-    return encoder(pixels.to(encoder.dtype)).image_embeds.float().mean(dim=0)
+    return encoder(pixels).image_embeds.mean(dim=0)
+
+
+def load_encoder(folder: Path) -> tuple[CLIPVisionModelWithProjection, CLIPImageProcessorPil]:
+    """The image encoder of a model folder in float32, and what prepares images for it."""
+    encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder", dtype=torch.float32)
+    return encoder, CLIPImageProcessorPil.from_pretrained(folder / "feature_extractor")

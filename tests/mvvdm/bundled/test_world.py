@@ -22,6 +22,13 @@ def test_other_creatures_are_named_as_unknown():
     assert "--preset full" in notice
 
 
+@pytest.mark.parametrize(
+    ("prompt", "family"), [("two butterflies fly up", "butterfly"), ("Puppies!", "dog"), ("my goldfish swims", "fish")]
+)
+def test_plurals_and_other_names_are_understood(prompt, family):
+    assert read_prompt(prompt).family == family
+
+
 def test_an_unknown_motion_lists_the_known():
     (notice,) = prompt_notices("a dog is reading")
     assert captions("dog", MOTIONS["dog"][0])[0] in notice
