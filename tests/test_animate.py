@@ -21,6 +21,8 @@ from animate3d.demo import recovery
 from animate3d.errors import InputError
 from animate3d.files import write_json
 from animate3d.meshes import Placement, load_mesh
+from animate3d.motion.tracking import track
+from animate3d.videos import VideoOptions
 
 
 @pytest.fixture(scope="module")
@@ -328,3 +330,50 @@ def test_a_broken_placement_file_is_named(pretend: Pretend, tmp_path: Path) -> N
     write_json(tmp_path / "p.json", {"rotation": 1})
     with pytest.raises(InputError, match=r"p\.json is not a placement file"):
         pretend(placement=tmp_path / "p.json")
+
+
+def test_of_several_samples_the_one_that_the_mesh_can_follow_is_taken(
+    pretend: Pretend, asset: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sample 1 shows every view another motion, sample 2 the true one."""
+    torn = tmp_path / "torn"
+    shutil.copytree(asset[1], torn)
+    for f in range(1, FRAMES):
+        for v in range(4):
+            shutil.copy(asset[1] / f"{v * FRAMES + (f if v % 2 else 0)}.png", torn / f"{v * FRAMES + f}.png")
+
+    def make_videos(video: VideoOptions, images: object, folder: Path, seed: int, announce: object) -> Path:
+        shutil.copytree(torn if seed == 7 else asset[1], folder, dirs_exist_ok=True)
+        return folder
+
+    def make_masks(video: VideoOptions, raw: Path, templates: Path, target: Path, views: int) -> list[str]:
+        shutil.copytree(raw, target, dirs_exist_ok=True)
+        return []
+
+    monkeypatch.setattr(run_module, "track", track)
+    monkeypatch.setattr(run_module, "make_videos", make_videos)
+    monkeypatch.setattr(run_module, "make_masks", make_masks)
+    video = VideoOptions("a tube is bending", weights=tmp_path, samples=2)
+    options = replace(pretend.options, frames=None, video=video, seed=7)
+    said: list[str] = []
+    result = animate(options, said.append)
+    assert "taken: sample 2" in said and result.score is not None and 0.2 < result.score <= 1
+    assert f"data.image_root={options.out / 'work' / 'samples' / '1' / 'frames'}" in pretend.launched[-1][1]
+    again: list[str] = []
+    assert animate(options, again.append).score == result.score
+    assert not any(": done" in line for line in again)
+
+
+def test_a_loop_is_exported_and_leads_back_to_the_start(pretend: Pretend) -> None:
+    once = animate(pretend.options).trajectory
+    assert pretend(loop=True) == ["7 glb", "7 preview"]
+    closed = animate(replace(pretend.options, loop=True)).trajectory
+    assert closed.n_frames != once.n_frames
+    steps = np.abs(np.diff(np.concatenate([closed.positions, closed.positions[:1]]), axis=0)).max(axis=(1, 2))
+    assert steps[-1] <= 1.05 * steps[:-1].max()
+
+
+def test_rigidity_multiplies_the_weight_of_the_config(pretend: Pretend) -> None:
+    pretend(rigidity=0.5)
+    assert "system.loss.lambda_arap=10" in dict(pretend.launched)["mesh_animation_tracked"]
+    assert pretend(rigidity=2.0)[:2] == ["5 tracking", "5 motion"]
