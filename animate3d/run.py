@@ -394,6 +394,10 @@ def check_options(options: RunOptions) -> None:
         raise InputError("Give either a prompt or a folder of frames.")
     if options.frames is None and options.views != STATIC_VIEWS:
         raise InputError(f"Videos from a prompt have {STATIC_VIEWS} views, got {options.views}.")
+    if options.video is not None and options.video.weights is not None:
+        existing_folder(options.video.weights, "folder of weights")
+    if options.video is not None and options.video.checkpoint is not None:
+        existing_file(options.video.checkpoint, "motion checkpoint")
     existing_file(find_resource(options.config), "config file")
     wrong = [item for item in options.overrides if "=" not in item]
     if wrong:

@@ -245,10 +245,12 @@ def test_prompt_to_refined_model_with_tiny_weights(
     ("arguments", "said"),
     [
         (["--formats", "glb"], "holds Gaussians, which have no mesh to export"),
-        (["--max-morphs", "3"], "leave out --formats and --max-morphs"),
+        (["--max-morphs", "3"], "leave out --formats, --max-morphs and --loop"),
         (["--refine"], "Refinement needs the video model: give --prompt and --weights"),
         (["--prompt", "x", "--weights", "w"], r"either a prompt or a folder of frames \(both only with --refine\)"),
         (["--prompt", "x", "--weights", "w", "--refine", "--views", "3"], "works with 4 views, got 3"),
+        (["--prompt", "x", "--weights", "w", "--refine"], "folder of weights w does not exist"),
+        (["--prompt", "x", "--pretrained-unet-path", "m.ckpt", "--refine"], r"checkpoint m\.ckpt does not exist"),
         (["refine.trainer.max_steps=3"], "begin with `refine.` are for --refine"),
         (["--fps", "0"], "frames per second must be positive"),
         (["--placement", "nope.json"], r"nope\.json does not exist"),

@@ -66,7 +66,11 @@ class EvaluateOptions:
 
 
 def evaluate(options: EvaluateOptions, announce: Callable[[str], None] = lambda line: None) -> list[Measurement]:
-    """Measure every object and write the table; an object that fails is in it with the reason."""
+    """Measure every object and write the table; an object of a test set that fails is in it with the reason.
+
+    Raises:
+        Animate3DError: the flags do not fit together, or the single model cannot be measured.
+    """
     subjects, stage = _subjects(options)
     measurements = []
     for subject in tqdm(subjects, desc="objects", unit="object", disable=len(subjects) < 2):
@@ -83,6 +87,8 @@ def evaluate(options: EvaluateOptions, announce: Callable[[str], None] = lambda 
                 announce=announce,
             )
         except Animate3DError as error:
+            if options.checkpoint is not None:
+                raise  # a table of nothing would replace an earlier one
             announce(f"{subject.item.name}: {error}")
             found = Measurement(subject.item.name, failure=str(error))
         measurements.append(found)

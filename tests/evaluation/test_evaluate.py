@@ -141,6 +141,15 @@ def test_an_object_that_fails_is_in_the_table_and_the_others_are_measured(
     assert "bird: There is no checkpoint" in (tmp_path / "out" / "evaluation.md").read_text()
 
 
+def test_a_single_model_that_fails_is_one_sentence_and_keeps_the_earlier_table(results: Path, tmp_path: Path) -> None:
+    table = tmp_path / "evaluation.md"
+    table.write_text("earlier")
+    checkpoint = find_checkpoint(results, "recon", "bird").path
+    with pytest.raises(InputError, match="nowhere does not exist"):
+        evaluate(EvaluateOptions(checkpoint=checkpoint, videos=tmp_path / "nowhere", out=tmp_path))
+    assert table.read_text() == "earlier"
+
+
 def test_without_matplotlib_there_is_a_table_without_plots(
     testset: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
