@@ -17,6 +17,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor, nn
+from tqdm import tqdm
 from transformers import (
     CLIPImageProcessorPil,
     CLIPTextConfig,
@@ -159,6 +160,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the weights (default 0)")
     options = parser.parse_args(argv)
     write_tiny(options.folder, options.seed)
+    tqdm.write(f"wrote {options.folder}: a model with random weights, for tests and dry runs")
     return 0
 
 
