@@ -170,7 +170,8 @@ def load_pipeline(config: dict[str, Any], checkpoint: Path | None) -> MultiViewV
     """The pipeline on its device, with the memory options of the config."""
     device = choose_device(str(config["device"]))
     pipeline = assemble(config, checkpoint, dtype=choose_dtype(str(config["dtype"]), device))
-    pipeline.vae.enable_slicing()
+    if hasattr(pipeline.vae, "enable_slicing"):  # diffusers' own; the small autoencoder needs no slicing
+        pipeline.vae.enable_slicing()
     if config["offload"]:
         if device.type == "cpu":
             raise InputError("`offload` moves models between a GPU and the CPU; on the CPU there is nothing to move.")
