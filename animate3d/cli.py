@@ -222,32 +222,22 @@ def _placement(options: argparse.Namespace) -> Placement | Path | None:
 
 
 def _video(options: argparse.Namespace, preset: Preset) -> VideoOptions | None:
-    from animate3d.videos import VideoOptions
+    from animate3d.videos import preset_videos
 
     if options.prompt is None:
         return None
-    weights, given = options.weights, options.weights or options.pretrained_unet_path
-    if preset.bundled and not given:
-        from animate3d.mvvdm.bundled.folder import bundled_model_folder
-
-        weights = bundled_model_folder()
-
-    def chosen(flag: str, usual: Any) -> Any:
-        value = getattr(options, flag)
-        return usual if value is None else value
-
-    return VideoOptions(
-        prompt=options.prompt,
-        weights=weights,
+    return preset_videos(
+        options.prompt,
+        preset,
+        weights=options.weights,
         checkpoint=options.pretrained_unet_path,
-        frames=chosen("frame_count", preset.frames),
-        size=chosen("size", preset.size),
-        steps=chosen("steps", preset.steps),
-        guidance_scale=chosen("guidance_scale", preset.guidance_scale),
-        freeinit_num_iters=chosen("freeinit_num_iters", preset.freeinit_num_iters),
+        frames=options.frame_count,
+        size=options.size,
+        steps=options.steps,
+        guidance_scale=options.guidance_scale,
+        freeinit_num_iters=options.freeinit_num_iters,
         mask_backend=options.mask_backend,
         samples=options.num_samples,
-        bundled=preset.bundled and not given,
     )
 
 

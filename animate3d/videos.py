@@ -13,6 +13,7 @@ from tqdm import tqdm
 from animate3d.errors import InputError
 from animate3d.files import atomic_directory
 from animate3d.frames import numbered_images
+from animate3d.presets import Preset
 from animate3d.resources import find_resource
 
 INFERENCE_CONFIG = "configs/inference/inference.yaml"
@@ -58,6 +59,27 @@ class VideoOptions:
                 "Videos from a prompt need weights: --weights FOLDER (written by `animate3d convert-weights`) or "
                 "--pretrained-unet-path FILE; with videos of your own give --frames instead of --prompt."
             )
+
+
+def preset_videos(prompt: str, preset: Preset, **given: Any) -> VideoOptions:
+    """The settings of a preset; values that are given and not None win.
+
+    Raises:
+        InputError: the preset takes the bundled model, and this copy of the package has none.
+    """
+    values: dict[str, Any] = {
+        "frames": preset.frames,
+        "size": preset.size,
+        "steps": preset.steps,
+        "guidance_scale": preset.guidance_scale,
+        "freeinit_num_iters": preset.freeinit_num_iters,
+    }
+    values |= {key: value for key, value in given.items() if value is not None}
+    if preset.bundled and not {"weights", "checkpoint"} & values.keys():
+        from animate3d.mvvdm.bundled.folder import bundled_model_folder  # diffusers takes seconds to import
+
+        values |= {"weights": bundled_model_folder(), "bundled": True}
+    return VideoOptions(prompt, **values)
 
 
 def make_videos(

@@ -26,6 +26,7 @@ from animate3d.mvvdm.bundled.report import write_report
 from animate3d.mvvdm.convert import load_converted
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.presets import PRESETS
+from animate3d.videos import preset_videos
 
 SHEETS = "clips"
 _ENLARGED = 2
@@ -93,15 +94,18 @@ def evaluate_clips(
     return rows
 
 
-def evaluate_animations(subjects: list[Subject], out: Path, cases: int, seed: int) -> list[dict[str, Any]]:
+def evaluate_animations(
+    subjects: list[Subject], out: Path, cases: int, seed: int, model: Path | None
+) -> list[dict[str, Any]]:
     """Animate creatures with the one command and compare with the true motion; finished cases are kept."""
-    from animate3d.bundled import animate_bundled
+    from animate3d.animate import AnimateOptions, animate
 
     rows = []
     pairs = [(subject, index) for subject in subjects for index in range(len(subject.motions))]
     for subject, index in tqdm(pairs[:cases], desc="animations", unit="case"):
         folder = out / "animations" / f"{subject.uid}_{subject.motions[index]}"
-        result = animate_bundled(subject.folder, subject.prompts[index], folder, seed=seed)
+        video = preset_videos(subject.prompts[index], PRESETS["laptop"], weights=model)
+        result = animate(AnimateOptions(subject.folder, None, folder, formats=("glb",), video=video, seed=seed))
         placement = subject.mesh().automatic_placement()
         placed = np.asarray(placement.apply(result.trajectory.positions.astype(np.float64)))
         rows.append(
@@ -145,8 +149,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the tables and pictures")
     parser.add_argument("--cases", type=int, default=63, help="clips, all motions of as many creatures (default 63)")
     parser.add_argument("--animations", type=int, default=42, help="of them also animated (default 42, 0 for none)")
-    parser.add_argument("--model", type=Path, help="folder of a model (default: the bundled one)")
-    parser.add_argument("--training", type=Path, metavar="DIR", help="measure the newest checkpoint of a training")
+    parser.add_argument("--model", type=Path, help="folder of `--stages export` (default: the bundled model)")
+    parser.add_argument(
+        "--training", type=Path, metavar="DIR", help="measure the clips of a training's newest checkpoint"
+    )
     parser.add_argument("--steps", type=int, help="denoising steps (default: the preset's)")
     parser.add_argument("--guidance-scale", type=float, help="default: the preset's")
     parser.add_argument("--seed", type=int, default=0)
@@ -167,7 +173,8 @@ def main(argv: list[str] | None = None) -> int:
         steps=options.steps,
         guidance_scale=options.guidance_scale,
     )
-    animations = evaluate_animations(subjects, options.out, options.animations, options.seed)
+    write_report(options.out, clips, [])  # the animations take much longer
+    animations = evaluate_animations(subjects, options.out, options.animations, options.seed, options.model)
     write_json(options.out / "evaluation.json", {"clips": clips, "animations": animations})
     sys.stdout.write(write_report(options.out, clips, animations).read_text())
     return 0
