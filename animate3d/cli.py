@@ -242,7 +242,8 @@ def _video(options: argparse.Namespace, preset: Preset) -> VideoOptions | None:
 
 
 def _preset(options: argparse.Namespace) -> Preset:
-    weights_given = options.weights is not None or options.pretrained_unet_path is not None
+    # Refinement is made for the full model: without its weights the message says so.
+    weights_given = options.weights is not None or options.pretrained_unet_path is not None or options.refine
     preset = choose_preset(options.preset, weights_given=weights_given, cuda=_has_cuda())
     return preset.with_motion_strength(options.motion_strength)
 

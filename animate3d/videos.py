@@ -138,7 +138,7 @@ def make_masks(options: VideoOptions, frames: Path, templates: Path, target: Pat
     """
     from animate3d.masks import choose_segmenter, segment_folder
 
-    with tqdm(desc="masks", unit="image") as bar:
+    with tqdm(desc="masks", unit="image", delay=0.5) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

@@ -92,6 +92,8 @@ def evaluate(options: EvaluateOptions, announce: Callable[[str], None] = lambda 
             announce(f"{subject.item.name}: {error}")
             found = Measurement(subject.item.name, failure=str(error))
         measurements.append(found)
+    if all(m.failure for m in measurements):  # an earlier table stays
+        raise Animate3DError(f"Nothing could be measured. {measurements[0].name}: {measurements[0].failure}")
     prompts = {subject.item.name: subject.item.prompt or subject.item.name for subject in subjects}
     results = vbench(
         [Subject(m.name, prompts[m.name], m.renders, m.frames) for m in measurements if m.renders],

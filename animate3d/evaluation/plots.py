@@ -56,7 +56,16 @@ def plot_metrics(path: Path, measurements: Sequence[Measurement]) -> Path:
 def _bars(axes: Any, metric: Metric, measurements: Sequence[Measurement]) -> None:
     values = [metric.factor * m.values.get(metric.key, math.nan) for m in measurements]
     at = range(len(values))
-    axes.bar(at, values, color=_COLOR, width=0.7)
+    finite = [value for value in values if math.isfinite(value)]
+    if metric.key in ("psnr", "still_psnr", "ssim", "iou") and finite:
+        # Bars would have to start at 0, which hides what differs.
+        axes.plot(at, values, "o", color=_COLOR)
+        low, high = min(finite), max(finite)
+        axes.set_ylim(
+            max(0.0, low - 0.5 * (high - low) - 0.02 * abs(high)), high + 0.1 * (high - low) + 0.02 * abs(high)
+        )
+    else:
+        axes.bar(at, values, color=_COLOR, width=0.7)
     axes.axhline(metric.factor * mean_of(measurements, metric), color="black", linewidth=1)
     for figures in PUBLISHED:
         if figures.method == "Animate3D" and not figures.note and metric.key in figures.values:
@@ -64,11 +73,6 @@ def _bars(axes: Any, metric: Metric, measurements: Sequence[Measurement]) -> Non
     axes.set_title(metric.title + {"higher": " ↑", "lower": " ↓", "": ""}[metric.better], fontsize=10)
     axes.set_xticks(at, [m.name for m in measurements], rotation=45, ha="right", fontsize=8)
     axes.tick_params(axis="y", labelsize=8)
-    finite = [value for value in values if math.isfinite(value)]
-    if metric.key in ("psnr", "still_psnr", "ssim", "iou") and finite:
-        # Bars that start at 0 would hide what differs.
-        low, high = min(finite), max(finite)
-        axes.set_ylim(max(0.0, low - 0.5 * (high - low) - 0.02 * abs(high)), high + 0.02 * abs(high))
 
 
 def plot_frames(path: Path, measurements: Sequence[Measurement]) -> Path:

@@ -106,6 +106,13 @@ def segment_folder(
         raise InputError(
             f"{template_folder} lacks the template {', '.join(missing)}; {views} views need 0.png to {views - 1}.png."
         )
+    count = len(_numbered(template_folder, "template masks"))
+    repeats = count == views + 1 and _same(template_folder / "0.png", template_folder / f"{views}.png")
+    if count > views and not repeats:  # the static render writes one more, which repeats the first
+        raise InputError(
+            f"{template_folder} holds the templates of {count} views, but {views} views were asked for; frames would "
+            "be taken for those of other views."
+        )
     loaded = [_load_template(path) for path in templates]
 
     report = MaskReport(save_path, views, frames, segmenter.name, replaced)

@@ -14,7 +14,7 @@ from PIL import Image
 from small_testset import FRAMES, SIZE, STEPS
 
 from animate3d import cli, errors
-from animate3d.errors import InputError
+from animate3d.errors import Animate3DError, InputError
 from animate3d.evaluation.command import EvaluateOptions, evaluate, main
 from animate3d.evaluation.metrics import MEASURED, METRICS, VBENCH
 from animate3d.evaluation.model import VIEW_NAMES, load_model, save_views, saved_size
@@ -150,6 +150,19 @@ def test_a_single_model_that_fails_is_one_sentence_and_keeps_the_earlier_table(r
     assert table.read_text() == "earlier"
 
 
+def test_a_test_set_of_which_nothing_can_be_measured_keeps_the_earlier_table(
+    testset: Path, results: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "evaluation.md").write_text("earlier")
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    shutil.rmtree(copy / "recon")
+    (copy / "recon").mkdir()
+    with pytest.raises(Animate3DError, match=r"Nothing could be measured\. bird: There is no checkpoint"):
+        evaluate(EvaluateOptions(testset=testset, results=copy, out=tmp_path))
+    assert (tmp_path / "evaluation.md").read_text() == "earlier"
+
+
 def test_without_matplotlib_there_is_a_table_without_plots(
     testset: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +195,8 @@ def test_wrong_flags_are_one_sentence(
 
 def test_videos_of_other_lengths_are_refused(testset: Path, results: Path, tmp_path: Path) -> None:
     options = EvaluateOptions(testset=testset, results=results, out=tmp_path, objects=("bird",), frames=16)
-    assert "4 videos of 4 frames; 16 were asked for" in evaluate(options)[0].failure
+    with pytest.raises(Animate3DError, match="4 videos of 4 frames; 16 were asked for"):
+        evaluate(options)
 
 
 def test_the_latest_checkpoint_is_taken(tmp_path: Path) -> None:

@@ -83,6 +83,8 @@ def test_numbers_that_do_not_fit_are_named(tmp_path: Path) -> None:
         segment_folder(folder, tmp_path / "out", templates, BackgroundSegmenter(), views=5)
     with pytest.raises(InputError, match="among 4 views"):
         segment_folder(folder, tmp_path / "out", templates, BackgroundSegmenter(), views=4)
+    with pytest.raises(InputError, match="templates of 3 views, but 1 views were asked for"):
+        segment_folder(folder, tmp_path / "out", templates, BackgroundSegmenter(), views=1)
     (folder / "3.png").unlink()
     with pytest.raises(InputError, match=r"has no 3\.png, but 9\.png"):
         segment_folder(folder, tmp_path / "out", templates, BackgroundSegmenter())

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     segmenter = choose_segmenter(options.backend, options.model)
-    with tqdm(desc=f"masks ({segmenter.name})", unit="image") as bar:
+    with tqdm(desc=f"masks ({segmenter.name})", unit="image", delay=0.5) as bar:
 
         def advance(done: int, total: int) -> None:
             bar.total = total
