@@ -242,9 +242,9 @@ def _video(options: argparse.Namespace, preset: Preset) -> VideoOptions | None:
 
 
 def _preset(options: argparse.Namespace) -> Preset:
-    # Refinement is made for the full model: without its weights the message says so.
-    weights_given = options.weights is not None or options.pretrained_unet_path is not None or options.refine
-    preset = choose_preset(options.preset, weights_given=weights_given, cuda=_has_cuda())
+    # Videos that are given speckle no more than those of the full model, and refinement is made for that one.
+    full = options.frames is not None or options.refine or options.weights or options.pretrained_unet_path
+    preset = choose_preset(options.preset, weights_given=bool(full), cuda=_has_cuda())
     return preset.with_motion_strength(options.motion_strength)
 
 

@@ -233,3 +233,8 @@ def test_without_bundled_model_the_message_says_what_to_do(asked: list[AnimateOp
     (bundled / "model_index.json").unlink()
     with pytest.raises(InputError, match=r"--weights"):
         cli.main(PROMPT)
+
+
+def test_given_frames_are_tracked_as_ever(asked: list[AnimateOptions], bundled: Path) -> None:
+    cli.main(BASE)
+    assert asked[0].rigidity == 1
