@@ -225,7 +225,7 @@ def test_motion_strength_reaches_videos_and_fit(asked: list[AnimateOptions], bun
         cli.main([*PROMPT, "--motion-strength", strength])
     weak, strong = asked
     assert weak.video is not None and strong.video is not None
-    assert weak.rigidity > 1 > strong.rigidity
+    assert weak.rigidity == 4 * strong.rigidity > 0
     assert weak.video.guidance_scale < strong.video.guidance_scale
 
 
