@@ -1,6 +1,6 @@
 """Rasterisation forward and backward: the compiled CPU backend against the plain torch reference, in one run.
 
-    python benchmarks/rasterize.py [--repeats 7] [--reference-repeats 3]
+    python benchmarks/rasterize.py [--repeats 15] [--reference-repeats 3]
 
 The scene is a closed surface covered by Gaussians of the size that a mesh of as many vertices gives. Both backends
 get the same gradients of colour and alpha; the gradients they return are compared. The bar is for 10k Gaussians in
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example: python benchmarks/rasterize.py --repeats 3 --reference-repeats 1",
     )
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--reference-repeats", type=int, default=3)
     arguments = parser.parse_args(argv)
 
