@@ -120,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     placement.add_argument("--scale-factor", type=float)
     placement.add_argument("--placement", type=Path, metavar="FILE", help="placement.json of an earlier run")
     _add_run_flags(command)
+    command.add_argument("--loop", action="store_true", help="meshes: close the motion, to be played in a loop")
     command.add_argument(
         "--no-tracking", dest="track", action="store_false", help="Gaussians: fit the motion from scratch"
     )
@@ -165,7 +166,6 @@ def _add_run_flags(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--fps", type=float, default=8.0, help="frames per second of the animation (default 8)")
     command.add_argument("--max-morphs", type=int, help="at most this many morph targets in fbx and glb")
-    command.add_argument("--loop", action="store_true", help="close the motion, to be played in a loop")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--gpu", default="0", help="CUDA device, used when there is one")
 

@@ -95,6 +95,7 @@ class Run(ABC):
         self.model_file, self.placement_file = self.work / "model.ply", self.work / "placement.json"
         self.static_images = self.work / "static_vis" / "object" / "save" / "images"
         self.checkpoint = self.work / self.fit_name / "object" / "ckpts" / "last.ckpt"
+        self._tracked: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # by the hash of the frames
         self.steps = Steps(options.out, announce)
         self.steps.describe(
             **facts,
@@ -279,15 +280,18 @@ class Run(ABC):
 
     def track_surface(self, surface: Surface) -> tuple[np.ndarray, np.ndarray]:
         """Its vertices ``[F, N, 3]`` and their rotations ``[F, N, 3, 3]``, followed through the frames."""
+        if self.frames_hash in self._tracked:  # to score a sample, before it was taken
+            return self._tracked[self.frames_hash]
         views, count, size = self.frames.shape[:3]
         with tqdm(total=count - 1, desc="tracking", unit="frame") as bar:
-            return track(
+            self._tracked[self.frames_hash] = track(
                 Template(*surface),
                 self.frames.numpy(),
                 reconstruction_cameras(views, size),
                 TrackSettings().scaled(self.options.rigidity),
                 progress=lambda frame: bar.update(1) and None,
             )
+        return self._tracked[self.frames_hash]
 
     def train(
         self,

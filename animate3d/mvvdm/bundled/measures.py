@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from animate3d.demo.metrics import MOVING
+
 Video = NDArray[np.float32]
 """``[V, F, H, W, 3]`` 0..1 before mid-grey; frame 0 is the condition."""
 
 GREY, THRESHOLD = 0.5, 0.06
 """A pixel belongs to the object when a channel differs from the background by more than the threshold."""
-MOVING = 0.05
-"""A vertex counts as moving in a frame when it is farther from its rest than this share of the diagonal."""
 
 
 @dataclass(frozen=True)
