@@ -35,6 +35,15 @@ turntable.mp4; --formats, --max-morphs belong to meshes, --refine and refine.key
 Run the same command again to continue after an interruption or to redo only what has changed.
 """
 
+_DEMO_EXAMPLES = """examples:
+  animate3d demo --out outputs/demo
+  animate3d demo --creature dog --prompt "a dog is jumping" --seed 3 --out outputs/dog
+  animate3d demo --motion wing_flap --out outputs/dragon
+
+A sentence goes through the bundled model; with --motion the videos are exact, which shows what the fit alone reaches.
+Run the same command again to continue after an interruption.
+"""
+
 
 _OTHER_COMMANDS = {
     "launch": ("animate3d.studio.launch", "one step with a config: launch --config … --train|--test … key=value"),
@@ -128,13 +137,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("overrides", nargs="*", metavar="key=value", help="config values of the motion fit")
     command.set_defaults(run=_animate)
 
-    command = _add(
-        commands, "demo", "animate the creature that comes with the package", "example:\n  animate3d demo --out demo\n"
-    )
+    summary = "animate a creature from a sentence with the bundled model, or check a known motion"
+    command = _add(commands, "demo", summary, _DEMO_EXAMPLES)
     command.add_argument("--out", type=Path, default=Path("outputs/demo"), metavar="DIR")
-    command.add_argument("--motion", default="wing_flap", help="wing_flap (default), bend, hop or all")
-    command.add_argument("--size", type=int, default=256, help="pixels of the frames (default 256)")
-    command.add_argument("--frame-count", type=int, default=16, help="frames of every video (default 16)")
+    command.add_argument("--creature", default="butterfly", help="butterfly (default), bird, fish, dog, flower, …")
+    command.add_argument("--prompt", help="what it does (default: what such a creature usually does)")
+    command.add_argument("--motion", help="instead: the dragon in a known motion, wing_flap, bend, hop or all")
+    command.add_argument("--size", type=int, help="pixels of the frames (default 64 from a sentence, else 256)")
+    command.add_argument("--frame-count", type=int, help="frames of every video (default 8 from a sentence, else 16)")
     _add_run_flags(command)
     command.set_defaults(run=_demo)
 
@@ -255,6 +265,10 @@ def _has_cuda() -> bool:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    if options.motion is None:
+        return _prompted_demo(options)
+    if options.prompt is not None:
+        raise InputError("Give either --prompt or --motion, whose videos are known.")
     from animate3d.animate import AnimateOptions, animate
     from animate3d.demo import MOTIONS, demo_asset, recovery, write_demo_frames
 
@@ -265,19 +279,9 @@ def _demo(options: argparse.Namespace) -> int:
         out = options.out if len(names) == 1 else options.out / name
         frames = out / "frames"
         print(f"animating the demo creature ({name}) in {out}")
-        truth = write_demo_frames(name, frames, frames_per_view=options.frame_count, size=options.size)
+        truth = write_demo_frames(name, frames, frames_per_view=options.frame_count or 16, size=options.size or 256)
         result = animate(
-            AnimateOptions(
-                model=demo_asset(),
-                frames=frames,
-                out=out,
-                formats=_formats(options.formats),
-                fps=options.fps,
-                max_morphs=options.max_morphs,
-                seed=options.seed,
-                gpu=options.gpu,
-            ),
-            announce=print,
+            AnimateOptions(model=demo_asset(), frames=frames, out=out, **_run_flags(options)), announce=print
         )
         _print_result(result)
         report = recovery(result.trajectory, truth)
@@ -286,6 +290,42 @@ def _demo(options: argparse.Namespace) -> int:
             f"{report.relative_error:.2f} of the displacement"
         )
     return 0
+
+
+def _prompted_demo(options: argparse.Namespace) -> int:
+    from animate3d.animate import AnimateOptions, animate
+    from animate3d.demo.prompted import write_prompted_creature
+    from animate3d.mvvdm.bundled.measures import score_trajectory
+    from animate3d.videos import preset_videos
+
+    preset = PRESETS["laptop"]
+    subject = write_prompted_creature(options.out, options.creature, options.prompt, options.seed)
+    video = preset_videos(subject.prompt, preset, size=options.size, frames=options.frame_count)
+    print(f"“{subject.prompt}”: animating {subject.folder} in {options.out}")
+    asked = AnimateOptions(
+        subject.folder, None, options.out, video=video, rigidity=preset.rigidity, **_run_flags(options)
+    )
+    result = animate(asked, announce=print)
+    _print_result(result)
+    positions = result.trajectory.positions.astype("float64")
+    truth = subject.intended(len(positions))
+    if truth is not None:
+        score = score_trajectory(positions, truth)
+        print(
+            f"  against the generator's own motion for this sentence: cosine of displacements {score.cosine:.2f}, "
+            f"amplitude {score.amplitude:.2f}"
+        )
+    return 0
+
+
+def _run_flags(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "formats": _formats(options.formats),
+        "fps": options.fps,
+        "max_morphs": options.max_morphs,
+        "seed": options.seed,
+        "gpu": options.gpu,
+    }
 
 
 def _doctor(options: argparse.Namespace) -> int:

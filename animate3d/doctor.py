@@ -7,7 +7,7 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 
 import animate3d
-from animate3d.errors import available
+from animate3d.errors import InputError, available
 
 _OPTIONAL = (
     # import name, distribution, what it is for, extra
@@ -34,6 +34,8 @@ def report() -> str:
         f"  device      {torch.cuda.get_device_name(0) if cuda else 'CPU (no CUDA device)'}",
         f"  rasteriser  {'cuda (gsplat)' if cuda and available('gsplat') else 'cpu (numba)'}",
         f"  exporters   glb gltf usd obj ply{writer}",
+        f"  weights     bundled model: {_bundled_model()}",
+        "              released weights: give their folder with --weights; docs/mvvdm.md says how to get them",
         "  packages",
     ]
     for module, distribution, purpose, extra in _OPTIONAL:
@@ -44,6 +46,18 @@ def report() -> str:
         state = found or f"missing: pip install 'animate3d[{extra}]'"
         lines.append(f"    {distribution:14}{state:44}{purpose}")
     return "\n".join(lines)
+
+
+def _bundled_model() -> str:
+    from animate3d.mvvdm.bundled.folder import bundled_model_folder  # these take seconds
+    from animate3d.synthetic.captions import MOTIONS
+
+    try:
+        folder = bundled_model_folder()
+    except InputError:
+        return "missing; make it with `make train-bundled` (hours)"
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return f"{size / 2**20:.0f} MB, knows {', '.join(MOTIONS)} (--preset laptop)"
 
 
 def blender() -> str | None:

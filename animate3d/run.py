@@ -23,7 +23,15 @@ from animate3d import alignment
 from animate3d.cameras import Cameras, reconstruction_cameras
 from animate3d.errors import InputError
 from animate3d.files import content_hash, existing_file, existing_folder
-from animate3d.frames import count_frames, load_frames, load_images, numbered_images
+from animate3d.frames import (
+    composite,
+    contact_sheet,
+    count_frames,
+    load_frames,
+    load_images,
+    numbered_images,
+    save_image,
+)
 from animate3d.meshes import Mesh, Placement
 from animate3d.motion.score import explained_motion
 from animate3d.motion.template import Surface, Template
@@ -177,9 +185,17 @@ class Run(ABC):
         assert video is not None  # `check_options`
         if video.bundled:
             self._say_what_is_unknown(video)
+        score = None
         if video.samples == 1:
             self.read_frames(self._make_frames(video, self.work, "", self.options.seed))
-            return None
+        else:
+            score = self._choose_sample(video)
+        pictures = (composite(self.frames, 0.5) * 255).round().byte().numpy()
+        save_image(self.options.out / "videos.png", contact_sheet(pictures))
+        return score
+
+    def _choose_sample(self, video: VideoOptions) -> float:
+        """Take the frames of the best sample; returns its score."""
         folders, scores = [], []
         for number in range(video.samples):
             label, seed = f" (sample {number + 1})", self.options.seed + number

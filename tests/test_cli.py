@@ -17,6 +17,7 @@ from animate3d.animate import AnimateOptions
 from animate3d.demo import Recovery
 from animate3d.errors import InputError
 from animate3d.meshes import Placement
+from animate3d.presets import PRESETS
 
 
 @dataclass
@@ -127,7 +128,7 @@ def test_help_shows_examples_and_every_command(capsys: pytest.CaptureFixture[str
     for arguments, expected in (
         (["--help"], ("animate", "demo", "doctor", "launch")),
         (["animate", "--help"], ("examples:", "{v*F+f}.png", "--placement FILE", "key=value")),
-        (["demo", "--help"], ("example:", "wing_flap")),
+        (["demo", "--help"], ("examples:", "wing_flap", "--creature")),
     ):
         with pytest.raises(SystemExit) as stop:
             cli.main(arguments)
@@ -238,3 +239,22 @@ def test_without_bundled_model_the_message_says_what_to_do(asked: list[AnimateOp
 def test_given_frames_are_tracked_as_ever(asked: list[AnimateOptions], bundled: Path) -> None:
     cli.main(BASE)
     assert asked[0].rigidity == 1
+
+
+def test_the_demo_animates_an_unseen_creature_from_a_sentence(
+    asked: list[AnimateOptions], bundled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(["demo", "--out", str(tmp_path / "demo"), "--creature", "fish", "--formats", "glb", "--seed", "4"])
+    (options,) = asked
+    assert options.model == tmp_path / "demo" / "creature" and (options.model / "base.obj").is_file()
+    assert options.frames is None and options.video is not None and options.video.bundled
+    assert options.video.prompt == "a fish is swimming" and options.seed == 4
+    assert options.rigidity == PRESETS["laptop"].rigidity
+    assert "cosine of displacements" in capsys.readouterr().out
+
+
+def test_a_demo_has_a_sentence_or_a_known_motion() -> None:
+    with pytest.raises(InputError, match="either --prompt or --motion"):
+        cli.main(["demo", "--prompt", "a fish swims", "--motion", "bend"])
+    with pytest.raises(InputError, match="'dragon' is unknown; known are: butterfly"):
+        cli.main(["demo", "--creature", "dragon"])

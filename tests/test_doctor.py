@@ -39,3 +39,12 @@ def test_every_optional_package_belongs_to_an_extra_of_the_project() -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     for _, distribution, _, extra in doctor._OPTIONAL:
         assert any(line.startswith(distribution) for line in project["optional-dependencies"][extra]), distribution
+
+
+def test_the_bundled_model_is_listed_or_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from animate3d.mvvdm.bundled import folder
+
+    monkeypatch.setattr(folder, "PACKAGE_FOLDER", tmp_path)
+    assert "bundled model: missing; make it with `make train-bundled`" in doctor.report()
+    (tmp_path / "model_index.json").write_text("{}")
+    assert "bundled model: 0 MB, knows butterfly, " in doctor.report()

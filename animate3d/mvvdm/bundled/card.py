@@ -38,24 +38,32 @@ def model_card(facts: Mapping[str, Any]) -> str:
         f"- Data: {data.get('clips', '?')} synthetic clips (`animate3d data synthesize`, seed {data.get('seed', '?')})",
         f"- UNet: {facts['steps']} steps of v-prediction, {facts['hours']} hours on two shared CPU cores",
         "  (`configs/training/bundled.yaml`)",
-        f"- Autoencoder: principal components of 4×4 patches, {start.get('autoencoder', {})}",
-        f"- Its refiner: {refiner or 'none'}",
-        f"- Text encoder, share of sentences read right: {start.get('text_encoder', {})}",
-        f"- Image encoder, share of images read right: {start.get('image_encoder', {})}",
+        f"- Autoencoder: principal components of 4×4 patches{_listed(start.get('autoencoder', {}))}",
+        f"- Its refiner{_listed(refiner)}",
+        f"- Text encoder, share of sentences read right{_listed(start.get('text_encoder', {}))}",
+        f"- Image encoder, share of images read right{_listed(start.get('image_encoder', {}))}",
         "- Licence: that of the package; the data was made by the package",
         "",
         "Use 8 to 12 DDIM steps, guidance 2, no FreeInit.",
         "",
         "## Mean loss up to step",
         "",
-        "| step | loss |",
-        "|---|---|",
-        *(f"| {step} | {loss} |" for step, loss in facts["losses"].items()),
+        "| step | loss | learning rate there |",
+        "|---|---|---|",
+        *(f"| {step} | {part['loss']} | {part['learning_rate']:g} |" for step, part in facts["losses"].items()),
         "",
         limits,
     ]
-    if "evaluation" in facts:
+    if facts.get("evaluation"):
         lines += ["## Evaluation", "", "| | |", "|---|---|"]
         lines += [f"| {name} | {value} |" for name, value in facts["evaluation"].items()]
         lines.append("")
     return "\n".join(lines)
+
+
+def _listed(facts: Mapping[str, Any]) -> str:
+    """``: name value, …``, nested facts flattened; ``: none`` when there are none."""
+    flat: dict[str, Any] = {}
+    for name, value in facts.items():
+        flat |= {f"{name} {key}": each for key, each in value.items()} if isinstance(value, Mapping) else {name: value}
+    return ": " + (", ".join(f"{name.replace('_', ' ')} {value}" for name, value in flat.items()) or "none")

@@ -16,20 +16,23 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from animate3d.cameras import reconstruction_cameras
 from animate3d.errors import run_command
 from animate3d.files import write_json
-from animate3d.frames import save_image
+from animate3d.frames import composite, contact_sheet, save_image
 from animate3d.mvvdm.bundled.cases import Subject, load_subjects
 from animate3d.mvvdm.bundled.folder import bundled_model_folder
 from animate3d.mvvdm.bundled.measures import ClipScore, Video, score_clip, score_trajectory
-from animate3d.mvvdm.bundled.report import write_report
+from animate3d.mvvdm.bundled.models import VIEWS
+from animate3d.mvvdm.bundled.report import summary, write_report
 from animate3d.mvvdm.convert import load_converted
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.presets import PRESETS
+from animate3d.rasterize.textured import render_mesh
 from animate3d.videos import preset_videos
 
-SHEETS = "clips"
-_ENLARGED = 2
+SHEETS, PICTURES = "clips", "pictures"
+_PICTURE_SIZE = 96
 
 
 def generate(
@@ -105,15 +108,27 @@ def evaluate_animations(
     for subject, index in tqdm(pairs[:cases], desc="animations", unit="case"):
         folder = out / "animations" / f"{subject.uid}_{subject.motions[index]}"
         video = preset_videos(subject.prompts[index], PRESETS["laptop"], weights=model)
-        result = animate(AnimateOptions(subject.folder, None, folder, formats=("glb",), video=video, seed=seed))
+        result = animate(
+            AnimateOptions(
+                subject.folder,
+                None,
+                folder,
+                formats=("glb",),
+                video=video,
+                seed=seed,
+                rigidity=PRESETS["laptop"].rigidity,
+            ),
+        )
         placement = subject.mesh().automatic_placement()
         placed = np.asarray(placement.apply(result.trajectory.positions.astype(np.float64)))
+        save_image(out / PICTURES / f"{folder.name}.png", _beside_truth(subject, index, placed))
         rows.append(
             {
                 "uid": subject.uid,
                 "family": subject.family,
                 "motion": subject.motions[index],
                 "folder": str(folder.relative_to(out)),
+                "picture": f"{PICTURES}/{folder.name}.png",
                 "displacement": result.mean_displacement,
                 **asdict(score_trajectory(placed, subject.positions[index].astype(np.float64))),
             }
@@ -127,8 +142,17 @@ def _sheet(truths: list[Video], made: list[Video]) -> np.ndarray:
     for truth, clip in zip(truths, made, strict=True):
         for video in (truth, clip):
             rows.append(np.concatenate([np.concatenate(list(video[v]), axis=1) for v in (0, 1)], axis=1))
-    sheet = np.concatenate(rows).repeat(_ENLARGED, axis=0).repeat(_ENLARGED, axis=1)
-    return (sheet * 255).round().astype(np.uint8)
+    return (np.concatenate(rows) * 255).round().astype(np.uint8)
+
+
+def _beside_truth(subject: Subject, index: int, placed: np.ndarray) -> np.ndarray:
+    """Two views of the true motion above the same of placed positions ``[F, N, 3]``. ``[H', W', 3]``"""
+    mesh, cameras = subject.mesh(), reconstruction_cameras(VIEWS, _PICTURE_SIZE)
+    rows = []
+    for positions in (subject.positions[index].astype(np.float64), placed):
+        drawn = torch.from_numpy(render_mesh(mesh, positions, cameras)[:2]).float() / 255
+        rows.append(np.concatenate([contact_sheet(view[None]) for view in composite(drawn, 0.5).numpy()], axis=1))
+    return (np.concatenate(rows) * 255).round().astype(np.uint8)
 
 
 _EXAMPLES = """examples:
@@ -175,7 +199,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     write_report(options.out, clips, [])  # the animations take much longer
     animations = evaluate_animations(subjects, options.out, options.animations, options.seed, options.model)
-    write_json(options.out / "evaluation.json", {"clips": clips, "animations": animations})
+    facts = {"summary": summary(clips, animations), "clips": clips, "animations": animations}
+    write_json(options.out / "evaluation.json", facts)
     sys.stdout.write(write_report(options.out, clips, animations).read_text())
     return 0
 

@@ -84,19 +84,28 @@ def collect_facts(out: Path, data: Path, steps: int) -> dict[str, Any]:
     lines = [json.loads(line) for line in (out / "run" / "losses.jsonl").read_text().splitlines() if line]
     lines = [line for line in lines if line["step"] <= steps]
     every = max(1, steps // 20)
-    losses = {
-        str(start + every): round(sum(part) / len(part), 4)
+    parts = {
+        min(start + every, steps): [line for line in lines if start < line["step"] <= start + every]
         for start in range(0, steps, every)
-        if (part := [line["loss"] for line in lines if start < line["step"] <= start + every])
+    }
+    losses = {
+        str(step): {
+            "loss": round(sum(line["loss"] for line in part) / len(part), 4),
+            "learning_rate": round(part[-1]["lr"], 6),
+        }
+        for step, part in parts.items()
+        if part
     }
     facts: dict[str, Any] = {
         "steps": steps,
         "hours": round(sum(line["seconds"] for line in lines) / 3600, 2),
         "losses": losses,
     }
-    for name in ("start", "refiner", "evaluation"):
+    for name in ("start", "refiner"):
         if (out / f"{name}.json").is_file():
             facts[name] = read_json(out / f"{name}.json")
+    if (out / "evaluation" / "evaluation.json").is_file():
+        facts["evaluation"] = read_json(out / "evaluation" / "evaluation.json").get("summary", {})
     if (data / "synthesis.json").is_file():
         facts["data"] = read_json(data / "synthesis.json")
     return facts

@@ -17,6 +17,26 @@ _COSINES = (-1.0, 0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 Row = dict[str, Any]
 
 
+def summary(clips: Sequence[Row], animations: Sequence[Row]) -> dict[str, Any]:
+    """The figures over all families, by what they are."""
+    found: dict[str, Any] = {
+        "clips of held-out creatures": len(clips),
+        "prompted motion is nearest": _share(clips, "right"),
+        "… with a static copy as an answer": _share(clips, "right_or_static"),
+        "silhouette IoU": round(_mean(clips, "iou"), 3),
+        "motion energy / truth": round(_mean(clips, "energy"), 2),
+        "PSNR, dB": round(_mean(clips, "psnr"), 1),
+    }
+    measured = [row for row in animations if np.isfinite(row["cosine"])]
+    if measured:
+        found |= {
+            "animated meshes": len(measured),
+            "cosine of displacements": round(_mean(measured, "cosine"), 2),
+            "amplitude / truth": round(_mean(measured, "amplitude"), 2),
+        }
+    return found
+
+
 def write_report(out: Path, clips: Sequence[Row], animations: Sequence[Row]) -> Path:
     """Write ``evaluation.md``."""
     text = _clips(clips)
@@ -65,12 +85,10 @@ def _animations(rows: Sequence[Row]) -> str:
     lines += ["", "| cosine | cases |", "|---|---|"]
     for low, high, count in zip(_COSINES[:-1], _COSINES[1:], counts, strict=True):
         lines.append(f"| {low:g} to {high:g} | {count} |")
-    lines += ["", "The worst:", ""]
+    lines += ["", f"The worst {_WORST}; above the true motion, below the animated mesh, two views each:", ""]
     for row in sorted(measured, key=lambda row: row["cosine"])[:_WORST]:
-        lines.append(
-            f"- {row['uid']}, {row['motion']}: cosine {row['cosine']:.2f}, amplitude {row['amplitude']:.2f} "
-            f"(`{row['folder']}`)"
-        )
+        label = f"{row['uid']}, {row['motion']}: cosine {row['cosine']:.2f}, amplitude {row['amplitude']:.2f}"
+        lines += [f"{label}", "", f"![{label}]({row['picture']})", ""]
     return "\n".join(lines) + "\n"
 
 

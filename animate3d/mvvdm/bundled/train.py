@@ -59,11 +59,11 @@ class Plan:
     data: Path
     out: Path
     exported: Path
-    clips: int = 6000
-    steps: int = 20000
-    decay_steps: int = 2000
-    refiner_steps: int = 2000
-    seed: int = 0
+    clips: int = 3000
+    steps: int = 3000
+    decay_steps: int = 3200
+    refiner_steps: int = 1500
+    seed: int = 6
 
     @property
     def clip_list(self) -> Path:
@@ -184,8 +184,8 @@ def run(plan: Plan, stages: Sequence[str] = STAGES, overrides: Sequence[str] = (
 
 
 _EXAMPLES = """examples:
-  python -m animate3d.mvvdm.bundled.train                                # everything, about a day on two cores
-  python -m animate3d.mvvdm.bundled.train --steps 5000 --decay-steps 500  # shorter
+  python -m animate3d.mvvdm.bundled.train                                 # everything, about 3 hours on two cores
+  python -m animate3d.mvvdm.bundled.train --steps 9000 --decay-steps 6000  # longer
   python -m animate3d.mvvdm.bundled.train --stages refiner,export        # of a training that runs or was stopped
 
 The same command continues what was stopped. Further key=value are those of configs/training/bundled.yaml.

@@ -38,7 +38,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
     average = {name: torch.zeros_like(value) for name, value in unet.named_parameters()}
     checkpoints.write(path, {**content, "ema": average})
     checkpoints.point_latest(path)
-    lines = [{"step": step, "loss": 1 / step, "seconds": 3.6} for step in range(1, 10)]
+    lines = [{"step": step, "loss": 1 / step, "lr": 1e-3, "seconds": 3.6} for step in range(1, 10)]
     (out / "run" / "losses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return out
 

@@ -21,7 +21,7 @@ def animation(cosine, motion="walk"):
         "uid": "h0_dog",
         "family": "dog",
         "motion": motion,
-        "folder": f"animations/{motion}",
+        "picture": f"pictures/{motion}.png",
         "cosine": cosine,
         "amplitude": 0.9,
         "error": 0.04,
