@@ -1,4 +1,4 @@
-# Animate3D. `make demo` sets up and animates the demo creature; `make test` sets up and runs the tests.
+# Animate3D. `make demo` sets up and animates a creature from a sentence; `make test` sets up and runs the tests.
 # Everything is installed into .venv from the exact versions of constraints.txt.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -21,10 +21,10 @@ $(READY): constraints.txt pyproject.toml
 
 setup: $(READY) ## create .venv
 
-demo: $(READY) ## animate the demo creature: FBX, GLB, USD and a preview in outputs/demo
+demo: $(READY) ## animate a creature from a sentence: FBX, GLB, USD and a preview in outputs/demo
 	@$(BIN)/animate3d demo --out outputs/demo
 
-train-bundled: $(READY) ## make the bundled model from nothing (hours; continues where it stopped)
+train-bundled: $(READY) ## make the bundled model from nothing (three hours; continues where it stopped)
 	$(BIN)/python -m animate3d.mvvdm.bundled.train
 
 test: $(READY) ## the fast tests

@@ -140,7 +140,9 @@ def _parser() -> argparse.ArgumentParser:
     summary = "animate a creature from a sentence with the bundled model, or check a known motion"
     command = _add(commands, "demo", summary, _DEMO_EXAMPLES)
     command.add_argument("--out", type=Path, default=Path("outputs/demo"), metavar="DIR")
-    command.add_argument("--creature", default="butterfly", help="butterfly (default), bird, fish, dog, flower, …")
+    command.add_argument(
+        "--creature", default="butterfly", help="butterfly (default), bird, fish, dog, flower, ball or snake"
+    )
     command.add_argument("--prompt", help="what it does (default: what such a creature usually does)")
     command.add_argument("--motion", help="instead: the dragon in a known motion, wing_flap, bend, hop or all")
     command.add_argument("--size", type=int, help="pixels of the frames (default 64 from a sentence, else 256)")

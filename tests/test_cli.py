@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from animate3d.demo import Recovery
 from animate3d.errors import InputError
 from animate3d.meshes import Placement
 from animate3d.presets import PRESETS
+from animate3d.synthetic.creatures import make_creature, move
 
 
 @dataclass
@@ -26,7 +28,7 @@ class Result:
     preview: Path = Path("out/preview.mp4")
     record: Path = Path("out/run.json")
     mean_displacement: float = 0.123
-    trajectory: None = None
+    trajectory: SimpleNamespace | None = None
     seconds: dict[str, float] = field(default_factory=lambda: {"5 tracking": 2.5})
     score: float | None = None
 
@@ -242,15 +244,24 @@ def test_given_frames_are_tracked_as_ever(asked: list[AnimateOptions], bundled: 
 
 
 def test_the_demo_animates_an_unseen_creature_from_a_sentence(
-    asked: list[AnimateOptions], bundled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundled: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    asked: list[AnimateOptions] = []
+
+    def half_of_the_intended_motion(options: AnimateOptions, announce: object = None) -> Result:
+        asked.append(options)
+        positions = move(make_creature("fish", 9), "swim", 8)
+        halved = positions[:1] + 0.5 * (positions - positions[:1])
+        return Result({}, trajectory=SimpleNamespace(positions=halved.astype(np.float32)))
+
+    monkeypatch.setattr(animate_module, "animate", half_of_the_intended_motion)
     cli.main(["demo", "--out", str(tmp_path / "demo"), "--creature", "fish", "--formats", "glb", "--seed", "4"])
     (options,) = asked
     assert options.model == tmp_path / "demo" / "creature" and (options.model / "base.obj").is_file()
     assert options.frames is None and options.video is not None and options.video.bundled
     assert options.video.prompt == "a fish is swimming" and options.seed == 4
     assert options.rigidity == PRESETS["laptop"].rigidity
-    assert "cosine of displacements" in capsys.readouterr().out
+    assert "cosine of displacements 1.00, amplitude 0.50" in capsys.readouterr().out
 
 
 def test_a_demo_has_a_sentence_or_a_known_motion() -> None:

@@ -115,7 +115,8 @@ def small(words: list[str]) -> tuple[list[str], list[str]]:
     if name == "animate3d.demo":
         return words, ["--frames", str(FRAMES), "--size", str(SIZE)]
     if name == "animate3d":
-        return words, list(FEW_STEPS)
+        few = [] if words[1] == "demo" else list(FEW_STEPS)
+        return words, [*few, *(["--frame-count", "2"] if "--prompt" in words else [])]
     if name == "launch.py":
         static = any("four_view_static" in word for word in words)
         return words, STATIC if static else [*SHORT, *(TINY if "--train" in words else [])]
@@ -156,8 +157,9 @@ def test_the_commands_for_meshes_run_one_after_another(shell: Shell) -> None:
         assert shell(words, *more) == 0, words
         if "--output_path" in words:
             assert Path(words[words.index("--output_path") + 1]).stat().st_size > 1000
-    for suffix in ("fbx", "glb", "usdc"):
-        assert (shell.folder / "outputs" / "dragon" / f"animation.{suffix}").is_file()
+    for name in ("dog", "walking_dog", "dragon"):
+        for suffix in ("fbx", "glb", "usdc"):
+            assert (shell.folder / "outputs" / name / f"animation.{suffix}").is_file()
     outputs = shell.folder / "outputs" / "animate3d"
     assert (outputs / "static_vis/little_dragon/save/images/3.png").is_file()
     assert len(list(outputs.glob("mesh_vis/little_dragon/save/mesh_trajectory/*.npy"))) == FRAMES
