@@ -218,7 +218,8 @@ class Run(ABC):
         from animate3d.mvvdm.bundled.world import notices  # diffusers takes seconds to import
 
         def action(resuming: bool) -> dict[str, Any]:
-            return {"notices": notices(video.prompt, sorted(self.static_images.glob("*.png")), video.weights)}
+            images = [self.static_images / f"{v}.png" for v in range(STATIC_VIEWS)]
+            return {"notices": notices(video.prompt, images, video.weights)}
 
         facts = self.steps.run(
             "3 what the model knows", action, inputs={"static": self.static_images}, settings={"prompt": video.prompt}

@@ -88,7 +88,7 @@ def animated(request: pytest.FixtureRequest, meshes: Path, tmp_path_factory: pyt
 
 def test_a_foreign_mesh_is_told_to_be_outside_of_the_models_world(animated) -> None:
     _, result = animated
-    notices = read_json(result.record)["steps"]["3 what the model knows"]["result"]["notices"]
+    notices = read_json(result.record)["steps"]["3 what the model knows"]["facts"]["notices"]
     assert notices and all("bundled model" in notice for notice in notices)
 
 
@@ -98,7 +98,7 @@ def test_a_foreign_mesh_deforms_smoothly(animated) -> None:
     energy, stretch, torn = smoothness(mesh, result)
     assert torn == 0
     assert energy < 0.05
-    assert 0.5 < stretch[0] <= stretch[1] < 2.0
+    assert 0.5 < stretch[0] <= stretch[1] < 2.5
 
 
 def smoothness(mesh: Mesh, result: AnimateResult) -> tuple[float, tuple[float, float], float]:

@@ -13,7 +13,7 @@ from animate3d.errors import InputError
 from animate3d.files import atomic_directory, existing_folder, read_json
 from animate3d.mvvdm.bundled.card import model_card
 from animate3d.mvvdm.bundled.clips import read_clips
-from animate3d.mvvdm.bundled.world import load_encoder, world_of
+from animate3d.mvvdm.bundled.world import world_of
 from animate3d.mvvdm.convert import load_converted
 from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
@@ -70,8 +70,8 @@ def export(out: Path, folder: Path, data: Path) -> None:
     }
     with atomic_directory(folder) as temporary:
         pipeline.save_pretrained(temporary)
-        if clips is not None:  # with the encoder as it is shipped
-            world_of(clips, *load_encoder(temporary)).save(temporary)
+        if clips is not None:
+            world_of(clips).save(temporary)
         (temporary / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
         (temporary / "model_card.md").write_text(model_card(facts))
         size = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file())

@@ -8,25 +8,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch import Tensor
-from tqdm import tqdm
-from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
+from torch import Tensor, nn
 
 from animate3d.files import atomic_file, existing_file
 from animate3d.mvvdm.bundled.clips import Clips
 from animate3d.mvvdm.bundled.encoders import OTHER_NAMES
 from animate3d.mvvdm.bundled.folder import bundled_model_folder
+from animate3d.mvvdm.bundled.measures import silhouette
 from animate3d.mvvdm.bundled.models import SIZE
 from animate3d.mvvdm.conditions import prepare_images
 from animate3d.synthetic.captions import MOTIONS, captions
 from animate3d.synthetic.families import FAMILIES
 
 WORLD = "world.safetensors"
-_MARGIN = 1.5  # on the largest distance that training creatures have: a creature may be somewhat unlike all of them
-_SHRINK = 0.1  # of the covariance towards a multiple of the identity
+_MARGIN = 1.2  # on the largest distance that training creatures have: a creature may be somewhat unlike all of them
+_AXES = 12  # a family's ways to differ
+_CELL = 4  # pixels per value of an outline
 _HEARD = 0.5  # share of a phrase that has to be said
 
 
@@ -85,29 +87,29 @@ def prompt_notices(prompt: str) -> list[str]:
 
 @dataclass(frozen=True)
 class World:
-    """How the image encoder sees the creatures of the training: one Gaussian per family with a common covariance.
+    """The outlines of the training's creatures: per family a mean and the main ways in which members differ from it.
 
     Attributes:
         means: ``[families, D]``, in the order of `MOTIONS`.
-        precision: ``[D, D]`` inverse covariance around them.
-        reach: the largest Mahalanobis distance of a creature that counts as known.
+        axes: ``[families, K, D]`` orthonormal.
+        reach: ``[families]`` the largest unexplained part of an outline that counts as known.
     """
 
     means: Tensor
-    precision: Tensor
-    reach: float
+    axes: Tensor
+    reach: Tensor
 
-    def distances(self, embeds: Tensor) -> Tensor:
-        """Mahalanobis distance of creatures ``[N, D]`` from every family. ``[N, families]``"""
-        apart = embeds[:, None] - self.means
-        return torch.einsum("nfd,de,nfe->nf", apart, self.precision, apart).clamp_min(0).sqrt()
+    def distances(self, outlines: Tensor) -> Tensor:
+        """Unexplained part of outlines ``[N, D]``, 1 at the reach of a family. ``[N, families]``"""
+        spaces = zip(self.means, self.axes, strict=True)
+        return torch.stack([_unexplained(outlines, *space) for space in spaces], dim=1) / self.reach
 
-    def notices(self, embed: Tensor, prompt: str) -> list[str]:
-        """Sentences for the user about the model ``[D]`` that is to move and the prompt for it."""
+    def notices(self, outline: Tensor, prompt: str) -> list[str]:
+        """Sentences for the user about the model, by its outline ``[D]``, that is to move and the prompt for it."""
         notices = prompt_notices(prompt)
-        distance = self.distances(embed[None])[0]
+        distance = self.distances(outline[None])[0]
         nearest = list(MOTIONS)[int(distance.argmin())]
-        if float(distance.min()) > self.reach:
+        if float(distance.min()) > 1:
             notices.append(
                 "This model looks like none of the creatures the bundled model was trained on, which are smooth, "
                 f"colourful cartoons of these kinds: {', '.join(MOTIONS)}. Expect small or wrong motion; use the "
@@ -122,7 +124,7 @@ class World:
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``world.safetensors``."""
-        tensors = {"means": self.means, "precision": self.precision, "reach": torch.tensor(self.reach)}
+        tensors = {"means": self.means, "axes": self.axes, "reach": self.reach}
         with atomic_file(Path(folder) / WORLD) as temporary:
             save_file({name: value.float().contiguous() for name, value in tensors.items()}, temporary)
 
@@ -134,53 +136,59 @@ class World:
             InputError: there is no such file.
         """
         tensors = load_file(existing_file(Path(folder) / WORLD, "description of what the bundled model knows"))
-        return cls(tensors["means"], tensors["precision"], float(tensors["reach"]))
+        return cls(tensors["means"], tensors["axes"], tensors["reach"])
 
 
-def fit_world(embeds: Tensor, families: Sequence[str]) -> World:
-    """From creatures ``[N, D]`` and the family of each; every family has to be there."""
-    labels = torch.tensor([list(MOTIONS).index(name) for name in families])
-    means = torch.stack([embeds[labels == index].mean(dim=0) for index in range(len(MOTIONS))])
-    apart = embeds - means[labels]
-    covariance = apart.T @ apart / len(embeds)
-    size = len(covariance)
-    covariance = (1 - _SHRINK) * covariance + _SHRINK * covariance.trace() / size * torch.eye(size)
-    world = World(means, torch.linalg.inv(covariance), 0.0)
-    own = world.distances(embeds)[torch.arange(len(embeds)), labels]
-    return World(world.means, world.precision, _MARGIN * float(own.quantile(0.99)))
+def fit_world(outlines: Tensor, families: Sequence[str]) -> World:
+    """From the outlines of creatures ``[N, D]`` and the family of each; every family has to be there, four times."""
+    spaces, reaches = [], []
+    generator = torch.Generator().manual_seed(0)
+    for name in MOTIONS:
+        own = outlines[torch.tensor([family == name for family in families])]
+        own = own[torch.randperm(len(own), generator=generator)]
+        halves = own[::2], own[1::2]
+        # How well each half explains the other: what has been fitted would look better known than it is.
+        unseen = [_unexplained(there, *_space(here)) for here, there in (halves, halves[::-1])]
+        spaces.append(_space(own))
+        reaches.append(_MARGIN * torch.cat(unseen).max())
+    means, axes = (torch.stack(parts) for parts in zip(*spaces, strict=True))
+    return World(means, axes, torch.stack(reaches))
+
+
+def _space(outlines: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean ``[D]`` and main axes ``[K, D]``; axes of few outlines are filled up with zeros, which explain nothing."""
+    mean = outlines.mean(dim=0)
+    axes = torch.linalg.svd(outlines - mean, full_matrices=False).Vh[:_AXES]
+    return mean, nn.functional.pad(axes, (0, 0, 0, _AXES - len(axes)))
+
+
+def _unexplained(outlines: Tensor, mean: Tensor, axes: Tensor) -> Tensor:
+    """Distance of outlines ``[N, D]`` from the space, relative to their own length. ``[N]``"""
+    apart = outlines - mean
+    rest = apart - (apart @ axes.T) @ axes
+    return rest.norm(dim=-1) / outlines.norm(dim=-1).clamp_min(1e-6)
 
 
 def notices(prompt: str, images: Sequence[Path], model: str | os.PathLike[str] | None = None) -> list[str]:
     """Sentences for the user about a prompt and the views of the model that is to move.
 
     Args:
-        images: the condition images, one per view.
+        images: the condition images, one per view, in their order.
         model: folder of the bundled model; its own when None.
     """
     folder = Path(model) if model is not None else bundled_model_folder()
     views = prepare_images([Image.open(path) for path in images], SIZE, SIZE)
-    return World.load(folder).notices(embed_views(*load_encoder(folder), views), prompt)
+    small = [np.asarray(view.resize((SIZE, SIZE), Image.Resampling.BOX)) for view in views]
+    return World.load(folder).notices(outline(np.stack(small)), prompt)
 
 
-def world_of(clips: Clips, encoder: CLIPVisionModelWithProjection, extractor: CLIPImageProcessorPil) -> World:
+def world_of(clips: Clips) -> World:
     """The world of a data set; every caption names its family."""
-    embeds = []
-    for pixels in tqdm(clips.pixels[:, :, 0], desc="known creatures", unit="creature"):
-        views = [Image.fromarray(view.movedim(0, -1).numpy()) for view in pixels]
-        embeds.append(embed_views(encoder, extractor, views))
-    return fit_world(torch.stack(embeds), [str(read_prompt(text).family) for text in clips.texts])
+    outlines = [outline(pixels.movedim(1, -1).numpy()) for pixels in clips.pixels[:, :, 0]]
+    return fit_world(torch.stack(outlines), [str(read_prompt(text).family) for text in clips.texts])
 
 
-@torch.inference_mode()
-def embed_views(
-    encoder: CLIPVisionModelWithProjection, extractor: CLIPImageProcessorPil, views: Sequence[Image.Image]
-) -> Tensor:
-    """One embedding ``[D]`` for all views of a creature, whatever their order."""
-    pixels = extractor(images=list(views), return_tensors="pt").pixel_values
-    return encoder(pixels).image_embeds.mean(dim=0)
-
-
-def load_encoder(folder: Path) -> tuple[CLIPVisionModelWithProjection, CLIPImageProcessorPil]:
-    """The image encoder of a model folder in float32, and what prepares images for it."""
-    encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder", dtype=torch.float32)
-    return encoder, CLIPImageProcessorPil.from_pretrained(folder / "feature_extractor")
+def outline(views: NDArray[np.uint8]) -> Tensor:
+    """Coarse silhouettes of a creature's views ``[V, H, W, 3]`` on grey, side by side. ``[D]``"""
+    covered = torch.from_numpy(silhouette(views.astype(np.float32) / 255)).float()
+    return nn.functional.avg_pool2d(covered[:, None], _CELL).flatten()
