@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from animate3d.videos import VideoOptions
 
 _ANIMATE_EXAMPLES = """examples:
+  animate3d animate creature.obj --prompt "a butterfly is flapping its wings" --out outputs/butterfly
   animate3d animate dragon/ --prompt "a dragon is roaring" --weights weights/animate3d --out outputs/dragon
   animate3d animate dragon/base.obj --frames tracking_rgba_images/dragon --out outputs/dragon
   animate3d animate dragon/ --frames frames/ --out out/ --formats fbx,glb,usdc --fps 12
@@ -140,9 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     summary = "animate a creature from a sentence with the bundled model, or check a known motion"
     command = _add(commands, "demo", summary, _DEMO_EXAMPLES)
     command.add_argument("--out", type=Path, default=Path("outputs/demo"), metavar="DIR")
-    command.add_argument(
-        "--creature", default="butterfly", help="butterfly (default), bird, fish, dog, flower, ball or snake"
-    )
+    command.add_argument("--creature", help="butterfly (default), bird, fish, dog, flower, ball or snake")
     command.add_argument("--prompt", help="what it does (default: what such a creature usually does)")
     command.add_argument("--motion", help="instead: the dragon in a known motion, wing_flap, bend, hop or all")
     command.add_argument("--size", type=int, help="pixels of the frames (default 64 from a sentence, else 256)")
@@ -269,8 +268,8 @@ def _has_cuda() -> bool:
 def _demo(options: argparse.Namespace) -> int:
     if options.motion is None:
         return _prompted_demo(options)
-    if options.prompt is not None:
-        raise InputError("Give either --prompt or --motion, whose videos are known.")
+    if options.prompt is not None or options.creature is not None:
+        raise InputError("--motion is the dragon in a known motion: leave out --creature and --prompt.")
     from animate3d.animate import AnimateOptions, animate
     from animate3d.demo import MOTIONS, demo_asset, recovery, write_demo_frames
 
@@ -296,13 +295,15 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _prompted_demo(options: argparse.Namespace) -> int:
     from animate3d.animate import AnimateOptions, animate
-    from animate3d.demo.prompted import write_prompted_creature
+    from animate3d.demo.prompted import usual_prompt, write_prompted_creature
     from animate3d.mvvdm.bundled.measures import score_trajectory
     from animate3d.videos import preset_videos
 
     preset = PRESETS["laptop"]
-    subject = write_prompted_creature(options.out, options.creature, options.prompt, options.seed)
-    video = preset_videos(subject.prompt, preset, size=options.size, frames=options.frame_count)
+    family = options.creature or "butterfly"
+    prompt = usual_prompt(family) if options.prompt is None else options.prompt
+    video = preset_videos(prompt, preset, size=options.size, frames=options.frame_count)
+    subject = write_prompted_creature(options.out, family, prompt, options.seed)
     print(f"“{subject.prompt}”: animating {subject.folder} in {options.out}")
     asked = AnimateOptions(
         subject.folder, None, options.out, video=video, rigidity=preset.rigidity, **_run_flags(options)

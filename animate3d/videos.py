@@ -52,6 +52,8 @@ class VideoOptions:
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise InputError("The prompt is empty; say what happens, for example --prompt 'a dragon is roaring'.")
+        if self.frames < 2:
+            raise InputError(f"A video needs at least 2 frames, got {self.frames}.")
         if self.samples < 1:
             raise InputError(f"The number of samples must be at least 1, got {self.samples}.")
         if self.weights is None and self.checkpoint is None:

@@ -265,7 +265,12 @@ def test_the_demo_animates_an_unseen_creature_from_a_sentence(
 
 
 def test_a_demo_has_a_sentence_or_a_known_motion() -> None:
-    with pytest.raises(InputError, match="either --prompt or --motion"):
+    with pytest.raises(InputError, match="leave out --creature and --prompt"):
         cli.main(["demo", "--prompt", "a fish swims", "--motion", "bend"])
+    with pytest.raises(InputError, match="The prompt is empty"):
+        cli.main(["demo", "--prompt", " ", "--out", "nowhere"])
+    with pytest.raises(InputError, match="at least 2 frames"):
+        cli.main(["demo", "--frame-count", "0", "--out", "nowhere"])
+    assert not Path("nowhere").exists()
     with pytest.raises(InputError, match="'dragon' is unknown; known are: butterfly"):
         cli.main(["demo", "--creature", "dragon"])

@@ -38,7 +38,12 @@ class PromptedCreature:
 
 
 def usual_prompt(family: str) -> str:
-    """A sentence about the first motion of a family."""
+    """A sentence about the first motion of a family.
+
+    Raises:
+        InputError: the family is unknown.
+    """
+    family_named(family)
     return captions(family, MOTIONS[family][0])[0]
 
 
@@ -59,4 +64,4 @@ def write_prompted_creature(
     creature = make_creature(family, 2 * seed + 1)
     folder = Path(out) / "creature"
     save_creature(creature, folder)
-    return PromptedCreature(creature, folder, prompt or usual_prompt(family))
+    return PromptedCreature(creature, folder, usual_prompt(family) if prompt is None else prompt)

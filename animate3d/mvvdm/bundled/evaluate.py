@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from animate3d.cameras import reconstruction_cameras
-from animate3d.errors import run_command
+from animate3d.errors import InputError, run_command
 from animate3d.files import write_json
 from animate3d.frames import composite, contact_sheet, save_image
 from animate3d.mvvdm.bundled.cases import Subject, load_subjects
@@ -98,16 +99,20 @@ def evaluate_clips(
 
 
 def evaluate_animations(
-    subjects: list[Subject], out: Path, cases: int, seed: int, model: Path | None
+    subjects: list[Subject], out: Path, cases: int, seed: int, given: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Animate creatures with the one command and compare with the true motion; finished cases are kept."""
+    """Animate creatures with the one command and compare with the true motion; finished cases are kept.
+
+    Args:
+        given: settings of the videos in place of the preset's, where they are not None.
+    """
     from animate3d.animate import AnimateOptions, animate
 
     rows = []
     pairs = [(subject, index) for subject in subjects for index in range(len(subject.motions))]
     for subject, index in tqdm(pairs[:cases], desc="animations", unit="case"):
         folder = out / "animations" / f"{subject.uid}_{subject.motions[index]}"
-        video = preset_videos(subject.prompts[index], PRESETS["laptop"], weights=model)
+        video = preset_videos(subject.prompts[index], PRESETS["laptop"], **given)
         result = animate(
             AnimateOptions(
                 subject.folder,
@@ -157,7 +162,7 @@ def _beside_truth(subject: Subject, index: int, placed: np.ndarray) -> np.ndarra
 
 _EXAMPLES = """examples:
   python -m animate3d.mvvdm.bundled.evaluate --data outputs/bundled/data --out outputs/bundled/evaluation
-  python -m animate3d.mvvdm.bundled.evaluate --training outputs/bundled --animations 0 --cases 15 ...
+  python -m animate3d.mvvdm.bundled.evaluate --training outputs/bundled --cases 15 ...  # a training under way
 """
 
 
@@ -172,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of `animate3d data synthesize`")
     parser.add_argument("--out", type=Path, required=True, help="folder for the tables and pictures")
     parser.add_argument("--cases", type=int, default=63, help="clips, all motions of as many creatures (default 63)")
-    parser.add_argument("--animations", type=int, default=42, help="of them also animated (default 42, 0 for none)")
+    parser.add_argument("--animations", type=int, help="of them also animated (default 42; none with --training)")
     parser.add_argument("--model", type=Path, help="folder of `--stages export` (default: the bundled model)")
     parser.add_argument(
         "--training", type=Path, metavar="DIR", help="measure the clips of a training's newest checkpoint"
@@ -181,6 +186,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--guidance-scale", type=float, help="default: the preset's")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
+    if options.training is not None and options.animations:
+        raise InputError("--training measures clips only: leave out --animations, or export the model for --model.")
+    count = options.animations if options.animations is not None else 0 if options.training is not None else 42
     if options.training is not None:
         from animate3d.mvvdm.bundled.export import trained_pipeline
 
@@ -198,7 +206,8 @@ def main(argv: list[str] | None = None) -> int:
         guidance_scale=options.guidance_scale,
     )
     write_report(options.out, clips, [])  # the animations take much longer
-    animations = evaluate_animations(subjects, options.out, options.animations, options.seed, options.model)
+    given = {"weights": options.model, "steps": options.steps, "guidance_scale": options.guidance_scale}
+    animations = evaluate_animations(subjects, options.out, count, options.seed, given)
     facts = {"summary": summary(clips, animations), "clips": clips, "animations": animations}
     write_json(options.out / "evaluation.json", facts)
     sys.stdout.write(write_report(options.out, clips, animations).read_text())

@@ -30,6 +30,10 @@ _MARGIN = 1.2  # on the largest distance that training creatures have: a creatur
 _AXES = 12  # a family's ways to differ
 _CELL = 4  # pixels per value of an outline
 _HEARD = 0.5  # share of a phrase that has to be said
+_SMALL = frozenset(
+    ["a", "an", "the", "its", "his", "her", "to", "at", "in", "into", "from", "and", "of", "on", "is", "are"]
+)
+_NEGATIONS = frozenset(("not", "no", "never", "without"))
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,15 @@ class Reading:
 
 def read_prompt(prompt: str) -> Reading:
     """Family by its noun, motion by the phrase of the training that the prompt has the largest part of."""
-    words = set(re.findall(r"[a-z]+", prompt.lower()))
-    singular = words | {word.removesuffix("s") for word in words} | {word.removesuffix("ies") + "y" for word in words}
-    named = [name for name in MOTIONS if singular & {name, *OTHER_NAMES.get(name, ())}]
+    words = re.findall(r"[a-z]+", prompt.lower())
+    nouns = {noun: name for name in MOTIONS for noun in (name, *OTHER_NAMES.get(name, ()))}
+    forms = [(word, word.removesuffix("s"), word.removesuffix("ies") + "y") for word in words]
+    named = [nouns[form] for word_forms in forms for form in word_forms if form in nouns]
     if not named:
         return Reading(None, None)
-    family = named[0]
+    family = named[0]  # who is spoken of first does something
+    if _NEGATIONS.intersection(words):
+        return Reading(family, None)
     heard = {
         motion: max(_part(words, phrase) for pair in FAMILIES[family].motions[motion].phrases for phrase in pair)
         for motion in MOTIONS[family]
@@ -61,10 +68,15 @@ def read_prompt(prompt: str) -> Reading:
     return Reading(family, best if heard[best][0] >= _HEARD else None)
 
 
-def _part(words: set[str], phrase: str) -> tuple[float, int]:
-    """The share and the number of a phrase's words that were said."""
-    said = len(words & set(phrase.split()))
-    return said / len(set(phrase.split())), said
+def _part(words: list[str], phrase: str) -> tuple[float, int]:
+    """The share and the number of a phrase's words that were said; none without its verb, or about something else."""
+    verb, *_ = phrase.split()
+    if verb not in words:
+        return 0.0, 0
+    meant = set(phrase.split()) - _SMALL
+    said = len(meant.intersection(words))
+    others = set(words[words.index(verb) :]) - meant - _SMALL
+    return (0.0, 0) if said < len(meant) and others else (said / len(meant), said)
 
 
 def prompt_notices(prompt: str) -> list[str]:

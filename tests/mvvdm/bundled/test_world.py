@@ -30,6 +30,27 @@ def test_plurals_and_other_names_are_understood(prompt, family):
     assert read_prompt(prompt).family == family
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    ["a dog is shaking its tail", "a dog is moving its head", "a dog is not walking", "a bird turns its head"],
+)
+def test_another_motion_with_some_of_the_words_is_not_mistaken(prompt):
+    assert read_prompt(prompt).motion is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "family", "motion"),
+    [
+        ("a dog is walking towards a butterfly", "dog", "walk"),
+        ("a bird is flapping", "bird", "flap"),
+        ("a butterfly is flying up over a meadow", "butterfly", "rise"),
+    ],
+)
+def test_the_one_named_first_moves_and_other_words_do_no_harm(prompt, family, motion):
+    reading = read_prompt(prompt)
+    assert (reading.family, reading.motion) == (family, motion)
+
+
 def test_an_unknown_motion_lists_the_known():
     (notice,) = prompt_notices("a dog is reading")
     assert captions("dog", MOTIONS["dog"][0])[0] in notice
