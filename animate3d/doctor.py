@@ -57,7 +57,7 @@ def _bundled_model() -> str:
     except InputError:
         return "missing; make it with `make train-bundled` (hours)"
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return f"{size / 2**20:.0f} MB, knows {', '.join(MOTIONS)} (--preset laptop)"
+    return f"{size / 1e6:.0f} MB, knows {', '.join(MOTIONS)} (--preset laptop)"
 
 
 def blender() -> str | None:
