@@ -25,10 +25,14 @@ from animate3d.mvvdm.camera import get_camera
 from animate3d.mvvdm.conditions import group_images, prepare_images, to_tensor
 from animate3d.mvvdm.free_init import low_pass, mix_frequencies
 from animate3d.mvvdm.noise import Generators, generator_list, normal, uniform
+from animate3d.mvvdm.origins import Origins, paint
 from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.unet import MultiViewUNet
 
 logger = logging.getLogger(__name__)
+
+ORIGIN_TIMESTEP = 400
+"""Noise at which origins are read, for models that have them: it hides the sampled pattern and leaves the shape."""
 
 OutputType: TypeAlias = Literal["pil", "np", "pt", "latent"]
 
@@ -212,13 +216,14 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         self._guidance_scale, self._interrupt = guidance_scale, False
 
         flat = prepare_images([image for group in groups for image in group], height, width)
+        pixels = to_tensor(flat, height, width)
         text = self.encode_prompt(prompt, negative_prompt, batch, prompt_embeds, negative_prompt_embeds)
         conditions = _Conditions(
             text.repeat_interleave(views, dim=0),
             self._image_embeds(flat),
             self._cameras(camera, batch, views, elevation, azimuth_start),
         )
-        first_frame = self.encode_images(to_tensor(flat, height, width), generators)[:, :, None]
+        first_frame = self.encode_images(pixels, generators)[:, :, None]
         timesteps = self._set_timesteps(num_inference_steps, 0)
         noise, start, timesteps = self._start(
             first_frame, num_frames, timesteps, generators, latents, i2v_similarity_init
@@ -248,7 +253,11 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
                         first_frame = changed.get("first_frame", first_frame)
                     progress.update()
 
-        frames = self._output(torch.cat([first_frame, sample], dim=2), views, output_type, decode_chunk_size)
+        video = torch.cat([first_frame, sample], dim=2)
+        origins = None
+        if self.unet.origin_head is not None and output_type != "latent":
+            origins = self._origins(video, conditions, views, generators)
+        frames = self._output(video, views, output_type, decode_chunk_size, pixels, origins)
         self.maybe_free_model_hooks()
         return MultiViewVideoOutput(frames=frames) if return_dict else (frames,)
 
@@ -417,16 +426,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         video = torch.cat([first_frame, self.scheduler.scale_model_input(sample, timestep)], dim=2)
 
         def output(rows: slice, latents: Tensor) -> Tensor:
-            out = self.unet(
-                latents,
-                timestep,
-                conditions.text[rows],
-                camera=None if conditions.camera is None else conditions.camera[rows],
-                added_cond_kwargs={"image_embeds": conditions.image[rows]},
-                num_views=views,
-                return_dict=False,
-            )[0]
-            return out[:, :, 1:]
+            return self._unet(rows, latents, timestep, conditions, views)[0][:, :, 1:]
 
         if not self.do_classifier_free_guidance:
             return output(slice(None), video)
@@ -437,12 +437,42 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             without, with_text = output(slice(None), torch.cat([video] * 2)).chunk(2)
         return without + self.guidance_scale * (with_text - without)
 
+    def _unet(
+        self, rows: slice, latents: Tensor, timestep: Tensor, conditions: _Conditions, views: int, **flags: bool
+    ) -> Any:
+        return self.unet(
+            latents,
+            timestep,
+            conditions.text[rows],
+            camera=None if conditions.camera is None else conditions.camera[rows],
+            added_cond_kwargs={"image_embeds": conditions.image[rows]},
+            num_views=views,
+            return_dict=False,
+            **flags,
+        )
+
+    def _origins(
+        self, video: Tensor, conditions: _Conditions, views: int, generators: list[Generator] | None
+    ) -> Origins:
+        """Where the pixels of a finished video come from."""
+        timestep = torch.full((len(video),), ORIGIN_TIMESTEP, device=video.device)
+        noise = normal(video[:, :, 1:].shape, generators, video.device, video.dtype)
+        noised = self.scheduler.add_noise(video[:, :, 1:], noise, timestep)
+        rows = slice(-len(video), None)  # with guidance, those with the prompt come last
+        latents = torch.cat([video[:, :, :1], noised], dim=2)
+        return self._unet(rows, latents, timestep, conditions, views, return_origins=True)[1]
+
     # -- result ------------------------------------------------------------------------------------------------------
 
-    def _output(self, video: Tensor, views: int, output_type: OutputType, chunk: int) -> Any:
+    def _output(
+        self, video: Tensor, views: int, output_type: OutputType, chunk: int, first: Tensor, origins: Origins | None
+    ) -> Any:
         if output_type == "latent":
             return video
         frames = self.decode_latents(video, chunk).unflatten(0, (-1, views))
+        if origins is not None:
+            first = (first.to(frames) / 2 + 0.5).unflatten(0, (-1, views))
+            frames = torch.cat([first[:, :, None], paint(frames, first, origins)[:, :, 1:]], dim=2)
         if output_type == "pt":
             return frames
         array = frames.movedim(-3, -1).cpu().numpy()

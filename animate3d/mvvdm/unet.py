@@ -29,6 +29,7 @@ from animate3d.mvvdm.attention import (
     encodes_frames,
 )
 from animate3d.mvvdm.motion_module import MotionTransformer, NoMotion
+from animate3d.mvvdm.origins import OriginHead, Origins
 
 DEFAULT_MVDREAM_ATTN: dict[str, Any] = {"image_attn": {"enabled": True}}
 DEFAULT_MOTION_ATTN: dict[str, Any] = {
@@ -82,6 +83,7 @@ class MultiViewUNet(UNetMotionModel):
             ``sample_size``.
         levels_without_motion: resolutions, 0 the finest, whose blocks have no motion modules; of the block types
             without cross-attention only convolutions remain.
+        origin_factor: pixels per latent; gives the model a head that finds the `Origins` of every pixel.
     """
 
     @register_to_config
@@ -120,6 +122,7 @@ class MultiViewUNet(UNetMotionModel):
         frame_embedding: bool = False,
         position_embedding: bool = False,
         levels_without_motion: tuple[int, ...] = (),
+        origin_factor: int | None = None,
     ) -> None:
         # The parent's decorator would add its own arguments to the config; its plain __init__ does not.
         UNetMotionModel.__init__.__wrapped__(  # type: ignore[attr-defined]
@@ -163,6 +166,7 @@ class MultiViewUNet(UNetMotionModel):
             if sample_size is None:
                 raise InputError("`position_embedding` needs a `sample_size`.")
             self.positions = nn.Parameter(0.02 * torch.randn(1, width, sample_size, sample_size))
+        self.origin_head = None if origin_factor is None else OriginHead(width, num_views, origin_factor)
         self._build_motion_transformers()
         self._build_processors()
         self.reset_adapter()
@@ -288,7 +292,8 @@ class MultiViewUNet(UNetMotionModel):
         added_cond_kwargs: dict[str, Any] | None = None,
         num_views: int | None = None,
         return_dict: bool = True,
-    ) -> UNetMotionOutput | tuple[Tensor]:
+        return_origins: bool = False,
+    ) -> UNetMotionOutput | tuple[Tensor] | tuple[Tensor, Origins]:
         """Predict the noise.
 
         Args:
@@ -299,14 +304,15 @@ class MultiViewUNet(UNetMotionModel):
             added_cond_kwargs: ``{"image_embeds": [(b v), e]}`` (or a list with one ``[(b v), images, e]``), needed
                 by a model with IP-Adapter.
             num_views: V; the config's when None.
+            return_origins: return the pair of the prediction and the origins.
 
         Raises:
-            InputError: the batch is no multiple of V, there are too many frames, or h or w cannot be halved as often
-                as the model does.
+            InputError: origins are asked of a model without a head for them, the batch is no multiple of V, there are
+                too many frames, or h or w cannot be halved as often as the model does.
         """
         views = num_views or self.config["num_views"]
         frames = sample.shape[2]
-        self._check(sample, views)
+        self._check(sample, views, return_origins)
         layout = Layout(views, frames, *sample.shape[-2:])
         for module in self.modules():
             if isinstance(module, MotionTransformer):
@@ -323,11 +329,15 @@ class MultiViewUNet(UNetMotionModel):
             hidden_states = hidden_states + self._position_map(*hidden_states.shape[-2:])
         hidden_states = self._blocks(hidden_states, embedding, prompt, layout)
         norm = cast(nn.Module, self.conv_norm_out)
-        out = self.conv_out(nn.functional.silu(norm(hidden_states)))
-        out = out.unflatten(0, (-1, frames)).transpose(1, 2)
+        features = nn.functional.silu(norm(hidden_states))
+        out = self.conv_out(features).unflatten(0, (-1, frames)).transpose(1, 2)
+        if return_origins:
+            return out, cast(OriginHead, self.origin_head)(features, frames)
         return UNetMotionOutput(sample=out) if return_dict else (out,)
 
-    def _check(self, sample: Tensor, views: int) -> None:
+    def _check(self, sample: Tensor, views: int, origins: bool) -> None:
+        if origins and (self.origin_head is None or views != self.origin_head.views):
+            raise InputError(f"This model cannot find the origins of {views} views (`origin_factor`, `num_views`).")
         batch, _, frames, height, width = sample.shape
         factor = 2 ** (len(self.down_blocks) - 1)
         if batch % views:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from animate3d.cameras import Cameras, reconstruction_cameras
+from animate3d.cameras import reconstruction_cameras
 from animate3d.gaussians import from_mesh
 from animate3d.gaussians.from_mesh import SPACING
 from animate3d.meshes import Mesh
@@ -14,6 +16,7 @@ from animate3d.rasterize import Splats, render
 
 ELEVATION = 15.0
 """Of `reconstruction_cameras`, degrees; view k of V looks from azimuth 360 k / V."""
+_EXTENT = 2.0
 
 
 def render_views(mesh: Mesh, placed: NDArray[np.float64], *, views: int, size: int) -> NDArray[np.uint8]:
@@ -28,20 +31,38 @@ def render_views(mesh: Mesh, placed: NDArray[np.float64], *, views: int, size: i
     Returns:
         ``[V, F, size, size, 3]``
     """
+    splats = _splats(mesh, placed)
+    with torch.inference_mode():
+        color = render(splats, reconstruction_cameras(views, size)).color
+    return (color * 255).round().to(torch.uint8).transpose(0, 1).contiguous().numpy()
+
+
+def render_rest_positions(
+    mesh: Mesh, placed: NDArray[np.float64], *, views: int, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where the surface that a pixel of `render_views` shows is in frame 0.
+
+    Returns:
+        positions ``[V, F, 3, size, size]`` in the coordinates of ``placed``, and coverage ``[V, F, size, size]``;
+        where that is zero, the positions mean nothing.
+    """
+    splats = _splats(mesh, placed)
+    # Colours are clamped to 0..1; placed objects are a little larger than the unit cube.
+    splats = replace(splats, colors=splats.means[0] / _EXTENT + 0.5)
+    with torch.inference_mode():
+        drawn = render(splats, reconstruction_cameras(views, size), background=0.0)
+    positions = _EXTENT * (drawn.color / drawn.alpha.clamp_min(1e-3) - 0.5)
+    return positions.permute(1, 0, 4, 2, 3).numpy(), drawn.alpha[..., 0].transpose(0, 1).numpy()
+
+
+def _splats(mesh: Mesh, placed: NDArray[np.float64]) -> Splats:
     gaussians = from_mesh(mesh)
     means = torch.from_numpy(placed.astype(np.float32))
     frames, n = means.shape[:2]
     quats = torch.zeros(frames, n, 4)
     quats[..., 0] = 1
     scales = torch.from_numpy(_extents(mesh.welded_edges(), placed).astype(np.float32) / SPACING)
-    splats = Splats(means, quats, scales, gaussians.opacities, gaussians.colors)
-    with torch.inference_mode():
-        color = render(splats, _cameras(views, size)).color
-    return (color * 255).round().to(torch.uint8).transpose(0, 1).contiguous().numpy()
-
-
-def _cameras(views: int, size: int) -> Cameras:
-    return reconstruction_cameras(views, size)
+    return Splats(means, quats, scales, gaussians.opacities, gaussians.colors)
 
 
 def _extents(edges: NDArray[np.int64], positions: NDArray[np.float64]) -> NDArray[np.float64]:

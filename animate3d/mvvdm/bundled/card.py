@@ -11,7 +11,8 @@ _LIMITS = """## Limits
   It is no general animator; other objects and other motions come out wrong.
 - {size} × {size} pixels, {frames} frames, {views} views around the object at 15° elevation, on grey; creatures face
   their family's usual direction within 15°.
-- Position, silhouette and main colours are better than fine texture of moving parts.
+- Colours and patterns are taken from the first images, by a flow that is right within about a pixel: thin parts that
+  move fast are smeared, and what no first image shows is speckled.
 - Trained from scratch on synthetic data: its behaviour says nothing about the full-size model.
 """
 
@@ -39,7 +40,9 @@ def model_card(facts: Mapping[str, Any]) -> str:
         f"- UNet: {facts['steps']} steps of v-prediction, {facts['hours']} hours on two shared CPU cores",
         "  (`configs/training/bundled.yaml`)",
         f"- Autoencoder: principal components of 4×4 patches{_listed(start.get('autoencoder', {}))}",
-        f"- Its refiner{_listed(refiner)}",
+        f"- Origins: the UNet goes on, with a head that finds every pixel in the first images"
+        f"{_listed(facts.get('origins', {}))}",
+        f"- Refiner of the autoencoder{_listed(refiner)}",
         f"- Text encoder, share of sentences read right{_listed(start.get('text_encoder', {}))}",
         f"- Image encoder, share of images read right{_listed(start.get('image_encoder', {}))}",
         "- Licence: that of the package; the data was made by the package",

@@ -34,6 +34,7 @@ from animate3d.videos import preset_videos
 
 SHEETS, PICTURES = "clips", "pictures"
 _PICTURE_SIZE = 96
+_SHEET_SCALE = 2
 
 
 def generate(
@@ -147,7 +148,8 @@ def _sheet(truths: list[Video], made: list[Video]) -> np.ndarray:
     for truth, clip in zip(truths, made, strict=True):
         for video in (truth, clip):
             rows.append(np.concatenate([np.concatenate(list(video[v]), axis=1) for v in (0, 1)], axis=1))
-    return (np.concatenate(rows) * 255).round().astype(np.uint8)
+    sheet = Image.fromarray((np.concatenate(rows) * 255).round().astype(np.uint8))
+    return np.asarray(sheet.resize((_SHEET_SCALE * sheet.width, _SHEET_SCALE * sheet.height), Image.Resampling.BICUBIC))
 
 
 def _beside_truth(subject: Subject, index: int, placed: np.ndarray) -> np.ndarray:

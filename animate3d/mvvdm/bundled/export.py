@@ -13,6 +13,7 @@ from animate3d.errors import InputError
 from animate3d.files import atomic_directory, existing_folder, read_json
 from animate3d.mvvdm.bundled.card import model_card
 from animate3d.mvvdm.bundled.clips import read_clips
+from animate3d.mvvdm.bundled.models import add_origin_head
 from animate3d.mvvdm.bundled.world import world_of
 from animate3d.mvvdm.convert import load_converted
 from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
@@ -20,16 +21,21 @@ from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.training import checkpoints
 from animate3d.mvvdm.weights import load_checked
 
+ORIGINS, ORIGINS_LOG = "origins.ckpt", "origins.jsonl"
+"""Of `animate3d.mvvdm.bundled.origins`, in the folder of a training."""
 MOST_BYTES = 25 * 2**20
 WORLD_CLIPS = 900  # a third as many creatures
 
 
-def trained_pipeline(out: str | os.PathLike[str], *, averaged: bool = True) -> tuple[MultiViewVideoPipeline, int]:
-    """The model of a training that is done or under way, in float32, and the steps it has behind it.
+def trained_pipeline(
+    out: str | os.PathLike[str], *, averaged: bool = True, origins: bool = True
+) -> tuple[MultiViewVideoPipeline, int]:
+    """The model of a training that is done or under way, in float32, and the steps its UNet has behind it.
 
     Args:
         out: folder of `animate3d.mvvdm.bundled.train`.
         averaged: the moving average of the weights instead of those of the last step.
+        origins: with the head for origins, if its training has begun; the steps are those before it.
 
     Raises:
         InputError: there is no checkpoint yet.
@@ -40,12 +46,17 @@ def trained_pipeline(out: str | os.PathLike[str], *, averaged: bool = True) -> t
     if latest is None:
         raise InputError(f"The training in {out} has no checkpoint yet.")
     content = checkpoints.read(latest)
+    steps = int(content["global_step"])
+    if origins and (out / ORIGINS).is_file():
+        latest, content = out / ORIGINS, checkpoints.read(out / ORIGINS)
+        pipeline.register_modules(unet=add_origin_head(pipeline.unet, pipeline.vae_scale_factor))
     state = {**content["state_dict"], **(content.get("ema", {}) if averaged else {})}
     load_checked(pipeline.unet, state, set(), latest)
     if (out / "refiner").is_dir():
         pipeline.register_modules(vae=PatchAutoencoder.from_pretrained(out / "refiner"))
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline, int(content["global_step"])
+    pipeline.unet.eval()
+    return pipeline, steps
 
 
 def export(out: Path, folder: Path, data: Path) -> None:
@@ -81,8 +92,7 @@ def export(out: Path, folder: Path, data: Path) -> None:
 
 def collect_facts(out: Path, data: Path, steps: int) -> dict[str, Any]:
     """What is known about a training."""
-    lines = [json.loads(line) for line in (out / "run" / "losses.jsonl").read_text().splitlines() if line]
-    lines = [line for line in lines if line["step"] <= steps]
+    lines = [line for line in _log(out / "run" / "losses.jsonl") if line["step"] <= steps]
     every = max(1, steps // 20)
     parts = {
         min(start + every, steps): [line for line in lines if start < line["step"] <= start + every]
@@ -101,6 +111,9 @@ def collect_facts(out: Path, data: Path, steps: int) -> dict[str, Any]:
         "hours": round(sum(line["seconds"] for line in lines) / 3600, 2),
         "losses": losses,
     }
+    if last := _log(out / ORIGINS_LOG)[-100:]:
+        mean = {key: round(sum(line[key] for line in last) / len(last), 3) for key in ("loss", "pixels")}
+        facts["origins"] = {"steps": last[-1]["step"], "denoising loss": mean["loss"], "pixels off": mean["pixels"]}
     for name in ("start", "refiner"):
         if (out / f"{name}.json").is_file():
             facts[name] = read_json(out / f"{name}.json")
@@ -109,3 +122,10 @@ def collect_facts(out: Path, data: Path, steps: int) -> dict[str, Any]:
     if (data / "synthesis.json").is_file():
         facts["data"] = read_json(data / "synthesis.json")
     return facts
+
+
+def _log(path: Path) -> list[dict[str, Any]]:
+    """Lines of a training's log; of steps that were done twice, because a training went on from an older checkpoint,
+    the later ones."""
+    lines = [json.loads(line) for line in path.read_text().splitlines() if line] if path.is_file() else []
+    return sorted({line["step"]: line for line in lines}.values(), key=lambda line: line["step"])

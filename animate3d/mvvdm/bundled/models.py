@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.models.resnet import ResnetBlock2D
@@ -157,6 +157,18 @@ def silence_residuals(unet: MultiViewUNet) -> None:
     for layer in last:
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
+
+
+def add_origin_head(unet: MultiViewUNet, patch_size: int) -> MultiViewUNet:
+    """The same UNet with a new head for `Origins`, which says that every pixel stays where it is."""
+    arguments = {name: value for name, value in unet.config.items() if not name.startswith("_")}
+    grown = MultiViewUNet(**{**arguments, "origin_factor": patch_size})
+    missing, unexpected = grown.load_state_dict(unet.state_dict(), strict=False)
+    assert not unexpected and all(name.startswith("origin_head.") for name in missing)
+    head = cast(Any, grown.origin_head).layers
+    nn.init.normal_(head[2].weight, std=0.002)
+    nn.init.zeros_(head[2].bias)
+    return grown
 
 
 def build_autoencoder() -> PatchAutoencoder:

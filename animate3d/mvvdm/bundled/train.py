@@ -1,4 +1,4 @@
-"""Make the bundled model from nothing: data, autoencoder, encoders, UNet, refiner, export.
+"""Make the bundled model from nothing: data, autoencoder, encoders, UNet, origins, refiner, export.
 
 python -m animate3d.mvvdm.bundled.train --out outputs/bundled
 
@@ -23,7 +23,7 @@ from animate3d.errors import Animate3DError, run_command
 from animate3d.files import atomic_directory, write_json
 from animate3d.mvvdm.bundled import encoders, models
 from animate3d.mvvdm.bundled.clips import read_clips
-from animate3d.mvvdm.bundled.export import export, trained_pipeline
+from animate3d.mvvdm.bundled.export import ORIGINS, export, trained_pipeline
 from animate3d.mvvdm.bundled.folder import PACKAGE_FOLDER
 from animate3d.mvvdm.bundled.refiner import estimated_latents, train_refiner
 from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
@@ -38,6 +38,7 @@ ESTIMATED_CLIPS = 200
 # A process per core with one thread each: two threads that wait for each other in every layer of so small a model are
 # slower than one as soon as anything else runs.
 PROCESSES = min(2, os.cpu_count() or 1)
+LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={PROCESSES}")
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
 
 
@@ -52,6 +53,7 @@ class Plan:
         clips: clips to synthesise.
         steps: of the UNet at full learning rate.
         decay_steps: that follow while the learning rate falls to zero.
+        origin_steps: of the UNet with its head for origins.
         refiner_steps: of the refiner.
         seed: of everything.
     """
@@ -62,6 +64,7 @@ class Plan:
     clips: int = 3000
     steps: int = 3000
     decay_steps: int = 3200
+    origin_steps: int = 2000
     refiner_steps: int = 1500
     seed: int = 6
 
@@ -71,7 +74,7 @@ class Plan:
         return self.data / "clips.json"
 
 
-STAGES = ("data", "start", "unet", "refiner", "export")
+STAGES = ("data", "start", "unet", "origins", "refiner", "export")
 
 
 def make_data(plan: Plan) -> None:
@@ -136,9 +139,24 @@ def _command(plan: Plan, stage: Mapping[str, int], overrides: Sequence[str]) -> 
         "global_seed": plan.seed,
         **stage,
     }
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={PROCESSES}"]
-    command += ["-m", "animate3d.mvvdm.training.cli", "--config", str(find_resource(CONFIG))]
+    command = [*LAUNCHER, "-m", "animate3d.mvvdm.training.cli", "--config", str(find_resource(CONFIG))]
     return [*command, *(f"{key}={value}" for key, value in values.items()), *overrides]
+
+
+def train_origins(plan: Plan) -> None:
+    """The UNet learns where pixels come from, and goes on denoising."""
+
+    def done() -> int:
+        path = plan.out / ORIGINS
+        return int(checkpoints.read(path)["global_step"]) if path.is_file() else 0
+
+    if done() >= plan.origin_steps:
+        return
+    values = {"data": plan.data, "out": plan.out, "steps": plan.origin_steps, "seed": plan.seed}
+    flags = [part for name, value in values.items() for part in (f"--{name}", str(value))]
+    code = _run([*LAUNCHER, "-m", "animate3d.mvvdm.bundled.origins", *flags])
+    if code or done() < plan.origin_steps:
+        raise Animate3DError(f"The training of origins stopped after step {done()}; the same command continues it.")
 
 
 def _run(command: list[str]) -> int:
@@ -177,6 +195,8 @@ def run(plan: Plan, stages: Sequence[str] = STAGES, overrides: Sequence[str] = (
         make_start(plan)
     if "unet" in stages:
         train_unet(plan, overrides)
+    if "origins" in stages:
+        train_origins(plan)
     if "refiner" in stages and not (plan.out / REFINER_FACTS).is_file():
         make_refiner(plan)
     if "export" in stages:
@@ -209,6 +229,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--decay-steps", type=int, default=plan.decay_steps, help=f"after those (default {plan.decay_steps})"
     )
+    parser.add_argument("--origin-steps", type=int, default=plan.origin_steps, help=f"default {plan.origin_steps}")
     parser.add_argument("--refiner-steps", type=int, default=plan.refiner_steps, help=f"default {plan.refiner_steps}")
     parser.add_argument("--seed", type=int, default=plan.seed)
     parser.add_argument("--stages", default=",".join(STAGES), help=f"of {', '.join(STAGES)} (default: all)")
@@ -225,6 +246,7 @@ def main(argv: list[str] | None = None) -> int:
         clips=options.clips,
         steps=options.steps,
         decay_steps=options.decay_steps,
+        origin_steps=options.origin_steps,
         refiner_steps=options.refiner_steps,
         seed=options.seed,
     )

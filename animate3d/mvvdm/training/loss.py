@@ -39,10 +39,10 @@ def noisy_latents(batch: Denoising, scheduler: Any) -> Tensor:
     return torch.cat([clean[:, :, :1], scheduler.add_noise(clean[:, :, 1:], noise, timesteps)], dim=2)
 
 
-def predict(unet: nn.Module, batch: Denoising, scheduler: Any) -> Tensor:
-    """What the model says of every frame, frame 0 included. ``[B, V, C, F, h, w]``"""
+def call(unet: nn.Module, batch: Denoising, scheduler: Any, **flags: bool) -> tuple[Any, ...]:
+    """What the model returns for a batch; its prediction, ``[(b v), C, F, h, w]``, comes first."""
     views = batch.latents.shape[1]
-    predicted = unet(
+    return unet(
         noisy_latents(batch, scheduler),
         batch.timesteps.repeat_interleave(views),
         batch.text.repeat_interleave(views, dim=0),
@@ -50,8 +50,13 @@ def predict(unet: nn.Module, batch: Denoising, scheduler: Any) -> Tensor:
         added_cond_kwargs={"image_embeds": batch.image_embeds.flatten(0, 1)},
         num_views=views,
         return_dict=False,
-    )[0]
-    return predicted.unflatten(0, (-1, views))
+        **flags,
+    )
+
+
+def predict(unet: nn.Module, batch: Denoising, scheduler: Any) -> Tensor:
+    """What the model says of every frame, frame 0 included. ``[B, V, C, F, h, w]``"""
+    return call(unet, batch, scheduler)[0].unflatten(0, (-1, batch.latents.shape[1]))
 
 
 def target(batch: Denoising, scheduler: Any) -> Tensor:
@@ -66,5 +71,9 @@ def target(batch: Denoising, scheduler: Any) -> Tensor:
 
 def denoising_loss(unet: nn.Module, batch: Denoising, scheduler: Any) -> Tensor:
     """Mean squared error over the frames after frame 0, in float32."""
-    predicted = predict(unet, batch, scheduler)
+    return denoising_error(predict(unet, batch, scheduler), batch, scheduler)
+
+
+def denoising_error(predicted: Tensor, batch: Denoising, scheduler: Any) -> Tensor:
+    """The same of a prediction ``[B, V, C, F, h, w]``."""
     return mse_loss(predicted[:, :, :, 1:].float(), target(batch, scheduler).float())

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from animate3d.errors import InputError
+from animate3d.mvvdm.origins import OriginHead, Origins, paint, views_from
+from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
+from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
+from animate3d.mvvdm.tiny import tiny_pipeline
+
+VIEWS, FRAMES, SIZE = 4, 3, 8
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def pixels_at_rest() -> Tensor:
+    """Every pixel at its own place in every view. ``[1, V, F, V, 2, H, W]``"""
+    y, x = torch.meshgrid(torch.arange(SIZE) + 0.5, torch.arange(SIZE) + 0.5, indexing="ij")
+    return torch.stack([x, y]).expand(1, VIEWS, FRAMES, VIEWS, 2, SIZE, SIZE).clone()
+
+
+def only(source: int) -> Tensor:
+    sources = torch.full((1, VIEWS, FRAMES, VIEWS + 1, SIZE, SIZE), -50.0)
+    sources[:, :, :, source] = 50
+    return sources
+
+
+def test_the_own_view_is_repeated_when_nothing_moves() -> None:
+    frames, first = noise(1, VIEWS, FRAMES, 3, SIZE, SIZE), noise(1, VIEWS, 3, SIZE, SIZE)
+    painted = paint(frames, first, Origins(pixels_at_rest(), only(0)))
+    torch.testing.assert_close(painted, first[:, :, None].expand_as(frames), atol=1e-5, rtol=0)
+
+
+def test_a_shift_moves_the_picture_the_other_way() -> None:
+    frames, first = noise(1, VIEWS, FRAMES, 3, SIZE, SIZE), noise(1, VIEWS, 3, SIZE, SIZE)
+    places = pixels_at_rest()
+    places[..., 0, :, :] += 2  # every pixel comes from two pixels further right
+    painted = paint(frames, first, Origins(places, only(0)))
+    torch.testing.assert_close(painted[:, :, 1, :, :, :-2], first[..., 2:], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_other_sources_are_the_views_that_follow(step: int) -> None:
+    frames, first = noise(1, VIEWS, FRAMES, 3, SIZE, SIZE), noise(1, VIEWS, 3, SIZE, SIZE)
+    painted = paint(frames, first, Origins(pixels_at_rest(), only(step)))
+    torch.testing.assert_close(painted[:, :, 0], first.roll(-step, dims=1), atol=1e-5, rtol=0)
+    assert views_from(VIEWS)[1].tolist() == [1, 2, 3, 0]
+
+
+def test_without_a_source_the_video_stays() -> None:
+    frames, first = noise(1, VIEWS, FRAMES, 3, SIZE, SIZE), noise(1, VIEWS, 3, SIZE, SIZE)
+    torch.testing.assert_close(paint(frames, first, Origins(pixels_at_rest(), only(VIEWS))), frames)
+
+
+def test_places_have_a_gradient() -> None:
+    frames, first = noise(1, VIEWS, FRAMES, 3, SIZE, SIZE), noise(1, VIEWS, 3, SIZE, SIZE)
+    places = (pixels_at_rest() + 0.3).requires_grad_()
+    paint(frames, first, Origins(places, only(0))).sum().backward()
+    assert places.grad is not None and places.grad[:, :, :, 0].abs().sum() > 0
+
+
+def test_a_head_that_says_nothing_leaves_pixels_where_they_are() -> None:
+    head = OriginHead(5, VIEWS, 2)
+    for parameter in head.parameters():
+        torch.nn.init.zeros_(parameter)
+    found = head(torch.zeros(VIEWS * FRAMES, 5, SIZE // 2, SIZE // 2), FRAMES)
+    assert found.sources.shape == (1, VIEWS, FRAMES, VIEWS + 1, SIZE, SIZE)
+    torch.testing.assert_close(found.places[:, :, :, 0], pixels_at_rest()[:, :, :, 0])
+    assert (found.places[:, :, :, 1:, 0] == SIZE / 2).all()
+
+
+def small_pipeline(**unet: object) -> MultiViewVideoPipeline:
+    pipeline = tiny_pipeline(unet={"in_channels": 8, "out_channels": 8, **unet})
+    autoencoder = PatchAutoencoder(refiner_channels=())
+    autoencoder.fit(noise(16, 3, 32, 32) * 2 - 1)
+    pipeline.register_modules(vae=autoencoder)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def generate(pipeline: MultiViewVideoPipeline) -> np.ndarray:
+    images = [Image.fromarray((noise(4, 32, 32, 3)[view] * 255).byte().numpy()) for view in range(VIEWS)]
+    seeded = torch.Generator().manual_seed(0)
+    return pipeline(
+        "a cube is jumping",
+        images,
+        num_frames=FRAMES,
+        height=32,
+        width=32,
+        num_inference_steps=2,
+        generator=seeded,
+        output_type="np",
+    ).frames
+
+
+def test_a_pipeline_paints_when_its_unet_finds_origins(tmp_path: Path) -> None:
+    pipeline = small_pipeline(origin_factor=4)
+    painted = generate(pipeline)
+    assert painted.shape == (1, VIEWS, FRAMES, 32, 32, 3) and painted.min() >= 0 and painted.max() <= 1
+    given = noise(4, 32, 32, 3)
+    np.testing.assert_allclose(painted[0, :, 0], (given * 255).byte().numpy() / 255, atol=1e-6)
+    pipeline.save_pretrained(tmp_path)
+    loaded = MultiViewVideoPipeline.from_pretrained(tmp_path, local_files_only=True)
+    loaded.set_progress_bar_config(disable=True)
+    np.testing.assert_array_equal(generate(loaded), painted)
+
+
+def test_the_videos_below_the_paint_are_those_of_the_same_model_without_origins() -> None:
+    with_head, without = small_pipeline(origin_factor=4), small_pipeline()
+    without.unet.load_state_dict(
+        {name: value for name, value in with_head.unet.state_dict().items() if not name.startswith("origin_head.")}
+    )
+    last = with_head.unet.origin_head.layers[2]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.zeros_(last.bias)
+    with torch.no_grad():
+        last.bias.view(3 * VIEWS + 1, -1)[-1] = 50  # no first image shows anything
+    np.testing.assert_allclose(generate(with_head)[:, :, 1:], generate(without)[:, :, 1:], atol=1e-5)
+
+
+def test_origins_of_a_model_without_the_head_are_refused() -> None:
+    unet = small_pipeline().unet
+    with pytest.raises(InputError, match="origin_factor"):
+        unet(torch.zeros(4, 8, 2, 8, 8), 5, torch.zeros(4, 5, 32), return_origins=True)
