@@ -176,7 +176,7 @@ class _Run(Run):
             "5 tracking",
             action,
             inputs={"mesh": self.mesh_hash, "placement": self.placement_file, "frames": self.frames_hash},
-            settings={"views": len(self.frames), "rigidity": self.options.rigidity},
+            settings={"views": len(self.frames), "rigidity": self.rigidity},
             outputs=[self.start],
         )
 
@@ -198,7 +198,7 @@ class _Run(Run):
             self.fit_name,
             keys,
             inputs={**inputs, "frames": self.frames_hash},
-            settings={"overrides": overrides, "views": len(self.frames), "rigidity": self.options.rigidity},
+            settings={"overrides": overrides, "views": len(self.frames), "rigidity": self.rigidity},
         )
 
     def visualize(self) -> None:

@@ -156,7 +156,7 @@ class _GaussianRun(Run):
             "5 tracking",
             action,
             inputs={"model": self.model_file, "placement": self.placement_file, "frames": self.frames_hash},
-            settings={"views": len(self.frames), "rigidity": self.options.rigidity},
+            settings={"views": len(self.frames), "rigidity": self.rigidity},
             outputs=[path],
         )
         return path
@@ -175,7 +175,7 @@ class _GaussianRun(Run):
             self.fit_name,
             [*keys, *self.rigidity_keys(), *overrides],
             inputs={**inputs, "frames": self.frames_hash},
-            settings={"overrides": overrides, "views": len(self.frames), "rigidity": self.options.rigidity},
+            settings={"overrides": overrides, "views": len(self.frames), "rigidity": self.rigidity},
         )
 
     def refine(self, fitted: Path) -> Path:

@@ -44,6 +44,7 @@ from animate3d.videos import VideoOptions, make_masks, make_videos
 STATIC_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_static.yaml"
 VISUALIZE_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_frame_16.yaml"
 STATIC_VIEWS = 4  # of the static render: those of the generated videos
+UNKNOWN_RIGIDITY = 2.0  # factor for what the bundled model does not know: its videos are wrong in more places
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class Run(ABC):
         self.model_file, self.placement_file = self.work / "model.ply", self.work / "placement.json"
         self.static_images = self.work / "static_vis" / "object" / "save" / "images"
         self.checkpoint = self.work / self.fit_name / "object" / "ckpts" / "last.ckpt"
+        self._stiffer = 1.0  # than the options say, once the model is found not to know the object or the motion
         self._tracked: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # by the hash of the frames
         self.steps = Steps(options.out, announce)
         self.steps.describe(
@@ -226,6 +228,8 @@ class Run(ABC):
         )
         for sentence in facts["notices"]:
             self.steps.announce(f"note: {sentence}")
+        if facts["notices"]:
+            self._stiffer = UNKNOWN_RIGIDITY
 
     def _make_frames(self, video: VideoOptions, folder: Path, label: str, seed: int) -> Path:
         """One sample: its RGBA frames."""
@@ -305,7 +309,7 @@ class Run(ABC):
                 Template(*surface),
                 self.frames.numpy(),
                 reconstruction_cameras(views, size),
-                TrackSettings().scaled(self.options.rigidity),
+                TrackSettings().scaled(self.rigidity),
                 progress=lambda frame: bar.update(1) and None,
             )
         return self._tracked[self.frames_hash]
@@ -376,12 +380,17 @@ class Run(ABC):
             f"data.default_azimuth_deg={self._azimuths()}",
         ]
 
+    @property
+    def rigidity(self) -> float:
+        """Factor on the weights that hold the model's shape."""
+        return self._stiffer * self.options.rigidity
+
     def rigidity_keys(self) -> list[str]:
         """The weight of rigidity, when it is not the config's own."""
-        if self.options.rigidity == 1.0:
+        if self.rigidity == 1.0:
             return []
         weight = OmegaConf.load(find_resource(self.options.config)).system.loss.lambda_arap
-        return [f"system.loss.lambda_arap={self.options.rigidity * weight:g}"]
+        return [f"system.loss.lambda_arap={self.rigidity * weight:g}"]
 
     def four_view_keys(self, size: int) -> list[str]:
         """Renders from the cameras of the videos."""

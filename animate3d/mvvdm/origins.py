@@ -17,6 +17,8 @@ _REACH = 10.0
 """Pixels per unit of the head's output, so that usual motions are of order one."""
 _CONTRAST = 4.0
 """The same for the logits."""
+_DECISION = 2.0
+"""Sharpens the choice among the sources when painting: two pictures half a pixel apart would mix to a blurred one."""
 
 
 @dataclass(frozen=True)
@@ -93,5 +95,5 @@ def paint(frames: Tensor, first: Tensor, origins: Origins) -> Tensor:
     grid = (2 * origins.places.movedim(4, -1).transpose(2, 3) / size - 1).flatten(0, 2)  # [(b v r), f, H, W, 2]
     taken = grid_sample(images.to(grid), grid.flatten(1, 2), padding_mode="border", align_corners=False)
     taken = taken.unflatten(2, (count, height)).unflatten(0, (batch, views, views)).permute(0, 1, 4, 2, 3, 5, 6)
-    weights = origins.sources.softmax(dim=3)[:, :, :, :, None]
+    weights = (_DECISION * origins.sources).softmax(dim=3)[:, :, :, :, None]
     return (weights[:, :, :, :-1] * taken).sum(dim=3) + weights[:, :, :, -1] * frames

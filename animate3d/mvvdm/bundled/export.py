@@ -111,9 +111,14 @@ def collect_facts(out: Path, data: Path, steps: int) -> dict[str, Any]:
         "hours": round(sum(line["seconds"] for line in lines) / 3600, 2),
         "losses": losses,
     }
-    if last := _log(out / ORIGINS_LOG)[-100:]:
-        mean = {key: round(sum(line[key] for line in last) / len(last), 3) for key in ("loss", "pixels")}
-        facts["origins"] = {"steps": last[-1]["step"], "denoising loss": mean["loss"], "pixels off": mean["pixels"]}
+    if log := _log(out / ORIGINS_LOG):
+        last = log[-100:]
+        facts["origins"] = {
+            "steps": log[-1]["step"],
+            "hours": round(sum(line["seconds"] for line in log) / 3600, 2),
+            "denoising loss": round(sum(line["loss"] for line in last) / len(last), 3),
+            "pixels off": round(sum(line["pixels"] for line in last) / len(last), 2),
+        }
     for name in ("start", "refiner"):
         if (out / f"{name}.json").is_file():
             facts[name] = read_json(out / f"{name}.json")
