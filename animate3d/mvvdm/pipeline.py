@@ -212,6 +212,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         batch, views = len(groups), len(groups[0])
         height, width = self._size(height), self._size(width)
         self._check(num_frames, height, width, output_type, callback_on_step_end_tensor_inputs)
+        paints = output_type != "latent" and self._finds_origins(views)
         generators = generator_list(generator, batch)
         self._guidance_scale, self._interrupt = guidance_scale, False
 
@@ -223,7 +224,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             self._image_embeds(flat),
             self._cameras(camera, batch, views, elevation, azimuth_start),
         )
-        first_frame = self.encode_images(pixels, generators)[:, :, None]
+        first_frame = encoded = self.encode_images(pixels, generators)[:, :, None]
         timesteps = self._set_timesteps(num_inference_steps, 0)
         noise, start, timesteps = self._start(
             first_frame, num_frames, timesteps, generators, latents, i2v_similarity_init
@@ -254,10 +255,9 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
                     progress.update()
 
         video = torch.cat([first_frame, sample], dim=2)
-        origins = None
-        if self.unet.origin_head is not None and output_type != "latent":
-            origins = self._origins(video, conditions, views, generators)
-        frames = self._output(video, views, output_type, decode_chunk_size, pixels, origins)
+        origins = self._origins(video, conditions, views, generators) if paints else None
+        colours = pixels if first_frame is encoded else None  # a callback can replace it
+        frames = self._output(video, views, output_type, decode_chunk_size, colours, origins)
         self.maybe_free_model_hooks()
         return MultiViewVideoOutput(frames=frames) if return_dict else (frames,)
 
@@ -451,13 +451,26 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             **flags,
         )
 
+    def _finds_origins(self, views: int) -> bool:
+        """Whether the UNet has a head for origins, which is for a fixed number of views."""
+        head = self.unet.origin_head
+        if head is not None and head.views != views:
+            logger.warning(
+                "This model finds the origins of pixels in %d views, not in %d: the videos keep the sampled colours.",
+                head.views,
+                views,
+            )
+        return head is not None and head.views == views
+
     def _origins(
         self, video: Tensor, conditions: _Conditions, views: int, generators: list[Generator] | None
     ) -> Origins:
         """Where the pixels of a finished video come from."""
         timestep = torch.full((len(video),), ORIGIN_TIMESTEP, device=video.device)
         noise = normal(video[:, :, 1:].shape, generators, video.device, video.dtype)
-        noised = self.scheduler.add_noise(video[:, :, 1:], noise, timestep)
+        # Not `add_noise`: some schedulers only have the timesteps that they sample with.
+        signal = self.scheduler.alphas_cumprod[ORIGIN_TIMESTEP]
+        noised = signal.sqrt() * video[:, :, 1:] + (1 - signal).sqrt() * noise
         rows = slice(-len(video), None)  # with guidance, those with the prompt come last
         latents = torch.cat([video[:, :, :1], noised], dim=2)
         return self._unet(rows, latents, timestep, conditions, views, return_origins=True)[1]
@@ -465,13 +478,20 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
     # -- result ------------------------------------------------------------------------------------------------------
 
     def _output(
-        self, video: Tensor, views: int, output_type: OutputType, chunk: int, first: Tensor, origins: Origins | None
+        self,
+        video: Tensor,
+        views: int,
+        output_type: OutputType,
+        chunk: int,
+        colours: Tensor | None,
+        origins: Origins | None,
     ) -> Any:
+        """Frames of a type; with origins painted with ``colours`` ``[(b v), 3, H, W]`` -1..1, or with frame 0."""
         if output_type == "latent":
             return video
         frames = self.decode_latents(video, chunk).unflatten(0, (-1, views))
         if origins is not None:
-            first = (first.to(frames) / 2 + 0.5).unflatten(0, (-1, views))
+            first = frames[:, :, 0] if colours is None else (colours.to(frames) / 2 + 0.5).unflatten(0, (-1, views))
             frames = torch.cat([first[:, :, None], paint(frames, first, origins)[:, :, 1:]], dim=2)
         if output_type == "pt":
             return frames

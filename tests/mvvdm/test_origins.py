@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from PIL import Image
 from torch import Tensor
 
@@ -86,8 +88,16 @@ def small_pipeline(**unet: object) -> MultiViewVideoPipeline:
     return pipeline
 
 
-def generate(pipeline: MultiViewVideoPipeline) -> np.ndarray:
-    images = [Image.fromarray((noise(4, 32, 32, 3)[view] * 255).byte().numpy()) for view in range(VIEWS)]
+def with_and_without_origins() -> tuple[MultiViewVideoPipeline, MultiViewVideoPipeline]:
+    """Otherwise the same."""
+    with_head, without = small_pipeline(origin_factor=4), small_pipeline()
+    state = with_head.unet.state_dict()
+    without.unet.load_state_dict({name: state[name] for name in without.unet.state_dict()})
+    return with_head, without
+
+
+def generate(pipeline: MultiViewVideoPipeline, views: int = VIEWS, **more: object) -> np.ndarray:
+    images = [Image.fromarray((noise(4, 32, 32, 3)[view] * 255).byte().numpy()) for view in range(views)]
     seeded = torch.Generator().manual_seed(0)
     return pipeline(
         "a cube is jumping",
@@ -98,6 +108,7 @@ def generate(pipeline: MultiViewVideoPipeline) -> np.ndarray:
         num_inference_steps=2,
         generator=seeded,
         output_type="np",
+        **more,
     ).frames
 
 
@@ -114,16 +125,45 @@ def test_a_pipeline_paints_when_its_unet_finds_origins(tmp_path: Path) -> None:
 
 
 def test_the_videos_below_the_paint_are_those_of_the_same_model_without_origins() -> None:
-    with_head, without = small_pipeline(origin_factor=4), small_pipeline()
-    without.unet.load_state_dict(
-        {name: value for name, value in with_head.unet.state_dict().items() if not name.startswith("origin_head.")}
-    )
+    with_head, without = with_and_without_origins()
     last = with_head.unet.origin_head.layers[2]
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
     with torch.no_grad():
         last.bias.view(3 * VIEWS + 1, -1)[-1] = 50  # no first image shows anything
     np.testing.assert_allclose(generate(with_head)[:, :, 1:], generate(without)[:, :, 1:], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [EulerDiscreteScheduler, DPMSolverMultistepScheduler])
+def test_origins_do_not_depend_on_the_timesteps_of_the_sampler(kind: type[SchedulerMixin]) -> None:
+    pipeline = small_pipeline(origin_factor=4)
+    pipeline.scheduler = kind.from_config(pipeline.scheduler.config)
+    frames = generate(pipeline)
+    assert frames.shape == (1, VIEWS, FRAMES, 32, 32, 3) and np.isfinite(frames).all()
+
+
+def test_other_numbers_of_views_stay_unpainted_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with_head, without = with_and_without_origins()
+    np.testing.assert_array_equal(generate(with_head, views=2), generate(without, views=2))
+    assert "in 4 views, not in 2" in caplog.text
+
+
+def test_a_frame_0_that_a_callback_gives_is_what_is_painted_with() -> None:
+    pipeline = small_pipeline(origin_factor=4)
+    last = pipeline.unet.origin_head.layers[2]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.zeros_(last.bias)
+    with torch.no_grad():
+        last.bias.view(3 * VIEWS + 1, -1)[2 * VIEWS] = 50  # every pixel is where it was in its own view
+    other = torch.zeros(VIEWS, 8, 1, 8, 8)
+    frames = generate(
+        pipeline,
+        callback_on_step_end=lambda *_: {"first_frame": other},
+        callback_on_step_end_tensor_inputs=("first_frame",),
+    )
+    expected = pipeline.decode_latents(other)[:, 0].movedim(1, -1).numpy()
+    for frame in range(FRAMES):
+        np.testing.assert_allclose(frames[0, :, frame], expected, atol=1e-5)
 
 
 def test_origins_of_a_model_without_the_head_are_refused() -> None:

@@ -47,8 +47,8 @@ def trained_pipeline(
         raise InputError(f"The training in {out} has no checkpoint yet.")
     content = checkpoints.read(latest)
     steps = int(content["global_step"])
-    if origins and (out / ORIGINS).is_file():
-        latest, content = out / ORIGINS, checkpoints.read(out / ORIGINS)
+    if origins and (found := read_origins(out, steps)) is not None:
+        latest, content = out / ORIGINS, found
         pipeline.register_modules(unet=add_origin_head(pipeline.unet, pipeline.vae_scale_factor))
     state = {**content["state_dict"], **(content.get("ema", {}) if averaged else {})}
     load_checked(pipeline.unet, state, set(), latest)
@@ -57,6 +57,25 @@ def trained_pipeline(
     pipeline.set_progress_bar_config(disable=True)
     pipeline.unet.eval()
     return pipeline, steps
+
+
+def read_origins(out: Path, unet_steps: int) -> dict[str, Any] | None:
+    """The checkpoint of the origins' training, which went on from the UNet after ``unet_steps``; None before it began.
+
+    Raises:
+        InputError: it went on from another step, and would silently replace what the UNet has learned since.
+    """
+    path = out / ORIGINS
+    if not path.is_file():
+        return None
+    content = checkpoints.read(path)
+    began = content.get("unet_steps")
+    if began != unet_steps:
+        raise InputError(
+            f"{path} belongs to the UNet after step {began}, but its training is at step {unet_steps}; remove it and "
+            f"{out / ORIGINS_LOG} to train the origins again."
+        )
+    return content
 
 
 def export(out: Path, folder: Path, data: Path) -> None:
@@ -111,11 +130,14 @@ def collect_facts(out: Path, data: Path, steps: int) -> dict[str, Any]:
         "hours": round(sum(line["seconds"] for line in lines) / 3600, 2),
         "losses": losses,
     }
-    if log := _log(out / ORIGINS_LOG):
+    content = read_origins(out, steps)
+    done = 0 if content is None else int(content["global_step"])
+    if log := [line for line in _log(out / ORIGINS_LOG) if line["step"] <= done]:
         last = log[-100:]
+        seconds = sum(line["seconds"] for line in log) / len(log)
         facts["origins"] = {
-            "steps": log[-1]["step"],
-            "hours": round(sum(line["seconds"] for line in log) / 3600, 2),
+            "steps": done,
+            "hours": round(seconds * done / 3600, 2),  # a log may have lost lines
             "denoising loss": round(sum(line["loss"] for line in last) / len(last), 3),
             "pixels off": round(sum(line["pixels"] for line in last) / len(last), 2),
         }

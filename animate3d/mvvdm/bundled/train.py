@@ -19,17 +19,18 @@ from typing import Any
 
 import torch
 
-from animate3d.errors import Animate3DError, run_command
+from animate3d.errors import Animate3DError, InputError, run_command
 from animate3d.files import atomic_directory, write_json
 from animate3d.mvvdm.bundled import encoders, models
 from animate3d.mvvdm.bundled.clips import read_clips
-from animate3d.mvvdm.bundled.export import ORIGINS, export, trained_pipeline
+from animate3d.mvvdm.bundled.export import export, read_origins, trained_pipeline
 from animate3d.mvvdm.bundled.folder import PACKAGE_FOLDER
 from animate3d.mvvdm.bundled.refiner import estimated_latents, train_refiner
 from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.training import checkpoints
 from animate3d.resources import find_resource
+from animate3d.synthetic.synthesize import SETTINGS, Settings, synthesize
 
 CONFIG = "configs/training/bundled.yaml"
 START, RUN, REFINER = "start", "run", "refiner"
@@ -81,8 +82,6 @@ def make_data(plan: Plan) -> None:
     """Synthesise the creatures' videos, unless there are some."""
     if plan.clip_list.is_file():
         return
-    from animate3d.synthetic.synthesize import Settings, synthesize
-
     settings = Settings(clips=plan.clips, held_out=round(0.04 * plan.clips), seed=plan.seed)
     synthesize(plan.data, settings, workers=os.cpu_count() or 1)
 
@@ -147,8 +146,8 @@ def train_origins(plan: Plan) -> None:
     """The UNet learns where pixels come from, and goes on denoising."""
 
     def done() -> int:
-        path = plan.out / ORIGINS
-        return int(checkpoints.read(path)["global_step"]) if path.is_file() else 0
+        content = read_origins(plan.out, steps_done(plan))
+        return 0 if content is None else int(content["global_step"])
 
     if done() >= plan.origin_steps:
         return
@@ -191,6 +190,11 @@ def run(plan: Plan, stages: Sequence[str] = STAGES, overrides: Sequence[str] = (
     """Make what is missing."""
     if "data" in stages:
         make_data(plan)
+    if "origins" in stages and not (plan.data / SETTINGS).is_file():  # said before hours of training, not after
+        raise InputError(
+            f"{plan.data} has no {SETTINGS}: the stage `origins` learns from clips of `animate3d data synthesize`; "
+            "leave it out of --stages for other videos."
+        )
     if "start" in stages and not (plan.out / START_FACTS).is_file():
         make_start(plan)
     if "unet" in stages:
@@ -221,7 +225,12 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     plan = Plan(Path("outputs/bundled/data"), Path("outputs/bundled"), PACKAGE_FOLDER)
-    parser.add_argument("--data", type=Path, default=plan.data, help=f"data set (default {plan.data})")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=plan.data,
+        help=f"data set of `animate3d data synthesize`, made when there is none (default {plan.data})",
+    )
     parser.add_argument("--out", type=Path, default=plan.out, help=f"folder to work in (default {plan.out})")
     parser.add_argument("--export", type=Path, default=plan.exported, help="folder of the finished model")
     parser.add_argument("--clips", type=int, default=plan.clips, help=f"clips to synthesise (default {plan.clips})")

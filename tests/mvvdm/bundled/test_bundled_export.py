@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,30 +11,20 @@ import torch
 from PIL import Image
 
 from animate3d.errors import InputError
-from animate3d.mvvdm.bundled import encoders, folder, models
+from animate3d.mvvdm.bundled import folder, models
 from animate3d.mvvdm.bundled.export import MOST_BYTES, export, trained_pipeline
-from animate3d.mvvdm.bundled.train import Plan, steps_done
+from animate3d.mvvdm.bundled.train import Plan, run, steps_done, train_origins
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.training import checkpoints
 
 
 @pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def training(tmp_path_factory: pytest.TempPathFactory, untrained: Callable[[], MultiViewVideoPipeline]) -> Path:
     """The folder of a training that was stopped after step 7; its averaged weights are zeros."""
     out = tmp_path_factory.mktemp("bundled")
-    torch.manual_seed(0)
-    autoencoder, tokenizer = models.build_autoencoder(), models.build_tokenizer(encoders.all_words())
-    autoencoder.fit(torch.rand(8, 3, 64, 64) * 2 - 1)
-    unet = models.build_unet(8, 4)
-    MultiViewVideoPipeline(
-        vae=autoencoder,
-        text_encoder=models.build_text_encoder(tokenizer),
-        tokenizer=tokenizer,
-        unet=unet,
-        scheduler=models.build_scheduler(),
-        feature_extractor=models.build_feature_extractor(),
-        image_encoder=models.build_image_encoder(),
-    ).save_pretrained(out / "start")
+    pipeline = untrained()
+    pipeline.save_pretrained(out / "start")
+    unet = pipeline.unet
     path = out / "run" / "checkpoints" / "checkpoint-step-7.ckpt"
     content = {"epoch": 0, "global_step": 7, "optimizer": {}, "lr_scheduler": {}, "state_dict": unet.state_dict()}
     average = {name: torch.zeros_like(value) for name, value in unet.named_parameters()}
@@ -63,6 +55,56 @@ def test_the_exported_folder_makes_videos_and_says_what_it_is(training: Path, tm
     assert "7 steps of v-prediction" in card and "Limits" in card
     pipeline = MultiViewVideoPipeline.from_pretrained(exported, local_files_only=True)
     assert makes_videos(pipeline)
+
+
+@pytest.fixture()
+def with_origins(training: Path, tmp_path: Path) -> Path:
+    """The same training with 5 steps of origins behind it and a log that lost the first step and has a later one."""
+    out = shutil.copytree(training, tmp_path / "training", symlinks=True)
+    torch.manual_seed(1)
+    unet = models.add_origin_head(trained_pipeline(out)[0].unet, 4)
+    average = {name: torch.randn_like(value) for name, value in unet.named_parameters()}
+    content = {"epoch": 0, "global_step": 5, "unet_steps": 7, "optimizer": {}, "lr_scheduler": {}}
+    checkpoints.write(out / "origins.ckpt", {**content, "state_dict": unet.state_dict(), "ema": average})
+    lines = [{"step": step, "loss": 0.1, "pixels": step, "seconds": 36.0} for step in range(2, 8)]
+    (out / "origins.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return out
+
+
+def test_an_exported_model_has_the_origins_and_their_facts(with_origins: Path, tmp_path: Path) -> None:
+    exported = tmp_path / "model"
+    export(with_origins, exported, tmp_path)
+    facts = json.loads((exported / "facts.json").read_text())
+    assert facts["origins"] == {"steps": 5, "hours": 0.05, "denoising loss": 0.1, "pixels off": 3.5}
+    assert "Origins: the UNet goes on" in (exported / "model_card.md").read_text()
+    pipeline = MultiViewVideoPipeline.from_pretrained(exported, local_files_only=True)
+    average = checkpoints.read(with_origins / "origins.ckpt")["ema"]["origin_head.layers.2.weight"]
+    torch.testing.assert_close(pipeline.unet.origin_head.layers[2].weight, average.half().float(), check_dtype=False)
+    assert makes_videos(pipeline)
+
+
+def test_a_log_of_origins_without_a_checkpoint_says_nothing(with_origins: Path, tmp_path: Path) -> None:
+    (with_origins / "origins.ckpt").unlink()
+    export(with_origins, tmp_path / "model", tmp_path)
+    assert "origins" not in json.loads((tmp_path / "model" / "facts.json").read_text())
+
+
+def test_origins_do_not_replace_a_unet_that_was_trained_further(with_origins: Path, tmp_path: Path) -> None:
+    latest = with_origins / "run" / "checkpoints" / "latest.ckpt"
+    checkpoints.write(latest.resolve(), {**checkpoints.read(latest), "global_step": 9})
+    plan = Plan(data=tmp_path, out=with_origins, exported=tmp_path / "model")
+    for use in (lambda: trained_pipeline(with_origins), lambda: run(plan, ["export"]), lambda: train_origins(plan)):
+        with pytest.raises(InputError, match=r"step 7.*is at step 9; remove it and .*origins\.jsonl"):
+            use()
+    assert trained_pipeline(with_origins, origins=False)[1] == 9
+
+
+def test_videos_of_others_have_no_origins_which_is_said_before_training(tmp_path: Path) -> None:
+    (tmp_path / "clips.json").write_text("[]")
+    plan = Plan(data=tmp_path, out=tmp_path / "out", exported=tmp_path / "model")
+    with pytest.raises(InputError, match=r"no synthesis\.json.*leave it out of --stages"):
+        run(plan)
+    assert not plan.out.exists()
 
 
 def makes_videos(pipeline: MultiViewVideoPipeline) -> bool:

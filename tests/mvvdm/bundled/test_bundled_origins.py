@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from animate3d.cameras import reconstruction_cameras
+from animate3d.errors import InputError
 from animate3d.mvvdm.bundled import models, origins
-from animate3d.mvvdm.bundled.encoders import all_words
 from animate3d.mvvdm.bundled.origins import Truth, origin_losses, render_clips, train_origins, true_origins
 from animate3d.mvvdm.origins import Origins, paint
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
@@ -97,33 +99,56 @@ def group(tmp_path: Path) -> object:
     dist.destroy_process_group()
 
 
-def untrained() -> MultiViewVideoPipeline:
-    torch.manual_seed(0)
-    tokenizer, autoencoder = models.build_tokenizer(all_words()), models.build_autoencoder()
-    autoencoder.fit(torch.rand(8, 3, 64, 64) * 2 - 1)
-    return MultiViewVideoPipeline(
-        vae=autoencoder,
-        text_encoder=models.build_text_encoder(tokenizer),
-        tokenizer=tokenizer,
-        unet=models.build_unet(8, 4),
-        scheduler=models.build_scheduler(),
-        feature_extractor=models.build_feature_extractor(),
-        image_encoder=models.build_image_encoder(),
-    )
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of two clips."""
+    folder = tmp_path_factory.mktemp("bundled") / "data"
+    synthesize(folder, Settings(clips=2, held_out=0, seed=1, families=("ball",)))
+    return folder
 
 
-def test_training_learns_and_goes_on(tmp_path: Path, group: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_are_drawn_again_with_their_captions(data: Path) -> None:
+    captions = [entry["text_prompt"] for entry in json.loads((data / "clips.json").read_text())]
+    assert [clip.text for clip in render_clips(data, 0, 1)] == captions
+    assert [clip.text for clip in render_clips(data, 1, 2)] == captions[1:]
+
+
+def test_training_learns_and_goes_on(
+    data: Path,
+    untrained: Callable[[], MultiViewVideoPipeline],
+    tmp_path: Path,
+    group: object,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(origins, "WARMUP", 1)
-    data = tmp_path / "data"
-    synthesize(data, Settings(clips=2, held_out=0, seed=1, families=("ball",)))
-    assert [clip.text for clip in render_clips(data, 0, 1)] == [
-        entry["text_prompt"] for entry in json.loads((data / "clips.json").read_text())
-    ]
-    train_origins(untrained(), data, tmp_path, 3, 0)
-    assert int(checkpoints.read(tmp_path / "origins.ckpt")["global_step"]) == 3
-    train_origins(untrained(), data, tmp_path, 8, 0)
+    handler = signal.getsignal(signal.SIGTERM)
+    train_origins(untrained(), 7, data, tmp_path, 3, 0)
+    first = checkpoints.read(tmp_path / "origins.ckpt")
+    assert first["global_step"] == 3 and first["unet_steps"] == 7
+    train_origins(untrained(), 7, data, tmp_path, 8, 0)
+    assert signal.getsignal(signal.SIGTERM) is handler
     lines = [json.loads(line) for line in (tmp_path / "origins.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 9))
     assert lines[-1]["sources"] < lines[0]["sources"]
-    train_origins(untrained(), data, tmp_path, 8, 0)  # nothing is left to do
+    # The optimiser and the average went on, too: neither began anew after step 3.
+    second = checkpoints.read(tmp_path / "origins.ckpt")
+    assert {int(entry["step"]) for entry in second["optimizer"]["state"].values()} == {8}
+    name = "origin_head.layers.2.weight"
+    assert not torch.equal(second["ema"][name], second["state_dict"][name])
+    train_origins(untrained(), 7, data, tmp_path, 8, 0)  # nothing is left to do
     assert len((tmp_path / "origins.jsonl").read_text().splitlines()) == 8
+    with pytest.raises(InputError, match=r"step 7.*is at step 9.*remove it"):
+        train_origins(untrained(), 9, data, tmp_path, 8, 0)
+
+
+def test_an_average_goes_on_where_it_was(
+    data: Path, untrained: Callable[[], MultiViewVideoPipeline], tmp_path: Path, group: object
+) -> None:
+    train_origins(untrained(), 7, data, tmp_path, 1, 0)
+    content = checkpoints.read(tmp_path / "origins.ckpt")
+    for value in content["ema"].values():
+        value.fill_(1000.0)
+    checkpoints.write(tmp_path / "origins.ckpt", content)
+    train_origins(untrained(), 7, data, tmp_path, 2, 0)
+    average = checkpoints.read(tmp_path / "origins.ckpt")["ema"]
+    assert all(value.mean() > 100 for value in average.values())

@@ -9,9 +9,11 @@ import torch
 
 from animate3d.errors import InputError
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
+from animate3d.mvvdm.tiny import tiny_pipeline
 from animate3d.mvvdm.training.config import TrainingConfig
 from animate3d.mvvdm.training.draws import draw
 from animate3d.mvvdm.training.model import load_models
+from animate3d.mvvdm.training.trainable import freeze
 from animate3d.mvvdm.unet import is_trained
 
 LATENTS = (4, 3, 4, 2, 2)
@@ -47,6 +49,15 @@ def test_a_model_that_predicts_something_else_is_refused(config: dict[str, objec
     schedule = {**config["noise_scheduler_kwargs"], "prediction_type": "sample"}  # type: ignore[dict-item]
     with pytest.raises(InputError, match="predicts `sample`"):
         load_models(training_config({**config, "noise_scheduler_kwargs": schedule}))
+
+
+def test_a_head_for_origins_never_learns_from_denoising() -> None:
+    unet = tiny_pipeline(unet={"origin_factor": 4}).unet
+    learning = freeze(unet, ("",))
+    assert set(learning) == {name for name, _ in unet.named_parameters() if not name.startswith("origin_head.")}
+    assert not any(parameter.requires_grad for parameter in unet.origin_head.parameters())
+    with pytest.raises(InputError, match="no parameter"):
+        freeze(unet, ("origin_head",))
 
 
 def test_random_numbers_do_not_depend_on_how_a_batch_is_spread() -> None:
