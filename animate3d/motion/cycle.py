@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from animate3d.motion.trajectory import Trajectory
 
 _LATEST_CUT = 0.5  # at least this share of the frames stays
 _RETURNS = 0.5  # a motion whose best end is farther from the start than this share of its reach does not come back
+_HEADING = 0.5  # weight of a change of velocity beside one of position: the wings pass rest twice in every beat
 
 
 def close_cycle(trajectory: Trajectory) -> Trajectory:
     """A motion whose last frame leads over into its first.
 
-    A motion that comes back by itself, such as a wing beat, is cut where it is nearest to its start; what is left of
-    the gap is spread over the frames. One that does not come back, such as a flower that opens, plays forward and then
-    backward.
+    A motion that comes back by itself, such as a wing beat, is cut where it is nearest to its start and moves on as it
+    did there; what is left of the gap is spread over the frames. One that does not come back, such as a flower that
+    opens, plays forward and then backward.
 
     Returns:
         frames ``[G, N, 3]``; after the last of them comes frame 0 again. Frame 0 is unchanged.
     """
     positions = trajectory.positions.astype(np.float64)
     count = len(positions)
-    distance = np.sqrt(((positions - positions[0]) ** 2).sum(axis=-1).mean(axis=-1))  # [F] from the start
-    reach = float(distance.max())
+    reach = float(_size(positions - positions[0]).max())
     if count < 3 or reach == 0.0:
         return trajectory
-    first = max(int(np.ceil(_LATEST_CUT * count)), int(distance.argmax()) + 1)
-    if first >= count or distance[first:].min() > _RETURNS * reach:
+    # The frame that would come next is a possible end, too: then all frames stay.
+    longer = np.concatenate([positions, 2 * positions[-1:] - positions[-2:-1]])
+    distance = _size(longer - longer[0])  # [F+1] from the start
+    turn = _size(np.diff(longer, axis=0, prepend=longer[:1]) - (longer[1] - longer[0]))  # [F+1] of the velocity
+    first = max(int(np.ceil(_LATEST_CUT * count)), int(distance[:count].argmax()) + 1)
+    jump = np.where(distance <= _RETURNS * reach, np.hypot(distance, _HEADING * turn), np.inf)[first:]
+    if np.isinf(jump).all():
         return Trajectory(np.concatenate([positions, positions[-2:0:-1]]), trajectory.fps)
-    end = first + int(distance[first:].argmin())  # this frame becomes frame 0 of the next round
+    end = first + int(jump.argmin())  # this frame becomes frame 0 of the next round
     share = np.arange(end)[:, None, None] / end
-    return Trajectory(positions[:end] + share * (positions[0] - positions[end]), trajectory.fps)
+    return Trajectory(positions[:end] + share * (longer[0] - longer[end]), trajectory.fps)
+
+
+def _size(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Root mean square length of ``[F, N, 3]``. ``[F]``"""
+    return np.sqrt((vectors**2).sum(axis=-1).mean(axis=-1))

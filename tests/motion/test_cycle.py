@@ -25,6 +25,21 @@ def test_a_motion_that_returns_is_cut_at_its_return():
     assert np.allclose(closed.positions, motion.positions[:10], atol=1e-6)
 
 
+def test_a_motion_that_passes_its_start_goes_on_to_the_other_side():
+    """Two strokes to a beat, the first the larger: after it the wings are at rest, but on their way down."""
+    for count in (10, 11):  # the frame that would complete the beat may be missing
+        angles = 2 * np.pi * np.arange(count) / 10
+        heights = np.where(np.sin(angles) > 0, 1.0, 0.8) * np.sin(angles)
+        closed = close_cycle(swing(heights))
+        assert closed.n_frames == 10
+        assert largest_step(closed) < 1.2 * largest_step(swing(np.sin(2 * np.pi * np.arange(10) / 10)))
+
+
+def test_a_hop_is_cut_where_it_lands_though_it_goes_up_again():
+    share = np.arange(9) / 8
+    assert close_cycle(swing(np.maximum(4 * share * (1 - share), 0))).n_frames == 8
+
+
 def test_the_gap_of_an_incomplete_return_is_spread_over_the_frames():
     motion = swing(np.sin(2 * np.pi * np.arange(9) / 10))
     closed = close_cycle(motion)
