@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.utils import logging as diffusers_logging
 from omegaconf import OmegaConf
 from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+from transformers.utils import logging as transformers_logging
 
 from animate3d.errors import InputError, run_command
 from animate3d.files import atomic_directory, existing_file, existing_folder, read_json
@@ -21,6 +24,8 @@ from animate3d.mvvdm.weights import ip_adapter_files, load_motion_checkpoint, lo
 
 MVDREAM_FILES = ["model_index.json", "unet/*", "vae/*", "text_encoder/*", "tokenizer/*"]
 ADAPTER_FILES = ["config.json", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"]
+LONG_TO_LOAD = 2**28
+"""Bytes from which on the libraries show how far they are; less is there at once."""
 
 
 def assemble(
@@ -112,9 +117,28 @@ def load_converted(folder: str | os.PathLike[str], *, dtype: torch.dtype = torch
             "another pipeline."
         )
     try:
-        return MultiViewVideoPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
+        with _without_bars() if _size(folder) < LONG_TO_LOAD else nullcontext():
+            return MultiViewVideoPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"The weights in {folder} are incomplete or damaged: {_first_line(error)}") from error
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """diffusers' and transformers' progress bars are off; several lines for a fraction of a second say nothing."""
+    shown = [library for library in (diffusers_logging, transformers_logging) if library.is_progress_bar_enabled()]
+    for library in shown:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in shown:
+            library.enable_progress_bar()
 
 
 def convert(

@@ -154,11 +154,17 @@ def test_missing_parts_are_named_before_large_files_are_read(releases: Path, con
         convert.load_converted(tmp_path)
 
 
-def test_the_command_writes_the_folder(releases: Path, config: dict, tmp_path: Path) -> None:
+def test_the_command_writes_the_folder(
+    releases: Path, config: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = [str(tmp_path / "out"), "--motion-checkpoint", str(releases / "motion.ckpt"), "--dtype", "float16"]
     flags = {"base": "pretrained_model_path", "motion-adapter": "motion_adapter_path", "ip-adapter": "ip_adapter_path"}
     for flag, key in flags.items():
         arguments += [f"--{flag}", config[key]]
     assert convert.main(arguments) == 0
+    capsys.readouterr()
     loaded = convert.load_converted(tmp_path / "out", dtype=torch.float16)
+    assert not capsys.readouterr().err  # no progress bars of the libraries for a small model, and later ones come back
+    assert convert.diffusers_logging.is_progress_bar_enabled()
+    assert convert.transformers_logging.is_progress_bar_enabled()
     assert loaded.unet.dtype == torch.float16

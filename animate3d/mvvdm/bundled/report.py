@@ -70,8 +70,9 @@ def _clips(rows: Sequence[Row]) -> str:
 
 def _animations(rows: Sequence[Row]) -> str:
     measured = [row for row in rows if np.isfinite(row["cosine"])]
+    still = f"; in {len(rows) - len(measured)} more nothing moves" if len(rows) > len(measured) else ""
     lines = [
-        f"## Animations of held-out creatures ({len(measured)} cases)",
+        f"## Animations of held-out creatures ({len(measured)} cases{still})",
         "",
         "| family | cases | cosine of displacements | amplitude / truth | vertex error |",
         "|---|---|---|---|---|",

@@ -39,6 +39,6 @@ def test_families_and_all_cases_are_counted_and_what_failed_is_named(tmp_path):
 def test_animations_have_a_histogram_and_the_worst_first(tmp_path):
     rows = [animation(0.95), animation(0.2, "shake"), animation(0.65), animation(float("nan"), "still")]
     text = write_report(tmp_path, [clip("dog", True, 0.9)], rows).read_text()
-    assert "(3 cases)" in text
+    assert "(3 cases; in 1 more nothing moves)" in text
     assert "| 0.9 to 1 | 1 |" in text and "| 0.6 to 0.7 | 1 |" in text and "| 0 to 0.3 | 1 |" in text
     assert text.index("shake") < text.index("walk")
