@@ -114,6 +114,25 @@ def sha256(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
+def stamp(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Size in bytes and time of the last change of a file, or of all files below a folder.
+
+    Enough to see that weights were replaced, without reading gigabytes.
+
+    Raises:
+        InputError: there is no such file or folder.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist.")
+    found = [file.stat() for file in sorted(path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
+    return {
+        "path": str(path),
+        "bytes": sum(file.st_size for file in found),
+        "modified": max((file.st_mtime_ns for file in found), default=0),
+    }
+
+
 def content_hash(value: Any) -> str:
     """Hash of arrays, plain values, the files behind paths, and dataclasses, mappings and lists of these."""
     digest = hashlib.sha256()

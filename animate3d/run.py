@@ -22,7 +22,7 @@ from tqdm import tqdm
 from animate3d import alignment
 from animate3d.cameras import Cameras, reconstruction_cameras
 from animate3d.errors import InputError
-from animate3d.files import content_hash, existing_file, existing_folder
+from animate3d.files import content_hash, existing_file, existing_folder, stamp
 from animate3d.frames import (
     composite,
     contact_sheet,
@@ -236,8 +236,8 @@ class Run(ABC):
         images = tuple(self.static_images / f"{v}.png" for v in range(self.options.views))
         videos, frames = folder / "videos", folder / "frames"
         weights = {"weights": video.weights, "checkpoint": video.checkpoint}
-        # The names of files are enough: hashing gigabytes of weights would take longer than it helps.
-        settings = {**asdict(video), **{key: str(path) for key, path in weights.items()}, "seed": seed}
+        stamps = {key: None if path is None else stamp(path) for key, path in weights.items()}
+        settings = {**asdict(video), **stamps, "seed": seed}
         del settings["samples"]
 
         def generate(resuming: bool) -> dict[str, Any]:

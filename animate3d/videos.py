@@ -59,7 +59,8 @@ class VideoOptions:
         if self.weights is None and self.checkpoint is None:
             raise InputError(
                 "Videos from a prompt need weights: --weights FOLDER (written by `animate3d convert-weights`) or "
-                "--pretrained-unet-path FILE; with videos of your own give --frames instead of --prompt."
+                "--pretrained-unet-path FILE, or --preset laptop for the small model that is here already; with videos "
+                "of your own give --frames instead of --prompt."
             )
 
 

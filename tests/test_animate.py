@@ -353,7 +353,9 @@ def test_of_several_samples_the_one_that_the_mesh_can_follow_is_taken(
     monkeypatch.setattr(run_module, "track", track)
     monkeypatch.setattr(run_module, "make_videos", make_videos)
     monkeypatch.setattr(run_module, "make_masks", make_masks)
-    video = VideoOptions("a tube is bending", weights=tmp_path, samples=2)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    video = VideoOptions("a tube is bending", weights=weights, samples=2)
     options = replace(pretend.options, frames=None, video=video, seed=7)
     said: list[str] = []
     result = animate(options, said.append)
@@ -362,6 +364,9 @@ def test_of_several_samples_the_one_that_the_mesh_can_follow_is_taken(
     again: list[str] = []
     assert animate(options, again.append).score == result.score
     assert not any(": done" in line for line in again)
+    (weights / "unet").write_bytes(b"another model in the same folder")
+    animate(options, again.append)
+    assert "3 videos (sample 1): done" in " ".join(again)
 
 
 def test_a_loop_is_exported_and_leads_back_to_the_start(pretend: Pretend) -> None:

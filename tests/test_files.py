@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from animate3d.files import (
     existing_folder,
     read_json,
     sha256,
+    stamp,
     write_json,
 )
 
@@ -92,6 +94,22 @@ def test_the_hash_of_a_folder_knows_names_and_contents(tmp_path: Path) -> None:
     (copy / "deep").mkdir(parents=True)
     (copy / "deep" / "b").write_text("2")
     assert len(seen) == 3 and sha256(copy) in seen
+
+
+def test_a_stamp_changes_with_every_file_of_a_folder(tmp_path: Path) -> None:
+    folder, file = tmp_path / "model", tmp_path / "model" / "unet" / "weights"
+    file.parent.mkdir(parents=True)
+    file.write_text("1")
+    first = stamp(folder)
+    assert stamp(folder) == first and first["bytes"] == 1
+    file.write_text("12")
+    os.utime(file, ns=(first["modified"], first["modified"]))
+    assert stamp(folder) != first
+    file.write_text("2")
+    os.utime(file, ns=(first["modified"] + 10**9,) * 2)
+    assert stamp(folder) != first and stamp(file)["bytes"] == 1
+    with pytest.raises(InputError, match="does not exist"):
+        stamp(tmp_path / "absent")
 
 
 @dataclass

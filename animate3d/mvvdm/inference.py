@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from PIL import Image, UnidentifiedImageError
 
 from animate3d.errors import InputError
-from animate3d.files import atomic_file, existing_file, existing_folder, read_json, sha256, write_json
+from animate3d.files import atomic_file, existing_file, existing_folder, read_json, sha256, stamp, write_json
 from animate3d.frames import save_frames, save_gif, save_mp4, side_by_side
 from animate3d.mvvdm.convert import DTYPES, assemble, read_config
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
@@ -149,13 +149,11 @@ def record_of(request: VideoRequest, config: dict[str, Any], checkpoint: Path | 
             *("mvdream_attn_cfg", "motion_module_attn_cfg", "noise_scheduler_kwargs", "dtype"),
         )
     }
-    stamp = None
-    if checkpoint is not None:
-        found = existing_file(checkpoint, "motion checkpoint").stat()
-        stamp = {"path": str(checkpoint), "bytes": found.st_size, "modified": found.st_mtime_ns}
+    local = {key: stamp(path) for key, path in model.items() if key.endswith("_path") and path and Path(path).exists()}
+    motion = None if checkpoint is None else stamp(existing_file(checkpoint, "motion checkpoint"))
     settings = asdict(request)
     settings["images"] = [{"path": str(path), "sha256": sha256(path)} for path in request.images]
-    return {"settings": settings, "model": model, "motion_checkpoint": stamp}
+    return {"settings": settings, "model": model, "weights": local, "motion_checkpoint": motion}
 
 
 def is_made(base: Path, record: dict[str, Any]) -> bool:

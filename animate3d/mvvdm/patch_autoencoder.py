@@ -14,6 +14,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 from animate3d.errors import InputError
@@ -65,11 +66,13 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.unproject = nn.ConvTranspose2d(latent_channels, 3, patch_size, patch_size)
         self.refiner = Refiner(latent_channels, refiner_channels, refiner_layers) if refiner_channels else None
 
+    @apply_forward_hook
     def encode(self, x: Tensor, return_dict: bool = True) -> Any:
         """Images ``[N, 3, H, W]`` in -1..1 to latents ``[N, C, H/p, W/p]``, in ``latent_dist``."""
         distribution = PointDistribution(self.project(x))
         return AutoencoderKLOutput(latent_dist=cast(Any, distribution)) if return_dict else (distribution,)
 
+    @apply_forward_hook
     def decode(self, z: Tensor, return_dict: bool = True, generator: Any = None) -> Any:
         """Latents ``[N, C, h, w]`` to images ``[N, 3, h p, w p]`` in about -1..1."""
         images = self.unproject(z)

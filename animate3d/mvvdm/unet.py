@@ -6,6 +6,7 @@ embedding, the attention processors of `animate3d.mvvdm.attention`, the IP-Adapt
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -48,6 +49,8 @@ DEFAULT_MOTION_ATTN: dict[str, Any] = {
 }
 TRAINED = ("i2v.", "motion_modules.")
 """A state-dict key that contains one of these belongs to what the method trains; the rest is frozen."""
+
+logger = logging.getLogger(__name__)
 
 
 def is_trained(key: str) -> bool:
@@ -334,6 +337,13 @@ class MultiViewUNet(UNetMotionModel):
         if return_origins:
             return out, cast(OriginHead, self.origin_head)(features, frames)
         return UNetMotionOutput(sample=out) if return_dict else (out,)
+
+    def drop_origin_head(self) -> None:
+        """Forget how to find origins: the head fits the features of the weights that it was trained with only."""
+        if self.origin_head is not None:
+            logger.warning("The head for origins belongs to the weights before; the videos keep the sampled colours.")
+            self.origin_head = None
+            self.register_to_config(origin_factor=None)
 
     def _check(self, sample: Tensor, views: int, origins: bool) -> None:
         if origins and (self.origin_head is None or views != self.origin_head.views):

@@ -172,14 +172,19 @@ def _listing(what: str, keys: list[str], shown: int = 3) -> str:
 def load_motion_checkpoint(unet: MultiViewUNet, path: str | os.PathLike[str]) -> None:
     """Load this method's trained weights: exactly the trained part, or the whole model.
 
+    A model with a head for origins loses it, unless the file has one.
+
     Args:
         path: ``.ckpt``/``.pt``/``.safetensors``, bare or under ``state_dict``, with or without ``module.``.
 
     Raises:
         InputError: any other set of keys; says what kind of file it looks like.
     """
+    state = state_dict(read_tensors(path))
+    if not any(key.startswith("origin_head.") for key in state):
+        unet.drop_origin_head()
     frozen = {key for key in unet.state_dict() if not is_trained(key)}
-    load_checked(unet, state_dict(read_tensors(path)), frozen, path)
+    load_checked(unet, state, frozen, path)
 
 
 def motion_state_dict(unet: MultiViewUNet) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -93,6 +94,18 @@ def test_existing_results_are_reused_or_replaced_and_that_is_said(
     inference.main(command)
     assert capsys.readouterr().out.startswith("replaced")
     assert gif.read_bytes() == before
+
+
+def test_a_result_of_weights_that_were_replaced_is_made_anew(
+    weights: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path(shutil.copytree(weights, tmp_path / "weights"))
+    command = arguments(own, images, tmp_path / "out")
+    inference.main(command)
+    (own / "model_index.json").touch()
+    capsys.readouterr()
+    inference.main(command)
+    assert capsys.readouterr().out.startswith("replaced")
 
 
 def test_splitting_takes_the_lossless_frames_where_they_exist(weights: Path, images: Path, tmp_path: Path) -> None:

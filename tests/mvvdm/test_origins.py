@@ -8,6 +8,7 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor
 
 from animate3d.errors import InputError
@@ -15,6 +16,7 @@ from animate3d.mvvdm.origins import OriginHead, Origins, paint, views_from
 from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.tiny import tiny_pipeline
+from animate3d.mvvdm.weights import load_motion_checkpoint, motion_state_dict
 
 VIEWS, FRAMES, SIZE = 4, 3, 8
 
@@ -164,6 +166,18 @@ def test_a_frame_0_that_a_callback_gives_is_what_is_painted_with() -> None:
     expected = pipeline.decode_latents(other)[:, 0].movedim(1, -1).numpy()
     for frame in range(FRAMES):
         np.testing.assert_allclose(frames[0, :, frame], expected, atol=1e-5)
+
+
+def test_other_weights_have_no_use_for_the_head(tmp_path: Path) -> None:
+    with_head, without = with_and_without_origins()
+    save_file(motion_state_dict(without.unet), tmp_path / "trained_further.safetensors")
+    load_motion_checkpoint(with_head.unet, tmp_path / "trained_further.safetensors")
+    assert with_head.unet.origin_head is None
+    np.testing.assert_array_equal(generate(with_head), generate(without))
+    whole = small_pipeline(origin_factor=4).unet
+    save_file({name: value.contiguous() for name, value in whole.state_dict().items()}, tmp_path / "whole.safetensors")
+    load_motion_checkpoint(whole, tmp_path / "whole.safetensors")
+    assert whole.origin_head is not None
 
 
 def test_origins_of_a_model_without_the_head_are_refused() -> None:

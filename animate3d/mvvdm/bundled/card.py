@@ -11,10 +11,14 @@ _LIMITS = """## Limits
   It is no general animator; other objects and other motions come out wrong.
 - {size} × {size} pixels, {frames} frames, {views} views around the object at 15° elevation, on grey; creatures face
   their family's usual direction within 15°.
-- Colours and patterns are taken from the first images, by a flow that is right within about a pixel: thin parts that
-  move fast are smeared, and what no first image shows is speckled.
+- {colours}
 - Trained from scratch on synthetic data: its behaviour says nothing about the full-size model.
 """
+
+
+_PAINTED = """Colours and patterns are taken from the first images, by a flow that is right within about a pixel: thin
+  parts that move fast are smeared, and what no first image shows is speckled."""
+_UNPAINTED = "Patterns on moving parts are lost."
 
 
 def model_card(facts: Mapping[str, Any]) -> str:
@@ -28,6 +32,7 @@ def model_card(facts: Mapping[str, Any]) -> str:
         size=data.get("size", 64),
         frames=data.get("frames", 8),
         views=data.get("views", 4),
+        colours=_PAINTED if "origins" in facts else _UNPAINTED,
     )
     lines = [
         "# Bundled multi-view video model",
@@ -40,8 +45,7 @@ def model_card(facts: Mapping[str, Any]) -> str:
         f"- UNet: {facts['steps']} steps of v-prediction, {facts['hours']} hours on two shared CPU cores",
         "  (`configs/training/bundled.yaml`)",
         f"- Autoencoder: principal components of 4×4 patches{_listed(start.get('autoencoder', {}))}",
-        f"- Origins: the UNet goes on, with a head that finds every pixel in the first images"
-        f"{_listed(facts.get('origins', {}))}",
+        *_origins(facts.get("origins")),
         f"- Refiner of the autoencoder{_listed(refiner)}",
         f"- Text encoder, share of sentences read right{_listed(start.get('text_encoder', {}))}",
         f"- Image encoder, share of images read right{_listed(start.get('image_encoder', {}))}",
@@ -62,6 +66,12 @@ def model_card(facts: Mapping[str, Any]) -> str:
         lines += [f"| {name} | {value} |" for name, value in facts["evaluation"].items()]
         lines.append("")
     return "\n".join(lines)
+
+
+def _origins(facts: Mapping[str, Any] | None) -> list[str]:
+    if facts is None:
+        return []
+    return [f"- Origins: the UNet goes on, with a head that finds every pixel in the first images{_listed(facts)}"]
 
 
 def _listed(facts: Mapping[str, Any]) -> str:

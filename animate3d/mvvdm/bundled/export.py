@@ -72,7 +72,7 @@ def read_origins(out: Path, unet_steps: int) -> dict[str, Any] | None:
     began = content.get("unet_steps")
     if began != unet_steps:
         raise InputError(
-            f"{path} belongs to the UNet after step {began}, but its training is at step {unet_steps}; remove it and "
+            f"{path} belongs to the UNet after step {began}, not to that after step {unet_steps}; remove it and "
             f"{out / ORIGINS_LOG} to train the origins again."
         )
     return content
@@ -119,7 +119,7 @@ def collect_facts(out: Path, data: Path, steps: int) -> dict[str, Any]:
     }
     losses = {
         str(step): {
-            "loss": round(sum(line["loss"] for line in part) / len(part), 4),
+            "loss": round(_mean(part, "loss"), 4),
             "learning_rate": round(part[-1]["lr"], 6),
         }
         for step, part in parts.items()
@@ -127,20 +127,19 @@ def collect_facts(out: Path, data: Path, steps: int) -> dict[str, Any]:
     }
     facts: dict[str, Any] = {
         "steps": steps,
-        "hours": round(sum(line["seconds"] for line in lines) / 3600, 2),
+        "hours": _hours(lines, steps),
         "losses": losses,
     }
-    content = read_origins(out, steps)
-    done = 0 if content is None else int(content["global_step"])
-    if log := [line for line in _log(out / ORIGINS_LOG) if line["step"] <= done]:
-        last = log[-100:]
-        seconds = sum(line["seconds"] for line in log) / len(log)
-        facts["origins"] = {
-            "steps": done,
-            "hours": round(seconds * done / 3600, 2),  # a log may have lost lines
-            "denoising loss": round(sum(line["loss"] for line in last) / len(last), 3),
-            "pixels off": round(sum(line["pixels"] for line in last) / len(last), 2),
-        }
+    if (content := read_origins(out, steps)) is not None:
+        done = int(content["global_step"])
+        log = [line for line in _log(out / ORIGINS_LOG) if line["step"] <= done]
+        facts["origins"] = {"steps": done}
+        if log:
+            facts["origins"] |= {
+                "hours": _hours(log, done),
+                "denoising loss": round(_mean(log[-100:], "loss"), 3),
+                "pixels off": round(_mean(log[-100:], "pixels"), 2),
+            }
     for name in ("start", "refiner"):
         if (out / f"{name}.json").is_file():
             facts[name] = read_json(out / f"{name}.json")
@@ -149,6 +148,15 @@ def collect_facts(out: Path, data: Path, steps: int) -> dict[str, Any]:
     if (data / "synthesis.json").is_file():
         facts["data"] = read_json(data / "synthesis.json")
     return facts
+
+
+def _hours(log: list[dict[str, Any]], steps: int) -> float:
+    """What all steps took, by the mean of those that are in the log."""
+    return round(_mean(log, "seconds") * steps / 3600, 2) if log else 0.0
+
+
+def _mean(log: list[dict[str, Any]], key: str) -> float:
+    return sum(line[key] for line in log) / len(log)
 
 
 def _log(path: Path) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from animate3d.errors import Animate3DError, InputError, run_command
-from animate3d.files import atomic_directory, write_json
+from animate3d.files import atomic_directory, read_json, write_json
 from animate3d.mvvdm.bundled import encoders, models
 from animate3d.mvvdm.bundled.clips import read_clips
 from animate3d.mvvdm.bundled.export import export, read_origins, trained_pipeline
@@ -30,7 +30,7 @@ from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.training import checkpoints
 from animate3d.resources import find_resource
-from animate3d.synthetic.synthesize import SETTINGS, Settings, synthesize
+from animate3d.synthetic.synthesize import SETTINGS, VERSION, Settings, synthesize
 
 CONFIG = "configs/training/bundled.yaml"
 START, RUN, REFINER = "start", "run", "refiner"
@@ -142,6 +142,22 @@ def _command(plan: Plan, stage: Mapping[str, int], overrides: Sequence[str]) -> 
     return [*command, *(f"{key}={value}" for key, value in values.items()), *overrides]
 
 
+def _check_synthesized(plan: Plan) -> None:
+    """The stage `origins` draws the clips again, so it has to know all of them."""
+    settings = read_json(plan.data / SETTINGS) if (plan.data / SETTINGS).is_file() else None
+    if settings is None or settings.get("version") != VERSION:
+        fault = f"no {SETTINGS}" if settings is None else f"a {SETTINGS} of another version"
+        raise InputError(
+            f"{plan.data} has {fault}: the stage `origins` learns from clips of this `animate3d data synthesize`; "
+            "leave it out of --stages for other videos."
+        )
+    if len(read_json(plan.clip_list)) != settings["clips"]:
+        raise InputError(
+            f"{plan.clip_list} does not have the {settings['clips']} clips of {SETTINGS}; the same "
+            "`animate3d data synthesize` that was stopped finishes them."
+        )
+
+
 def train_origins(plan: Plan) -> None:
     """The UNet learns where pixels come from, and goes on denoising."""
 
@@ -190,11 +206,11 @@ def run(plan: Plan, stages: Sequence[str] = STAGES, overrides: Sequence[str] = (
     """Make what is missing."""
     if "data" in stages:
         make_data(plan)
-    if "origins" in stages and not (plan.data / SETTINGS).is_file():  # said before hours of training, not after
-        raise InputError(
-            f"{plan.data} has no {SETTINGS}: the stage `origins` learns from clips of `animate3d data synthesize`; "
-            "leave it out of --stages for other videos."
-        )
+    # What the later stages need, before hours of training.
+    if "origins" in stages:
+        _check_synthesized(plan)
+    if "unet" in stages:
+        read_origins(plan.out, max(steps_done(plan), plan.steps + plan.decay_steps))
     if "start" in stages and not (plan.out / START_FACTS).is_file():
         make_start(plan)
     if "unet" in stages:

@@ -34,6 +34,7 @@ def load_models(config: TrainingConfig) -> MultiViewVideoPipeline:
     if is_converted(source):
         pipeline = load_converted(source)
         pipeline.unet.register_to_config(i2v_cond_time_zero=config.i2v_cond_time_zero)
+        pipeline.unet.drop_origin_head()  # the error of the denoising does not reach it
     else:
         pipeline = _released(source, config)
     if checkpoint:

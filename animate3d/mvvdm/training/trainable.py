@@ -26,13 +26,11 @@ LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "to_q_sp", "to_k_sp", "to_v_
 def freeze(unet: nn.Module, trainable: Sequence[str]) -> dict[str, nn.Parameter]:
     """Let only parameters learn whose name contains one of ``trainable``; returns them by name, in model order.
 
-    A head for origins never does: the error of the denoising does not reach it.
-
     Raises:
         InputError: no parameter does.
     """
     for name, parameter in unet.named_parameters():
-        parameter.requires_grad_(not name.startswith("origin_head.") and any(part in name for part in trainable))
+        parameter.requires_grad_(any(part in name for part in trainable))
     trained = {name: parameter for name, parameter in unet.named_parameters() if parameter.requires_grad}
     if not trained:
         raise InputError(f"`trainable_modules` is {list(trainable)}: no parameter of the model has such a name.")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from animate3d.mvvdm.bundled.export import MOST_BYTES, export, trained_pipeline
 from animate3d.mvvdm.bundled.train import Plan, run, steps_done, train_origins
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.training import checkpoints
+from animate3d.synthetic.synthesize import VERSION
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,8 @@ def test_an_exported_model_has_the_origins_and_their_facts(with_origins: Path, t
     export(with_origins, exported, tmp_path)
     facts = json.loads((exported / "facts.json").read_text())
     assert facts["origins"] == {"steps": 5, "hours": 0.05, "denoising loss": 0.1, "pixels off": 3.5}
-    assert "Origins: the UNet goes on" in (exported / "model_card.md").read_text()
+    card = (exported / "model_card.md").read_text()
+    assert "Origins: the UNet goes on" in card and "steps 5, hours 0.05" in card and "from the first images" in card
     pipeline = MultiViewVideoPipeline.from_pretrained(exported, local_files_only=True)
     average = checkpoints.read(with_origins / "origins.ckpt")["ema"]["origin_head.layers.2.weight"]
     torch.testing.assert_close(pipeline.unet.origin_head.layers[2].weight, average.half().float(), check_dtype=False)
@@ -87,6 +90,8 @@ def test_a_log_of_origins_without_a_checkpoint_says_nothing(with_origins: Path, 
     (with_origins / "origins.ckpt").unlink()
     export(with_origins, tmp_path / "model", tmp_path)
     assert "origins" not in json.loads((tmp_path / "model" / "facts.json").read_text())
+    card = (tmp_path / "model" / "model_card.md").read_text()
+    assert "Origins" not in card and "first images" not in card
 
 
 def test_origins_do_not_replace_a_unet_that_was_trained_further(with_origins: Path, tmp_path: Path) -> None:
@@ -94,8 +99,10 @@ def test_origins_do_not_replace_a_unet_that_was_trained_further(with_origins: Pa
     checkpoints.write(latest.resolve(), {**checkpoints.read(latest), "global_step": 9})
     plan = Plan(data=tmp_path, out=with_origins, exported=tmp_path / "model")
     for use in (lambda: trained_pipeline(with_origins), lambda: run(plan, ["export"]), lambda: train_origins(plan)):
-        with pytest.raises(InputError, match=r"step 7.*is at step 9; remove it and .*origins\.jsonl"):
+        with pytest.raises(InputError, match=r"step 7, not to that after step 9; remove it and .*origins\.jsonl"):
             use()
+    with pytest.raises(InputError, match="step 7, not to that after step 12"):  # before it trains
+        run(replace(plan, steps=10, decay_steps=2), ["unet"])
     assert trained_pipeline(with_origins, origins=False)[1] == 9
 
 
@@ -105,6 +112,13 @@ def test_videos_of_others_have_no_origins_which_is_said_before_training(tmp_path
     with pytest.raises(InputError, match=r"no synthesis\.json.*leave it out of --stages"):
         run(plan)
     assert not plan.out.exists()
+    settings = {"version": VERSION, "clips": 3}
+    (tmp_path / "synthesis.json").write_text(json.dumps(settings))
+    with pytest.raises(InputError, match="does not have the 3 clips"):
+        run(plan)
+    (tmp_path / "synthesis.json").write_text(json.dumps({**settings, "version": -1}))
+    with pytest.raises(InputError, match="of another version"):
+        run(plan)
 
 
 def makes_videos(pipeline: MultiViewVideoPipeline) -> bool:

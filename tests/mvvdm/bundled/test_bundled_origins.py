@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -137,18 +138,36 @@ def test_training_learns_and_goes_on(
     assert not torch.equal(second["ema"][name], second["state_dict"][name])
     train_origins(untrained(), 7, data, tmp_path, 8, 0)  # nothing is left to do
     assert len((tmp_path / "origins.jsonl").read_text().splitlines()) == 8
-    with pytest.raises(InputError, match=r"step 7.*is at step 9.*remove it"):
+    with pytest.raises(InputError, match=r"step 7, not to that after step 9; remove it"):
         train_origins(untrained(), 9, data, tmp_path, 8, 0)
 
 
-def test_an_average_goes_on_where_it_was(
+def test_weights_and_their_average_go_on_where_they_were(
     data: Path, untrained: Callable[[], MultiViewVideoPipeline], tmp_path: Path, group: object
 ) -> None:
     train_origins(untrained(), 7, data, tmp_path, 1, 0)
     content = checkpoints.read(tmp_path / "origins.ckpt")
     for value in content["ema"].values():
         value.fill_(1000.0)
+    content["state_dict"]["origin_head.layers.2.bias"][0] = 3.0
     checkpoints.write(tmp_path / "origins.ckpt", content)
     train_origins(untrained(), 7, data, tmp_path, 2, 0)
-    average = checkpoints.read(tmp_path / "origins.ckpt")["ema"]
-    assert all(value.mean() > 100 for value in average.values())
+    found = checkpoints.read(tmp_path / "origins.ckpt")
+    assert found["state_dict"]["origin_head.layers.2.bias"][0] == pytest.approx(3.0, abs=0.01)
+    assert all(value.mean() > 100 for value in found["ema"].values())
+
+
+def test_sigterm_ends_a_training_with_a_checkpoint(
+    data: Path,
+    untrained: Callable[[], MultiViewVideoPipeline],
+    tmp_path: Path,
+    group: object,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stopping(*arguments: object) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return origin_losses(*arguments)
+
+    monkeypatch.setattr(origins, "origin_losses", stopping)
+    train_origins(untrained(), 7, data, tmp_path, 5, 0)
+    assert checkpoints.read(tmp_path / "origins.ckpt")["global_step"] == 1
