@@ -115,7 +115,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 
 def stamp(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Size in bytes and time of the last change of a file, or of all files below a folder.
+    """Name, size in bytes and time of the last change of a file, or of all files below a folder, links followed.
 
     Enough to see that weights were replaced, without reading gigabytes.
 
@@ -125,12 +125,12 @@ def stamp(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist.")
-    found = [file.stat() for file in sorted(path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
-    return {
-        "path": str(path),
-        "bytes": sum(file.st_size for file in found),
-        "modified": max((file.st_mtime_ns for file in found), default=0),
-    }
+    files = [path]
+    if path.is_dir():
+        files = [Path(folder) / name for folder, _, names in os.walk(path, followlinks=True) for name in names]
+    found = sorted((str(file.relative_to(path)), file.stat()) for file in files if file.is_file())
+    facts = [(name, state.st_size, state.st_mtime_ns) for name, state in found]
+    return {"path": str(path), "bytes": sum(size for _, size, _ in facts), "files": content_hash(facts)}
 
 
 def content_hash(value: Any) -> str:

@@ -223,8 +223,12 @@ class Run(ABC):
             images = [self.static_images / f"{v}.png" for v in range(STATIC_VIEWS)]
             return {"notices": notices(video.prompt, images, video.weights)}
 
+        weights = None if video.weights is None else stamp(video.weights)
         facts = self.steps.run(
-            "3 what the model knows", action, inputs={"static": self.static_images}, settings={"prompt": video.prompt}
+            "3 what the model knows",
+            action,
+            inputs={"static": self.static_images},
+            settings={"prompt": video.prompt, "weights": weights},
         )
         for sentence in facts["notices"]:
             self.steps.announce(f"note: {sentence}")

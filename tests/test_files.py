@@ -103,11 +103,16 @@ def test_a_stamp_changes_with_every_file_of_a_folder(tmp_path: Path) -> None:
     first = stamp(folder)
     assert stamp(folder) == first and first["bytes"] == 1
     file.write_text("12")
-    os.utime(file, ns=(first["modified"], first["modified"]))
     assert stamp(folder) != first
-    file.write_text("2")
-    os.utime(file, ns=(first["modified"] + 10**9,) * 2)
-    assert stamp(folder) != first and stamp(file)["bytes"] == 1
+    (folder / "newest").write_text("1")
+    first = stamp(folder)
+    file.write_text("21")
+    os.utime(file, ns=(0, 0))  # as a copy that keeps the time of an older file
+    assert stamp(folder) != first and stamp(file)["bytes"] == 2
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "unet").symlink_to(file.parent)
+    assert stamp(linked)["bytes"] == 2
     with pytest.raises(InputError, match="does not exist"):
         stamp(tmp_path / "absent")
 

@@ -9,7 +9,7 @@ from animate3d.motion.trajectory import Trajectory
 
 _LATEST_CUT = 0.5  # at least this share of the frames stays
 _RETURNS = 0.5  # a motion whose best end is farther from the start than this share of its reach does not come back
-_HEADING = 0.5  # weight of a change of velocity beside one of position: the wings pass rest twice in every beat
+_HEADING = 0.25  # weight of a change of velocity beside one of position: the wings pass rest twice in every beat
 
 
 def close_cycle(trajectory: Trajectory) -> Trajectory:
@@ -27,13 +27,15 @@ def close_cycle(trajectory: Trajectory) -> Trajectory:
     reach = float(_size(positions - positions[0]).max())
     if count < 3 or reach == 0.0:
         return trajectory
-    # The frame that would come next is a possible end, too: then all frames stay.
-    longer = np.concatenate([positions, 2 * positions[-1:] - positions[-2:-1]])
+    # All frames can stay where the step back to the start is no larger than the others; what is too much is a gap.
+    back = positions[:1] - positions[-1:]
+    usual = float(_size(np.diff(positions, axis=0)).max())
+    longer = np.concatenate([positions, positions[-1:] + back * min(1.0, usual / max(float(_size(back)[0]), 1e-12))])
     distance = _size(longer - longer[0])  # [F+1] from the start
     turn = _size(np.diff(longer, axis=0, prepend=longer[:1]) - (longer[1] - longer[0]))  # [F+1] of the velocity
     first = max(int(np.ceil(_LATEST_CUT * count)), int(distance[:count].argmax()) + 1)
     jump = np.where(distance <= _RETURNS * reach, np.hypot(distance, _HEADING * turn), np.inf)[first:]
-    if np.isinf(jump).all():
+    if first >= count or np.isinf(jump).all():
         return Trajectory(np.concatenate([positions, positions[-2:0:-1]]), trajectory.fps)
     end = first + int(jump.argmin())  # this frame becomes frame 0 of the next round
     share = np.arange(end)[:, None, None] / end

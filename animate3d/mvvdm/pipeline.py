@@ -469,7 +469,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         timestep = torch.full((len(video),), ORIGIN_TIMESTEP, device=video.device)
         noise = normal(video[:, :, 1:].shape, generators, video.device, video.dtype)
         # Not `add_noise`: some schedulers only have the timesteps that they sample with.
-        signal = self.scheduler.alphas_cumprod[ORIGIN_TIMESTEP].to(video)
+        signal = self.scheduler.alphas_cumprod[ORIGIN_TIMESTEP].to(video.device)
         noised = signal.sqrt() * video[:, :, 1:] + (1 - signal).sqrt() * noise
         rows = slice(-len(video), None)  # with guidance, those with the prompt come last
         latents = torch.cat([video[:, :, :1], noised], dim=2)

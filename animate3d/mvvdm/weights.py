@@ -181,10 +181,10 @@ def load_motion_checkpoint(unet: MultiViewUNet, path: str | os.PathLike[str]) ->
         InputError: any other set of keys; says what kind of file it looks like.
     """
     state = state_dict(read_tensors(path))
-    if not any(key.startswith("origin_head.") for key in state):
-        unet.drop_origin_head()
     frozen = {key for key in unet.state_dict() if not is_trained(key)}
     load_checked(unet, state, frozen, path)
+    if not any(key.startswith("origin_head.") for key in state):
+        unet.drop_origin_head()
 
 
 def motion_state_dict(unet: MultiViewUNet) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@ import pytest
 
 from animate3d.motion.cycle import close_cycle
 from animate3d.motion.trajectory import Trajectory
+from animate3d.synthetic.creatures import make_creature, move
 
 
 def swing(heights):
@@ -36,8 +37,27 @@ def test_a_motion_that_passes_its_start_goes_on_to_the_other_side():
 
 
 def test_a_hop_is_cut_where_it_lands_though_it_goes_up_again():
-    share = np.arange(9) / 8
-    assert close_cycle(swing(np.maximum(4 * share * (1 - share), 0))).n_frames == 8
+    for speed in (0.9, 1.0, 1.1):
+        share = speed * np.arange(9) / 8
+        motion = swing(np.maximum(4 * share * (1 - share), 0))
+        closed = close_cycle(motion)
+        assert closed.n_frames >= 8
+        assert np.abs(closed.positions - motion.positions[: closed.n_frames]).max() < 0.1
+
+
+def test_a_whole_cycle_stays_as_it_is():
+    motion = swing(np.sin(2 * np.pi * np.arange(8) / 8))
+    assert np.array_equal(close_cycle(motion).positions, motion.positions)
+
+
+def test_a_loop_of_a_creature_is_the_whole_beat():
+    creature = make_creature("butterfly", 5)
+    for speed in (0.95, 1.0, 1.1):
+        motion = Trajectory(move(creature, "flap", 8, 1.0, speed), 8.0)
+        closed = close_cycle(motion)
+        reach = np.abs(motion.positions - motion.positions[0]).max()
+        assert closed.n_frames == 8
+        assert np.abs(closed.positions - motion.positions).max() < 0.2 * reach
 
 
 def test_the_gap_of_an_incomplete_return_is_spread_over_the_frames():

@@ -145,8 +145,10 @@ def _command(plan: Plan, stage: Mapping[str, int], overrides: Sequence[str]) -> 
 def _check_synthesized(plan: Plan) -> None:
     """The stage `origins` draws the clips again, so it has to know all of them."""
     settings = read_json(plan.data / SETTINGS) if (plan.data / SETTINGS).is_file() else None
-    if settings is None or settings.get("version") != VERSION:
-        fault = f"no {SETTINGS}" if settings is None else f"a {SETTINGS} of another version"
+    needed = {"version": VERSION, "size": models.SIZE, "frames": models.FRAMES, "views": models.VIEWS}
+    wrong = [name for name, value in needed.items() if settings is not None and settings.get(name) != value]
+    if settings is None or wrong:
+        fault = f"no {SETTINGS}" if settings is None else f"a {SETTINGS} with another {wrong[0]}"
         raise InputError(
             f"{plan.data} has {fault}: the stage `origins` learns from clips of this `animate3d data synthesize`; "
             "leave it out of --stages for other videos."
@@ -161,17 +163,14 @@ def _check_synthesized(plan: Plan) -> None:
 def train_origins(plan: Plan) -> None:
     """The UNet learns where pixels come from, and goes on denoising."""
 
-    def done() -> int:
-        content = read_origins(plan.out, steps_done(plan))
-        return 0 if content is None else int(content["global_step"])
-
-    if done() >= plan.origin_steps:
+    if origin_steps_done(plan) >= plan.origin_steps:
         return
     values = {"data": plan.data, "out": plan.out, "steps": plan.origin_steps, "seed": plan.seed}
     flags = [part for name, value in values.items() for part in (f"--{name}", str(value))]
     code = _run([*LAUNCHER, "-m", "animate3d.mvvdm.bundled.origins", *flags])
-    if code or done() < plan.origin_steps:
-        raise Animate3DError(f"The training of origins stopped after step {done()}; the same command continues it.")
+    done = origin_steps_done(plan)
+    if code or done < plan.origin_steps:
+        raise Animate3DError(f"The training of origins stopped after step {done}; the same command continues it.")
 
 
 def _run(command: list[str]) -> int:
@@ -188,6 +187,12 @@ def steps_done(plan: Plan) -> int:
     """Steps that the UNet's newest checkpoint has behind it."""
     latest = checkpoints.find_latest(plan.out / RUN / "checkpoints")
     return 0 if latest is None else int(checkpoints.read(latest)["global_step"])
+
+
+def origin_steps_done(plan: Plan) -> int:
+    """Steps of the origins' training."""
+    content = read_origins(plan.out, steps_done(plan))
+    return 0 if content is None else int(content["global_step"])
 
 
 def make_refiner(plan: Plan) -> None:
@@ -207,7 +212,7 @@ def run(plan: Plan, stages: Sequence[str] = STAGES, overrides: Sequence[str] = (
     if "data" in stages:
         make_data(plan)
     # What the later stages need, before hours of training.
-    if "origins" in stages:
+    if "origins" in stages and origin_steps_done(plan) < plan.origin_steps:
         _check_synthesized(plan)
     if "unet" in stages:
         read_origins(plan.out, max(steps_done(plan), plan.steps + plan.decay_steps))

@@ -34,11 +34,11 @@ def load_models(config: TrainingConfig) -> MultiViewVideoPipeline:
     if is_converted(source):
         pipeline = load_converted(source)
         pipeline.unet.register_to_config(i2v_cond_time_zero=config.i2v_cond_time_zero)
-        pipeline.unet.drop_origin_head()  # the error of the denoising does not reach it
     else:
         pipeline = _released(source, config)
     if checkpoint:
         load_motion_checkpoint(pipeline.unet, checkpoint)
+    pipeline.unet.drop_origin_head()  # the error of the denoising does not reach it
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, **config.noise_scheduler_kwargs)
     predicts = pipeline.scheduler.config["prediction_type"]
     if predicts not in PREDICTIONS:

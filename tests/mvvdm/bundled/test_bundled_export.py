@@ -112,13 +112,14 @@ def test_videos_of_others_have_no_origins_which_is_said_before_training(tmp_path
     with pytest.raises(InputError, match=r"no synthesis\.json.*leave it out of --stages"):
         run(plan)
     assert not plan.out.exists()
-    settings = {"version": VERSION, "clips": 3}
+    settings = {"version": VERSION, "clips": 3, "size": 64, "frames": 8, "views": 4}
     (tmp_path / "synthesis.json").write_text(json.dumps(settings))
     with pytest.raises(InputError, match="does not have the 3 clips"):
         run(plan)
-    (tmp_path / "synthesis.json").write_text(json.dumps({**settings, "version": -1}))
-    with pytest.raises(InputError, match="of another version"):
-        run(plan)
+    for name in ("version", "size", "frames", "views"):
+        (tmp_path / "synthesis.json").write_text(json.dumps({**settings, name: -1}))
+        with pytest.raises(InputError, match=f"another {name}"):
+            run(plan)
 
 
 def makes_videos(pipeline: MultiViewVideoPipeline) -> bool:

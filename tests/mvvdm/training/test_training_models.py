@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from animate3d.errors import InputError
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
@@ -59,6 +60,9 @@ def test_a_head_for_origins_is_left_behind(
     unet = load_models(training_config(own)).unet
     assert unet.origin_head is None and unet.config["origin_factor"] is None
     assert "head for origins" in caplog.text
+    save_file(tiny_pipeline(unet={"origin_factor": 4}).unet.state_dict(), tmp_path / "whole.safetensors")
+    own["unet_checkpoint_path"] = str(tmp_path / "whole.safetensors")  # has a head of its own
+    assert load_models(training_config(own)).unet.origin_head is None
 
 
 def test_random_numbers_do_not_depend_on_how_a_batch_is_spread() -> None:
