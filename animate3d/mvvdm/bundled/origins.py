@@ -12,9 +12,9 @@ import argparse
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from animate3d.mvvdm.training.draws import draw, generator
 from animate3d.mvvdm.training.ema import MovingAverage
 from animate3d.mvvdm.training.encode import Encoder
 from animate3d.mvvdm.training.loss import Denoising, call, denoising_error
+from animate3d.mvvdm.training.stopping import StopRequest
 from animate3d.synthetic.creatures import make_creature, move
 from animate3d.synthetic.plan import plan
 from animate3d.synthetic.synthesize import SETTINGS
@@ -196,7 +197,7 @@ class Joint(nn.Module):
 def train_origins(
     pipeline: MultiViewVideoPipeline, unet_steps: int, data: Path, out: Path, steps: int, seed: int
 ) -> None:
-    """Train in every process of a group, or go on with a training that was stopped by SIGTERM or worse.
+    """Train in every process of a group, or go on with a training that was stopped.
 
     Args:
         pipeline: its UNet learns.
@@ -224,7 +225,7 @@ def train_origins(
     clips = render_clips(data, rank, processes)
     model = DistributedDataParallel(Joint(unet, pipeline.scheduler), gradient_as_bucket_view=True)
     batches = _batches(Encoder(pipeline), clips, range(start, steps), rank, processes, seed)
-    with _stopped_by_sigterm() as stop:
+    with StopRequest().awaited() as request:
         for step in (bar := trange(start, steps, initial=start, total=steps, desc="origins", disable=rank > 0)):
             began = time.perf_counter()
             batch, truth = next(batches)
@@ -237,7 +238,7 @@ def train_origins(
             nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
             optimizer.step()
             average.update(step + 1)
-            dist.all_reduce(asked := stop.clone())
+            dist.all_reduce(asked := torch.tensor(float(request.asked)))  # so that all processes agree
             ending = bool(asked) or step + 1 == steps
             if rank == 0:
                 values = {"loss": denoising.item(), "places": places.item(), "sources": sources.item()}
@@ -260,17 +261,6 @@ def train_origins(
                     )
             if asked:
                 break
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[Tensor]:
-    """A number that becomes 1 when the process is asked to end; a tensor, so that all processes can agree on it."""
-    stop = torch.zeros(1)
-    before = signal.signal(signal.SIGTERM, lambda number, frame: stop.fill_(1))
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _batches(
@@ -308,6 +298,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args(argv)
+    # Until there is something to save. torchrun takes any other exit for a failure, with a traceback.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     dist.init_process_group("gloo")
     try:

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
+from torch.distributed.launcher.api import LaunchConfig
 
 from animate3d.errors import Animate3DError, InputError, run_command
 from animate3d.files import atomic_directory, read_json, write_json
@@ -29,6 +31,7 @@ from animate3d.mvvdm.bundled.refiner import estimated_latents, train_refiner
 from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.training import checkpoints
+from animate3d.mvvdm.training.stopping import StopRequest
 from animate3d.resources import find_resource
 from animate3d.synthetic.synthesize import SETTINGS, VERSION, Settings, synthesize
 
@@ -39,7 +42,16 @@ ESTIMATED_CLIPS = 200
 # A process per core with one thread each: two threads that wait for each other in every layer of so small a model are
 # slower than one as soon as anything else runs.
 PROCESSES = min(2, os.cpu_count() or 1)
-LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={PROCESSES}")
+LAUNCHER: tuple[str, ...] = (
+    sys.executable,
+    "-m",
+    "torch.distributed.run",
+    "--standalone",
+    f"--nproc-per-node={PROCESSES}",
+)
+# Not Ctrl-C, which `_run` passes on. Old versions of torch do not know the option and end with a traceback.
+if "signals_to_handle" in LaunchConfig.__dataclass_fields__:
+    LAUNCHER += ("--signals-to-handle=SIGTERM,SIGHUP,SIGQUIT",)
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
 
 
@@ -174,13 +186,33 @@ def train_origins(plan: Plan) -> None:
 
 
 def _run(command: list[str]) -> int:
-    """Run a training; when this process is asked to stop, the training is, and writes its checkpoint first."""
-    process = subprocess.Popen(command, env={**ENVIRONMENT, **os.environ})
-    before = signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+    """Run a training in several processes.
+
+    Raises:
+        KeyboardInterrupt: this process was asked to stop (Ctrl-C, SIGTERM); the training has written its checkpoint.
+    """
+    with StopRequest().awaited() as request:
+        # Ctrl-C reaches every process of a terminal. The launcher has to ignore it, or it ends with a traceback.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        launcher = subprocess.Popen(command, env={**ENVIRONMENT, **os.environ})
+        signal.signal(signal.SIGINT, handler)
+        told: set[int] = set()
+        while (code := _ended(launcher)) is None:
+            for process in psutil.Process(launcher.pid).children() if request.asked else []:
+                if process.pid not in told:  # it may have been started since
+                    process.terminate()
+                    told.add(process.pid)
+    if request.asked:
+        raise KeyboardInterrupt
+    return code
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit code, after a moment; None while it runs."""
     try:
-        return process.wait()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        return process.wait(timeout=0.2)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def steps_done(plan: Plan) -> int:

@@ -14,12 +14,13 @@ from animate3d.mvvdm.data.dataset import MultiViewVideos, normalized
 log = logging.getLogger(__name__)
 
 
-def _outlive_termination(worker: int) -> None:
-    """Leave SIGTERM to the training, which still writes a checkpoint: torchrun sends it to the workers too.
+def _outlive_signals(worker: int) -> None:
+    """Leave Ctrl-C and SIGTERM to the training, which still writes a checkpoint: workers get them too.
 
     They end with the process they belong to.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class ClipLoader:
@@ -60,7 +61,7 @@ class ClipLoader:
             num_workers=self.num_workers,
             prefetch_factor=self.prefetch if self.num_workers else None,
             pin_memory=self.pin_memory,
-            worker_init_fn=_outlive_termination if self.num_workers else None,
+            worker_init_fn=_outlive_signals if self.num_workers else None,
         )
         for batch in loader:
             self._report(batch.pop("skipped"))

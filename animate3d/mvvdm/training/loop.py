@@ -10,12 +10,10 @@ import itertools
 import logging
 import os
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -36,6 +34,7 @@ from animate3d.mvvdm.training.ema import MovingAverage
 from animate3d.mvvdm.training.encode import Encoder
 from animate3d.mvvdm.training.loss import denoising_loss
 from animate3d.mvvdm.training.model import load_models
+from animate3d.mvvdm.training.stopping import StopRequest
 from animate3d.mvvdm.training.trainable import (
     add_lora,
     freeze,
@@ -72,7 +71,7 @@ class Trainer:
         self.encoder = Encoder(self.pipeline, config.latent_cache or None)
         self.global_step, self.epoch = 0, 0
         self._losses: output.LossLog | None = None
-        self._asked = self._stop = False  # this process was asked to stop; all processes have agreed to
+        self._request, self._stop = StopRequest(), False  # of this process; whether all have agreed to stop
         self._saved_step = 0
         self._resume()
         self._make_folder()  # last: what fails before leaves nothing behind
@@ -190,13 +189,13 @@ class Trainer:
     # -- running -----------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Train to the end, or until the process is asked to stop (SIGTERM), which writes a checkpoint first."""
+        """Train to the end, or until the process is asked to stop (Ctrl-C, SIGTERM), which writes a checkpoint."""
         config, main = self.config, self.accelerator.is_main_process
         self.accelerator.init_trackers("animate3d")
         if main:
             self._losses = output.LossLog(config.folder / output.LOSSES, self.global_step)
         self._bar = tqdm(total=self.total_steps, initial=self.global_step, desc="training", disable=not main)
-        with self._stopping():
+        with self._request.awaited():
             while not self._done:
                 self._epoch()
         if self.global_step != self._saved_step:
@@ -285,7 +284,7 @@ class Trainer:
 
     def _agree(self, loss: torch.Tensor) -> tuple[float, bool]:
         """The loss over all processes, and whether any was asked to stop."""
-        pair = torch.stack([loss, torch.tensor(float(self._asked), device=loss.device)])
+        pair = torch.stack([loss, torch.tensor(float(self._request.asked), device=loss.device)])
         mean = self.accelerator.reduce(pair, reduction="mean")
         return float(mean[0]), bool(mean[1] > 0)
 
@@ -355,19 +354,6 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     # -- stopping and continuing -------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _stopping(self) -> Iterator[None]:
-        """Inside, SIGTERM ends the training after the current step."""
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            self._asked = True
-
-        before = signal.signal(signal.SIGTERM, stop)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
 
     def _resume(self) -> None:
         path = self._checkpoint_to_continue()

@@ -84,11 +84,11 @@ def test_continues_with_the_losses_of_the_uninterrupted_run(configure: Configure
 
 
 def stop_after(trainer: Trainer, step: int) -> None:
-    """As SIGTERM during that step would."""
+    """As Ctrl-C during that step would."""
     original = trainer._step
 
     def counted(group: list) -> dict:
-        trainer._asked = trainer.global_step + 1 >= step
+        trainer._request.asked = trainer.global_step + 1 >= step
         return original(group)
 
     trainer._step = counted  # type: ignore[method-assign]

@@ -133,7 +133,8 @@ def test_the_documented_command_trains_with_two_processes(tmp_path: Path) -> Non
     assert [step for step, _, _ in losses(folder)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_stops_with_a_checkpoint_when_asked(example: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stops_with_a_checkpoint_when_asked(number: signal.Signals, example: Path, tmp_path: Path) -> None:
     settings = overrides(example, tmp_path, "max_train_epoch=50", "checkpointing_epochs=-1", "num_workers=1")
     command = [sys.executable, "train.py", "--config", CONFIG, *settings]
     process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, start_new_session=True)
@@ -141,7 +142,7 @@ def test_stops_with_a_checkpoint_when_asked(example: Path, tmp_path: Path) -> No
     while not log.exists() or not log.read_text():
         assert process.poll() is None
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGTERM)  # as torchrun does: the processes that decode videos get it too
+    os.killpg(process.pid, number)  # as torchrun and terminals do: the processes that decode videos get it too
     assert process.wait() == 0
     last = losses(tmp_path / "run")[-1][0]
     assert (tmp_path / "run" / "checkpoints" / "latest.ckpt").resolve().name == f"checkpoint-step-{last}.ckpt"
