@@ -115,9 +115,10 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 
 def stamp(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Name, size in bytes and time of the last change of a file, or of all files below a folder, links followed.
+    """What changes when a file, or any file below a folder, is replaced, without reading gigabytes of weights.
 
-    Enough to see that weights were replaced, without reading gigabytes.
+    Returns:
+        ``path``, ``bytes`` in all, and in ``files`` a hash of the names, sizes and times of the last change.
 
     Raises:
         InputError: there is no such file or folder.
@@ -125,12 +126,21 @@ def stamp(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist.")
-    files = [path]
-    if path.is_dir():
-        files = [Path(folder) / name for folder, _, names in os.walk(path, followlinks=True) for name in names]
+    files = _files_below(path) if path.is_dir() else [path]
     found = sorted((str(file.relative_to(path)), file.stat()) for file in files if file.is_file())
     facts = [(name, state.st_size, state.st_mtime_ns) for name, state in found]
     return {"path": str(path), "bytes": sum(size for _, size, _ in facts), "files": content_hash(facts)}
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Of linked folders too, each of them once."""
+    files, seen = [], {os.path.realpath(folder)}
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        files += [Path(parent) / name for name in names]
+        new = {name: real for name in sorted(folders) if (real := os.path.realpath(Path(parent) / name)) not in seen}
+        folders[:] = new  # os.walk goes on into these
+        seen |= set(new.values())
+    return files
 
 
 def content_hash(value: Any) -> str:

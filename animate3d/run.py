@@ -39,7 +39,7 @@ from animate3d.motion.tracking import TrackSettings, track
 from animate3d.rasterize.textured import render_mesh
 from animate3d.resources import find_resource
 from animate3d.steps import Steps
-from animate3d.videos import VideoOptions, make_masks, make_videos
+from animate3d.videos import INFERENCE_CONFIG, VideoOptions, make_masks, make_videos
 
 STATIC_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_static.yaml"
 VISUALIZE_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_frame_16.yaml"
@@ -247,9 +247,8 @@ class Run(ABC):
         def generate(resuming: bool) -> dict[str, Any]:
             return {"frames": str(make_videos(video, images, videos, seed, self.steps.announce))}
 
-        facts = self.steps.run(
-            f"3 videos{label}", generate, inputs={"static": self.static_images}, settings=settings, outputs=[videos]
-        )
+        inputs = {"static": self.static_images, "config": find_resource(INFERENCE_CONFIG)}
+        facts = self.steps.run(f"3 videos{label}", generate, inputs=inputs, settings=settings, outputs=[videos])
         raw = Path(facts["frames"])
 
         def cut_out(resuming: bool) -> dict[str, Any]:

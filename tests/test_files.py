@@ -113,6 +113,9 @@ def test_a_stamp_changes_with_every_file_of_a_folder(tmp_path: Path) -> None:
     linked.mkdir()
     (linked / "unet").symlink_to(file.parent)
     assert stamp(linked)["bytes"] == 2
+    for name in ("up", "round"):
+        (linked / name).symlink_to(linked)
+    assert stamp(linked)["bytes"] == 2
     with pytest.raises(InputError, match="does not exist"):
         stamp(tmp_path / "absent")
 

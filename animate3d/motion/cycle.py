@@ -16,8 +16,8 @@ def close_cycle(trajectory: Trajectory) -> Trajectory:
     """A motion whose last frame leads over into its first.
 
     A motion that comes back by itself, such as a wing beat, is cut where it is nearest to its start and moves on as it
-    did there; what is left of the gap is spread over the frames. One that does not come back, such as a flower that
-    opens, plays forward and then backward.
+    did there; what is left of the gap is spread over the frames. Where the last frame leads to the first, all stay.
+    A motion that does not come back, such as a flower that opens, plays forward and then backward.
 
     Returns:
         frames ``[G, N, 3]``; after the last of them comes frame 0 again. Frame 0 is unchanged.
@@ -27,15 +27,19 @@ def close_cycle(trajectory: Trajectory) -> Trajectory:
     reach = float(_size(positions - positions[0]).max())
     if count < 3 or reach == 0.0:
         return trajectory
-    # All frames can stay where the step back to the start is no larger than the others; what is too much is a gap.
+    # All frames can stay where the step back to the start is no larger than the others; what is too much is a gap. Not
+    # than the steps with which a motion began that then stays where it is.
+    steps = _size(np.diff(positions, axis=0))
+    usual = float(min(steps.max(), 2 * steps[count // 2 :].max()))
     back = positions[:1] - positions[-1:]
-    usual = float(_size(np.diff(positions, axis=0)).max())
-    longer = np.concatenate([positions, positions[-1:] + back * min(1.0, usual / max(float(_size(back)[0]), 1e-12))])
+    part = min(1.0, usual / max(float(_size(back)[0]), 1e-12))
+    longer = np.concatenate([positions, positions[-1:] + part * back])
     distance = _size(longer - longer[0])  # [F+1] from the start
     turn = _size(np.diff(longer, axis=0, prepend=longer[:1]) - (longer[1] - longer[0]))  # [F+1] of the velocity
-    first = max(int(np.ceil(_LATEST_CUT * count)), int(distance[:count].argmax()) + 1)
+    farthest = int(distance[:count].argmax())
+    first = max(int(np.ceil(_LATEST_CUT * count)), farthest + 1)
     jump = np.where(distance <= _RETURNS * reach, np.hypot(distance, _HEADING * turn), np.inf)[first:]
-    if first >= count or np.isinf(jump).all():
+    if farthest == count - 1 or np.isinf(jump).all():
         return Trajectory(np.concatenate([positions, positions[-2:0:-1]]), trajectory.fps)
     end = first + int(jump.argmin())  # this frame becomes frame 0 of the next round
     share = np.arange(end)[:, None, None] / end

@@ -74,6 +74,16 @@ def test_a_motion_that_does_not_return_plays_forward_and_back():
     assert largest_step(closed) == pytest.approx(largest_step(swing([0, 0.2])), rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    "heights",
+    [[0, 0.5, 1, 0.99, 1, 0.99, 1, 0.99], [0, 0.6, 0.9, 1, 0.99, 0.98, 0.99, 0.98], [0, 0, 0, 0.6, 1, 0.98, 1, 0.98]],
+)
+def test_a_motion_that_opens_fast_and_stays_open_closes_again(heights):
+    closed = close_cycle(swing(heights))
+    assert closed.n_frames == 14
+    assert np.array_equal(closed.positions[8:], closed.positions[6:0:-1])
+
+
 @pytest.mark.parametrize("heights", [[0, 0, 0, 0], [0, 1]])
 def test_nothing_to_close_is_left_alone(heights):
     motion = swing(heights)

@@ -2,7 +2,8 @@
 
 python -m animate3d.mvvdm.bundled.train --out outputs/bundled
 
-Every stage leaves a file, is skipped when it is there, and goes on where it was stopped.
+Every stage leaves a file and is skipped when it is there. Stopped, `data`, `unet` and `origins` go on where they were;
+the other stages take minutes and begin again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,16 +44,12 @@ ESTIMATED_CLIPS = 200
 # A process per core with one thread each: two threads that wait for each other in every layer of so small a model are
 # slower than one as soon as anything else runs.
 PROCESSES = min(2, os.cpu_count() or 1)
-LAUNCHER: tuple[str, ...] = (
-    sys.executable,
-    "-m",
-    "torch.distributed.run",
-    "--standalone",
-    f"--nproc-per-node={PROCESSES}",
-)
 # Not Ctrl-C, which `_run` passes on. Old versions of torch do not know the option and end with a traceback.
-if "signals_to_handle" in LaunchConfig.__dataclass_fields__:
-    LAUNCHER += ("--signals-to-handle=SIGTERM,SIGHUP,SIGQUIT",)
+KNOWS_SIGNALS = "signals_to_handle" in LaunchConfig.__dataclass_fields__
+LAUNCHER = (
+    *(sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={PROCESSES}"),
+    *(["--signals-to-handle=SIGTERM,SIGHUP,SIGQUIT"] if KNOWS_SIGNALS else []),
+)
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
 
 
@@ -156,15 +154,19 @@ def _command(plan: Plan, stage: Mapping[str, int], overrides: Sequence[str]) -> 
 
 def _check_synthesized(plan: Plan) -> None:
     """The stage `origins` draws the clips again, so it has to know all of them."""
-    settings = read_json(plan.data / SETTINGS) if (plan.data / SETTINGS).is_file() else None
-    needed = {"version": VERSION, "size": models.SIZE, "frames": models.FRAMES, "views": models.VIEWS}
-    wrong = [name for name, value in needed.items() if settings is not None and settings.get(name) != value]
-    if settings is None or wrong:
-        fault = f"no {SETTINGS}" if settings is None else f"a {SETTINGS} with another {wrong[0]}"
+    if not (plan.data / SETTINGS).is_file():
         raise InputError(
-            f"{plan.data} has {fault}: the stage `origins` learns from clips of this `animate3d data synthesize`; "
+            f"{plan.data} has no {SETTINGS}: the stage `origins` learns from clips of `animate3d data synthesize`; "
             "leave it out of --stages for other videos."
         )
+    settings = read_json(plan.data / SETTINGS)
+    needed = {"version": VERSION, "size": models.SIZE, "frames": models.FRAMES, "views": models.VIEWS}
+    for name, value in needed.items():
+        if settings.get(name) != value:
+            raise InputError(
+                f"{plan.data / SETTINGS} says `{name}` {settings.get(name)}, and the stage `origins` needs {value}: "
+                "make the data set again, or leave the stage out of --stages."
+            )
     if len(read_json(plan.clip_list)) != settings["clips"]:
         raise InputError(
             f"{plan.clip_list} does not have the {settings['clips']} clips of {SETTINGS}; the same "
@@ -174,7 +176,6 @@ def _check_synthesized(plan: Plan) -> None:
 
 def train_origins(plan: Plan) -> None:
     """The UNet learns where pixels come from, and goes on denoising."""
-
     if origin_steps_done(plan) >= plan.origin_steps:
         return
     values = {"data": plan.data, "out": plan.out, "steps": plan.origin_steps, "seed": plan.seed}
@@ -186,10 +187,10 @@ def train_origins(plan: Plan) -> None:
 
 
 def _run(command: list[str]) -> int:
-    """Run a training in several processes.
+    """Run a training in several processes; returns its exit code.
 
     Raises:
-        KeyboardInterrupt: this process was asked to stop (Ctrl-C, SIGTERM); the training has written its checkpoint.
+        KeyboardInterrupt: this process was asked to stop (Ctrl-C, SIGTERM), and the training did, with a checkpoint.
     """
     with StopRequest().awaited() as request:
         # Ctrl-C reaches every process of a terminal. The launcher has to ignore it, or it ends with a traceback.
@@ -200,9 +201,10 @@ def _run(command: list[str]) -> int:
         while (code := _ended(launcher)) is None:
             for process in psutil.Process(launcher.pid).children() if request.asked else []:
                 if process.pid not in told:  # it may have been started since
-                    process.terminate()
+                    with suppress(psutil.NoSuchProcess):
+                        process.terminate()
                     told.add(process.pid)
-    if request.asked:
+    if request.asked and code == 0:
         raise KeyboardInterrupt
     return code
 

@@ -198,8 +198,8 @@ class Trainer:
         with self._request.awaited():
             while not self._done:
                 self._epoch()
-        if self.global_step != self._saved_step:
-            self.save("step", self.global_step)
+            if self.global_step != self._saved_step:
+                self.save("step", self.global_step)
         self._bar.close()
         if self._stop and main:
             logger.warning("stopped after step %d; continue with resume_from_checkpoint=latest", self.global_step)

@@ -118,7 +118,7 @@ def test_videos_of_others_have_no_origins_which_is_said_before_training(tmp_path
         run(plan)
     for name in ("version", "size", "frames", "views"):
         (tmp_path / "synthesis.json").write_text(json.dumps({**settings, name: -1}))
-        with pytest.raises(InputError, match=f"another {name}"):
+        with pytest.raises(InputError, match=f"says `{name}` -1, and the stage `origins` needs"):
             run(plan)
 
 

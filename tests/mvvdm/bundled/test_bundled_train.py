@@ -9,15 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from animate3d.mvvdm.bundled.train import main
+from animate3d.mvvdm.bundled.train import KNOWS_SIGNALS, main
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.synthetic.synthesize import Settings, synthesize
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not KNOWS_SIGNALS, reason="this torch prints a traceback")]
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +37,15 @@ def stop(out: Path, stage: str, log: Path, ask: Callable[[int], None]) -> tuple[
     options = ["--data", str(out / "data"), "--out", str(out)]
     with (out / "printed").open("w+") as printed:
         process = subprocess.Popen([*command, *options], stdout=printed, stderr=printed, start_new_session=True)
-        while not log.exists() or len(log.read_text().splitlines()) < 2:
-            assert process.poll() is None
-            time.sleep(0.1)
-        ask(process.pid)
-        code = process.wait()
+        try:
+            while not log.exists() or len(log.read_text().splitlines()) < 2:
+                assert process.poll() is None
+                time.sleep(0.1)
+            ask(process.pid)
+            code = process.wait(timeout=120)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
     assert steps == list(range(1, len(steps) + 1))
     return code, (out / "printed").read_text(), steps[-1]
