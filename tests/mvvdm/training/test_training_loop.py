@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from accelerate.state import AcceleratorState
 
 from animate3d.errors import InputError
 from animate3d.mvvdm.convert import load_converted
+from animate3d.mvvdm.training import checkpoints
 from animate3d.mvvdm.training.config import TrainingConfig
 from animate3d.mvvdm.training.loop import Trainer, choose_precision
 from animate3d.mvvdm.unet import is_trained
@@ -92,6 +95,26 @@ def stop_after(trainer: Trainer, step: int) -> None:
         return original(group)
 
     trainer._step = counted  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_stop_the_last_checkpoint(
+    number: signal.Signals, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure("max_train_steps=1", "checkpointing_epochs=-1")
+    write = checkpoints.write
+
+    def interrupted(path: Path, content: dict) -> None:
+        os.kill(os.getpid(), number)
+        write(path, content)
+
+    monkeypatch.setattr(checkpoints, "write", interrupted)
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("not awaited"))  # and not the end of all tests
+    try:
+        train(config)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert read(config, "latest.ckpt")["global_step"] == 1
 
 
 def test_accumulated_batches_have_the_gradient_of_their_mean(configure: Configure) -> None:
