@@ -27,8 +27,8 @@ def close_cycle(trajectory: Trajectory) -> Trajectory:
     reach = float(_size(positions - positions[0]).max())
     if count < 3 or reach == 0.0:
         return trajectory
-    # All frames can stay where the step back to the start is no larger than the others; what is too much is a gap. Not
-    # than the steps with which a motion began that then stays where it is.
+    # All frames can stay where the step back to the start is no larger than the others; what is too much is a gap. The
+    # second half counts most: a motion that opens fast and then stays open does not come back by a step of that size.
     steps = _size(np.diff(positions, axis=0))
     usual = float(min(steps.max(), 2 * steps[count // 2 :].max()))
     back = positions[:1] - positions[-1:]
