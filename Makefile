@@ -24,7 +24,7 @@ setup: $(READY) ## create .venv
 demo: $(READY) ## animate a creature from a sentence: FBX, GLB, USD and a preview in outputs/demo
 	@$(BIN)/animate3d demo --out outputs/demo
 
-train-bundled: $(READY) ## make the bundled model from nothing (six hours; continues where it stopped)
+train-bundled: $(READY) ## make the bundled model from nothing (four hours; continues where it stopped)
 	$(BIN)/python -m animate3d.mvvdm.bundled.train
 
 test: $(READY) ## the fast tests

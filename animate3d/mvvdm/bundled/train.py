@@ -263,7 +263,7 @@ def run(plan: Plan, stages: Sequence[str] = STAGES, overrides: Sequence[str] = (
 
 
 _EXAMPLES = """examples:
-  python -m animate3d.mvvdm.bundled.train                                 # everything, about 6 hours on two cores
+  python -m animate3d.mvvdm.bundled.train                                 # everything, about 4 hours on two cores
   python -m animate3d.mvvdm.bundled.train --steps 9000 --decay-steps 6000  # longer
   python -m animate3d.mvvdm.bundled.train --stages refiner,export        # of a training that runs or was stopped
 
