@@ -48,20 +48,21 @@ NOISE_SCHEDULE: dict[str, Any] = {
 
 def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
     """CLIP's tokenizer with every given word as one token; others fall apart into pieces of them."""
+    letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
     trainer = trainers.BpeTrainer(
         vocab_size=100_000,
         min_frequency=1,
         end_of_word_suffix="</w>",
-        initial_alphabet=[chr(code) for code in range(ord("!"), ord("~") + 1)],
+        initial_alphabet=letters,
+        # Or the trainer numbers those of the words in the order of a hash map, which no seed repeats.
+        special_tokens=[f"{letter}</w>" for letter in letters],
         show_progress=False,
     )
     learned = Tokenizer(models.BPE())
     learned.pre_tokenizer = pre_tokenizers.Whitespace()
     learned.train_from_iterator(sorted(set(words)), trainer)
     state = json.loads(learned.to_str())["model"]
-    tokens = list(state["vocab"])
-    tokens += [f"{token}</w>" for token in tokens if len(token) == 1 and f"{token}</w>" not in state["vocab"]]
-    tokens += [START, END]
+    tokens = [*state["vocab"], START, END]
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in state["merges"]]
     settings = {"model_max_length": MAX_TOKENS, "bos_token": START, "eos_token": END, "pad_token": END}
     with tempfile.TemporaryDirectory() as name:

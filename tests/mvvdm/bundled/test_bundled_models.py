@@ -26,6 +26,11 @@ def some_clips(count: int = 6) -> Clips:
     return Clips(pixels, texts, torch.zeros(count, 4, 16))
 
 
+def test_the_same_words_make_the_same_tokenizer() -> None:
+    first, second = (models.build_tokenizer(all_words()).backend_tokenizer.to_str() for _ in range(2))
+    assert first == second
+
+
 def test_every_word_of_the_captions_is_one_token() -> None:
     tokenizer = models.build_tokenizer(all_words())
     assert not [word for word in vocabulary() if len(tokenizer.tokenize(word)) != 1]
