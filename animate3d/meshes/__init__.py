@@ -3,13 +3,14 @@
 from animate3d.meshes.appearance import corner_colors, vertex_colors
 from animate3d.meshes.load import load_mesh
 from animate3d.meshes.materials import Material, sample_texture
-from animate3d.meshes.mesh import Mesh
+from animate3d.meshes.mesh import Mesh, Part
 from animate3d.meshes.obj import load_obj, save_obj
 from animate3d.meshes.placement import Placement
 
 __all__ = [
     "Material",
     "Mesh",
+    "Part",
     "Placement",
     "corner_colors",
     "load_mesh",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-TEXTURE_KINDS = ("diffuse", "metallic", "roughness", "normal", "pbr", "emissive")
+TEXTURE_KINDS = ("diffuse", "metallic", "roughness", "normal", "pbr", "emissive", "occlusion")
 
 _MAP_KINDS = {
     "map_kd": "diffuse",
@@ -37,6 +37,16 @@ class Material:
         base_color: r g b a in 0..1; used where there is no diffuse texture.
         textures: uint8 ``[H, W, 1 | 3 | 4]``, first row at the top, by kind (`TEXTURE_KINDS`). ``pbr`` is the
             packed map of Rodin assets: kept with the asset, wired to nothing.
+        alpha_mode: ``"opaque"``, ``"mask"`` or ``"blend"``; None where the file does not say.
+        alpha_cutoff: alpha below which a masked texel is cut away.
+        double_sided: whether back faces are drawn; None where the file does not say.
+        emissive: linear r g b that glows, multiplied with the emissive texture where there is one.
+        emissive_strength: factor on ``emissive`` that may exceed 1.
+        normal_scale: factor on x and y of the normal texture.
+        occlusion_strength: 0..1, how far the occlusion texture darkens.
+        unlit: shown without lighting.
+        wraps: how texture coordinates outside 0..1 are read along u and v, by kind of texture; ``"repeat"``,
+            ``"clamp"`` or ``"mirror"``. A kind that is not listed repeats.
     """
 
     name: str
@@ -44,6 +54,15 @@ class Material:
     metallic: float = 0.0
     roughness: float = 0.5
     textures: dict[str, np.ndarray] = field(default_factory=dict)
+    alpha_mode: str | None = None
+    alpha_cutoff: float = 0.5
+    double_sided: bool | None = None
+    emissive: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    emissive_strength: float = 1.0
+    normal_scale: float = 1.0
+    occlusion_strength: float = 1.0
+    unlit: bool = False
+    wraps: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def sample_texture(image: np.ndarray, uvs: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,19 @@ from animate3d.errors import InputError
 from animate3d.meshes import topology
 from animate3d.meshes.materials import Material
 from animate3d.meshes.placement import Placement
+
+
+@dataclass(frozen=True)
+class Part:
+    """One object of a file: a glTF node with a mesh, an OBJ object or group, an FBX model.
+
+    Attributes:
+        name: as in the file.
+        parent: number of the part above it in the hierarchy; None at the top.
+    """
+
+    name: str
+    parent: int | None = None
 
 
 @dataclass
@@ -33,6 +46,10 @@ class Mesh:
         vertex_colors: ``[N, 3]`` float32 in 0..1, sRGB as stored in the file.
         up_axis: ``"y"`` or ``"z"``, the file format's convention.
         source: the file it was read from.
+        parts: the objects of the file; empty where it is one object without a name.
+        face_parts: ``[P]`` int64 index into ``parts``; None where there are none.
+        origin: ``[3]`` float64, added to ``vertices`` gives the file's coordinates. Zero unless the file lies so far
+            from its own origin that single precision would lose its shape.
     """
 
     vertices: np.ndarray
@@ -45,6 +62,9 @@ class Mesh:
     vertex_colors: np.ndarray | None
     up_axis: str
     source: Path | None
+    parts: list[Part] = field(default_factory=list)
+    face_parts: np.ndarray | None = None
+    origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     @classmethod
     def from_faces(
