@@ -25,7 +25,7 @@ demo: $(READY) ## animate a creature from a sentence: FBX, GLB, USD and a previe
 	@$(BIN)/animate3d demo --out outputs/demo
 
 train-bundled: $(READY) ## make the bundled model from nothing (four hours; continues where it stopped)
-	$(BIN)/python -m animate3d.mvvdm.bundled.train
+	$(BIN)/python -m animate3d.small_model.train
 
 test: $(READY) ## the fast tests
 	$(BIN)/python -m pytest -m "not slow" -n 2

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import animate3d
-from animate3d.doctor import blender
 from animate3d.errors import InputError, run_command
-from animate3d.presets import PRESETS, Preset, choose_preset
+from animate3d.export.blender import blender
+from animate3d.runs.presets import PRESETS, Preset, choose_preset
 
 if TYPE_CHECKING:
-    from animate3d.animate import AnimateResult
-    from animate3d.animate_gaussians import GaussianResult
     from animate3d.meshes import Placement
-    from animate3d.videos import VideoOptions
+    from animate3d.runs.gaussians import GaussianResult
+    from animate3d.runs.mesh import AnimateResult
+    from animate3d.runs.videos import VideoOptions
 
 _ANIMATE_EXAMPLES = """examples:
   animate3d animate creature.obj --prompt "a butterfly is flapping its wings" --out outputs/butterfly
@@ -49,7 +49,7 @@ Run the same command again to continue after an interruption.
 _OTHER_COMMANDS = {
     "launch": ("animate3d.studio.launch", "one step with a config: launch --config … --train|--test … key=value"),
     "convert-weights": ("animate3d.mvvdm.convert", "put the released weights together in one folder"),
-    "data": ("animate3d.mvvdm.data.command", "check a data set of multi-view videos, or write its index"),
+    "data": ("animate3d.small_model.data.command", "check a data set of multi-view videos, or write its index"),
     "evaluate": ("animate3d.evaluation.command", "metrics of animated Gaussian models: one table for a test set"),
 }
 
@@ -182,8 +182,9 @@ def _add_run_flags(command: argparse.ArgumentParser) -> None:
 
 
 def _animate(options: argparse.Namespace) -> int:
-    from animate3d import animate, animate_gaussians
     from animate3d.gaussians import is_gaussian_ply
+    from animate3d.runs import gaussians as animate_gaussians
+    from animate3d.runs import mesh as animate
 
     preset = _preset(options)
     asked: dict[str, Any] = {
@@ -233,7 +234,7 @@ def _placement(options: argparse.Namespace) -> Placement | Path | None:
 
 
 def _video(options: argparse.Namespace, preset: Preset) -> VideoOptions | None:
-    from animate3d.videos import preset_videos
+    from animate3d.runs.videos import preset_videos
 
     if options.prompt is None:
         return None
@@ -270,8 +271,9 @@ def _demo(options: argparse.Namespace) -> int:
         return _prompted_demo(options)
     if options.prompt is not None or options.creature is not None:
         raise InputError("--motion is the dragon in a known motion: leave out --creature and --prompt.")
-    from animate3d.animate import AnimateOptions, animate
-    from animate3d.demo import MOTIONS, demo_asset, recovery, write_demo_frames
+    from animate3d.creatures.dragon import MOTIONS, demo_asset, write_demo_frames
+    from animate3d.evaluation.recovery import recovery
+    from animate3d.runs.mesh import AnimateOptions, animate
 
     names = list(MOTIONS) if options.motion == "all" else [options.motion]
     if names[0] not in MOTIONS:
@@ -294,10 +296,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _prompted_demo(options: argparse.Namespace) -> int:
-    from animate3d.animate import AnimateOptions, animate
-    from animate3d.demo.prompted import usual_prompt, write_prompted_creature
-    from animate3d.mvvdm.bundled.measures import score_trajectory
-    from animate3d.videos import preset_videos
+    from animate3d.evaluation.clip_metrics import score_trajectory
+    from animate3d.runs.demo import usual_prompt, write_prompted_creature
+    from animate3d.runs.mesh import AnimateOptions, animate
+    from animate3d.runs.videos import preset_videos
 
     preset = PRESETS["laptop"]
     family = options.creature or "butterfly"

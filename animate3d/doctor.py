@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
-import shutil
 from importlib.metadata import PackageNotFoundError, version
 
 import animate3d
 from animate3d.errors import InputError, available
+from animate3d.export.blender import blender
 
 _OPTIONAL = (
     # import name, distribution, what it is for, extra
@@ -49,8 +49,8 @@ def report() -> str:
 
 
 def _bundled_model() -> str:
-    from animate3d.mvvdm.bundled.folder import bundled_model_folder  # these take seconds
-    from animate3d.synthetic.captions import MOTIONS
+    from animate3d.bundled_model.folder import bundled_model_folder  # these take seconds
+    from animate3d.creatures.captions import MOTIONS
 
     try:
         folder = bundled_model_folder()
@@ -58,10 +58,3 @@ def _bundled_model() -> str:
         return "missing; make it with `make train-bundled` (hours)"
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return f"{size / 1e6:.0f} MB, knows {', '.join(MOTIONS)} (--preset laptop)"
-
-
-def blender() -> str | None:
-    """What writes FBX and Alembic here: Blender's module, its executable, or nothing."""
-    if available("bpy"):
-        return "bpy"
-    return "blender executable" if shutil.which("blender") else None

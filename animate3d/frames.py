@@ -12,11 +12,15 @@ from pathlib import Path
 import imageio.v2 as imageio
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from animate3d.errors import InputError
 from animate3d.files import atomic_directory, atomic_file, existing_file, existing_folder
+
+GREY = 0.5
+"""Background of every picture that the video model is trained with, sees or makes, in 0..1."""
 
 
 def save_frames(folder: str | os.PathLike[str], frames: np.ndarray, *, fps: float | None = None) -> None:
@@ -181,3 +185,8 @@ def _checked(frames: np.ndarray, dimensions: int) -> np.ndarray:
     if 0 in frames.shape:
         raise InputError(f"There are no images to write (shape {frames.shape}).")
     return np.ascontiguousarray(frames)
+
+
+def silhouette(images: NDArray[np.floating], threshold: float = 0.06) -> NDArray[np.bool_]:
+    """Pixels ``[..., H, W]`` of RGB images ``[..., H, W, 3]`` 0..1 that differ from mid-grey in a channel."""
+    return np.asarray((np.abs(images - GREY) > threshold).any(axis=-1))

@@ -1,4 +1,4 @@
-"""Files that come with the project: beside a checkout, or bundled in the installed package."""
+"""Files that come with the project: beside a checkout, or copies in the installed package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 def resource_roots() -> list[Path]:
     """Where relative resources are looked for: the current folder, the checkout, the package's own copies."""
-    roots = [Path.cwd(), _PACKAGE / "bundled"]
+    roots = [Path.cwd(), _PACKAGE / "project"]
     if (_PACKAGE.parent / "pyproject.toml").is_file():
         roots.insert(1, _PACKAGE.parent)
     return list(dict.fromkeys(root.resolve() for root in roots))

@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 import torch
 
-from animate3d.animate import APPEARANCE_STEPS, FIT_CONFIG, FIT_SIZE, VISUALIZE_CONFIG
 from animate3d.cameras import reconstruction_cameras
-from animate3d.demo import MOTIONS, demo_asset, held_out_psnr, recovery, write_demo_frames
+from animate3d.creatures.dragon import MOTIONS, demo_asset, write_demo_frames
+from animate3d.evaluation.recovery import held_out_psnr, recovery
 from animate3d.frames import load_frames
 from animate3d.gaussians import from_mesh, save_edges, save_ply
 from animate3d.meshes import load_mesh
@@ -33,7 +33,8 @@ from animate3d.motion.template import Template
 from animate3d.motion.tracking import TrackSettings, track
 from animate3d.motion.trajectory import load_placed_folder
 from animate3d.rotations import matrix_to_quaternion
-from animate3d.run import reduced
+from animate3d.runs.base import reduced
+from animate3d.runs.mesh import APPEARANCE_STEPS, FIT_CONFIG, FIT_SIZE, VISUALIZE_CONFIG
 
 DOCUMENTED = "custom/threestudio-animate3d/configs/mesh_animation_frame_16.yaml"
 LOOSER = ["system.loss.lambda_arap=1.0", "system.grad_ratio=1.0", "system.geometry.delta_xyz_network_lr=0.001"]

@@ -18,8 +18,8 @@ from diffusers.models.attention_processor import Attention
 from reconstruction_step import seconds
 from torch import Tensor
 
-from animate3d.mvvdm.attention import Layout, MultiViewProcessor, PromptProcessor, SpatioTemporalProcessor
-from animate3d.mvvdm.unet import DEFAULT_MOTION_ATTN
+from animate3d.mvvdm.model.attention import Layout, MultiViewProcessor, PromptProcessor, SpatioTemporalProcessor
+from animate3d.mvvdm.model.unet import DEFAULT_MOTION_ATTN
 
 HEADS, TEXT_TOKENS, TEXT_CHANNELS = 8, 77, 768
 

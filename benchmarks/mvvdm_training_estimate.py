@@ -23,10 +23,10 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from animate3d.mvvdm import attention
+from animate3d.mvvdm.model import attention
+from animate3d.mvvdm.model.unet import TRAINED, MultiViewUNet
 from animate3d.mvvdm.tiny import UNET
 from animate3d.mvvdm.training.trainable import RECOMPUTED, freeze, recompute_activations
-from animate3d.mvvdm.unet import TRAINED, MultiViewUNet
 
 GIB = 2**30
 GPUS = {"A100 80 GB": (312e12, 80), "H100 80 GB": (989e12, 80), "RTX 4090 24 GB": (165e12, 24)}

@@ -16,7 +16,7 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from animate3d.mvvdm.unet import MultiViewUNet
+from animate3d.mvvdm.model.unet import MultiViewUNet
 
 GIB = 2**30
 

@@ -11,7 +11,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from animate3d.mvvdm.attention import Layout, MultiViewProcessor, PromptProcessor, SpatioTemporalProcessor
+from animate3d.mvvdm.model.attention import Layout, MultiViewProcessor, PromptProcessor, SpatioTemporalProcessor
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:

@@ -2,7 +2,7 @@
 # The seven documented steps for one mesh, in order; every command is printed before it runs.
 #
 #   scripts/animate_mesh.sh ASSET_DIR PROMPT
-#   scripts/animate_mesh.sh animate3d/demo/assets/little_dragon "a little dragon is flapping its wings"
+#   scripts/animate_mesh.sh animate3d/creatures/dragon/assets/little_dragon "a little dragon is flapping its wings"
 #
 # Settings are environment variables:
 #   WEIGHTS=weights/animate3d  a converted model folder, in place of the released parts (docs/mvvdm.md)

@@ -6,4 +6,4 @@
 #
 # PYTHON=… chooses the interpreter.
 set -euo pipefail
-exec "${PYTHON:-python}" -m animate3d.evaluation.reproduce "$@"
+exec "${PYTHON:-python}" -m animate3d.runs.reproduce "$@"

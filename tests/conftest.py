@@ -7,6 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_testset import step_options, write_testset
+
+from animate3d.evaluation.testset import read_testset
+from animate3d.runs.testset import ObjectRun
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "public"
 
@@ -23,3 +27,17 @@ def golden() -> Path:
 def _seeded() -> None:
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002  # libraries under test draw from it
+
+
+@pytest.fixture(scope="session")
+def testset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_testset(tmp_path_factory.mktemp("testset"))
+
+
+@pytest.fixture(scope="session")
+def results(testset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Reconstructions of both objects and their test renders."""
+    folder = tmp_path_factory.mktemp("results")
+    for item in read_testset(testset):
+        ObjectRun(item, step_options(folder), announce=lambda line: None).run()
+    return folder

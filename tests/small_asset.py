@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from animate3d.cameras import reconstruction_cameras
-from animate3d.demo import frame_times, write_frames
+from animate3d.creatures.dragon import unit_times, write_frames
 from animate3d.frames import save_frames
 from animate3d.gaussians import Gaussians
 from animate3d.meshes import Material, Mesh, load_mesh, save_obj
@@ -58,7 +58,7 @@ def write_asset(folder: Path, *, views: int = 4, size: int = SIZE, frames: int =
 
 def truth(vertices: np.ndarray, frames: int = FRAMES) -> np.ndarray:
     """The motion of `write_asset`. ``[F, N, 3]``"""
-    return bend(vertices, frame_times(frames))
+    return bend(vertices, unit_times(frames))
 
 
 def write_gaussian_frames(model: Gaussians, folder: Path, *, rise: float = 0.1, frames: int = FRAMES) -> Path:

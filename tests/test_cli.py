@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import animate3d
-from animate3d import animate as animate_module
 from animate3d import cli
-from animate3d.animate import AnimateOptions
-from animate3d.demo import Recovery
+from animate3d.creatures.creatures import make_creature, move
 from animate3d.errors import InputError
+from animate3d.evaluation.recovery import Recovery
 from animate3d.meshes import Placement
-from animate3d.presets import PRESETS
-from animate3d.synthetic.creatures import make_creature, move
+from animate3d.runs import mesh as animate_module
+from animate3d.runs.mesh import AnimateOptions
+from animate3d.runs.presets import PRESETS
 
 
 @dataclass
@@ -165,9 +165,10 @@ def test_the_demo_makes_frames_animates_them_and_compares_with_the_truth(
         written.append((name, folder))
         return truth
 
-    monkeypatch.setattr("animate3d.demo.write_demo_frames", write)
+    monkeypatch.setattr("animate3d.creatures.dragon.write_demo_frames", write)
     monkeypatch.setattr(
-        "animate3d.demo.recovery", lambda found, known: Recovery(0.0123 if known is truth else 1.0, 0.45, 0.1, ())
+        "animate3d.evaluation.recovery.recovery",
+        lambda found, known: Recovery(0.0123 if known is truth else 1.0, 0.45, 0.1, ()),
     )
     arguments = ["demo", "--out", str(tmp_path), "--size", "32", "--frame-count", "3", "--formats", "glb"]
     assert cli.main([*arguments, "--motion", "all"]) == 0
@@ -200,7 +201,7 @@ PROMPT = ["animate", "dragon.glb", "--prompt", "a dog is walking", "--out", "out
 @pytest.fixture
 def bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder in place of the bundled model, on a machine without CUDA."""
-    from animate3d.mvvdm.bundled import folder
+    from animate3d.bundled_model import folder
 
     monkeypatch.setattr(folder, "PACKAGE_FOLDER", tmp_path)
     (tmp_path / "model_index.json").write_text("{}")

@@ -42,7 +42,7 @@ def test_every_optional_package_belongs_to_an_extra_of_the_project() -> None:
 
 
 def test_the_bundled_model_is_listed_or_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from animate3d.mvvdm.bundled import folder
+    from animate3d.bundled_model import folder
 
     monkeypatch.setattr(folder, "PACKAGE_FOLDER", tmp_path)
     assert "bundled model: missing; make it with `make train-bundled`" in doctor.report()

@@ -47,7 +47,7 @@ def run(installed: Path, folder: Path, *arguments: str) -> subprocess.CompletedP
 
 def test_the_wheel_holds_plugin_configs_and_demo_and_nothing_that_should_not_be_there(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    held = {name.removeprefix("animate3d/bundled/") for name in names}
+    held = {name.removeprefix("animate3d/project/") for name in names}
     for folder in ("custom", "configs"):
         ours = {
             str(path.relative_to(ROOT))
@@ -57,8 +57,10 @@ def test_the_wheel_holds_plugin_configs_and_demo_and_nothing_that_should_not_be_
         tracked = subprocess.run(["git", "ls-files", folder], cwd=ROOT, capture_output=True, text=True)
         wanted = set(tracked.stdout.split()) or ours
         assert wanted and wanted <= held, wanted - held
-    assert {"animate3d/demo/assets/little_dragon/base.obj", "animate3d/py.typed"} <= set(names)
-    model = {f"animate3d/data/bundled/{name}" for name in ("model_index.json", "model_card.md", "world.safetensors")}
+    assert {"animate3d/creatures/dragon/assets/little_dragon/base.obj", "animate3d/py.typed"} <= set(names)
+    model = {
+        f"animate3d/bundled_model/weights/{name}" for name in ("model_index.json", "model_card.md", "world.safetensors")
+    }
     assert model <= set(names)
     top = {name.split("/")[0] for name in names}
     assert all(name == "animate3d" or name.endswith(".dist-info") for name in top), top
@@ -73,8 +75,8 @@ def test_resources_are_found_from_an_unrelated_folder(installed: Path, tmp_path:
     script = """
 import animate3d, pathlib
 from animate3d.resources import find_resource
-from animate3d.demo import demo_asset
-from animate3d.animate import FIT_CONFIG, STATIC_CONFIG, VISUALIZE_CONFIG
+from animate3d.creatures.dragon import demo_asset
+from animate3d.runs.mesh import FIT_CONFIG, STATIC_CONFIG, VISUALIZE_CONFIG
 from animate3d.studio.config import load_config
 for name in (FIT_CONFIG, STATIC_CONFIG, VISUALIZE_CONFIG, "configs/inference/inference.yaml"):
     print(find_resource(name))

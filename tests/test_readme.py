@@ -16,12 +16,12 @@ import pytest
 import torch
 from small_asset import FEW_STEPS, write_asset, write_gaussian_frames
 
-from animate3d import animate as animate_module
 from animate3d import cli
 from animate3d.frames import composite, load_frames, save_gif, side_by_side
 from animate3d.gaussians import from_mesh, save_ply
 from animate3d.meshes import load_mesh
 from animate3d.mvvdm.tiny import write_tiny
+from animate3d.runs import mesh as animate_module
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -102,8 +102,8 @@ class Shell:
 
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    monkeypatch.setattr("animate3d.demo.creature._TEXTURE_SIZE", 128)
-    monkeypatch.setattr("animate3d.demo.creature._SPACING", 0.07)
+    monkeypatch.setattr("animate3d.creatures.dragon.creature._TEXTURE_SIZE", 128)
+    monkeypatch.setattr("animate3d.creatures.dragon.creature._SPACING", 0.07)
     monkeypatch.setattr(animate_module, "APPEARANCE_STEPS", 5)
     return Shell(tmp_path, monkeypatch)
 
@@ -112,7 +112,7 @@ def small(words: list[str]) -> tuple[list[str], list[str]]:
     """The command with the checkpoint that few steps leave, and the settings that make it small."""
     words = [word.replace("step=800", "step=8").replace("step=200", "step=2") for word in words]
     name = subject(words)
-    if name == "animate3d.demo":
+    if name == "animate3d.creatures.dragon":
         return words, ["--frames", str(FRAMES), "--size", str(SIZE)]
     if name == "animate3d":
         few = [] if words[1] == "demo" else list(FEW_STEPS)
@@ -138,7 +138,14 @@ def readme() -> list[list[str]]:
 
 def test_every_command_is_known() -> None:
     found = [subject(words) for words in readme()]
-    known = {"animate3d", "animate3d.demo", "launch.py", "cd", "mesh2gaussian.py", "export_animated_mesh.py"}
+    known = {
+        "animate3d",
+        "animate3d.creatures.dragon",
+        "launch.py",
+        "cd",
+        "mesh2gaussian.py",
+        "export_animated_mesh.py",
+    }
     known |= {"split_gif.py", "custom_inference.py", "process_rodin_gen1.py", *NEEDS_WEIGHTS}
     assert set(found) <= known, set(found) - known
     assert found.count("launch.py") >= 5 and {"animate3d", "mesh2gaussian.py", "export_animated_mesh.py"} <= set(found)

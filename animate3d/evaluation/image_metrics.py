@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from animate3d.alignment import silhouette_iou
 from animate3d.frames import composite
 
 BACKGROUND = 0.5
@@ -124,3 +123,19 @@ def _masked_mean(values: Tensor, mask: Tensor, empty: float) -> Tensor:
     count = mask.sum(dim=(1, 2))
     mean = (values * mask).sum(dim=(1, 2)) / count.clamp_min(1)
     return torch.where(count > 0, mean, torch.full_like(mean, empty))
+
+
+def silhouette_iou(a: Tensor, b: Tensor) -> list[float]:
+    """Overlap of two sets of masks; the second is resized to the first.
+
+    Args:
+        a: ``[V, H, W]`` alpha, 0..1.
+        b: ``[V, h, w]`` alpha, 0..1.
+
+    Returns:
+        intersection over union of each view (1 where both are empty).
+    """
+    if a.shape != b.shape:
+        b = torch.nn.functional.interpolate(b[:, None], size=a.shape[1:], mode="area")[:, 0]
+    inside, covered = (a > 0.5) & (b > 0.5), (a > 0.5) | (b > 0.5)
+    return [float(i.sum() / c.sum()) if c.any() else 1.0 for i, c in zip(inside, covered, strict=True)]

@@ -14,11 +14,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from animate3d.cameras import TESTSET_AZIMUTHS_DEG, testset_cameras
-from animate3d.cameras_random import frame_times
 from animate3d.errors import InputError
 from animate3d.evaluation.image_metrics import BACKGROUND
 from animate3d.evaluation.testset import Checkpoint
 from animate3d.frames import load_frames, numbered_images, save_frames
+from animate3d.orbits import frame_times
 from animate3d.rasterize import render
 from animate3d.resources import find_resource
 from animate3d.studio.config import load_config

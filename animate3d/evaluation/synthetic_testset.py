@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from animate3d.demo import demo_asset, motion_named, write_frames
+from animate3d.creatures.dragon import demo_asset, motion_named, write_frames
 from animate3d.errors import run_command
 from animate3d.evaluation.testset import MODELS, PROMPTS, VIDEOS
 from animate3d.files import write_json

@@ -57,6 +57,13 @@ def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str)
             raise OSError(errno.EIO, "the Alembic archive is incomplete, is the disk full?", str(path))
 
 
+def blender() -> str | None:
+    """What writes FBX and Alembic here: Blender's module, its executable, or nothing."""
+    if available("bpy"):
+        return "bpy"
+    return "blender executable" if shutil.which("blender") else None
+
+
 def _command() -> list[str] | None:
     """How to run `blender_script` in another process; None without Blender."""
     script = [blender_script.__file__, "--"]

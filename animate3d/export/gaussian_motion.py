@@ -12,12 +12,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from animate3d.cameras import TESTSET_AZIMUTHS_DEG, Cameras, orbit_cameras, testset_cameras
-from animate3d.cameras_random import frame_times, turntable_azimuths
 from animate3d.files import atomic_directory, atomic_file
 from animate3d.frames import contact_sheet, save_frames, save_image, save_mp4
 from animate3d.gaussians import Gaussians, sh
 from animate3d.gaussians.placement import inverse
 from animate3d.meshes.placement import Placement
+from animate3d.orbits import frame_times, turntable_azimuths
 from animate3d.rasterize import Splats, render
 from animate3d.rotations import matrix_to_quaternion, quaternion_multiply
 

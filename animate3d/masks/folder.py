@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from animate3d.errors import InputError
 from animate3d.files import atomic_directory, existing_folder
-from animate3d.frames import composite, load_images, save_image
+from animate3d.frames import GREY, composite, load_images, save_image
 
 Image = NDArray[np.float32]
 
-_GREY = 0.5
 _LEAST_SHARE = 0.005  # of the template's area: a smaller silhouette counts as empty
 _LEAST_OVERLAP = 0.5  # of template and frame 0's own silhouette, below which they hardly belong together
 
@@ -209,7 +208,7 @@ def _load_template(path: Path) -> Image:
 
 def _load_view(paths: list[Path]) -> NDArray[np.uint8]:
     """``[F, H, W, 3]``"""
-    return (composite(load_images(paths), _GREY) * 255 + 0.5).byte().numpy()
+    return (composite(load_images(paths), GREY) * 255 + 0.5).byte().numpy()
 
 
 def _fit(template: Image, height: int, width: int, path: Path) -> Image:

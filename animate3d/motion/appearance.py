@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from animate3d.cameras import Cameras
-from animate3d.frames import composite
+from animate3d.frames import GREY, composite
 from animate3d.gaussians import Gaussians, sh
 from animate3d.rasterize import Splats, render
 
-_GREY = 0.5
 _OPACITY_LOGIT = 3.0  # start below opaque, where the sigmoid still passes gradient
 _SHRINK = 0.25  # of the log-scale: the mean edge is too wide to show a texture
 # Pulls towards the start. Without them Gaussians grow, flatten and take on garish colours that add up to the four
@@ -46,7 +45,7 @@ def fit_appearance(
         The same Gaussians in a new guise, on the device of ``gaussians``.
     """
     images = images.to(gaussians.means)
-    target, mask = composite(images, _GREY), images[..., 3:]
+    target, mask = composite(images, GREY), images[..., 3:]
     start = {
         "colors": gaussians.sh[:, 0],
         "log_scales": gaussians.log_scales - _SHRINK,
@@ -64,7 +63,7 @@ def fit_appearance(
             values["opacity_logits"].sigmoid(),
             sh.to_rgb(values["colors"]),
         )
-        drawn = render(splats, cameras, background=_GREY)
+        drawn = render(splats, cameras, background=GREY)
         loss = (drawn.color[0] - target).square().mean() + (drawn.alpha[0] - mask).square().mean()
         loss = loss + sum(_STAY[name] * (values[name] - start[name]).square().mean() for name in values)
         optimizer.zero_grad()

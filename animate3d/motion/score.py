@@ -5,9 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from animate3d.frames import composite
+from animate3d.frames import GREY, composite
 
-_GREY = 0.5
 _BLUR = 16  # a share of 1 / _BLUR of the image's height is averaged: speckle of generated videos is no motion
 
 
@@ -34,6 +33,6 @@ def _change(frames: Tensor) -> Tensor:
     """``[V, F-1, H', W', 3]`` blurred difference to frame 0."""
     views, count, height = frames.shape[:3]
     size = max(1, height // _BLUR)
-    images = composite(frames.float(), _GREY).flatten(0, 1).movedim(-1, 1)
+    images = composite(frames.float(), GREY).flatten(0, 1).movedim(-1, 1)
     soft = avg_pool2d(images, size, stride=max(1, size // 2)).movedim(1, -1).unflatten(0, (views, count))
     return soft[:, 1:] - soft[:, :1]

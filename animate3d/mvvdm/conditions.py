@@ -11,11 +11,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from animate3d import frames
 from animate3d.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-GREY = 128
+GREY = round(255 * frames.GREY)
 """The background of every training image."""
 
 

@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
 
 from animate3d.errors import InputError
-from animate3d.mvvdm.camera import normalize_camera
+from animate3d.mvvdm.model.camera import normalize_camera
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 
 TRAINED_SIZE = 256

@@ -21,13 +21,13 @@ from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjec
 from transformers.image_processing_utils import BaseImageProcessor
 
 from animate3d.errors import InputError
-from animate3d.mvvdm.camera import get_camera
 from animate3d.mvvdm.conditions import group_images, prepare_images, to_tensor
 from animate3d.mvvdm.free_init import low_pass, mix_frequencies
+from animate3d.mvvdm.model.camera import get_camera
+from animate3d.mvvdm.model.origins import Origins, paint
+from animate3d.mvvdm.model.patch_autoencoder import PatchAutoencoder
+from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.noise import Generators, generator_list, normal, uniform
-from animate3d.mvvdm.origins import Origins, paint
-from animate3d.mvvdm.patch_autoencoder import PatchAutoencoder
-from animate3d.mvvdm.unet import MultiViewUNet
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
                 random numbers come from it, the image autoencoder's too.
             latents: starting noise ``[(b v), c, f-1, h, w]`` of frames 1 and later.
             prompt_embeds, negative_prompt_embeds: ``[B, 77, D]`` instead of the prompts.
-            camera: ``[V, 16]`` or ``[B, V, 16]`` from `animate3d.mvvdm.camera`; otherwise V even steps around the
+            camera: ``[V, 16]`` or ``[B, V, 16]`` from `animate3d.mvvdm.model.camera`; otherwise V even steps around the
                 object from ``azimuth_start`` at ``elevation`` (degrees).
             i2v_similarity_init: ``{"strength": s, "origin_prob": p}``: start the first round from frame 0 with noise
                 of strength s, a share p of its values without noise.

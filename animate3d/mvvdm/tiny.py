@@ -29,8 +29,8 @@ from transformers import (
 
 from animate3d.errors import run_command
 from animate3d.files import atomic_directory
+from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
-from animate3d.mvvdm.unet import MultiViewUNet
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 NOISE_SCHEDULE: dict[str, Any] = {

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from animate3d.errors import InputError
 from animate3d.files import existing_file, existing_folder, read_json
-from animate3d.mvvdm.unet import MultiViewUNet, is_trained
+from animate3d.mvvdm.model.unet import MultiViewUNet, is_trained
 
 IP_ADAPTER_FILES = ("models/ip-adapter_sd15.safetensors", "models/ip-adapter_sd15.bin")
 IP_ADAPTER_ENCODER = "models/image_encoder"

@@ -12,13 +12,13 @@ from torch.utils.checkpoint import checkpoint
 
 from animate3d.cameras import Cameras
 from animate3d.errors import InputError
+from animate3d.frames import GREY
 from animate3d.rasterize import cpu, cuda, reference
 from animate3d.rasterize.splats import Rendering, Splats
 
 Backend = Literal["auto", "reference", "cpu", "cuda"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 _RASTERIZERS = {"reference": reference.rasterize, "cpu": cpu.rasterize, "cuda": cuda.rasterize}
-GREY = 0.5
 
 
 def render(

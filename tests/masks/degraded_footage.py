@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from animate3d.cameras import reconstruction_cameras
-from animate3d.demo import demo_asset, frame_times, motion_named
+from animate3d.creatures.dragon import demo_asset, motion_named, unit_times
 from animate3d.meshes import Mesh, load_mesh
 from animate3d.rasterize.textured import render_mesh
 
@@ -59,7 +59,7 @@ def render(
         travel: the object also moves this far (in world units; it is about 1.5 wide) to one side and back.
     """
     mesh = dragon(grey_patches)
-    times = frame_times(frames)
+    times = unit_times(frames)
     positions = mesh.automatic_placement().apply(motion_named(motion)(mesh.vertices, times))
     positions += (travel * np.sin(np.pi * times) ** 2)[:, None, None] * np.array([0.6, 0.8, 0.1])
     return render_mesh(mesh, positions, reconstruction_cameras(views, size), supersample=2, shading=shading)

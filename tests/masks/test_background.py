@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from animate3d.cameras import reconstruction_cameras
-from animate3d.demo import demo_asset, frame_times, motion_named
+from animate3d.creatures.dragon import demo_asset, motion_named, unit_times
 from animate3d.masks import BackgroundSegmenter
 from animate3d.meshes import load_mesh
 from animate3d.motion.template import Template
@@ -121,7 +121,7 @@ def test_an_object_that_fills_the_image() -> None:
 
 def test_leaving_masks_out_makes_the_tracked_surface_worse() -> None:
     mesh = load_mesh(demo_asset())
-    placement, times = mesh.automatic_placement(), frame_times(12)[:6]
+    placement, times = mesh.automatic_placement(), unit_times(12)[:6]
     truth = placement.apply(motion_named("hop")(mesh.vertices, times))
     clip = degrade(render("hop", frames=12, size=128))
     clip = Clip(clip.frames[:, :6], clip.alpha[:, :6])

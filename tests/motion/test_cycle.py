@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from animate3d.creatures.creatures import make_creature, move
 from animate3d.motion.cycle import close_cycle
 from animate3d.motion.trajectory import Trajectory
-from animate3d.synthetic.creatures import make_creature, move
 
 
 def swing(heights):

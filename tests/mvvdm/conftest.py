@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from animate3d.mvvdm.model.unet import is_trained
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.tiny import NOISE_SCHEDULE, UNET, tiny_pipeline
-from animate3d.mvvdm.unet import is_trained
 
 Config = dict[str, object]
 

@@ -15,7 +15,6 @@ from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 
 from animate3d.errors import InputError
-from animate3d.mvvdm.camera import normalize_camera
 from animate3d.mvvdm.guidance import (
     Conditions,
     Draws,
@@ -27,9 +26,10 @@ from animate3d.mvvdm.guidance import (
     guided,
     rescaled,
 )
+from animate3d.mvvdm.model.camera import normalize_camera
+from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.tiny import NOISE_SCHEDULE, tiny_pipeline
-from animate3d.mvvdm.unet import MultiViewUNet
 from animate3d.mvvdm.weights import unet_arguments
 
 VIEWS = FRAMES = 4

@@ -20,9 +20,9 @@ from animate3d.errors import InputError
 from animate3d.mvvdm import noise, pipeline
 from animate3d.mvvdm.conditions import prepare_images, to_tensor
 from animate3d.mvvdm.free_init import low_pass
+from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.tiny import NOISE_SCHEDULE, tiny_pipeline
-from animate3d.mvvdm.unet import MultiViewUNet
 from animate3d.mvvdm.weights import unet_arguments
 
 PROMPT = "a wooden dragon head is roaring"

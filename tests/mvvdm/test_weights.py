@@ -11,8 +11,8 @@ from torch import Tensor
 
 from animate3d.errors import InputError
 from animate3d.mvvdm import convert
+from animate3d.mvvdm.model.unet import MultiViewUNet, is_trained
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
-from animate3d.mvvdm.unet import MultiViewUNet, is_trained
 from animate3d.mvvdm.weights import load_motion_checkpoint, motion_state_dict, resolve
 
 

@@ -98,7 +98,7 @@ def test_validation_turns_around_smoothly_where_the_original_jumps(
 def test_random_orbits_have_the_recorded_form_and_matrices(
     orbits: ModuleType, recorded: dict[str, Tensor], cases: dict[str, Any], case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from animate3d.cameras_random import OrbitDraws
+    from animate3d.orbits import OrbitDraws
 
     draws = [recorded[key] for key in sorted(k for k in recorded if k.startswith(f"{case}.draw."))]
     monkeypatch.setattr(orbits, "draw_orbits", lambda *_: OrbitDraws(bool(draws[0] < 0.5), *draws[1:9]))

@@ -2,6 +2,7 @@
 
 from animate3d.mvvdm.data.dataset import MultiViewVideos, build_dataset
 from animate3d.mvvdm.data.loader import ClipLoader
-from animate3d.mvvdm.data.records import Record, load_records
+from animate3d.mvvdm.data.records import Record
+from animate3d.mvvdm.data.sources import load_records
 
 __all__ = ["ClipLoader", "MultiViewVideos", "Record", "build_dataset", "load_records"]

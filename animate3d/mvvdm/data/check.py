@@ -17,12 +17,11 @@ from animate3d.mvvdm.data.records import (
     UID_INFO,
     folder_clips,
     is_complete,
-    json_records,
     licence_of,
-    locate,
     read_uid_info,
 )
 from animate3d.mvvdm.data.shards import archive_index, stream_members
+from animate3d.mvvdm.data.sources import json_records, locate
 
 _BATCH = 64  # videos of an archive held in memory at a time
 

@@ -12,13 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.errors import require
-from animate3d.mvvdm.data.records import Record
+from animate3d.mvvdm.data.records import Record, UnreadableClipError
 
 _H264_SLICES = range(1, 6)  # NAL unit types that hold picture data
-
-
-class UnreadableClipError(Exception):
-    """A clip whose videos cannot be used; the message says which and why. Skipped and counted, never fatal."""
 
 
 @dataclass(frozen=True)

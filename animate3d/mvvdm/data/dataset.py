@@ -20,10 +20,11 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from animate3d.errors import InputError
-from animate3d.mvvdm.camera import get_camera
-from animate3d.mvvdm.data.clips import UnreadableClipError, decode_views, draw
-from animate3d.mvvdm.data.records import Record, load_records
+from animate3d.mvvdm.data.clips import decode_views, draw
+from animate3d.mvvdm.data.records import Record, UnreadableClipError
 from animate3d.mvvdm.data.shards import ArchiveReader
+from animate3d.mvvdm.data.sources import load_records
+from animate3d.mvvdm.model.camera import get_camera
 
 log = logging.getLogger(__name__)
 

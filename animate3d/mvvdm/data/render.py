@@ -20,7 +20,7 @@ import numpy as np
 from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError
 from animate3d.files import atomic_directory, read_json, write_json
-from animate3d.frames import save_mp4
+from animate3d.frames import GREY, save_mp4
 from animate3d.meshes import Mesh
 from animate3d.mvvdm.data.blender_scene import open_animation
 from animate3d.mvvdm.data.records import N_VIEWS, UID_INFO
@@ -32,7 +32,6 @@ MAX_START_DEG = 11.25
 MAX_ELEVATION_DEG = 30.0
 FILL = 0.92
 """Share of the half image that the object reaches at most, in any view and frame."""
-GREY = 0.5
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from typing import Any, BinaryIO
 
 from animate3d.errors import InputError
 from animate3d.files import existing_file, read_json, write_json
-from animate3d.mvvdm.data.clips import UnreadableClipError
-from animate3d.mvvdm.data.records import UID_INFO, Record, is_complete, read_uid_info, record_of
+from animate3d.mvvdm.data.records import UID_INFO, Record, UnreadableClipError, is_complete, read_uid_info, record_of
 
 log = logging.getLogger(__name__)
 

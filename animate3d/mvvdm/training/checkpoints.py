@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from animate3d.errors import InputError
 from animate3d.files import atomic_file
-from animate3d.mvvdm.unet import is_trained
+from animate3d.mvvdm.model.unet import is_trained
 from animate3d.mvvdm.weights import describe, read_tensors
 
 LATEST = "latest.ckpt"

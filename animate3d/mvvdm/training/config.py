@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from animate3d.errors import InputError
 from animate3d.files import existing_file
-from animate3d.mvvdm.unet import TRAINED
+from animate3d.mvvdm.model.unet import TRAINED
 
 PRECISIONS = ("no", "fp16", "bf16")
 TRACKERS = ("tensorboard", "wandb")

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from animate3d.errors import InputError, require
-from animate3d.mvvdm.motion_module import MotionTransformer
-from animate3d.mvvdm.unet import MultiViewUNet, is_trained
+from animate3d.mvvdm.model.motion_module import MotionTransformer
+from animate3d.mvvdm.model.unet import MultiViewUNet, is_trained
 
 RECOMPUTED = (ResnetBlock2D, Transformer2DModel, MotionTransformer)
 """Modules whose activations are recomputed in the backward pass; together almost the whole UNet."""

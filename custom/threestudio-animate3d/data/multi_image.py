@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from animate3d.cameras import Cameras, orbit_c2w
-from animate3d.cameras_random import frame_times
 from animate3d.errors import InputError
 from animate3d.frames import load_frames
+from animate3d.orbits import frame_times
 from animate3d.studio import api as threestudio
 
 from .orbits import OrbitConfig, RandomOrbits, camera_batch, test_items, validation_items

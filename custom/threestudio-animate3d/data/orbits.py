@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from animate3d.cameras import TESTSET_AZIMUTHS_DEG, TESTSET_ELEVATIONS_DEG, Cameras, orbit_c2w
-from animate3d.cameras_random import OrbitRanges, draw_orbits, frame_times, place_orbits, turntable_azimuths
 from animate3d.errors import InputError
+from animate3d.orbits import OrbitRanges, draw_orbits, frame_times, place_orbits, turntable_azimuths
 from animate3d.studio import api as threestudio
 
 

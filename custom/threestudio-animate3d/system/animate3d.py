@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from animate3d.cameras import Cameras
-from animate3d.cameras_random import frame_times
 from animate3d.errors import InputError
 from animate3d.motion import FrameSchedule
 from animate3d.motion.trajectory import save_placed_folder
+from animate3d.orbits import frame_times
 from animate3d.studio import api as threestudio
 
 from ..renderer.base import batch_cameras, float32

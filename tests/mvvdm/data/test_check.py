@@ -10,10 +10,10 @@ from mv_video_files import CLIPS, damage, pack
 from animate3d.errors import InputError
 from animate3d.mvvdm.data import load_records
 from animate3d.mvvdm.data.check import check
-from animate3d.mvvdm.data.command import main
 from animate3d.mvvdm.data.index import split_by_uid
 from animate3d.mvvdm.data.licences import licence_kind, wanted_kinds
 from animate3d.mvvdm.data.records import Record
+from animate3d.small_model.data.command import main
 
 KEYS = ["/".join(clip) for clip in CLIPS]
 

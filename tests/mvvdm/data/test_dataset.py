@@ -12,9 +12,9 @@ import torch
 from mv_video_files import CLIPS, VIEWS, angles, damage, decoded, pack
 
 from animate3d.errors import InputError
-from animate3d.mvvdm.camera import get_camera
 from animate3d.mvvdm.data import ClipLoader, build_dataset
 from animate3d.mvvdm.data.dataset import window_shuffle
+from animate3d.mvvdm.model.camera import get_camera
 
 SMALL = {"sample_size": 16, "sample_n_frames": 4}
 KEYS = ["/".join(clip) for clip in CLIPS]

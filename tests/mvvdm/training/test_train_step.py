@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
+from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.tiny import NOISE_SCHEDULE
 from animate3d.mvvdm.training.draws import Draws
 from animate3d.mvvdm.training.encode import Encoder, image_embeds, to_uint8
 from animate3d.mvvdm.training.loss import Denoising, denoising_loss, noisy_latents, predict
 from animate3d.mvvdm.training.trainable import freeze, recompute_activations
-from animate3d.mvvdm.unet import MultiViewUNet
 from animate3d.mvvdm.weights import unet_arguments
 
 VARIANTS = ["pinned", "pinned_cond_time_zero"]

@@ -14,10 +14,10 @@ from accelerate.state import AcceleratorState
 
 from animate3d.errors import InputError
 from animate3d.mvvdm.convert import load_converted
+from animate3d.mvvdm.model.unet import is_trained
 from animate3d.mvvdm.training import checkpoints
 from animate3d.mvvdm.training.config import TrainingConfig
 from animate3d.mvvdm.training.loop import Trainer, choose_precision
-from animate3d.mvvdm.unet import is_trained
 from animate3d.mvvdm.weights import load_motion_checkpoint
 
 Configure = Callable[..., TrainingConfig]

@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import save_file
 
 from animate3d.errors import InputError
+from animate3d.mvvdm.model.unet import is_trained
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.tiny import tiny_pipeline
 from animate3d.mvvdm.training.config import TrainingConfig
 from animate3d.mvvdm.training.draws import draw
 from animate3d.mvvdm.training.model import load_models
-from animate3d.mvvdm.unet import is_trained
 
 LATENTS = (4, 3, 4, 2, 2)
 

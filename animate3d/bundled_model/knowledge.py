@@ -1,0 +1,173 @@
+"""What the bundled model knows, so that it can say when it is asked for something else."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from animate3d.bundled_model.folder import SIZE, bundled_model_folder
+from animate3d.creatures.captions import MOTIONS, OTHER_NAMES, captions
+from animate3d.creatures.families import FAMILIES
+from animate3d.files import atomic_file, existing_file
+from animate3d.frames import silhouette
+from animate3d.mvvdm.conditions import prepare_images
+
+WORLD = "world.safetensors"
+AXES = 12  # a family's ways to differ
+_CELL = 4  # pixels per value of an outline
+_HEARD = 0.5  # share of a phrase that has to be said
+_SMALL = frozenset(
+    ["a", "an", "the", "its", "his", "her", "to", "at", "in", "into", "from", "and", "of", "on", "is", "are"]
+)
+_NEGATIONS = frozenset(("not", "no", "never", "without"))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the model can make of a prompt.
+
+    Attributes:
+        family: the kind of creature that it names; None when it names none.
+        motion: the motion of that family that it names; None when it names none.
+    """
+
+    family: str | None
+    motion: str | None
+
+
+def read_prompt(prompt: str) -> Reading:
+    """Family by its noun, motion by the phrase of the training that the prompt has the largest part of."""
+    words = re.findall(r"[a-z]+", prompt.lower())
+    nouns = {noun: name for name in MOTIONS for noun in (name, *OTHER_NAMES.get(name, ()))}
+    forms = [(word, word.removesuffix("s"), word.removesuffix("ies") + "y") for word in words]
+    named = [nouns[form] for word_forms in forms for form in word_forms if form in nouns]
+    if not named:
+        return Reading(None, None)
+    family = named[0]  # who is spoken of first does something
+    if _NEGATIONS.intersection(words):
+        return Reading(family, None)
+    heard = {
+        motion: max(_part(words, phrase) for pair in FAMILIES[family].motions[motion].phrases for phrase in pair)
+        for motion in MOTIONS[family]
+    }
+    best = max(heard, key=lambda motion: heard[motion])
+    return Reading(family, best if heard[best][0] >= _HEARD else None)
+
+
+def _part(words: list[str], phrase: str) -> tuple[float, int]:
+    """The share and the number of a phrase's words that were said; none without its verb, or about something else."""
+    verb, *_ = phrase.split()
+    if verb not in words:
+        return 0.0, 0
+    meant = set(phrase.split()) - _SMALL
+    said = len(meant.intersection(words))
+    others = set(words[words.index(verb) :]) - meant - _SMALL
+    return (0.0, 0) if said < len(meant) and others else (said / len(meant), said)
+
+
+def prompt_notices(prompt: str) -> list[str]:
+    """Sentences for the user when the prompt is outside of what the model was trained on; empty when it is not."""
+    reading = read_prompt(prompt)
+    if reading.family is None:
+        known = ", ".join(MOTIONS)
+        return [
+            f"The bundled model knows these creatures: {known}. The prompt names none of them, so the motion is a "
+            "guess; for anything else use the released weights (--preset full, see docs/mvvdm.md)."
+        ]
+    if reading.motion is None:
+        examples = ", ".join(f"“{captions(reading.family, motion)[0]}”" for motion in MOTIONS[reading.family])
+        return [
+            f"The bundled model does not know this motion of a {reading.family}, so what happens is a guess; it knows "
+            f"{examples}."
+        ]
+    return []
+
+
+@dataclass(frozen=True)
+class World:
+    """The outlines of the training's creatures: per family a mean and the main ways in which members differ from it.
+
+    Attributes:
+        means: ``[families, D]``, in the order of `MOTIONS`.
+        axes: ``[families, K, D]`` orthonormal.
+        reach: ``[families]`` the largest unexplained part of an outline that counts as known.
+    """
+
+    means: Tensor
+    axes: Tensor
+    reach: Tensor
+
+    def distances(self, outlines: Tensor) -> Tensor:
+        """Unexplained part of outlines ``[N, D]``, 1 at the reach of a family. ``[N, families]``"""
+        spaces = zip(self.means, self.axes, strict=True)
+        return torch.stack([unexplained(outlines, *space) for space in spaces], dim=1) / self.reach
+
+    def notices(self, outline: Tensor, prompt: str) -> list[str]:
+        """Sentences for the user about the model, by its outline ``[D]``, that is to move and the prompt for it."""
+        notices = prompt_notices(prompt)
+        distance = self.distances(outline[None])[0]
+        nearest = list(MOTIONS)[int(distance.argmin())]
+        if float(distance.min()) > 1:
+            notices.append(
+                "This model looks like none of the creatures the bundled model was trained on, which are smooth, "
+                f"colourful cartoons of these kinds: {', '.join(MOTIONS)}. Expect small or wrong motion; use the "
+                "released weights (--preset full) or videos of your own (--frames)."
+            )
+        elif (family := read_prompt(prompt).family) is not None and family != nearest:
+            notices.append(
+                f"The prompt speaks of a {family}; to the bundled model this looks more like a {nearest}. If it faces "
+                "sideways or lies on its side, turn it with --rot-x-degree and --rot-z-degree."
+            )
+        return notices
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``world.safetensors``."""
+        tensors = {"means": self.means, "axes": self.axes, "reach": self.reach}
+        with atomic_file(Path(folder) / WORLD) as temporary:
+            save_file({name: value.float().contiguous() for name, value in tensors.items()}, temporary)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> World:
+        """Read it.
+
+        Raises:
+            InputError: there is no such file.
+        """
+        tensors = load_file(existing_file(Path(folder) / WORLD, "description of what the bundled model knows"))
+        return cls(tensors["means"], tensors["axes"], tensors["reach"])
+
+
+def unexplained(outlines: Tensor, mean: Tensor, axes: Tensor) -> Tensor:
+    """Distance of outlines ``[N, D]`` from the space, relative to their own length. ``[N]``"""
+    apart = outlines - mean
+    rest = apart - (apart @ axes.T) @ axes
+    return rest.norm(dim=-1) / outlines.norm(dim=-1).clamp_min(1e-6)
+
+
+def notices(prompt: str, images: Sequence[Path], model: str | os.PathLike[str] | None = None) -> list[str]:
+    """Sentences for the user about a prompt and the views of the model that is to move.
+
+    Args:
+        images: the condition images, one per view, in their order.
+        model: folder of the bundled model; its own when None.
+    """
+    folder = Path(model) if model is not None else bundled_model_folder()
+    views = prepare_images([Image.open(path) for path in images], SIZE, SIZE)
+    small = [np.asarray(view.resize((SIZE, SIZE), Image.Resampling.BOX)) for view in views]
+    return World.load(folder).notices(outline(np.stack(small)), prompt)
+
+
+def outline(views: NDArray[np.uint8]) -> Tensor:
+    """Coarse silhouettes of a creature's views ``[V, H, W, 3]`` on grey, side by side. ``[D]``"""
+    covered = torch.from_numpy(silhouette(views.astype(np.float32) / 255)).float()
+    return nn.functional.avg_pool2d(covered[:, None], _CELL).flatten()

@@ -1,0 +1,1 @@
+"""Solids as distance fields, their surfaces and texture atlases."""

@@ -1,0 +1,1 @@
+"""The multi-view video UNet and its parts."""

@@ -1,0 +1,222 @@
+"""Does frame 0 of the videos show the placed model? And if not, which placement would."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from animate3d.cameras import Cameras, reconstruction_cameras
+from animate3d.frames import composite, contact_sheet, save_image
+from animate3d.gaussians import Gaussians
+from animate3d.gaussians.placement import core
+from animate3d.meshes import Mesh, Placement
+from animate3d.rasterize import Splats, render
+from animate3d.rasterize.visibility import visible_triangles
+
+MIN_ALIGNMENT = 0.8
+"""Silhouette IoU of frame 0 with the placed model, below which nothing good can come."""
+
+_COARSE, _FINE = (48, 3), (128, 5)  # pixels and rounds of the two passes of a search
+_FINALISTS = 3
+_SAFE = 0.03  # the search sees small pictures: what it promises has to hold at full size
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What would make frame 0 and the model match.
+
+    Attributes:
+        text: one sentence; with a placement it ends where the file's name has to follow.
+        placement: to be saved for ``--placement``, when the documented flags cannot say it.
+    """
+
+    text: str
+    placement: Placement | None = None
+
+
+def save_comparison(first: Tensor, model: Tensor, overlap: list[float], caption: str, path: Path) -> Path:
+    """A picture of both, one column a view: frame 0 above, the placed model in the middle, both outlines below.
+
+    Args:
+        first, model: ``[V, H, W, 4]`` RGBA, 0..1, sizes may differ.
+        caption: what would help; stands below.
+    """
+    size = (256, 256)
+    rows: list[list[np.ndarray]] = [[], [], []]
+    for frame, view, iou in zip(first, model, overlap, strict=True):
+        pair = [cv2.resize(image.numpy(), size, interpolation=cv2.INTER_AREA) for image in (frame, view)]
+        for row, image in zip(rows, pair, strict=False):
+            row.append((composite(torch.from_numpy(image), 0.5).numpy() * 255).astype(np.uint8))
+        overlay = np.full((*size, 3), 128, np.uint8)
+        for image, colour in zip(pair, ((255, 140, 0), (0, 120, 255)), strict=True):
+            mask = (image[..., 3] > 0.5).astype(np.uint8)
+            contours = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+            cv2.drawContours(overlay, contours, -1, colour, 2)
+        cv2.putText(overlay, f"IoU {iou:.2f}", (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1, cv2.LINE_AA)
+        rows[2].append(overlay)
+    sheet = contact_sheet(np.stack([np.stack(row) for row in rows]))
+    save_image(path, np.concatenate([sheet, _caption(caption, sheet.shape[1])]))
+    return path
+
+
+def _caption(text: str, width: int) -> np.ndarray:
+    """White text on black ``[H, W, 3]``."""
+    lines = textwrap.wrap(text.replace("°", " degrees"), width // 8)
+    strip = np.zeros((20 * len(lines) + 12, width, 3), np.uint8)
+    for row, line in enumerate(lines):
+        at = (8, 20 * (row + 1))
+        cv2.putText(strip, line, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
+    return strip
+
+
+def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor) -> Advice:
+    """The placement under which the model fits frame 0 best.
+
+    All quarter turns are tried; the scale and the translation follow from the silhouettes. The documented flags are
+    preferred; a placement is handed out where they cannot say it (other turns, a model off the origin of its file).
+
+    Args:
+        placement: the one that does not fit.
+        masks: ``[V, H, W]`` alpha of frame 0.
+    """
+    shape = _MeshShape(model) if isinstance(model, Mesh) else _GaussianShape(model)
+    coarse, fine = _Search(shape, masks, _COARSE[0]), _Search(shape, masks, _FINE[0])
+    found = [coarse.refine(turn, _COARSE[1], shift=True) for turn in _quarter_turns()]
+    finalists = sorted(found, key=lambda pair: pair[0], reverse=True)[:_FINALISTS]
+    needed = max(fine.score(placement) + 0.05, MIN_ALIGNMENT + _SAFE)
+    free = [fine.refine(guess.rotation, _FINE[1], shift=True) for _, guess in finalists]
+    score, best = max(free, key=lambda pair: pair[0])
+    if score < needed:
+        return Advice(
+            f"No quarter turn, scale or move of the {shape.called} fits: check that the frames show this "
+            f"{shape.called}, seen from evenly spaced azimuths from 0° on at elevation 15°, in the order of the views."
+        )
+    flags = _flags(best.rotation)
+    if flags is not None:
+        flagged, centred = fine.refine(best.rotation, _FINE[1], shift=False)
+        if flagged >= needed:
+            x, z = flags
+            return Advice(
+                f"Try: --rot-x-degree {x:g} --rot-z-degree {z:g} --scale-factor {centred.scale:.3g} "
+                f"(silhouettes then overlap by about {flagged:.2f})."
+            )
+    return Advice(f"Turned, scaled and moved it would overlap by about {score:.2f}; try:", best)
+
+
+def _quarter_turns() -> list[np.ndarray]:
+    """The 24 rotations that keep the axes."""
+    turns = (_flag_rotation(x, z) @ _flag_rotation(0, first) for x, z, first in product((0, 90, 180, 270), repeat=3))
+    return list({tuple(turn.ravel()): turn for turn in turns}.values())
+
+
+def _flags(rotation: np.ndarray) -> tuple[int, int] | None:
+    """The documented flags of a quarter turn, if they can say it."""
+    for x, z in product((0, 90, 180, 270), repeat=2):
+        if np.allclose(_flag_rotation(x, z), rotation):
+            return x, z
+    return None
+
+
+def _flag_rotation(x: float, z: float) -> np.ndarray:
+    return Placement.from_flags(x, z).rotation + 0.0  # no negative zeros
+
+
+class _Shape(Protocol):
+    """What is placed: its ``points [N, 3]`` and its silhouettes ``[V, S, S]`` bool."""
+
+    points: np.ndarray
+    called: str
+
+    def silhouettes(self, placement: Placement, cameras: Cameras) -> np.ndarray: ...
+
+
+class _MeshShape:
+    called = "mesh"
+
+    def __init__(self, mesh: Mesh) -> None:
+        used, triangles = np.unique(mesh.triangles()[0], return_inverse=True)
+        self.points, self._triangles = mesh.vertices[used], triangles.reshape(-1, 3)
+
+    def silhouettes(self, placement: Placement, cameras: Cameras) -> np.ndarray:
+        shown, _ = visible_triangles(np.asarray(placement.apply(self.points)), self._triangles, cameras)
+        return shown >= 0
+
+
+class _GaussianShape:
+    called = "Gaussian model"
+
+    def __init__(self, gaussians: Gaussians) -> None:
+        self.points = core(gaussians)
+        self._gaussians = replace(gaussians, sh=gaussians.sh[:, :1])  # colours do not matter
+
+    def silhouettes(self, placement: Placement, cameras: Cameras) -> np.ndarray:
+        placed = self._gaussians.transformed(placement)
+        splats = Splats(placed.means[None], placed.quats[None], placed.scales[None], placed.opacities, placed.colors)
+        return (render(splats, cameras).alpha[0, ..., 0] > 0.5).numpy()
+
+
+class _Search:
+    """Fits placements to the silhouettes of frame 0, in pictures of ``size`` pixels."""
+
+    def __init__(self, shape: _Shape, masks: Tensor, size: int) -> None:
+        self._shape = shape
+        self._cameras = reconstruction_cameras(len(masks), size)
+        small = torch.nn.functional.interpolate(masks[:, None], size=(size, size), mode="area")[:, 0]
+        self._target = small.numpy() > 0.5
+        # World units per pixel at the distance of the origin, and where right and down point in every view.
+        c2w = self._cameras.c2w.double().numpy()
+        self._pixel = float(np.linalg.norm(c2w[0, :3, 3])) / float(self._cameras.focal[0])
+        self._axes = np.concatenate([c2w[:, :3, 0], -c2w[:, :3, 1]])  # [2V, 3]
+
+    def score(self, placement: Placement) -> float:
+        """IoU of the worst view."""
+        return self._overlap(self._draw(placement))
+
+    def refine(self, rotation: np.ndarray, rounds: int, *, shift: bool) -> tuple[float, Placement]:
+        """The scale, and with ``shift`` the translation, that bring areas and centres of the silhouettes together.
+
+        Returns:
+            the best score and its placement.
+        """
+        turned = self._shape.points @ rotation.T
+        low, high = turned.min(axis=0), turned.max(axis=0)
+        centre = (low + high) / 2 if shift else np.zeros(3)
+        scale = 0.7 / np.abs(turned - centre).max().item()
+        placement = Placement(rotation, scale, -scale * centre)
+        best = (-1.0, placement)
+        for _ in range(rounds):
+            drawn = self._draw(placement)
+            best = max(best, (self._overlap(drawn), placement), key=lambda pair: pair[0])
+            if not drawn.any() or not self._target.any():
+                break
+            grow = float(np.clip(np.sqrt(self._target.sum() / drawn.sum()), 0.5, 2.0))
+            translation = placement.translation * grow
+            if shift:
+                offset = (_centres(self._target) - grow * _centres(drawn)).T.ravel() * self._pixel
+                seen = np.isfinite(offset)
+                translation = translation + np.linalg.lstsq(self._axes[seen], offset[seen], rcond=None)[0]
+            placement = Placement(rotation, placement.scale * grow, translation)
+        return best
+
+    def _draw(self, placement: Placement) -> np.ndarray:
+        return self._shape.silhouettes(placement, self._cameras)
+
+    def _overlap(self, drawn: np.ndarray) -> float:
+        inside, covered = (drawn & self._target).sum(axis=(1, 2)), (drawn | self._target).sum(axis=(1, 2))
+        return float((inside / np.maximum(covered, 1)).min())
+
+
+def _centres(masks: np.ndarray) -> np.ndarray:
+    """Mean pixel (x, y) of every mask, from the picture's centre ``[V, 2]``; NaN where one is empty."""
+    ticks = np.arange(masks.shape[-1]) - (masks.shape[-1] - 1) / 2
+    area = masks.sum(axis=(1, 2))[:, None]
+    moments = np.stack([(masks.sum(axis=1) * ticks).sum(axis=1), (masks.sum(axis=2) * ticks).sum(axis=1)], axis=1)
+    return np.divide(moments, area, out=np.full_like(moments, np.nan), where=area > 0)

@@ -1,0 +1,1 @@
+"""Training data of the bundled model, made from a seed."""

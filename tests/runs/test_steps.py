@@ -1,0 +1,119 @@
+"""Steps run once, again when something changed, and continue when they were cut off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from animate3d.errors import InputError
+from animate3d.runs.steps import Steps
+
+
+class Work:
+    """An action that writes ``result`` and counts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.calls, self.said = folder, [], []
+
+    def run(self, fail: BaseException | None = None, **changed: object) -> object:
+        def action(resuming: bool) -> dict[str, object]:
+            self.calls.append(resuming)
+            if fail is not None:
+                raise fail
+            (self.folder / "result").write_text("done")
+            return {"number": len(self.calls)}
+
+        given = {"inputs": {"source": self.folder / "source"}, "settings": {"fps": 8.0}}
+        steps = Steps(self.folder, self.said.append)
+        return steps.run("fit", action, outputs=[self.folder / "result"], **(given | changed))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    (tmp_path / "source").write_text("one")
+    return Work(tmp_path)
+
+
+def test_an_unchanged_step_is_skipped_and_gives_its_facts(work: Work) -> None:
+    assert work.run() == {"number": 1} == work.run()
+    assert work.calls == [False] and work.said[-1] == "fit: up to date"
+
+
+@pytest.mark.parametrize("change", ["content", "setting", "output", "hash"])
+def test_a_step_runs_again_when_something_changed(work: Work, change: str) -> None:
+    work.run()
+    if change == "content":
+        (work.folder / "source").write_text("two")
+        work.run()
+    elif change == "setting":
+        work.run(settings={"fps": 9.0})
+    elif change == "hash":
+        work.run(inputs={"source": "a hash that is known already"})
+    else:
+        (work.folder / "result").unlink()
+        work.run()
+    assert work.calls == [False, False]
+
+
+def test_a_touched_but_equal_input_does_not_matter(work: Work) -> None:
+    work.run()
+    (work.folder / "source").write_text("one")
+    work.run()
+    assert len(work.calls) == 1
+
+
+def test_a_step_that_was_cut_off_is_told_to_continue(work: Work) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        work.run(fail=KeyboardInterrupt())
+    assert json.loads((work.folder / "run.json").read_text())["steps"]["fit"]["state"] == "started"
+    work.run()
+    work.run()
+    assert work.calls == [False, True]
+
+
+def test_other_settings_start_over_instead_of_continuing(work: Work) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        work.run(fail=KeyboardInterrupt())
+    work.run(settings={"fps": 9.0})
+    assert work.calls == [False, False]
+
+
+def test_a_step_without_its_result_is_an_error_and_not_done(work: Work) -> None:
+    def nothing(resuming: bool) -> None:
+        return None
+
+    with pytest.raises(InputError, match=r"ended without its result .*result"):
+        Steps(work.folder).run("fit", nothing, outputs=[work.folder / "result"])
+    assert json.loads((work.folder / "run.json").read_text())["steps"]["fit"]["state"] == "started"
+
+
+def test_the_record_holds_hashes_settings_versions_time_and_memory(work: Work) -> None:
+    Steps(work.folder).describe(seed=3, mesh=Path("a") / "b.obj")
+    work.run()
+    record = json.loads((work.folder / "run.json").read_text())
+    step = record["steps"]["fit"]
+    assert record["seed"] == 3 and record["mesh"] == "a/b.obj"
+    assert {"animate3d", "python", "torch", "numpy"} <= record["versions"].keys()
+    assert step["state"] == "done" and step["outputs"] == ["result"] and step["settings"] == {"fps": 8.0}
+    assert len(step["inputs"]["source"]) == 64 and step["seconds"] >= 0 and step["peak_memory_mb"] > 10
+
+
+def test_a_damaged_record_is_said_and_everything_runs_again(work: Work) -> None:
+    work.run()
+    (work.folder / "run.json").write_text("{")
+    work.run()
+    assert work.calls == [False, False] and "cannot be read" in " ".join(work.said)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"steps": 3}', '{"steps": {"fit": 1}}'])
+def test_a_record_of_something_else_counts_as_none(work: Work, text: str) -> None:
+    (work.folder / "run.json").write_text(text)
+    work.run()
+    assert work.calls == [False]
+
+
+def test_a_missing_input_is_named(work: Work) -> None:
+    with pytest.raises(InputError, match="source does not exist"):
+        work.run(inputs={"source": work.folder / "nope" / "source"})
