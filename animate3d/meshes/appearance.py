@@ -42,6 +42,7 @@ def _material_colors(material: Material, uvs: np.ndarray | None, count: int) -> 
     image = material.textures.get("diffuse")
     if image is None or uvs is None:
         return np.tile(base, (count, 1))
-    colors = sample_texture(image[..., [0, 0, 0] if image.shape[-1] == 1 else [0, 1, 2]], uvs)
+    rgb = image[..., [0, 0, 0] if image.shape[-1] == 1 else [0, 1, 2]]
+    colors = sample_texture(rgb, uvs, material.wraps.get("diffuse", ("repeat", "repeat")))
     colors[np.isnan(uvs[:, 0])] = base
     return colors
