@@ -68,17 +68,18 @@ def _grouped(labels: np.ndarray, count: int) -> list[np.ndarray]:
 
 def _cut(mesh: Mesh, faces: np.ndarray, corners: np.ndarray, vertices: np.ndarray) -> Mesh:
     sides = np.diff(mesh.face_starts)[faces]
-    return replace(
-        mesh,
+    return Mesh(
         vertices=mesh.vertices[vertices],
         corners=np.searchsorted(vertices, mesh.corners[corners]),
         face_starts=np.concatenate([[0], np.cumsum(sides)]).astype(np.int64),
         corner_uvs=None if mesh.corner_uvs is None else mesh.corner_uvs[corners],
         corner_normals=None if mesh.corner_normals is None else mesh.corner_normals[corners],
         face_materials=mesh.face_materials[faces],
+        materials=mesh.materials,
         vertex_colors=None if mesh.vertex_colors is None else mesh.vertex_colors[vertices],
-        parts=[],
-        face_parts=None,
+        up_axis=mesh.up_axis,
+        source=mesh.source,
+        origin=mesh.origin,
     )
 
 
