@@ -12,7 +12,7 @@ from PIL import Image
 from animate3d.meshes.materials import Material
 from animate3d.meshes.mesh import Mesh
 
-ROLES = ("diffuse", "metallic", "roughness", "normal", "emissive")
+ROLES = ("diffuse", "metallic", "roughness", "normal", "emissive", "occlusion")
 """Textures that materials of the exported formats have a place for. ``pbr``, the baked preview, is not one."""
 
 
