@@ -11,9 +11,9 @@ import torch
 
 from animate3d.errors import InputError
 from animate3d.export.clip import Clip, checked_clip
+from animate3d.export.inbetweens import resampled
 from animate3d.export.morphs import MorphTargets
 from animate3d.export.ply_sequence import export_gaussians
-from animate3d.export.inbetweens import resampled
 from animate3d.export.preview import preview
 from animate3d.gaussians import from_mesh
 from animate3d.meshes.mesh import Mesh
