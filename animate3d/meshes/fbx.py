@@ -13,11 +13,10 @@ from PIL import Image
 
 from animate3d.errors import InputError, require
 from animate3d.files import existing_file, plain_link
-from animate3d.meshes.materials import Material, find_texture, image_array, read_texture
+from animate3d.meshes.materials import Material, find_texture, image_array, linear_to_srgb, read_texture
 from animate3d.meshes.mesh import Mesh, Part
 from animate3d.meshes.mtl import keep_visible
 from animate3d.meshes.pieces import join
-from animate3d.meshes.scenes import linear_to_srgb
 
 # Sockets of Blender's Principled BSDF and the textures they stand for.
 _SOCKETS = {"Base Color": "diffuse", "Metallic": "metallic", "Roughness": "roughness", "Normal": "normal"}
@@ -47,11 +46,11 @@ def load_fbx(path: Path) -> Mesh:
     rigs = [item.name for item in bpy.data.objects if item.type == "ARMATURE"]
     if rigs:
         warnings.warn(f"{path}: its rig {rigs[0]!r} is left out; the mesh is taken at rest.", stacklevel=2)
-    materials = {source: _material(source, path) for item in objects for source in item.data.materials}
+    materials = {source: material_of(source, path) for item in objects for source in item.data.materials}
     parts: list[Part] = []
     numbers: dict[str, int] = {}
     part_of = [_add_part(item, parts, numbers) for item in objects]
-    mesh = join([_mesh(item, materials) for item in objects], path, parts, part_of).check()
+    mesh = join([object_mesh(item, materials) for item in objects], path, parts, part_of).check()
     if mesh.near_origin() is not mesh:
         warnings.warn(
             f"{path} lies far from its origin and is read in single precision, which may spoil its shape.", stacklevel=2
@@ -78,7 +77,8 @@ def _array(collection: Any, attribute: str, width: int = 1, dtype: type = np.flo
     return values.reshape(-1, width) if width > 1 else values
 
 
-def _mesh(item: Any, materials_of: dict[Any, Material]) -> Mesh:
+def object_mesh(item: Any, materials_of: dict[Any, Material]) -> Mesh:
+    """A mesh object of Blender's scene as it is posed now, in world coordinates."""
     data, world = item.data, np.array(item.matrix_world, dtype=np.float64)
     vertices = _array(data.vertices, "co", 3).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
     corners = _array(data.loops, "vertex_index", dtype=np.int32).astype(np.int64)
@@ -88,7 +88,8 @@ def _mesh(item: Any, materials_of: dict[Any, Material]) -> Mesh:
     slots = _array(data.polygons, "material_index", dtype=np.int32).astype(np.int64)
     normals = _normals(data, world[:3, :3])
     if np.linalg.det(world[:3, :3]) < 0:
-        corners, uvs, normals = (None if v is None else _reversed(v, starts) for v in (corners, uvs, normals))
+        corners = _reversed(corners, starts)
+        uvs, normals = (None if values is None else _reversed(values, starts) for values in (uvs, normals))
     materials = [materials_of[source] for source in data.materials] or [Material("material")]
     colors = _vertex_colors(data, _array(data.loops, "vertex_index", dtype=np.int32))
     slots = slots.clip(0, len(materials) - 1)
@@ -123,7 +124,8 @@ def _normals(data: Any, linear: np.ndarray) -> np.ndarray | None:
     return (turned / np.maximum(lengths, 1e-30)).astype(np.float32)
 
 
-def _material(source: Any, path: Path) -> Material:
+def material_of(source: Any, path: Path) -> Material:
+    """Our material for one of Blender's; ``path`` names the file in warnings and finds its textures."""
     if source is None:
         return Material("material")
     material = Material(source.name)
