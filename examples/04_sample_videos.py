@@ -1,7 +1,6 @@
 """Four pictures of an object and a sentence -> four synchronised videos: the video model alone.
 
-`MultiViewVideoPipeline` is a diffusers pipeline. Here it is the small model of the package, 64 x 64 pixels and 8 frames;
-with a folder written by `animate3d convert-weights` it is the full one, 256 x 256 pixels and 16 frames.
+`MultiViewVideoPipeline` is a diffusers pipeline; here it is the small model of the package (4 x 8 frames of 64 x 64).
 """
 
 from pathlib import Path
