@@ -71,7 +71,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path``; put it in the place of ``path`` on success.
+    """Yield a temporary folder next to ``path``; rename it to ``path`` on success.
 
     A folder that was there before is replaced as a whole, so it never holds files of two runs.
     """
@@ -129,7 +129,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """Hash of a file's content, or of all files below a folder with their relative names.
 
     Raises:
-        InputError: there is no such file or folder.
+        InputError: the path does not exist.
     """
     path = Path(path)
     if not path.exists():
@@ -147,13 +147,13 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 
 def stamp(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What changes when a file, or any file below a folder, is replaced, without reading gigabytes of weights.
+    """A fingerprint that changes when a file, or any file below a folder, is replaced; reads no content, so it is fast.
 
     Returns:
         ``path``, ``bytes`` in all, and in ``files`` a hash of the names, sizes and times of the last change.
 
     Raises:
-        InputError: there is no such file or folder.
+        InputError: the path does not exist.
     """
     path = Path(path)
     if not path.exists():
@@ -165,7 +165,7 @@ def stamp(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """Of linked folders too, each of them once."""
+    """Every file below a folder; linked folders are followed, each of them once."""
     files, seen = [], {os.path.realpath(folder)}
     for parent, folders, names in os.walk(folder, followlinks=True):
         files += [Path(parent) / name for name in names]

@@ -27,7 +27,7 @@ class Segmenter(Protocol):
 
     @property
     def name(self) -> str:
-        """As given to ``--backend``."""
+        """The name of the segmenter, as given to ``--backend``."""
 
     def segment(self, frames: NDArray[np.uint8], template: Image) -> Iterator[Image]:
         """Alpha ``[H, W]`` 0..1 of each of the frames ``[F, H, W, 3]``, given that of frame 0; all 0 when lost."""
@@ -35,7 +35,7 @@ class Segmenter(Protocol):
 
 @dataclass
 class MaskReport:
-    """What `segment_folder` did.
+    """The result of `segment_folder`.
 
     Attributes:
         folder: where the RGBA images are.
@@ -55,7 +55,7 @@ class MaskReport:
     doubtful: list[int] = field(default_factory=list)
 
     def warnings(self) -> list[str]:
-        """What the user should look at, a sentence each."""
+        """One sentence for each thing that the user should look at."""
         sentences = []
         if self.carried:
             shown = ", ".join(f"view {v} frame {f} ({v * self.frames + f}.png)" for v, f in self.carried[:5])
