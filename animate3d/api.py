@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras, reconstruction_cameras
 from animate3d.export import export
 from animate3d.frames import GREY, count_frames, load_frames
-from animate3d.gaussians import Gaussians, is_gaussian_ply
+from animate3d.gaussians import Gaussians, holds_gaussians
 from animate3d.gaussians import load_ply as load_gaussians
 from animate3d.gaussians.placement import automatic_placement
 from animate3d.meshes import Mesh, Placement, vertex_colors
@@ -77,7 +77,7 @@ def animate(
     chosen = chosen.with_motion_strength(motion_strength)
     video = None if prompt is None else preset_videos(prompt, chosen, weights=_path(weights), **videos)
     asked = {"rigidity": chosen.rigidity, "video": video, **options}
-    if is_gaussian_ply(model):
+    if holds_gaussians(model):
         return animate_gaussians(GaussianOptions(Path(model), _path(frames), Path(out), **asked), announce)
     return animate_mesh(AnimateOptions(Path(model), _path(frames), Path(out), **asked), announce)
 

@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     summary = "a mesh or Gaussian model and a prompt, or videos of how it moves -> an animated file"
     command = _add(commands, "animate", summary, _ANIMATE_EXAMPLES)
     command.add_argument(
-        "model", type=Path, help="mesh file (obj, glb, gltf, ply, stl, off, fbx), object folder, or ply of Gaussians"
+        "model",
+        type=Path,
+        help="mesh file (obj, glb, gltf, ply, stl, off, fbx), object folder, or Gaussians (ply, splat, spz)",
     )
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     frames = command.add_argument_group("from videos")
@@ -182,7 +184,7 @@ def _add_run_flags(command: argparse.ArgumentParser) -> None:
 
 
 def _animate(options: argparse.Namespace) -> int:
-    from animate3d.gaussians import is_gaussian_ply
+    from animate3d.gaussians import holds_gaussians
     from animate3d.runs import gaussians as animate_gaussians
     from animate3d.runs import mesh as animate
 
@@ -201,7 +203,7 @@ def _animate(options: argparse.Namespace) -> int:
     }
     if options.config:
         asked["config"] = options.config
-    if is_gaussian_ply(options.model):
+    if holds_gaussians(options.model):
         if options.formats is not None or options.max_morphs is not None or options.loop:
             raise InputError(
                 f"{options.model} holds Gaussians, which have no mesh to export: leave out --formats, --max-morphs and "
@@ -212,7 +214,7 @@ def _animate(options: argparse.Namespace) -> int:
         return 0
     if options.refine or not options.track:
         flag = "--refine" if options.refine else "--no-tracking"
-        raise InputError(f"{flag} is for Gaussian models; {options.model} is not a ply of Gaussians.")
+        raise InputError(f"{flag} is for Gaussian models; {options.model} holds no Gaussians.")
     formats = _formats(options.formats)
     mesh = animate.AnimateOptions(
         options.model, formats=formats, max_morphs=options.max_morphs, loop=options.loop, **asked

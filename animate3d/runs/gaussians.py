@@ -17,7 +17,7 @@ from animate3d.errors import InputError
 from animate3d.export import export_gaussians
 from animate3d.export.gaussian_motion import GaussianMotion, render_testset, render_turntable, save_trajectory
 from animate3d.files import sha256
-from animate3d.gaussians import Gaussians, load_ply_rows, save_ply
+from animate3d.gaussians import Gaussians, load_gaussian_rows, save_ply
 from animate3d.gaussians.placement import automatic_placement, core, filled, fits_cameras
 from animate3d.motion.checkpoint import load_motion
 from animate3d.motion.proxy import carried, proxy_surface
@@ -40,7 +40,7 @@ _AT_ONCE = 16_000_000  # Gaussians times images that a training step draws toget
 
 @dataclass(frozen=True)
 class GaussianOptions(RunOptions):
-    """What `animate_gaussians` is asked for: `RunOptions` of a 3DGS ply.
+    """What `animate_gaussians` is asked for: `RunOptions` of a file of Gaussians.
 
     Attributes:
         refine: continue with 4D score distillation; needs ``video``.
@@ -94,7 +94,7 @@ class _GaussianRun(Run):
     def __init__(self, options: GaussianOptions, announce: Callable[[str], None]) -> None:
         _check(options)
         self.options = options
-        self.model, self.kept = load_ply_rows(options.model)
+        self.model, self.kept = load_gaussian_rows(options.model)
         self.model_hash = sha256(options.model)
         if options.frames is not None:  # told now, not after a minute of work
             self.read_frames(options.frames)
