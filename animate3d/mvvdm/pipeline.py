@@ -28,6 +28,7 @@ from animate3d.mvvdm.model.origins import Origins, paint
 from animate3d.mvvdm.model.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.noise import Generators, generator_list, normal, uniform
+from animate3d.mvvdm.sampler import RELEASED
 
 logger = logging.getLogger(__name__)
 
@@ -157,11 +158,11 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         prompt: str | Sequence[str] | None = None,
         images: Sequence[Image.Image] | Sequence[Sequence[Image.Image]] = (),
         *,
-        num_frames: int = 16,
+        num_frames: int = RELEASED.frames,
         height: int | None = None,
         width: int | None = None,
-        num_inference_steps: int = 25,
-        guidance_scale: float = 7.5,
+        num_inference_steps: int = RELEASED.steps,
+        guidance_scale: float = RELEASED.guidance_scale,
         negative_prompt: str | Sequence[str] | None = None,
         eta: float = 0.0,
         generator: Generators = None,
