@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from torch import Tensor
 
 from animate3d.mvvdm.noise import Generators
+from animate3d.mvvdm.sampler import RELEASED
 
 OutputType: TypeAlias = Literal["pil", "np", "pt", "latent"]
 
@@ -39,11 +40,11 @@ class SamplingOptions:
         callback_on_step_end_tensor_inputs: tensors it is given, of ``latents``, ``prompt_embeds``, ``first_frame``.
     """
 
-    num_frames: int = 16
+    num_frames: int = RELEASED.frames
     height: int | None = None
     width: int | None = None
-    num_inference_steps: int = 25
-    guidance_scale: float = 7.5
+    num_inference_steps: int = RELEASED.steps
+    guidance_scale: float = RELEASED.guidance_scale
     negative_prompt: str | Sequence[str] | None = None
     eta: float = 0.0
     generator: Generators = None
