@@ -195,7 +195,7 @@ def test_limited_targets_cost_what_the_report_says(tmp_path):
     expected = trajectory[:, player.ids()]
     found = np.stack([player.at(k / 24) for k in range(9)])
     distances = np.linalg.norm(found - expected, axis=-1) / np.linalg.norm(np.ptp(trajectory[0], axis=0))
-    assert distances.max() == pytest.approx(report.max_error, rel=1e-3)
+    assert 0.9 * report.max_error < distances.max() <= 1.001 * report.max_error  # the largest is at no face
     np.testing.assert_allclose(found[0], expected[0], atol=1e-6)
 
 
