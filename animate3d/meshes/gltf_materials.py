@@ -156,7 +156,7 @@ class _MaterialEntry:
                 f"the {' and '.join(apart)} texture of {material.name!r} has texture coordinates of its own, "
                 "which are kept in GLB and glTF only"
             )
-        plain = all(_lookup(info) == Lookup() for info in texture_infos(entry))
+        plain = all(lookup_of(info) == Lookup() for info in texture_infos(entry))
         return Surface(material, lookup, plain, tuple(factor[:3]))
 
     def _original(self) -> GltfMaterial:
@@ -175,7 +175,7 @@ class _MaterialEntry:
             wraps = tuple(_WRAPS.get(sampler.get(axis, 10497), "repeat") for axis in ("wrapS", "wrapT"))
             if wraps != ("repeat", "repeat"):
                 self.material.wraps[kind] = (wraps[0], wraps[1])
-            self._lookups[kind] = _lookup(info)
+            self._lookups[kind] = lookup_of(info)
         return image
 
     def _metallic_roughness(self) -> list[float]:
@@ -274,7 +274,8 @@ def tinted(image: np.ndarray, factor: np.ndarray) -> np.ndarray:
     return image
 
 
-def _lookup(info: Entry) -> Lookup:
+def lookup_of(info: Entry) -> Lookup:
+    """Where a reference to a texture looks it up."""
     transform = info.get("extensions", {}).get(_TRANSFORM)
     if transform is None:
         return Lookup(int(info.get("texCoord", 0)))
