@@ -139,9 +139,11 @@ def _material(source: Any, path: Path) -> Material:
     material.metallic = float(inputs["Metallic"].default_value)
     material.roughness = float(inputs["Roughness"].default_value)
     for socket, kind in _SOCKETS.items():
-        image = _image_behind(inputs[socket])
-        pixels = None if image is None else _pixels(image, path)
+        node = _texture_behind(inputs[socket])
+        pixels = None if node is None or node.image is None else _pixels(node.image, path)
         if pixels is not None:
+            if node.extension == "EXTEND":
+                material.wraps[kind] = ("clamp", "clamp")
             single = kind in ("metallic", "roughness")
             material.textures[kind] = pixels[..., :1].copy() if single else pixels
     for link in inputs["Normal"].links:
@@ -178,12 +180,12 @@ def _pixels(image: Any, path: Path) -> np.ndarray | None:
     return read_texture(found)
 
 
-def _image_behind(socket: Any) -> Any:
-    """Image of the texture node that feeds a socket, directly or through a normal map."""
+def _texture_behind(socket: Any) -> Any:
+    """The texture node that feeds a socket, directly or through a normal map."""
     for link in socket.links:
         node = link.from_node
         if node.type == "TEX_IMAGE":
-            return node.image
+            return node
         if node.type == "NORMAL_MAP":
-            return _image_behind(node.inputs["Color"])
+            return _texture_behind(node.inputs["Color"])
     return None
