@@ -153,9 +153,9 @@ def _set_files(objects: Node, content: FbxContent) -> None:
         file = node.first("RelativeFilename")
         wraps = content.wraps.get(file.properties[0][1].decode()) if file else None
         if node.name == "Texture" and wraps:
-            for key, clamped in zip((b"WrapModeU", b"WrapModeV"), wraps, strict=True):
-                value = [("S", key), ("S", b"enum"), ("S", b""), ("S", b""), ("I", int(clamped))]
-                properties.children = [p for p in properties.children if p.properties[0][1] != key]
+            for axis, clamped in zip((b"WrapModeU", b"WrapModeV"), wraps, strict=True):
+                value = [("S", axis), ("S", b"enum"), ("S", b""), ("S", b""), ("I", int(clamped))]
+                properties.children = [p for p in properties.children if p.properties[0][1] != axis]
                 properties.children.append(Node("P", value))
 
 

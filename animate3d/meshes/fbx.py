@@ -47,11 +47,11 @@ def load_fbx(path: Path) -> Mesh:
     rigs = [item.name for item in bpy.data.objects if item.type == "ARMATURE"]
     if rigs:
         warnings.warn(f"{path}: its rig {rigs[0]!r} is left out; the mesh is taken at rest.", stacklevel=2)
-    materials = {source: _material(source, path) for item in objects for source in item.data.materials}
+    materials: dict[Any, Material] = {}
     parts: list[Part] = []
     numbers: dict[str, int] = {}
     part_of = [_add_part(item, parts, numbers) for item in objects]
-    mesh = join([_mesh(item, materials) for item in objects], path, parts, part_of).check()
+    mesh = join([mesh_of_object(item, path, materials) for item in objects], path, parts, part_of).check()
     if mesh.near_origin() is not mesh:
         warnings.warn(
             f"{path} lies far from its origin and is read in single precision, which may spoil its shape.", stacklevel=2
@@ -78,7 +78,14 @@ def _array(collection: Any, attribute: str, width: int = 1, dtype: type = np.flo
     return values.reshape(-1, width) if width > 1 else values
 
 
-def _mesh(item: Any, materials_of: dict[Any, Material]) -> Mesh:
+def mesh_of_object(item: Any, path: Path, known: dict[Any, Material] | None = None) -> Mesh:
+    """A mesh object of Blender's scene in world coordinates.
+
+    Args:
+        path: the file it was imported from.
+        known: materials that were read already; those of the object are added.
+    """
+    known = {} if known is None else known
     data, world = item.data, np.array(item.matrix_world, dtype=np.float64)
     vertices = _array(data.vertices, "co", 3).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
     corners = _array(data.loops, "vertex_index", dtype=np.int32).astype(np.int64)
@@ -88,8 +95,12 @@ def _mesh(item: Any, materials_of: dict[Any, Material]) -> Mesh:
     slots = _array(data.polygons, "material_index", dtype=np.int32).astype(np.int64)
     normals = _normals(data, world[:3, :3])
     if np.linalg.det(world[:3, :3]) < 0:
-        corners, uvs, normals = (None if v is None else _reversed(v, starts) for v in (corners, uvs, normals))
-    materials = [materials_of[source] for source in data.materials] or [Material("material")]
+        corners = _reversed(corners, starts)
+        uvs, normals = (None if values is None else _reversed(values, starts) for values in (uvs, normals))
+    for source in data.materials:
+        if source not in known:
+            known[source] = _material(source, path)
+    materials = [known[source] for source in data.materials] or [Material("material")]
     colors = _vertex_colors(data, _array(data.loops, "vertex_index", dtype=np.int32))
     slots = slots.clip(0, len(materials) - 1)
     return Mesh(vertices, corners, starts, uvs, normals, slots, materials, colors, "z", None)
