@@ -172,4 +172,6 @@ def checked_suffix(path: Path) -> str:
 def _write_gaussians(clip: Clip, path: Path) -> None:
     """The mesh's vertices as Gaussians, moved with them."""
     means = torch.from_numpy(clip.positions).float()
-    export_gaussians(from_mesh(clip.mesh), path, means=means, fps=clip.fps, up_axis=clip.mesh.up_axis)
+    export_gaussians(
+        from_mesh(clip.mesh), path, means=means, fps=clip.fps, up_axis=clip.mesh.up_axis, origin=clip.mesh.origin
+    )

@@ -46,19 +46,28 @@ def run(job: dict[str, Any]) -> None:
             scene.collection.objects.link(item)
             if entry["parent"] is not None:
                 item.parent = objects[entry["parent"]]
-            else:
-                item.location = job["location"].tolist()
-                if job["up_axis"] == "y":
-                    # Coordinates stay those of the file; the object stands upright in Blender's z-up world, and the
-                    # exporters, which write y-up files, turn it back.
-                    item.rotation_euler = (math.pi / 2, 0.0, 0.0)
+            # The matrix itself: what exporters ask for is not worked out of rotations in a scene that no window shows.
+            item.matrix_world = _world(job)
             if entry["mesh"] is not None:
                 _shape_keys(item, job, entry["mesh"], made)
-        scene.frame_set(0)
         with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
+            scene.frame_set(0)
             _EXPORTERS[job["format"]](bpy, job)
     finally:
         bpy.data.batch_remove(made)
+
+
+def _world(job: dict[str, Any]) -> Any:
+    """Where all objects stand.
+
+    Coordinates stay those of the file; a y-up object stands upright in Blender's z-up world, and the exporters, which
+    write y-up files, turn it back.
+    """
+    from mathutils import Matrix
+
+    x, y, z = job["location"].tolist()
+    turned = [[0.0, 0.0, -1.0], [0.0, 1.0, 0.0]] if job["up_axis"] == "y" else [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    return Matrix([[1.0, 0.0, 0.0, x], [*turned[0], y], [*turned[1], z], [0.0, 0.0, 0.0, 1.0]])
 
 
 def _set_time(scene: Any, fps: float, frames: int) -> None:

@@ -79,7 +79,12 @@ def _set_translations(objects: Node, content: FbxContent) -> None:
     for model in objects.all("Model"):
         offset = content.translations.get(_name(model))
         properties = model.first("Properties70")
-        if offset is None or properties is None:
+        if properties is None:
+            continue
+        for item in properties.children:
+            if item.properties[0][1] == b"Lcl Rotation":  # quarter turns, but for rounding
+                item.properties[4:] = [("D", round(value, 3) + 0.0) for _, value in item.properties[4:]]
+        if offset is None:
             continue
         kept = [p for p in properties.children if p.properties[0][1] != b"Lcl Translation"]
         key = ("S", b"Lcl Translation")
@@ -148,9 +153,9 @@ def _set_files(objects: Node, content: FbxContent) -> None:
         file = node.first("RelativeFilename")
         wraps = content.wraps.get(file.properties[0][1].decode()) if file else None
         if node.name == "Texture" and wraps:
-            for name, clamped in zip((b"WrapModeU", b"WrapModeV"), wraps, strict=True):
-                value = [("S", name), ("S", b"enum"), ("S", b""), ("S", b""), ("I", int(clamped))]
-                properties.children = [p for p in properties.children if p.properties[0][1] != name]
+            for axis, clamped in zip((b"WrapModeU", b"WrapModeV"), wraps, strict=True):
+                value = [("S", axis), ("S", b"enum"), ("S", b""), ("S", b""), ("I", int(clamped))]
+                properties.children = [p for p in properties.children if p.properties[0][1] != axis]
                 properties.children.append(Node("P", value))
 
 

@@ -46,11 +46,11 @@ def load_fbx(path: Path) -> Mesh:
     rigs = [item.name for item in bpy.data.objects if item.type == "ARMATURE"]
     if rigs:
         warnings.warn(f"{path}: its rig {rigs[0]!r} is left out; the mesh is taken at rest.", stacklevel=2)
-    materials = {source: material_of(source, path) for item in objects for source in item.data.materials}
+    materials: dict[Any, Material] = {}
     parts: list[Part] = []
     numbers: dict[str, int] = {}
     part_of = [_add_part(item, parts, numbers) for item in objects]
-    mesh = join([object_mesh(item, materials) for item in objects], path, parts, part_of).check()
+    mesh = join([mesh_of_object(item, path, materials) for item in objects], path, parts, part_of).check()
     if mesh.near_origin() is not mesh:
         warnings.warn(
             f"{path} lies far from its origin and is read in single precision, which may spoil its shape.", stacklevel=2
@@ -77,8 +77,14 @@ def _array(collection: Any, attribute: str, width: int = 1, dtype: type = np.flo
     return values.reshape(-1, width) if width > 1 else values
 
 
-def object_mesh(item: Any, materials_of: dict[Any, Material]) -> Mesh:
-    """A mesh object of Blender's scene as it is posed now, in world coordinates."""
+def mesh_of_object(item: Any, path: Path, known: dict[Any, Material] | None = None) -> Mesh:
+    """A mesh object of Blender's scene in world coordinates.
+
+    Args:
+        path: the file it was imported from.
+        known: materials that were read already; those of the object are added.
+    """
+    known = {} if known is None else known
     data, world = item.data, np.array(item.matrix_world, dtype=np.float64)
     vertices = _array(data.vertices, "co", 3).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
     corners = _array(data.loops, "vertex_index", dtype=np.int32).astype(np.int64)
@@ -90,7 +96,10 @@ def object_mesh(item: Any, materials_of: dict[Any, Material]) -> Mesh:
     if np.linalg.det(world[:3, :3]) < 0:
         corners = _reversed(corners, starts)
         uvs, normals = (None if values is None else _reversed(values, starts) for values in (uvs, normals))
-    materials = [materials_of[source] for source in data.materials] or [Material("material")]
+    for source in data.materials:
+        if source not in known:
+            known[source] = _material(source, path)
+    materials = [known[source] for source in data.materials] or [Material("material")]
     colors = _vertex_colors(data, _array(data.loops, "vertex_index", dtype=np.int32))
     slots = slots.clip(0, len(materials) - 1)
     return Mesh(vertices, corners, starts, uvs, normals, slots, materials, colors, "z", None)
@@ -124,7 +133,7 @@ def _normals(data: Any, linear: np.ndarray) -> np.ndarray | None:
     return (turned / np.maximum(lengths, 1e-30)).astype(np.float32)
 
 
-def material_of(source: Any, path: Path) -> Material:
+def _material(source: Any, path: Path) -> Material:
     """Our material for one of Blender's; ``path`` names the file in warnings and finds its textures."""
     if source is None:
         return Material("material")
@@ -141,9 +150,11 @@ def material_of(source: Any, path: Path) -> Material:
     material.metallic = float(inputs["Metallic"].default_value)
     material.roughness = float(inputs["Roughness"].default_value)
     for socket, kind in _SOCKETS.items():
-        image = _image_behind(inputs[socket])
-        pixels = None if image is None else _pixels(image, path)
+        node = _texture_behind(inputs[socket])
+        pixels = None if node is None or node.image is None else _pixels(node.image, path)
         if pixels is not None:
+            if node.extension == "EXTEND":
+                material.wraps[kind] = ("clamp", "clamp")
             single = kind in ("metallic", "roughness")
             material.textures[kind] = pixels[..., :1].copy() if single else pixels
     for link in inputs["Normal"].links:
@@ -180,12 +191,12 @@ def _pixels(image: Any, path: Path) -> np.ndarray | None:
     return read_texture(found)
 
 
-def _image_behind(socket: Any) -> Any:
-    """Image of the texture node that feeds a socket, directly or through a normal map."""
+def _texture_behind(socket: Any) -> Any:
+    """The texture node that feeds a socket, directly or through a normal map."""
     for link in socket.links:
         node = link.from_node
         if node.type == "TEX_IMAGE":
-            return node.image
+            return node
         if node.type == "NORMAL_MAP":
-            return _image_behind(node.inputs["Color"])
+            return _texture_behind(node.inputs["Color"])
     return None

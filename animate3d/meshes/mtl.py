@@ -219,6 +219,8 @@ def _decoded(text: bytes, encoding: str, folder: Path) -> str:
 
 def _map(text: str, folder: Path) -> _Map:
     options: dict[str, list[str]] = {}
+    if text.startswith("-") and find_texture(text, folder):
+        return _Map(find_texture(text, folder), text, (1.0, 1.0), (0.0, 0.0), False, 1.0)  # no options but a name
     while text.startswith("-"):
         option, _, rest = text.partition(" ")
         if option.lower() not in _MAP_OPTIONS:

@@ -14,7 +14,7 @@ import numpy as np
 from animate3d.errors import InputError, require
 from animate3d.files import existing_file
 from animate3d.meshes import Mesh
-from animate3d.meshes.fbx import material_of, object_mesh
+from animate3d.meshes.fbx import mesh_of_object
 from animate3d.meshes.materials import linear_to_srgb
 from animate3d.meshes.pieces import join
 
@@ -62,9 +62,9 @@ class AnimatedFile:
             graph = bpy.context.evaluated_depsgraph_get()
             items = [item.evaluated_get(graph) for item in _mesh_objects(bpy)]
             if mesh is None:
-                materials = {s: material_of(s, self.path) for item in items for s in item.data.materials}
-                meshes = [_with_gltf_colors(object_mesh(item, materials), item) for item in items]
-                mesh = join(meshes, self.path).check()
+                mesh = join(
+                    [_with_gltf_colors(mesh_of_object(item, self.path), item) for item in items], self.path
+                ).check()
             points = np.concatenate([_world_points(item) for item in items])
             if len(points) != mesh.n_vertices:
                 raise InputError(
