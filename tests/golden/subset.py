@@ -42,9 +42,9 @@ def drawn_tensors(streams: list[dict[str, Any]]) -> dict[str, dict[str, Tensor]]
 def unpack(destination: Path) -> Path:
     """Write the subset as if it were the large set."""
     drawn = drawn_tensors(json.loads(lzma.decompress((HERE / "draws.json.xz").read_bytes())))
-    for path in HERE.glob("*/**/*"):
+    for path in HERE.rglob("*"):
         target = destination / path.relative_to(HERE)
-        if path.is_dir() or path.suffix == ".pyc":
+        if path.is_dir() or path.suffix in (".py", ".pyc", ".md") or path.name == "draws.json.xz":
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         data = path.read_bytes()
