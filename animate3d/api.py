@@ -30,7 +30,7 @@ from animate3d.runs.gaussians import GaussianOptions, GaussianResult, animate_ga
 from animate3d.runs.mesh import AnimateOptions, AnimateResult
 from animate3d.runs.mesh import animate as animate_mesh
 from animate3d.runs.presets import choose_preset
-from animate3d.runs.videos import VideoOptions, preset_videos
+from animate3d.runs.videos import preset_videos
 
 __all__ = ["animate", "export_animation", "load_gaussians", "render", "track"]
 
@@ -68,16 +68,19 @@ def animate(
         InputError: an input cannot be used, or frame 0 of the videos does not show the placed model.
         TypeError: an unknown option.
     """
-    if "frame_count" in options:
-        options["frames"] = options.pop("frame_count")
-    of_videos = {field.name for field in fields(VideoOptions)}
-    videos = {name: options.pop(name) for name in list(options) if name in of_videos}
+    of_gaussians = holds_gaussians(model)
+    of_run = {field.name for field in fields(GaussianOptions if of_gaussians else AnimateOptions)}
+    videos = {name: options.pop(name) for name in list(options) if name not in of_run}
+    if videos and prompt is None:
+        raise TypeError(f"`{next(iter(videos))}` is not a setting of an animation from videos.")
+    if "frame_count" in videos:
+        videos["frames"] = videos.pop("frame_count")
     given = bool(frames or weights or videos.get("checkpoint") or options.get("refine"))
     chosen = choose_preset(preset, weights_given=given, cuda=torch.cuda.is_available())
     chosen = chosen.with_motion_strength(motion_strength)
     video = None if prompt is None else preset_videos(prompt, chosen, weights=_path(weights), **videos)
     asked = {"rigidity": chosen.rigidity, "video": video, **options}
-    if holds_gaussians(model):
+    if of_gaussians:
         return animate_gaussians(GaussianOptions(Path(model), _path(frames), Path(out), **asked), announce)
     return animate_mesh(AnimateOptions(Path(model), _path(frames), Path(out), **asked), announce)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from animate3d.evaluation.recovery import MOVING
 from animate3d.frames import silhouette
 
-Video = NDArray[np.float32]
+VideoArray = NDArray[np.float32]
 """``[V, F, H, W, 3]`` 0..1 before mid-grey; frame 0 is the condition."""
 
 
@@ -36,7 +36,7 @@ class ClipScore:
     psnr: float
 
 
-def score_clip(generated: Video, truths: Sequence[Video], prompted: int) -> ClipScore:
+def score_clip(generated: VideoArray, truths: Sequence[VideoArray], prompted: int) -> ClipScore:
     """Compare a clip with all motions of its family, made by the same creature.
 
     Args:
@@ -52,14 +52,14 @@ def score_clip(generated: Video, truths: Sequence[Video], prompted: int) -> Clip
     return ClipScore(
         nearest=nearest,
         nearest_or_static=-1 if static_error < errors[nearest] else nearest,
-        iou=silhouette_iou(made, truth),
-        static_iou=silhouette_iou(still, truth),
+        iou=mean_silhouette_iou(made, truth),
+        static_iou=mean_silhouette_iou(still, truth),
         energy=static_error / max(float(((truth - still) ** 2).mean()), 1e-12),
         psnr=float(-10 * np.log10(max(errors[prompted], 1e-12))),
     )
 
 
-def silhouette_iou(a: Video, b: Video) -> float:
+def mean_silhouette_iou(a: VideoArray, b: VideoArray) -> float:
     """Mean over views and frames; 1 where neither shows anything."""
     first, second = (silhouette(video) for video in (a, b))
     both = (first & second).sum(axis=(-2, -1))

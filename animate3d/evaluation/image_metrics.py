@@ -9,10 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from animate3d.frames import composite
+from animate3d.frames import GREY, composite
 
-BACKGROUND = 0.5
-"""Grey level behind the object in everything that is compared; that of the renders and of the generated videos."""
 MASK_THRESHOLD = 0.5
 NO_ERROR = 1e-10
 """Smallest squared error: 100 dB stands for equal images."""
@@ -34,7 +32,7 @@ class Video:
     @classmethod
     def from_straight(cls, rgba: Tensor) -> Video:
         """Images ``[F, H, W, 4]`` whose colour is the object's alone, as the given videos are stored."""
-        return cls(composite(rgba, BACKGROUND), rgba[..., 3])
+        return cls(composite(rgba, GREY), rgba[..., 3])
 
     @classmethod
     def from_rendered(cls, rgba: Tensor) -> Video:

@@ -15,9 +15,8 @@ from tqdm import tqdm
 
 from animate3d.cameras import TESTSET_AZIMUTHS_DEG, testset_cameras
 from animate3d.errors import InputError
-from animate3d.evaluation.image_metrics import BACKGROUND
 from animate3d.evaluation.testset import Checkpoint
-from animate3d.frames import load_frames, numbered_images, save_frames
+from animate3d.frames import GREY, load_frames, numbered_images, save_frames
 from animate3d.orbits import frame_times
 from animate3d.rasterize import render
 from animate3d.resources import find_resource
@@ -72,7 +71,7 @@ class MovingModel:
         cameras = testset_cameras(size).to(moved[0].device)
         for v, name in enumerate(VIEW_NAMES):
             splats = self.geometry.splats_of(*moved, cameras.positions[v : v + 1])
-            seen = render(splats, cameras[v : v + 1], background=BACKGROUND)
+            seen = render(splats, cameras[v : v + 1], background=GREY)
             images = torch.cat([seen.color, seen.alpha], dim=-1)[:, 0]
             yield name, (images.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
 

@@ -174,7 +174,7 @@ def _check_synthesized(plan: Plan) -> None:
         )
 
 
-def train_origins(plan: Plan) -> None:
+def origins_stage(plan: Plan) -> None:
     """The UNet learns where pixels come from, and goes on denoising."""
     if origin_steps_done(plan) >= plan.origin_steps:
         return
@@ -255,7 +255,7 @@ def run(plan: Plan, stages: Sequence[str] = STAGES, overrides: Sequence[str] = (
     if "unet" in stages:
         train_unet(plan, overrides)
     if "origins" in stages:
-        train_origins(plan)
+        origins_stage(plan)
     if "refiner" in stages and not (plan.out / REFINER_FACTS).is_file():
         make_refiner(plan)
     if "export" in stages:
