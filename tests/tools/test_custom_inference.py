@@ -17,7 +17,8 @@ FOLDER = Path(__file__).parents[2] / "tools" / "tracking_anything"
 
 def run(*flags: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "custom_inference.py", *map(str, flags)]
-    return subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
+    shown = {**os.environ, "TQDM_MININTERVAL": "0"}  # a longer one would hide the progress bar
+    return subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False, env=shown)
 
 
 def test_the_documented_command_from_its_own_folder(tmp_path: Path) -> None:
