@@ -9,10 +9,10 @@ from pathlib import Path
 from animate3d.errors import InputError
 from animate3d.files import existing_file
 from animate3d.meshes.fbx import load_fbx
+from animate3d.meshes.gltf import load_gltf
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.obj import load_obj
 from animate3d.meshes.polygon_files import load_off, load_ply_mesh
-from animate3d.meshes.scenes import load_gltf
 from animate3d.meshes.stl import load_stl
 
 _READERS: dict[str, Callable[[Path], Mesh]] = {

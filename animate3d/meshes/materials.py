@@ -7,11 +7,42 @@ import unicodedata
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 TEXTURE_KINDS = ("diffuse", "metallic", "roughness", "normal", "pbr", "emissive", "occlusion")
+
+
+@dataclass(frozen=True)
+class GltfTexture:
+    """A texture of a glTF file.
+
+    Attributes:
+        entry: its JSON without the numbers of its sampler and images.
+        sampler: the JSON of its sampler.
+        images: JSON and encoded bytes of its images, by the extension that names them, ``""`` for the texture itself.
+    """
+
+    entry: dict[str, Any]
+    sampler: dict[str, Any] | None
+    images: dict[str, tuple[dict[str, Any], bytes]]
+
+
+@dataclass(frozen=True)
+class GltfMaterial:
+    """A material as a glTF file has it, to be written into another one with nothing lost.
+
+    Attributes:
+        entry: its JSON; textures have the numbers that they have in ``textures``.
+        textures: by number.
+        required: extensions without which the file could not be read.
+    """
+
+    entry: dict[str, Any]
+    textures: dict[int, GltfTexture]
+    required: tuple[str, ...] = ()
 
 
 @dataclass
@@ -32,6 +63,8 @@ class Material:
         unlit: shown without lighting.
         wraps: how texture coordinates outside 0..1 are read along u and v, by kind of texture; ``"repeat"``,
             ``"clamp"`` or ``"mirror"``. A kind that is not listed repeats.
+        gltf: the original, where the mesh was read from glTF. It goes into glTF exports in place of all the above;
+            whoever changes a material sets it to None.
     """
 
     name: str
@@ -48,6 +81,7 @@ class Material:
     occlusion_strength: float = 1.0
     unlit: bool = False
     wraps: dict[str, tuple[str, str]] = field(default_factory=dict)
+    gltf: GltfMaterial | None = None
 
 
 def sample_texture(image: np.ndarray, uvs: np.ndarray, wraps: tuple[str, str] = ("repeat", "repeat")) -> np.ndarray:

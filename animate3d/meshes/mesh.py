@@ -30,6 +30,20 @@ class Part:
     parent: int | None = None
 
 
+@dataclass(frozen=True)
+class GltfAttributes:
+    """Vertex data of a glTF file that only glTF has a place for.
+
+    Attributes:
+        uv_sets: ``[K, 2]`` float32 each, v down, before texture transforms, NaN where a corner has none; empty where
+            the mesh's ``corner_uvs`` are all there is.
+        colors: ``[N, 4]`` float32, linear r g b a by which materials are multiplied.
+    """
+
+    uv_sets: tuple[np.ndarray, ...] = ()
+    colors: np.ndarray | None = None
+
+
 @dataclass
 class Mesh:
     """A polygon mesh.
@@ -53,6 +67,7 @@ class Mesh:
         face_parts: ``[P]`` int64 index into ``parts``; None where there are none.
         origin: ``[3]`` float64, added to ``vertices`` gives the file's coordinates. Zero unless the file lies so far
             from its own origin that single precision would lose its shape.
+        gltf: what further vertex data a glTF file had.
     """
 
     vertices: np.ndarray
@@ -68,6 +83,7 @@ class Mesh:
     parts: list[Part] = field(default_factory=list)
     face_parts: np.ndarray | None = None
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    gltf: GltfAttributes | None = None
 
     @classmethod
     def from_faces(
