@@ -98,8 +98,8 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor, camera
     if score < needed:
         return Advice(
             f"No quarter turn, scale or move of the {shape.called} fits: check that the frames show this "
-            f"{shape.called}, seen from evenly spaced azimuths (from --azimuth on, usually 0°) at elevation 15°, in the "
-            "order of the views."
+            f"{shape.called}, seen from evenly spaced azimuths (from --azimuth on, usually 0°) at elevation 15°, in "
+            "the order of the views."
         )
     flags = _flags(best.rotation)
     if flags is not None:
