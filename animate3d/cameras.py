@@ -1,4 +1,4 @@
-"""Pinhole cameras and the project's conventions (section 1 of the method).
+"""Pinhole cameras and the project's conventions; numbers are those of the reference implementation's configs.
 
 World: right-handed, z up; azimuth turns from +x to +y, elevation from the xy-plane towards +z.
 ``c2w`` has OpenGL camera axes (x right, y up, z backward); `Cameras.viewmats` are world-to-camera with OpenCV
@@ -83,7 +83,7 @@ class Cameras:
         return self.focal[..., None, None] * local[..., :2] / depth[..., None] + centre, depth
 
     def resized(self, height: int, width: int | None = None) -> Cameras:
-        """The same cameras with another image size."""
+        """These cameras with another image size."""
         return replace(self, height=height, width=height if width is None else width)
 
     def to(self, *args: object, **kwargs: object) -> Cameras:

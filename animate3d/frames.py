@@ -113,7 +113,7 @@ def _read_rgba(path: Path, *, alpha: bool) -> np.ndarray:
         with Image.open(path) as image:
             if alpha and "A" not in image.mode and "transparency" not in image.info:
                 raise InputError(
-                    f"{path} has no alpha channel, which tells the object from the background; "
+                    f"{path} has no alpha channel, which separates the object from the background; "
                     "make masks first (see the documentation) or give RGBA images."
                 )
             return np.array(image.convert("RGBA"))
@@ -159,7 +159,7 @@ def contact_sheet(frames: np.ndarray) -> np.ndarray:
 
 
 def side_by_side(frames: np.ndarray) -> np.ndarray:
-    """Views beside each other: ``[V, F, H, W, C]`` to ``[F, H, V * W, C]``."""
+    """Put the views next to each other: ``[V, F, H, W, C]`` to ``[F, H, V * W, C]``."""
     views, count, height, width, channels = frames.shape
     return frames.transpose(1, 2, 0, 3, 4).reshape(count, height, views * width, channels)
 

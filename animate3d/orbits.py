@@ -1,4 +1,6 @@
-"""Random orbits for 4D-SDS and the turntable of validation renders (section 1 of the method).
+"""Random orbits for 4D-SDS and the turntable of validation renders.
+
+The reference implementation has them in ``custom/threestudio-animate3d/data/uncond_hybrid.py``.
 
 `draw_orbits` draws the numbers, `place_orbits` turns numbers into cameras and draws nothing: the same numbers
 always give the same cameras. One orbit per sample: its V views and F frames share elevation, field of view and

@@ -1,4 +1,4 @@
-"""Files that come with the project: beside a checkout, or copies in the installed package."""
+"""Files that come with the project: in the checkout, or their copies in the installed package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def find_resource(relative: str | os.PathLike[str]) -> Path:
     """The file or folder ``relative`` in the first root that has it (an absolute path stands for itself).
 
     Raises:
-        InputError: nowhere.
+        InputError: no root has it.
     """
     path = Path(relative)
     if path.is_absolute():

@@ -28,7 +28,7 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     """Rotation matrices -> unit quaternions w x y z, by the usual four-branch extraction.
 
     w is positive where the trace is (rotations under 120 degrees), else the largest of x, y, z is. That fixes the
-    sign, which matters where an offset is added to the quaternion before it is normalised (section 5 of the method).
+    sign, which matters where an offset is added to the quaternion before it is normalised (`motion.deformation`).
 
     Args:
         matrix: ``[..., 3, 3]``

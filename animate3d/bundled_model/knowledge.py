@@ -138,10 +138,10 @@ class World:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> World:
-        """Read it.
+        """Read the ``world.safetensors`` of a model folder.
 
         Raises:
-            InputError: there is no such file.
+            InputError: the file does not exist.
         """
         tensors = load_file(existing_file(Path(folder) / WORLD, "description of what the bundled model knows"))
         return cls(tensors["means"], tensors["axes"], tensors["reach"])

@@ -104,7 +104,7 @@ def move(
         speed: 1 is the usual one.
 
     Raises:
-        InputError: the motion is unknown, or there is no frame.
+        InputError: the motion is unknown, or fewer than one frame is asked for.
     """
     pose = motion_named(creature.body.family, motion).pose
     if frames < 1:

@@ -11,28 +11,28 @@ LEFT, UP, FRONT = np.eye(3)
 
 
 def wave(t: float) -> float:
-    """To one side, to the other and back in a cycle."""
+    """Swing to one side, to the other and back, once per cycle."""
     return float(np.sin(2 * np.pi * t))
 
 
 def pulse(t: float) -> float:
-    """There and back in a cycle, starting and ending at rest."""
+    """Go from 0 to 1 and back, once per cycle, starting and ending at rest."""
     return float(0.5 - 0.5 * np.cos(2 * np.pi * t))
 
 
 def settle(t: float, end: float = 0.85) -> float:
-    """From 0 to 1, where it stays."""
+    """Rise smoothly from 0 to 1 until ``end`` and stay there."""
     share = min(t / end, 1.0)
     return share * share * (3 - 2 * share)
 
 
 def turned(points: Points, center: Points, axis: Points, angle: float) -> Points:
-    """All points rotated about one centre and axis, radians. ``[N, 3]``"""
+    """Rotate all points about one centre and axis by an angle in radians. ``[N, 3]``"""
     return turn_points(points, center, axis, np.full(len(points), angle))
 
 
 def stretched(points: Points, ground: float, height: float) -> Points:
-    """Taller or flatter above the ground at about the same volume. ``[N, 3]``"""
+    """Stretch points above the ground by ``height``, at about the same volume. ``[N, 3]``"""
     wide = height**-0.5
     return np.array([0.0, ground, 0.0]) + (points - [0.0, ground, 0.0]) * [wide, height, wide]
 

@@ -27,7 +27,7 @@ def warping_errors(video: Video, size: int = FLOW_SIZE) -> Array:
         size: larger images are shrunk to this. Errors grow with sharpness: compare them at one size.
 
     Returns:
-        ``[F - 1]`` mean over these pixels and the channels, colours in 0..1; NaN where there is no such pixel.
+        ``[F - 1]`` mean over these pixels and the channels, colours in 0..1; NaN where no pixel counts.
 
     Raises:
         InputError: images too small for the flow.

@@ -56,7 +56,7 @@ class Video:
         return Video(self.color[:1].expand_as(self.color), self.alpha[:1].expand_as(self.alpha))
 
     def shrunk(self, size: int) -> Video:
-        """The same frames of at most ``size`` pixels, by area."""
+        """These frames, reduced by area to at most ``size`` pixels."""
         if size >= self.size:
             return self
         channels = torch.cat([self.color, self.alpha[..., None]], dim=-1).movedim(-1, 1)

@@ -24,7 +24,7 @@ SIZE = 512
 
 @dataclass
 class Measurement:
-    """What was measured of one object.
+    """The measurements of one object.
 
     Attributes:
         name: of the object.

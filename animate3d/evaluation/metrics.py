@@ -24,7 +24,7 @@ class Metric:
     factor: float = 1.0
 
     def shown(self, value: float | None) -> str:
-        """As text in the unit of the title; a dash for what was not measured."""
+        """The value as text in the unit of the title; a dash for what was not measured."""
         return "–" if value is None or value != value else f"{self.factor * value:.{self.digits}f}"
 
 

@@ -29,7 +29,7 @@ from animate3d.studio.registry import find
 VIEW_NAMES = tuple(f"elv_{i}_azi_{j}" for i, row in enumerate(TESTSET_AZIMUTHS_DEG) for j in range(len(row)))
 """Folders of the test cameras' images, in the order of `testset_cameras`."""
 GIVEN_VIEWS = VIEW_NAMES[:4]
-"""Those of the cameras of the given videos."""
+"""The views of `VIEW_NAMES` that the given videos show too."""
 _DEFAULT_CONFIG = "custom/threestudio-animate3d/configs/visualize_testset_frame_16.yaml"
 
 
@@ -81,7 +81,7 @@ def load_model(checkpoint: Checkpoint) -> MovingModel:
     """Build what a checkpoint holds, with the settings it was trained with (the documented ones if they are gone).
 
     Raises:
-        InputError: the file is no checkpoint of a moving model, or does not fit its config.
+        InputError: the file is not a checkpoint of a moving model, or does not fit its config.
     """
     load_plugins()
     if checkpoint.config is not None:

@@ -1,4 +1,4 @@
-"""Pictures beside the table: the metrics of all objects, their course over the frames, given frames beside renders."""
+"""Pictures for the table: the metrics of all objects, their course over the frames, given frames above renders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published figures to stand beside the measured ones. Only what was stated in text by its source is here."""
+"""Published figures to compare the measured ones with. Only what was stated in text by its source is here."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def write_markdown(
     reasons: dict[str, str],
     pictures: Sequence[Path],
 ) -> None:
-    """The same for people.
+    """Write the table for people, as Markdown.
 
     Args:
         reasons: by the keys of `metrics.VBENCH`, why a column is empty.
@@ -92,7 +92,7 @@ def write_markdown(
     failed = [m for m in measurements if m.failure]
     if failed:
         lines += ["", "## Not measured", "", *(f"- {m.name}: {m.failure}" for m in failed)]
-    lines += ["", "## VBench-I2V beside published figures", ""]
+    lines += ["", "## VBench-I2V and published figures", ""]
     measured = [metric.shown(mean_of(done, metric)) for metric in VBENCH]
     own = ["this table", "measured here", f"{len(done)} object{'s' * (len(done) != 1)}", *measured, "", ""]
     lines += _table(

@@ -72,7 +72,7 @@ def _prompts(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a training of a stage left.
+    """The result of a stage's training.
 
     Attributes:
         path: the file of the latest step.
@@ -86,7 +86,7 @@ class Checkpoint:
 
     @classmethod
     def at(cls, path: Path) -> Checkpoint:
-        """A checkpoint file in a run's folder (``ckpts/`` beside ``configs/``)."""
+        """A checkpoint file in a run's folder (``ckpts/`` next to ``configs/``)."""
         path = existing_file(path, "checkpoint")
         config = path.parent.parent / "configs" / "parsed.yaml"
         return cls(path, _step(path), config if config.is_file() else None)
@@ -104,7 +104,7 @@ def find_checkpoint(results: Path, stage: str, name: str) -> Checkpoint:
         return Checkpoint.at(max(steps, key=lambda path: steps[path]))
     if (folder / "last.ckpt").is_file():
         return Checkpoint.at(folder / "last.ckpt")
-    raise InputError(f"There is no checkpoint in {folder}; run the documented step that makes it first.")
+    raise InputError(f"{folder} holds no checkpoint; run the documented step that makes it first.")
 
 
 def _step(path: Path) -> int | None:

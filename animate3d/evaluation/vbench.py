@@ -1,7 +1,7 @@
 """VBench-I2V's four metrics, through a folder of videos that VBench's own environment measures.
 
-VBench 0.1.5 asks for transformers 4.33.2, which cannot be installed beside this package; so it lives in an environment
-of its own, and a folder goes between the two: ``videos/``, ``images/``, ``videos.json``, ``run_vbench.py`` one way,
+VBench 0.1.5 asks for transformers 4.33.2, which this package cannot use; so it lives in an environment of its own, and
+a folder goes between the two: ``videos/``, ``images/``, ``videos.json``, ``run_vbench.py`` one way,
 ``results.json`` the other.
 """
 
@@ -58,7 +58,7 @@ class VBenchResults:
 
 
 def default_python() -> Path | None:
-    """This interpreter, if VBench is installed beside us after all."""
+    """This interpreter, if VBench is installed in our environment after all."""
     found = all(importlib.util.find_spec(name) for name in ("vbench", "vbench2_beta_i2v"))
     return Path(sys.executable) if found else None
 

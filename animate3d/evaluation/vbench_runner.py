@@ -2,8 +2,8 @@
 
     python run_vbench.py [--weights ~/.cache/vbench] [--device cuda]
 
-Reads ``videos.json`` beside it and writes ``results.json``. Nothing is downloaded: a dimension whose weights are not
-there is left out, with the reason. Written against vbench 0.1.5 from the package index; Python 3.9 and newer.
+Reads ``videos.json`` of this folder and writes ``results.json``. Nothing is downloaded: a dimension whose weights are
+missing is left out, with the reason. Written against vbench 0.1.5 from the package index; Python 3.9 and newer.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _BLOCK = 256 // _BINS
 
 @dataclass(frozen=True)
 class Background:
-    """What a frame looks like where the object is not.
+    """A model of a frame's background.
 
     Attributes:
         color: ``[H, W, 3]`` a smooth surface.
@@ -38,7 +38,7 @@ class Background:
     noise: float
 
     def log_density(self, image: Image) -> Image:
-        """Of every pixel, lit or in shadow. A shadow scales the colour towards black. ``[H, W]``"""
+        """Log density of every pixel under the background, lit or in shadow, which scales towards black. ``[H, W]``"""
         difference = image - self.color
         variance = self.noise**2
         lit = _normal((difference**2).sum(-1), variance, 3)
@@ -120,7 +120,7 @@ class ObjectColors:
         self._table = self._densities(self._counts)
 
     def log_density(self, image: Image) -> Image:
-        """Of every pixel. ``[H, W]``"""
+        """Log density of every pixel under the object's colours. ``[H, W]``"""
         index = (image.clip(0, 255) / _BLOCK).astype(np.intp).clip(0, _BINS - 1)
         return self._table[index[..., 0], index[..., 1], index[..., 2]]
 

@@ -21,7 +21,7 @@ from animate3d.masks.matting import grow, shrink, soft_edges
 
 _SMALLEST_FLOW = 24  # pixels: the flow's patches and pyramid need as many
 _MIDDLE = 127.5  # the background in the channel that the flow is found in
-_FLOW_ERROR = 8.0  # 8-bit levels by which a pixel may differ from where it comes from, beside noise
+_FLOW_ERROR = 8.0  # 8-bit levels by which a pixel may differ from where it comes from, on top of noise
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _telling_axis(difference: Image, mask: Mask) -> NDArray[np.float32]:
 
 
 def _feature(image: Image, background: Background, axis: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """What the flow is found between ``[H, W]``: one channel that shows the object even if its brightness does not."""
+    """One channel ``[H, W]`` for the optical flow, in which the object stands out even if its brightness does not."""
     return ((image - background.color) @ axis + _MIDDLE).clip(0, 255).astype(np.uint8)
 
 
@@ -169,7 +169,7 @@ def _find_flow(image: NDArray[np.uint8], other: NDArray[np.uint8], start: Image)
 
 
 def _warp(image: Image, flow: Image) -> Image:
-    """What lies at the other end of the flow."""
+    """Sample an image at the other end of the flow ``[H, W, 2]``."""
     y, x = np.indices(flow.shape[:2], dtype=np.float32)
     border = cv2.BORDER_REPLICATE
     found = cv2.remap(image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=border)

@@ -27,7 +27,7 @@ class Segmenter(Protocol):
 
     @property
     def name(self) -> str:
-        """As given to ``--backend``."""
+        """The name of the segmenter, as given to ``--backend``."""
 
     def segment(self, frames: NDArray[np.uint8], template: Image) -> Iterator[Image]:
         """Alpha ``[H, W]`` 0..1 of each of the frames ``[F, H, W, 3]``, given that of frame 0; all 0 when lost."""
@@ -35,7 +35,7 @@ class Segmenter(Protocol):
 
 @dataclass
 class MaskReport:
-    """What `segment_folder` did.
+    """The result of `segment_folder`.
 
     Attributes:
         folder: where the RGBA images are.
@@ -55,7 +55,7 @@ class MaskReport:
     doubtful: list[int] = field(default_factory=list)
 
     def warnings(self) -> list[str]:
-        """What the user should look at, a sentence each."""
+        """One sentence for each thing that the user should look at."""
         sentences = []
         if self.carried:
             shown = ", ".join(f"view {v} frame {f} ({v * self.frames + f}.png)" for v, f in self.carried[:5])
@@ -99,19 +99,7 @@ def segment_folder(
     paths = _numbered(folder, "frames")
     views = count_views(template_folder, len(paths)) if views is None else views
     frames = _frames_per_view(folder, len(paths), views)
-    templates = [template_folder / f"{v}.png" for v in range(views)]
-    missing = [path.name for path in templates if not path.is_file()]
-    if missing:
-        raise InputError(
-            f"{template_folder} lacks the template {', '.join(missing)}; {views} views need 0.png to {views - 1}.png."
-        )
-    count = len(_numbered(template_folder, "template masks"))
-    repeats = count == views + 1 and _same(template_folder / "0.png", template_folder / f"{views}.png")
-    if count > views and not repeats:  # the static render writes one more, which repeats the first
-        raise InputError(
-            f"{template_folder} holds the templates of {count} views, but {views} views were asked for; frames would "
-            "be taken for those of other views."
-        )
+    templates = _templates(template_folder, views)
     loaded = [_load_template(path) for path in templates]
 
     report = MaskReport(save_path, views, frames, segmenter.name, replaced)
@@ -131,6 +119,28 @@ def segment_folder(
             if not _covers(images[0], template):
                 report.doubtful.append(v)
     return report
+
+
+def _templates(template_folder: Path, views: int) -> list[Path]:
+    """The template of every view.
+
+    Raises:
+        InputError: one is missing, or there are those of more views.
+    """
+    templates = [template_folder / f"{v}.png" for v in range(views)]
+    missing = [path.name for path in templates if not path.is_file()]
+    if missing:
+        raise InputError(
+            f"{template_folder} lacks the template {', '.join(missing)}; {views} views need 0.png to {views - 1}.png."
+        )
+    count = len(_numbered(template_folder, "template masks"))
+    repeats = count == views + 1 and _same(template_folder / "0.png", template_folder / f"{views}.png")
+    if count > views and not repeats:  # the static render writes one more, which repeats the first
+        raise InputError(
+            f"{template_folder} holds the templates of {count} views, but {views} views were asked for; frames would "
+            "be taken for those of other views."
+        )
+    return templates
 
 
 def count_views(template_folder: str | os.PathLike[str], images: int) -> int:

@@ -28,7 +28,7 @@ def shrink(mask: Mask, radius: int) -> Mask:
 def soft_edges(image: Image, mask: Mask, noise: float) -> Image:
     """Alpha of a silhouette: 0 and 1 away from its outline, the share of the object along it.
 
-    Within a narrow band the colour is taken as a mixture of the object's and the background's colours nearby. Where
+    Within a narrow band the colour is explained as a mixture of the object's and the background's colours nearby. Where
     these two are alike, the band follows the outline itself.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 _LIMITS = """## Limits
 
 - It knows only the creatures of the generator: {families}.
-  It is no general animator; other objects and other motions come out wrong.
+  It is not a general animator; other objects and other motions come out wrong.
 - {size} × {size} pixels, {frames} frames, {views} views around the object at 15° elevation, on grey; creatures face
   their family's usual direction within 15°.
 - {colours}
@@ -16,7 +16,7 @@ _LIMITS = """## Limits
 """
 
 
-_PAINTED = """Colours and patterns are taken from the first images, by a flow that is right within about a pixel: thin
+_PAINTED = """Colours and patterns come from the first images, by a flow that is right within about a pixel: thin
   parts that move fast are smeared, and what no first image shows is speckled."""
 _UNPAINTED = "Patterns on moving parts are lost."
 

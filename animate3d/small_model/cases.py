@@ -39,7 +39,7 @@ class Subject:
     positions: list[NDArray[np.float32]]
 
     def mesh(self) -> Mesh:
-        """Read it."""
+        """Read the creature's mesh."""
         return load_mesh(self.folder)
 
     def videos(self) -> list[Video]:

@@ -1,4 +1,4 @@
-"""Clips of a data set held in memory, for the small models that are trained beside the UNet."""
+"""Clips of a data set held in memory, for the small models that are trained in addition to the UNet."""
 
 from __future__ import annotations
 

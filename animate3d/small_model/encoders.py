@@ -1,4 +1,4 @@
-"""Text and image encoders of the bundled model, trained to tell apart what captions name.
+"""Text and image encoders of the bundled model, trained to distinguish what captions name.
 
 Nobody's released CLIP would fit in a few megabytes, and the world of the bundled model is small: families, their
 motions, colours and patterns. Phrases of the same motion are pulled together, words that are not known are learned to
@@ -32,7 +32,7 @@ LAST = 20
 
 
 def all_words() -> list[str]:
-    """What the tokenizer knows as whole words."""
+    """The words that the tokenizer knows as a whole."""
     others = [name for names in OTHER_NAMES.values() for name in names]
     return sorted({*vocabulary(), *others, *FILLERS, ".", ","})
 
@@ -43,7 +43,7 @@ def all_words() -> list[str]:
 def train_text_encoder(
     encoder: CLIPTextModel, tokenizer: CLIPTokenizer, *, steps: int = 1200, batch: int = 64, seed: int = 0
 ) -> dict[str, float]:
-    """Train it in place; returns the share of sentences whose motion and colour a linear layer reads off."""
+    """Train the text encoder in place; returns how often a linear layer reads motion and colour off sentences."""
     generator = np.random.default_rng(seed)
     torch.manual_seed(seed)
     heads = nn.ModuleDict(
@@ -114,7 +114,7 @@ def train_image_encoder(
     batch: int = 64,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Train it in place; returns the share of images whose family a linear layer reads off."""
+    """Train the image encoder in place; returns the share of images whose family a linear layer reads off."""
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     families, colors = (

@@ -22,7 +22,7 @@ from animate3d.small_model.models import add_origin_head
 from animate3d.small_model.world import world_of
 
 ORIGINS, ORIGINS_LOG = "origins.ckpt", "origins.jsonl"
-"""Of `animate3d.small_model.origins`, in the folder of a training."""
+"""Files of `animate3d.small_model.origins` in the folder of a training: its checkpoint and its log."""
 MOST_BYTES = 25 * 2**20
 WORLD_CLIPS = 900  # a third as many creatures
 
@@ -38,7 +38,7 @@ def trained_pipeline(
         origins: with the head for origins, if its training has begun; the steps are those before it.
 
     Raises:
-        InputError: there is no checkpoint yet.
+        InputError: the training has no checkpoint yet.
     """
     out = existing_folder(out, "training of the bundled model")
     pipeline = load_converted(out / "start")
@@ -87,7 +87,7 @@ def export(out: Path, folder: Path, data: Path) -> None:
         data: the data set it was trained on, for the card.
 
     Raises:
-        InputError: there is no checkpoint yet, or the files are larger than a package should be.
+        InputError: the training has no checkpoint yet, or the files are larger than a package should be.
     """
     pipeline, steps = trained_pipeline(out)
     clips = read_clips(data / "clips.json", WORLD_CLIPS, 0) if (data / "clips.json").is_file() else None
@@ -110,7 +110,7 @@ def export(out: Path, folder: Path, data: Path) -> None:
 
 
 def collect_facts(out: Path, data: Path, steps: int) -> dict[str, Any]:
-    """What is known about a training."""
+    """The facts of a training for the model card."""
     lines = [line for line in _log(out / "run" / "losses.jsonl") if line["step"] <= steps]
     every = max(1, steps // 20)
     parts = {
@@ -151,7 +151,7 @@ def collect_facts(out: Path, data: Path, steps: int) -> dict[str, Any]:
 
 
 def _hours(log: list[dict[str, Any]], steps: int) -> float:
-    """What all steps took, by the mean of those that are in the log."""
+    """Hours that all steps took, by the mean of those that are in the log."""
     return round(_mean(log, "seconds") * steps / 3600, 2) if log else 0.0
 
 

@@ -31,8 +31,8 @@ from animate3d.mvvdm.model.unet import MultiViewUNet
 MAX_TOKENS = 24
 TEXT_WIDTH, IMAGE_WIDTH = 96, 64
 LATENT_DEVIATION = 0.7
-"""Of scaled latents. Creatures fill a tenth of an image and stand out even from much noise: with less signal, the
-motion is decided at more of the noise levels."""
+"""Standard deviation of scaled latents. Creatures fill a tenth of an image and stand out even from much noise: with
+less signal, the motion is decided at more of the noise levels."""
 START, END = "<|startoftext|>", "<|endoftext|>"
 NOISE_SCHEDULE: dict[str, Any] = {
     "num_train_timesteps": 1000,
@@ -160,7 +160,7 @@ def silence_residuals(unet: MultiViewUNet) -> None:
 
 
 def add_origin_head(unet: MultiViewUNet, patch_size: int) -> MultiViewUNet:
-    """The same UNet with a new head for `Origins`, which says that every pixel stays where it is."""
+    """A copy of a UNet with a new head for `Origins`, which says that every pixel stays where it is."""
     arguments = {name: value for name, value in unet.config.items() if not name.startswith("_")}
     grown = MultiViewUNet(**{**arguments, "origin_factor": patch_size})
     missing, unexpected = grown.load_state_dict(unet.state_dict(), strict=False)

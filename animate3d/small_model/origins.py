@@ -1,4 +1,4 @@
-"""The last training of the bundled UNet: it goes on denoising, and learns the origins of every pixel beside it.
+"""The last training of the bundled UNet: it goes on denoising, and learns the origin of every pixel as well.
 
 The features that place a moving part also know which part it is: the head that reads them learns in minutes what a
 network of its own did not in many times as many pictures.
@@ -47,11 +47,11 @@ from animate3d.small_model.export import ORIGINS, ORIGINS_LOG, read_origins, tra
 from animate3d.small_model.models import add_origin_head
 
 LEARNING_RATE = 6e-4
-"""At the start; it falls linearly to zero."""
+"""Learning rate at the start; it falls linearly to zero."""
 WEIGHT = 0.1
-"""Of the origins' losses beside that of the denoising, which they must not disturb."""
+"""Weight of the origins' losses against that of the denoising, which they must not disturb."""
 VIEW_WEIGHTS = (1.0, 0.5, 0.25, 0.5)
-"""Of places in the pixel's own first image and those of the views that follow; the view opposite shares least."""
+"""Weights of the places in a pixel's own first image and in those of the next views; the opposite one shares least."""
 SAME_POINT = 0.09
 """Two pixels show the same point of the surface when their rest positions are nearer than this (objects: about 1)."""
 SILHOUETTE_WEIGHT = 5.0
@@ -81,7 +81,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Truth:
-    """Of B clips.
+    """True origins of the pixels of B clips.
 
     Attributes:
         places: as in `Origins`, for every view.
@@ -124,7 +124,7 @@ def render_clips(data: Path, part: int, parts: int) -> list[Clip]:
 
 
 def true_origins(rest: Tensor, coverage: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
-    """Where every pixel's point is in the first images, and whether they show it.
+    """Places of every pixel's point of the surface in the first images, and whether they show it.
 
     Args:
         rest: ``[V, F, 3, H, W]``
@@ -142,17 +142,17 @@ def true_origins(rest: Tensor, coverage: Tensor, cameras: Cameras) -> tuple[Tens
         grid = (2 * pixels / size - 1)[:, None]
         return grid_sample(images, grid, padding_mode="border", align_corners=False)[:, :, 0].transpose(1, 2)
 
-    # Splats nearer to the camera cover those behind, so that a slanted surface is seen about half a pixel beside where
-    # its points project to. How far is known in frame 0, and what is looked for are pixels of its pictures.
+    # Splats nearer to the camera cover those behind, so that a slanted surface is seen about half a pixel off the place
+    # that its points project to. How far is known in frame 0, and what is looked for are pixels of its pictures.
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     at_rest, _ = cameras.project(rest[:, 0].movedim(1, -1).flatten(1, 2))
-    beside = at_rest.unflatten(1, (height, width)).movedim(-1, 1) - torch.stack([x, y])
-    beside = torch.where(coverage[:, :1] > 0.5, beside, 0.0)
+    shift = at_rest.unflatten(1, (height, width)).movedim(-1, 1) - torch.stack([x, y])
+    shift = torch.where(coverage[:, :1] > 0.5, shift, 0.0)
 
     points = rest.movedim(2, -1).reshape(1, -1, 3).expand(views, -1, -1)  # [r, P, 3]
     projected, _ = cameras.project(points)
-    pixels = projected - read(beside, projected)
-    pixels = projected - read(beside, pixels)
+    pixels = projected - read(shift, projected)
+    pixels = projected - read(shift, pixels)
     same = (read(rest[:, 0], pixels) - points).norm(dim=-1) < SAME_POINT
     visible = same & (read(coverage[:, :1], pixels)[..., 0] > 0.5) & (coverage.reshape(1, -1) > 0.5)
     places = pixels.unflatten(1, (views, frames, height, width)).permute(1, 2, 0, 5, 3, 4)
@@ -163,7 +163,7 @@ def true_origins(rest: Tensor, coverage: Tensor, cameras: Cameras) -> tuple[Tens
 
 
 def origin_losses(origins: Origins, truth: Truth) -> tuple[Tensor, Tensor, Tensor]:
-    """Of the frames after frame 0: error of the places, error of the sources, and mean distance in pixels.
+    """Losses over the frames after frame 0: error of the places, error of the sources, and mean distance in pixels.
 
     The distance is that in the own view, over the pixels that it shows.
     """
@@ -248,26 +248,30 @@ def train_origins(
                     log.write(json.dumps({"step": step + 1, **{k: round(v, 4) for k, v in values.items()}}) + "\n")
                 bar.set_postfix(loss=f"{values['loss']:.3f}", pixels=f"{values['pixels']:.2f}")
                 if ending or (step + 1) % SAVE_EVERY == 0:
-                    checkpoints.write(
-                        out / ORIGINS,
-                        {
-                            "epoch": 0,
-                            "global_step": step + 1,
-                            "unet_steps": unet_steps,
-                            "state_dict": checkpoints.model_state(unet, everything=True),
-                            "optimizer": checkpoints.optimizer_state(optimizer),
-                            "lr_scheduler": {},
-                            "ema": average.state_dict(),
-                        },
-                    )
+                    _save(out / ORIGINS, step + 1, unet_steps, unet, optimizer, average)
             if asked:
                 break
+
+
+def _save(
+    path: Path, step: int, unet_steps: int, unet: nn.Module, optimizer: torch.optim.Optimizer, average: MovingAverage
+) -> None:
+    content = {
+        "epoch": 0,
+        "global_step": step,
+        "unet_steps": unet_steps,
+        "state_dict": checkpoints.model_state(unet, everything=True),
+        "optimizer": checkpoints.optimizer_state(optimizer),
+        "lr_scheduler": {},
+        "ema": average.state_dict(),
+    }
+    checkpoints.write(path, content)
 
 
 def _batches(
     encoder: Encoder, clips: list[Clip], steps: range, rank: int, processes: int, seed: int
 ) -> Iterator[tuple[Denoising, Truth]]:
-    """Of every step; random numbers are a function of seed, step and place in the batch, as in `train.py`."""
+    """Yield the batch of every step; random numbers follow from seed, step and place in the batch, as in `train.py`."""
     cameras = reconstruction_cameras(VIEWS, SIZE)
     camera = get_camera(VIEWS, ELEVATION, 0.0).expand(CLIPS_PER_PROCESS, -1, -1)
     factor, channels = encoder.pipeline.vae_scale_factor, encoder.pipeline.vae.config["latent_channels"]

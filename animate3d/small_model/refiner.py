@@ -24,7 +24,7 @@ LAST_TIMESTEPS = (20, 260)
 
 @torch.no_grad()
 def estimated_latents(pipeline: MultiViewVideoPipeline, clips: Clips, seed: int = 0) -> Tensor:
-    """What the UNet makes of slightly noisy clips in one step: latents with its own kind of errors.
+    """Latents with the UNet's own kind of errors: its one-step estimates of slightly noisy clips.
 
     Returns:
         unscaled latents ``[N, V, F, C, h, w]``; those of frame 0 are exact.
@@ -61,7 +61,7 @@ def train_refiner(
     batch: int = 16,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Train it in place; returns PSNR (dB) without and with it on clean latents of these images.
+    """Train the refiner in place; returns PSNR (dB) without and with it on clean latents of these images.
 
     Args:
         estimates: of `estimated_latents`, of the first clips: half of every batch; the other half, or all of it, has

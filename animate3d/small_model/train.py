@@ -55,7 +55,7 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "GOMP_SPINC
 
 @dataclass(frozen=True)
 class Plan:
-    """What is made, and for how long.
+    """Where a training of the bundled model takes place, and how long each stage is.
 
     Attributes:
         data: folder of `animate3d data synthesize`; made when it is not there.
@@ -197,13 +197,13 @@ def _run(command: list[str]) -> int:
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         launcher = subprocess.Popen(command, env={**ENVIRONMENT, **os.environ})
         signal.signal(signal.SIGINT, handler)
-        told: set[int] = set()
+        asked: set[int] = set()
         while (code := _ended(launcher)) is None:
             for process in psutil.Process(launcher.pid).children() if request.asked else []:
-                if process.pid not in told:  # it may have been started since
+                if process.pid not in asked:  # it may have been started since
                     with suppress(psutil.NoSuchProcess):
                         process.terminate()
-                    told.add(process.pid)
+                    asked.add(process.pid)
     if request.asked and code == 0:
         raise KeyboardInterrupt
     return code
@@ -302,7 +302,7 @@ def main(argv: list[str] | None = None) -> int:
     stages = tuple(options.stages.split(","))
     unknown = [name for name in stages if name not in STAGES]
     if unknown:
-        parser.error(f"there is no stage {unknown[0]}; the stages are {', '.join(STAGES)}")
+        parser.error(f"the stage {unknown[0]} is unknown; the stages are {', '.join(STAGES)}")
     plan = Plan(
         data=options.data,
         out=options.out,

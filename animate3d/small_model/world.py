@@ -21,7 +21,7 @@ def world_of(clips: Clips) -> World:
 
 
 def fit_world(outlines: Tensor, families: Sequence[str]) -> World:
-    """From the outlines of creatures ``[N, D]`` and the family of each; every family has to be there, four times."""
+    """Fit a `World` to outlines of creatures ``[N, D]`` and the family of each; every family needs at least four."""
     spaces, reaches = [], []
     generator = torch.Generator().manual_seed(0)
     for name in MOTIONS:

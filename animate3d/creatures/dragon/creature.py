@@ -68,7 +68,7 @@ def write_creature(folder: str | os.PathLike[str], seed: int = 0) -> Path:
 
 
 def _chart_groups(vertices: Points, quads: np.ndarray) -> tuple[np.ndarray, dict[int, Points]]:
-    """The part of every face, wings told apart, and the directions its charts may be projected along."""
+    """The part of every face, left and right wing apart, and the directions its charts may be projected along."""
     centers = vertices[quads].mean(axis=1)
     distance = dragon.parts(centers)
     groups = np.stack([distance[part] for part in Part]).argmin(axis=0)

@@ -1,4 +1,4 @@
-"""Videos of the demo creature in known motion, with the truth beside them."""
+"""Videos of the demo dragon in a known motion, and the true vertex positions."""
 
 from __future__ import annotations
 

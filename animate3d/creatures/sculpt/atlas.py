@@ -191,7 +191,7 @@ def _place(charts: list[Points], cells: int) -> list[Points] | None:
 
     Works on a grid of cells that a chart covers wholly or not at all, and keeps the cells around a chart free.
     """
-    taken = np.zeros((cells, cells))
+    occupied = np.zeros((cells, cells))
     placed: list[Points] = [np.zeros(0)] * len(charts)
     footprints = [_footprint(chart, cells) for chart in charts]
     for index in sorted(range(len(charts)), key=lambda i: -footprints[i].sum()):
@@ -202,7 +202,7 @@ def _place(charts: list[Points], cells: int) -> list[Points] | None:
             grown = ndimage.binary_dilation(grown, np.ones((3, 3))).astype(float)
             if max(grown.shape) > cells:
                 continue
-            overlap = signal.fftconvolve(taken, grown[::-1, ::-1], mode="valid")
+            overlap = signal.fftconvolve(occupied, grown[::-1, ::-1], mode="valid")
             free = np.argwhere(overlap < 0.5)
             if len(free):
                 corner = free[(free + mask.shape).max(axis=1).argmin()]  # stay near the first corner
@@ -211,7 +211,7 @@ def _place(charts: list[Points], cells: int) -> list[Points] | None:
             return None
         _, turns, corner, mask = min(options, key=lambda option: option[:2])
         y, x = corner + 1
-        taken[y : y + mask.shape[0], x : x + mask.shape[1]] += mask
+        occupied[y : y + mask.shape[0], x : x + mask.shape[1]] += mask
         placed[index] = _quarter_turns(charts[index], turns) + np.array([x, y]) / cells
     return placed
 

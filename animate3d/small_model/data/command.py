@@ -23,7 +23,7 @@ EXAMPLES = """examples:
   animate3d data synthesize --out data/creatures --clips 3000 --seed 0
 
 A data set is a folder with videos/<uid>/<anim>/view_{k}.mp4 and uid_info_dict.json, the tar archives of MV-Video with
-uid_info_dict.json beside them (they are not unpacked), or a JSON of this command.
+uid_info_dict.json next to them (they are not unpacked), or a JSON of this command.
 """
 
 _SOURCE_HELP = "folder, JSON, or tar archives (also as quoted glob patterns)"

@@ -2,7 +2,7 @@
 
 ``DIR/videos/<uid>/<00,01,…>/view_0.mp4 …``, ``DIR/uid_info_dict.json`` and ``DIR/clips.json``, the list that
 `animate3d.mvvdm.data.build_dataset` reads (the folder itself stands for MV-Video's 16 views). ``DIR/held_out`` has the
-same of creatures that no training clip shows, with the truth: ``trajectory.npz`` beside the videos, and the creatures
+same of creatures that no training clip shows, with the truth: ``trajectory.npz`` next to the videos, and the creatures
 as object folders in ``creatures/<uid>``.
 """
 
@@ -33,14 +33,14 @@ SETTINGS, LIST, TRAJECTORY = "synthesis.json", "clips.json", "trajectory.npz"
 HELD_OUT, CREATURES = "held_out", "creatures"
 LICENCE = "CC0"
 VERSION = 1
-"""Of what a seed makes; a folder is only continued by the version that began it."""
+"""Version of what a seed makes; a folder is only continued by the version that began it."""
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a data set is a function of.
+    """The settings that a data set is a function of.
 
     Attributes:
         clips: number of training clips.

@@ -15,7 +15,7 @@ from animate3d.meshes import Mesh
 from animate3d.rasterize import Splats, render
 
 ELEVATION = 15.0
-"""Of `reconstruction_cameras`, degrees; view k of V looks from azimuth 360 k / V."""
+"""Elevation of `reconstruction_cameras` in degrees; view k of V looks from azimuth 360 k / V."""
 _EXTENT = 2.0
 
 
@@ -40,7 +40,7 @@ def render_views(mesh: Mesh, placed: NDArray[np.float64], *, views: int, size: i
 def render_rest_positions(
     mesh: Mesh, placed: NDArray[np.float64], *, views: int, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where the surface that a pixel of `render_views` shows is in frame 0.
+    """Positions in frame 0 of the surface that each pixel of `render_views` shows.
 
     Returns:
         positions ``[V, F, 3, size, size]`` in the coordinates of ``placed``, and coverage ``[V, F, size, size]``;

@@ -1,0 +1,190 @@
+"""The functions of ``import animate3d``: what the commands do, for a script (docs/api.md has an example of each)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from animate3d.cameras import Cameras, reconstruction_cameras
+from animate3d.export import export
+from animate3d.frames import GREY, count_frames, load_frames
+from animate3d.gaussians import Gaussians, holds_gaussians
+from animate3d.gaussians import load_ply as load_gaussians
+from animate3d.gaussians.placement import automatic_placement
+from animate3d.meshes import Mesh, Placement, vertex_colors
+from animate3d.motion.template import Template
+from animate3d.motion.tracking import TrackSettings
+from animate3d.motion.tracking import track as track_template
+from animate3d.motion.trajectory import Trajectory, weld
+from animate3d.rasterize import Splats
+from animate3d.rasterize import render as rasterize
+from animate3d.rasterize.textured import render_mesh
+from animate3d.runs.gaussians import GaussianOptions, GaussianResult, animate_gaussians
+from animate3d.runs.mesh import AnimateOptions, AnimateResult
+from animate3d.runs.mesh import animate as animate_mesh
+from animate3d.runs.presets import choose_preset
+from animate3d.runs.videos import VideoOptions, preset_videos
+
+__all__ = ["animate", "export_animation", "load_gaussians", "render", "track"]
+
+
+def animate(
+    model: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str],
+    prompt: str | None = None,
+    frames: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    preset: str | None = None,
+    motion_strength: float = 1.0,
+    announce: Callable[[str], None] = print,
+    **options: Any,
+) -> AnimateResult | GaussianResult:
+    """Animate a mesh or a Gaussian model from a sentence or from videos, as `animate3d animate` does.
+
+    Run it again with the same ``out`` to continue after an interruption; steps that are up to date are skipped.
+
+    Args:
+        model: a mesh file, an object folder, or a ply of Gaussians.
+        out: folder of the results.
+        prompt: what happens, for example "a dog is jumping"; the videos are made with the video model.
+        frames: in place of a prompt, a folder of RGBA images ``{v*F+f}.png`` of four synchronised videos.
+        weights: folder of a video model; None uses what the preset names.
+        preset: "laptop" (the bundled model) or "full" (the released weights); None chooses by what there is.
+        motion_strength: 0.25 to 4; 1 is usual.
+        announce: is given every line about the progress.
+        options: further settings: the fields of `AnimateOptions` or `GaussianOptions` (``formats``, ``fps``,
+            ``seed``, ``loop``, …) and of `VideoOptions` (``steps``, ``guidance_scale``, ``samples``, …; the number
+            of frames of every video is ``frame_count``).
+
+    Raises:
+        InputError: an input cannot be used, or frame 0 of the videos does not show the placed model.
+        TypeError: an unknown option.
+    """
+    if "frame_count" in options:
+        options["frames"] = options.pop("frame_count")
+    of_videos = {field.name for field in fields(VideoOptions)}
+    videos = {name: options.pop(name) for name in list(options) if name in of_videos}
+    given = bool(frames or weights or videos.get("checkpoint") or options.get("refine"))
+    chosen = choose_preset(preset, weights_given=given, cuda=torch.cuda.is_available())
+    chosen = chosen.with_motion_strength(motion_strength)
+    video = None if prompt is None else preset_videos(prompt, chosen, weights=_path(weights), **videos)
+    asked = {"rigidity": chosen.rigidity, "video": video, **options}
+    if holds_gaussians(model):
+        return animate_gaussians(GaussianOptions(Path(model), _path(frames), Path(out), **asked), announce)
+    return animate_mesh(AnimateOptions(Path(model), _path(frames), Path(out), **asked), announce)
+
+
+def track(
+    mesh: Mesh,
+    frames: str | os.PathLike[str] | NDArray[np.float32],
+    *,
+    views: int = 4,
+    placement: Placement | None = None,
+    rigidity: float = 1.0,
+    fps: float = 8.0,
+    progress: Callable[[int], None] = lambda frame: None,
+) -> Trajectory:
+    """Follow a mesh through synchronised videos, without fitting a deformation field: seconds, and nearly as good.
+
+    Args:
+        mesh: the mesh at rest, which frame 0 shows.
+        frames: a folder of RGBA images ``{v*F+f}.png``, or ``[V, F, H, W, 4]`` in 0..1. View v looks from azimuth
+            360° v / V at elevation 15°.
+        views: V of a folder.
+        placement: how the mesh stands before the cameras; None places it automatically.
+        rigidity: factor on the weight that holds the mesh's shape.
+        fps: frames per second of the videos.
+        progress: called with the number of every frame that is done.
+
+    Returns:
+        the vertices at every frame, in the mesh's own coordinates.
+
+    Raises:
+        InputError: frames that are missing, of different sizes, or without alpha.
+    """
+    if not isinstance(frames, np.ndarray):
+        frames = load_frames(frames, views, count_frames(frames, views)).numpy()
+    placement = placement or mesh.automatic_placement()
+    placed = np.asarray(placement.apply(mesh.vertices))
+    template = Template(placed, mesh.triangles()[0], mesh.welded(), vertex_colors(mesh))
+    cameras = reconstruction_cameras(len(frames), frames.shape[2])
+    positions, _ = track_template(template, frames, cameras, TrackSettings().scaled(rigidity), progress)
+    trajectory = Trajectory.from_placed(positions, placement, fps)
+    return Trajectory(weld(trajectory.positions, mesh.welded()), fps)
+
+
+def export_animation(
+    mesh: Mesh,
+    trajectory: Trajectory | NDArray[np.floating],
+    path: str | os.PathLike[str],
+    *,
+    fps: float | None = None,
+    **options: Any,
+) -> Path:
+    """Write an animated mesh; the suffix names the format (docs/export.md lists them).
+
+    Args:
+        mesh: the mesh as it was loaded.
+        trajectory: its vertices at every frame ``[F, N, 3]``, in its own coordinates; frame 0 is the rest pose.
+        path: for example ``dog.glb``, ``dog.fbx`` or ``dog.usdc``.
+        fps: frames per second; None uses the trajectory's, or 24 for an array.
+        options: further arguments of `animate3d.export.export`, such as ``max_morphs``.
+
+    Returns:
+        ``path``
+
+    Raises:
+        InputError: an unknown suffix, or a trajectory of another mesh.
+        MissingDependencyError: FBX or Alembic without Blender.
+    """
+    if isinstance(trajectory, Trajectory):
+        fps, trajectory = fps or trajectory.fps, trajectory.positions
+    return export(mesh, trajectory, path, fps=fps or 24.0, **options)
+
+
+def render(
+    model: Mesh | Gaussians,
+    cameras: Cameras | None = None,
+    *,
+    positions: Trajectory | NDArray[np.floating] | None = None,
+    placement: Placement | None = None,
+) -> NDArray[np.uint8]:
+    """Draw a mesh (textured triangles) or a Gaussian model, at rest or in motion.
+
+    The differentiable rasteriser below it is `animate3d.rasterize.render`.
+
+    Args:
+        model: what is drawn.
+        cameras: ``[V]``; None is the four of the videos, at 512 pixels.
+        positions: vertices or means at every frame ``[F, N, 3]``, in the model's own coordinates; None draws the rest.
+        placement: how the model stands before the cameras; None places it automatically.
+
+    Returns:
+        RGBA images ``[V, F, H, W, 4]``, straight alpha.
+    """
+    cameras = reconstruction_cameras(size=512) if cameras is None else cameras
+    moved = positions.positions if isinstance(positions, Trajectory) else positions
+    if isinstance(model, Mesh):
+        placement = placement or model.automatic_placement()
+        moved = model.vertices[None] if moved is None else moved
+        return render_mesh(model, np.asarray(placement.apply(moved)), cameras)
+    placement = placement or automatic_placement(model)
+    model = model.transformed(placement)
+    means = model.means[None] if moved is None else torch.as_tensor(placement.apply(moved)).to(model.means)
+    quats, scales = (part.expand(len(means), *part.shape) for part in (model.quats, model.scales))
+    drawn = rasterize(Splats(means, quats, scales, model.opacities, model.colors), cameras, background=0.0)
+    straight = torch.where(drawn.alpha > 0, drawn.color / drawn.alpha.clamp_min(1e-6), GREY).clamp(0, 1)
+    rgba = torch.cat([straight, drawn.alpha], dim=-1).transpose(0, 1)
+    return (255 * rgba).round().byte().cpu().numpy()
+
+
+def _path(given: str | os.PathLike[str] | None) -> Path | None:
+    return None if given is None else Path(given)
