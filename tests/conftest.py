@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,13 @@ from small_testset import step_options, write_testset
 
 from animate3d.evaluation.testset import read_testset
 from animate3d.runs.testset import ObjectRun
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With a worker per core (``-n``) every worker has one thread; more would only take turns."""
+    if getattr(config.option, "numprocesses", None):
+        for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
 
 
 @pytest.fixture(scope="session")

@@ -119,6 +119,7 @@ def test_an_object_that_fills_the_image() -> None:
     assert last.min() == 1.0
 
 
+@pytest.mark.slow
 def test_leaving_masks_out_makes_the_tracked_surface_worse() -> None:
     mesh = load_mesh(demo_asset())
     placement, times = mesh.automatic_placement(), unit_times(12)[:6]
