@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras, reconstruction_cameras
 from animate3d.export import export
 from animate3d.frames import GREY, count_frames, load_frames
-from animate3d.gaussians import Gaussians, is_gaussian_ply
+from animate3d.gaussians import Gaussians, holds_gaussians
 from animate3d.gaussians import load_ply as load_gaussians
 from animate3d.gaussians.placement import automatic_placement
 from animate3d.meshes import Mesh, Placement, vertex_colors
@@ -68,7 +68,7 @@ def animate(
         InputError: an input cannot be used, or frame 0 of the videos does not show the placed model.
         TypeError: an unknown option.
     """
-    of_gaussians = is_gaussian_ply(model)
+    of_gaussians = holds_gaussians(model)
     of_run = {field.name for field in fields(GaussianOptions if of_gaussians else AnimateOptions)}
     videos = {name: options.pop(name) for name in list(options) if name not in of_run}
     if videos and prompt is None:

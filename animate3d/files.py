@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
+import unicodedata
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -17,6 +20,35 @@ import numpy as np
 
 from animate3d.errors import InputError
 
+_PREFIX = ".writing-"  # no part of the name: it may be as long as a name can be
+
+
+def one_line(path: Path) -> Path:
+    """``path`` if its name can stand in a line of text, as files that name it need.
+
+    Raises:
+        InputError: it holds a line break or a null byte.
+    """
+    if any(mark in str(path) for mark in "\n\r\0"):
+        raise InputError(f"The name {str(path)!r} holds a line break or a null byte; rename it.")
+    return path
+
+
+def portable_name(name: str, default: str = "file") -> str:
+    """A file name of plain letters, digits, spaces, ``_``, ``-`` and ``.``; names that differ stay different."""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    clean = re.sub(r"[^A-Za-z0-9_. -]+", "_", letters)[:60].strip(" .") or default
+    return clean if clean == name else f"{clean}_{zlib.crc32(name.encode(errors='surrogateescape')):08x}"
+
+
+@contextmanager
+def plain_link(path: Path) -> Iterator[Path]:
+    """Yield a link to a file under a name of plain letters, for libraries to which other characters mean something."""
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / f"file{path.suffix}"
+        link.symlink_to(path.resolve())
+        yield link
+
 
 @contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -24,9 +56,9 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Parent folders are made. On an exception the temporary file is removed and ``path`` keeps what it had.
     """
-    path = Path(path)
+    path = one_line(Path(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -43,9 +75,9 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     A folder that was there before is replaced as a whole, so it never holds files of two runs.
     """
-    path = Path(path)
+    path = one_line(Path(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
     try:
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
@@ -77,7 +109,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 def existing_file(path: str | os.PathLike[str], what: str = "file") -> Path:
     """``path`` if it is a file that is there; otherwise an `InputError` that names it."""
-    path = Path(path)
+    path = one_line(Path(path))
     if path.is_dir():
         raise InputError(f"{path} is a folder; a {what} is needed.")
     if not path.is_file():

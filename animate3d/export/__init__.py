@@ -11,6 +11,7 @@ import torch
 
 from animate3d.errors import InputError
 from animate3d.export.clip import Clip, checked_clip
+from animate3d.export.inbetweens import resampled
 from animate3d.export.morphs import MorphTargets
 from animate3d.export.ply_sequence import export_gaussians
 from animate3d.export.preview import preview
@@ -68,6 +69,9 @@ def export(
     *,
     fps: float = 24.0,
     max_morphs: int | None = None,
+    loop: bool = False,
+    clip_name: str | None = None,
+    resample: float | None = None,
 ) -> Path:
     """Write an animated mesh in the format that the suffix names.
 
@@ -77,6 +81,9 @@ def export(
         path: ends in one of `SUFFIXES`. ``.obj`` and ``.ply`` become folders.
         fps: frames per second; frame k is shown at k / fps seconds.
         max_morphs: largest number of morph targets in FBX and glTF; None for one per frame.
+        loop: frame 0 follows the last frame; formats that play by time get a closing key.
+        clip_name: name of the animation; None for the mesh's.
+        resample: frames per second of the file; in-betweens turn with the surface. None for the trajectory's own.
 
     Returns:
         ``path``
@@ -85,7 +92,16 @@ def export(
         InputError: unknown suffix, a trajectory of another mesh, or values that cannot be used.
         MissingDependencyError: FBX or Alembic without Blender.
     """
-    return export_with_report(mesh, trajectory, path, fps=fps, max_morphs=max_morphs).path
+    return export_with_report(
+        mesh,
+        trajectory,
+        path,
+        fps=fps,
+        max_morphs=max_morphs,
+        loop=loop,
+        clip_name=clip_name,
+        resample=resample,
+    ).path
 
 
 def export_with_report(
@@ -95,11 +111,16 @@ def export_with_report(
     *,
     fps: float = 24.0,
     max_morphs: int | None = None,
+    loop: bool = False,
+    clip_name: str | None = None,
+    resample: float | None = None,
 ) -> ExportReport:
     """`export`, telling what was written and what limiting the morph targets cost."""
     path = Path(path)
     suffix = checked_suffix(path)
-    clip = checked_clip(mesh, trajectory, fps)
+    clip = checked_clip(mesh, trajectory, fps, loop=loop, clip_name=clip_name)
+    if resample is not None:
+        clip = resampled(clip, resample)
     if max_morphs is not None and max_morphs < 1:
         raise InputError(f"The number of morph targets is limited to {max_morphs}; at least 1 is needed.")
     is_folder = suffix in ("obj", "ply")
@@ -151,4 +172,6 @@ def checked_suffix(path: Path) -> str:
 def _write_gaussians(clip: Clip, path: Path) -> None:
     """The mesh's vertices as Gaussians, moved with them."""
     means = torch.from_numpy(clip.positions).float()
-    export_gaussians(from_mesh(clip.mesh), path, means=means, fps=clip.fps, up_axis=clip.mesh.up_axis)
+    export_gaussians(
+        from_mesh(clip.mesh), path, means=means, fps=clip.fps, up_axis=clip.mesh.up_axis, origin=clip.mesh.origin
+    )

@@ -18,10 +18,11 @@ import numpy as np
 
 from animate3d.errors import InputError, MissingDependencyError, available
 from animate3d.export import blender_script
+from animate3d.export.blender_job import blender_job
 from animate3d.export.clip import Clip
+from animate3d.export.fbx_finish import finish
 from animate3d.export.morphs import MorphTargets
 from animate3d.export.staging import staged
-from animate3d.export.textures import TextureFiles, linear_color, srgb_to_linear, texture_files
 
 
 def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str) -> None:
@@ -46,12 +47,14 @@ def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str)
         # Blender reads textures from files; their names are what an importer shows. Hidden: they are embedded.
         folder = target.with_name(".textures")
         folder.mkdir()
-        job = _job(clip, morphs, target, kind, folder)
+        job, content = blender_job(clip, morphs, target, kind, folder)
         # The Alembic library aborts the whole process when a write fails, so it gets a process of its own.
         if available("bpy") and kind != "abc":
             _run_here(job, path)
         else:
             _run_apart(command, job, target.with_name(".job"), path)
+        if kind == "fbx" and target.is_file():
+            finish(target, content)
         if kind == "abc" and target.is_file() and target.open("rb").read(6) != b"Ogawa\xff":
             # The archive is marked as complete when it is closed; the library does not report failed writes.
             raise OSError(errno.EIO, "the Alembic archive is incomplete, is the disk full?", str(path))
@@ -75,47 +78,6 @@ def _command() -> list[str] | None:
     return [blender, "--background", "--factory-startup", "--python-exit-code", "1", "--python", *script]
 
 
-def _job(clip: Clip, morphs: MorphTargets, target: Path, kind: str, folder: Path) -> dict[str, Any]:
-    """What `blender_script.run` takes; writes the textures into ``folder``."""
-    mesh = clip.mesh
-    no_uvs = mesh.corner_uvs is None
-    textures = TextureFiles([{} for _ in mesh.materials], {}) if no_uvs else texture_files(mesh)
-    for name, content in textures.files.items():
-        (folder / name).write_bytes(content)
-    materials = [
-        {
-            "name": material.name,
-            "base_color": linear_color(material.base_color),
-            "metallic": float(material.metallic),
-            "roughness": float(material.roughness),
-            "textures": {role: str(folder / name) for role, name in names.items()},
-        }
-        for material, names in zip(mesh.materials, textures.names, strict=True)
-    ]
-    job: dict[str, Any] = {
-        "format": kind,
-        "output": str(target),
-        "name": mesh.name,
-        "fps": clip.fps,
-        "up_axis": mesh.up_axis,
-        "materials": materials,
-        "target_names": morphs.names,
-        "base": morphs.base,
-        "targets": morphs.deltas,
-        "weights": morphs.weights,
-        "corners": mesh.corners,
-        "face_starts": mesh.face_starts,
-        "face_materials": mesh.face_materials,
-    }
-    if mesh.corner_uvs is not None:
-        job["uvs"] = np.nan_to_num(mesh.corner_uvs)
-    if mesh.corner_normals is not None:
-        job["normals"] = np.nan_to_num(mesh.corner_normals)  # zero: let Blender compute it
-    if mesh.vertex_colors is not None:
-        job["colors"] = srgb_to_linear(mesh.vertex_colors)
-    return job
-
-
 def _run_here(job: dict[str, Any], path: Path) -> None:
     fresh = "bpy" not in sys.modules
     with _silenced() as output:
@@ -133,7 +95,8 @@ def _run_here(job: dict[str, Any], path: Path) -> None:
 def _run_apart(command: list[str], job: dict[str, Any], folder: Path, path: Path) -> None:
     folder.mkdir()
     arrays = {key: value for key, value in job.items() if isinstance(value, np.ndarray)}
-    np.savez(folder / "arrays.npz", **arrays)
+    for key, values in arrays.items():
+        np.save(folder / f"{key}.npy", values, allow_pickle=False)
     (folder / "job.json").write_text(json.dumps({key: job[key] for key in job.keys() - arrays.keys()}))
     result = subprocess.run([*command, str(folder)], capture_output=True, text=True, errors="replace", check=False)
     if result.returncode < 0:

@@ -5,10 +5,13 @@ This file runs in two places and therefore imports nothing of this package: in t
 
 A job is a dictionary of
 
-- ``format`` ("fbx" or "abc"), ``output``, ``name``, ``fps``, ``up_axis``;
-- ``materials``: name, base_color, metallic, roughness, and textures (kind -> file);
-- arrays ``base`` [N, 3], ``targets`` [M, N, 3], ``weights`` [F, M], ``corners`` [K], ``face_starts`` [P + 1],
-  ``face_materials`` [P], and where the mesh has them ``uvs`` [K, 2], ``normals`` [K, 3], ``colors`` [N, 3] (linear).
+- ``format`` ("fbx" or "abc"), ``output``, ``scene`` (its name), ``fps``, ``up_axis``, ``target_names``;
+- ``objects``: name, ``parent`` (number of an object before it, or None), ``mesh`` (its number, or None);
+- ``meshes``: their names, ``materials`` (numbers of those they use, in the order of their slots);
+- ``materials``: name, base_color, alpha, metallic, roughness, emissive, normal_scale, and textures (kind -> file);
+- arrays: ``weights`` [F, M], ``location`` [3] of the objects without a parent, and for mesh k ``k.base`` [N, 3],
+  ``k.targets`` [M, N, 3] (or [0, N, 3] where nothing moves), ``k.corners`` [K], ``k.face_starts`` [P + 1],
+  ``k.face_slots`` [P], ``k.normals`` [K, 3], and where there are any ``k.uvs`` [K, 2], ``k.colors`` [N, 3] (linear).
 """
 
 from __future__ import annotations
@@ -28,24 +31,43 @@ def run(job: dict[str, Any]) -> None:
     """Build the scene of a job, export it and leave Blender as it was."""
     import bpy
 
-    scene = bpy.data.scenes.new("Animate3D")
+    scene = bpy.data.scenes.new(job["scene"])
     made: list[Any] = [scene]
     try:
         _set_time(scene, job["fps"], len(job["weights"]))
-        mesh = _mesh(bpy, job, made)
-        item = bpy.data.objects.new(job["name"], mesh)
-        made.append(item)
-        if job["up_axis"] == "y":
-            # Coordinates stay those of the file; the object stands upright in Blender's z-up world, and the
-            # exporters, which write y-up files, turn it back.
-            item.rotation_euler = (math.pi / 2, 0.0, 0.0)
-        scene.collection.objects.link(item)
-        _shape_keys(item, job, made)
-        scene.frame_set(0)
+        materials = [_material(bpy, entry, made) for entry in job["materials"]]
+        meshes = [_mesh(bpy, job, number, materials, made) for number in range(len(job["meshes"]))]
+        objects: list[Any] = []
+        for entry in job["objects"]:
+            data = None if entry["mesh"] is None else meshes[entry["mesh"]]
+            item = bpy.data.objects.new(entry["name"], data)
+            made.append(item)
+            objects.append(item)
+            scene.collection.objects.link(item)
+            if entry["parent"] is not None:
+                item.parent = objects[entry["parent"]]
+            # The matrix itself: what exporters ask for is not worked out of rotations in a scene that no window shows.
+            item.matrix_world = _world(job)
+            if entry["mesh"] is not None:
+                _shape_keys(item, job, entry["mesh"], made)
         with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
+            scene.frame_set(0)
             _EXPORTERS[job["format"]](bpy, job)
     finally:
         bpy.data.batch_remove(made)
+
+
+def _world(job: dict[str, Any]) -> Any:
+    """Where all objects stand.
+
+    Coordinates stay those of the file; a y-up object stands upright in Blender's z-up world, and the exporters, which
+    write y-up files, turn it back.
+    """
+    from mathutils import Matrix
+
+    x, y, z = job["location"].tolist()
+    turned = [[0.0, 0.0, -1.0], [0.0, 1.0, 0.0]] if job["up_axis"] == "y" else [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    return Matrix([[1.0, 0.0, 0.0, x], [*turned[0], y], [*turned[1], z], [0.0, 0.0, 0.0, 1.0]])
 
 
 def _set_time(scene: Any, fps: float, frames: int) -> None:
@@ -57,43 +79,44 @@ def _set_time(scene: Any, fps: float, frames: int) -> None:
     scene.frame_end = frames - 1
 
 
-def _mesh(bpy: Any, job: dict[str, Any], made: list[Any]) -> Any:
-    mesh = bpy.data.meshes.new(job["name"])
+def _mesh(bpy: Any, job: dict[str, Any], number: int, materials: list[Any], made: list[Any]) -> Any:
+    entry = job["meshes"][number]
+    mesh = bpy.data.meshes.new(entry["name"])
     made.append(mesh)
-    starts = job["face_starts"].astype(np.int32)
-    mesh.vertices.add(len(job["base"]))
-    mesh.vertices.foreach_set("co", _flat(job["base"]))
-    mesh.loops.add(len(job["corners"]))
-    mesh.loops.foreach_set("vertex_index", job["corners"].astype(np.int32))
+    base, corners, starts = (job[f"{number}.{key}"] for key in ("base", "corners", "face_starts"))
+    mesh.vertices.add(len(base))
+    mesh.vertices.foreach_set("co", _flat(base))
+    mesh.loops.add(len(corners))
+    mesh.loops.foreach_set("vertex_index", corners.astype(np.int32))
     mesh.polygons.add(len(starts) - 1)
-    mesh.polygons.foreach_set("loop_start", starts[:-1])
+    mesh.polygons.foreach_set("loop_start", starts[:-1].astype(np.int32))
     mesh.update(calc_edges=True)
-    for material in job["materials"]:
-        mesh.materials.append(_material(bpy, material, "colors" in job, made))
-    mesh.polygons.foreach_set("material_index", job["face_materials"].astype(np.int32))
+    for material in entry["materials"]:
+        mesh.materials.append(materials[material])
+    mesh.polygons.foreach_set("material_index", job[f"{number}.face_slots"].astype(np.int32))
     mesh.polygons.foreach_set("use_smooth", np.ones(len(starts) - 1, dtype=bool))
-    if "uvs" in job:
-        mesh.uv_layers.new(name="UVMap", do_init=False).data.foreach_set("uv", _flat(job["uvs"]))
-    if "colors" in job:
+    if f"{number}.uvs" in job:
+        mesh.uv_layers.new(name="UVMap", do_init=False).data.foreach_set("uv", _flat(job[f"{number}.uvs"]))
+    if f"{number}.colors" in job:
         layer = mesh.color_attributes.new("Color", "FLOAT_COLOR", "POINT")
-        layer.data.foreach_set("color", _flat(np.pad(job["colors"], ((0, 0), (0, 1)), constant_values=1.0)))
+        colors = np.pad(job[f"{number}.colors"], ((0, 0), (0, 1)), constant_values=1.0)
+        layer.data.foreach_set("color", _flat(colors))
         mesh.color_attributes.active_color = layer
-    if "normals" in job:
-        mesh.normals_split_custom_set(job["normals"].tolist())
+    mesh.normals_split_custom_set(job[f"{number}.normals"].tolist())
     mesh.update()
     return mesh
 
 
-def _shape_keys(item: Any, job: dict[str, Any], made: list[Any]) -> None:
+def _shape_keys(item: Any, job: dict[str, Any], number: int, made: list[Any]) -> None:
     """One key per target, all coordinates in one call, and a linear curve of its weights."""
-    weights = job["weights"]
-    if not weights.shape[1]:
+    base, targets, weights = job[f"{number}.base"], job[f"{number}.targets"], job["weights"]
+    if not len(targets):
         return
     item.shape_key_add(name="Basis")
     keys = []
-    for name, target in zip(job["target_names"], job["targets"], strict=True):
+    for name, target in zip(job["target_names"], targets, strict=True):
         key = item.shape_key_add(name=name, from_mix=False)
-        key.points.foreach_set("co", _flat(job["base"] + target))
+        key.points.foreach_set("co", _flat(base + target))
         keys.append(key)
     frames = np.arange(len(weights), dtype=np.float32)
     for key, values in zip(keys, weights.T, strict=True):
@@ -117,8 +140,8 @@ def _curves(animation: Any) -> Any:
     return action.layers[0].strips[0].channelbag(animation.action_slot).fcurves  # Blender 5
 
 
-def _material(bpy: Any, entry: dict[str, Any], colored: bool, made: list[Any]) -> Any:
-    """Diffuse -> Base Color, metallic -> Metallic, roughness -> Roughness, normal -> Normal Map -> Normal."""
+def _material(bpy: Any, entry: dict[str, Any], made: list[Any]) -> Any:
+    """Textures go into Base Color, Metallic, Roughness, Emission Color, and through a Normal Map into Normal."""
     material = bpy.data.materials.new(entry["name"])
     made.append(material)
     material.use_nodes = True
@@ -128,6 +151,10 @@ def _material(bpy: Any, entry: dict[str, Any], colored: bool, made: list[Any]) -
     surface.inputs["Alpha"].default_value = entry["base_color"][3]
     surface.inputs["Metallic"].default_value = entry["metallic"]
     surface.inputs["Roughness"].default_value = entry["roughness"]
+    strength = max(entry["emissive"])
+    if strength > 0:
+        surface.inputs["Emission Color"].default_value = [*(value / strength for value in entry["emissive"]), 1.0]
+        surface.inputs["Emission Strength"].default_value = strength
 
     def texture(kind: str) -> Any:
         file = entry["textures"].get(kind)
@@ -140,21 +167,22 @@ def _material(bpy: Any, entry: dict[str, Any], colored: bool, made: list[Any]) -
             node.image.pack()
         if kind not in ("diffuse", "emissive"):
             node.image.colorspace_settings.name = "Non-Color"
-        return node.outputs["Color"]
+        return node
 
     sockets = {"diffuse": "Base Color", "metallic": "Metallic", "roughness": "Roughness", "emissive": "Emission Color"}
     for kind, socket in sockets.items():
-        output = texture(kind)
-        if output is not None:
-            links.new(output, surface.inputs[socket])
-    if "emissive" in entry["textures"]:
-        surface.inputs["Emission Strength"].default_value = 1.0
+        node = texture(kind)
+        if node is not None:
+            links.new(node.outputs["Color"], surface.inputs[socket])
+            if kind == "diffuse" and entry["alpha"]:
+                links.new(node.outputs["Alpha"], surface.inputs["Alpha"])
     normal = texture("normal")
     if normal is not None:
         node = nodes.new("ShaderNodeNormalMap")
-        links.new(normal, node.inputs["Color"])
+        node.inputs["Strength"].default_value = entry["normal_scale"]
+        links.new(normal.outputs["Color"], node.inputs["Color"])
         links.new(node.outputs["Normal"], surface.inputs["Normal"])
-    if colored and "diffuse" not in entry["textures"]:
+    if entry["colored"]:
         node = nodes.new("ShaderNodeVertexColor")
         node.layer_name = "Color"
         links.new(node.outputs["Color"], surface.inputs["Base Color"])
@@ -165,7 +193,8 @@ def _export_fbx(bpy: Any, job: dict[str, Any]) -> None:
     _enable_addon("io_scene_fbx", bpy)
     bpy.ops.export_scene.fbx(
         filepath=job["output"],
-        object_types={"MESH"},
+        object_types={"MESH", "EMPTY"},
+        apply_scale_options="FBX_SCALE_ALL",
         use_mesh_modifiers=False,
         mesh_smooth_type="FACE",
         colors_type="SRGB",
@@ -175,9 +204,9 @@ def _export_fbx(bpy: Any, job: dict[str, Any]) -> None:
         bake_anim_use_all_bones=False,
         bake_anim_use_nla_strips=False,
         bake_anim_use_all_actions=False,
-        bake_anim_force_startend_keying=True,
+        bake_anim_force_startend_keying=False,
         bake_anim_step=1.0,
-        bake_anim_simplify_factor=0.0,  # exact: no key is dropped
+        bake_anim_simplify_factor=1e-4,  # no curves of what rests; the keys are put right afterwards
         axis_forward="-Z",
         axis_up="Y",
     )
@@ -212,12 +241,13 @@ def _flat(values: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Run the job in the folder given after ``--``: ``job.json`` and ``arrays.npz``."""
+    """Run the job in the folder given after ``--``: ``job.json`` and a ``.npy`` for every array."""
     folder = sys.argv[sys.argv.index("--") + 1]
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
         job = json.load(file)
-    with np.load(os.path.join(folder, "arrays.npz"), allow_pickle=False) as arrays:
-        job.update(arrays)
+    for name in os.listdir(folder):
+        if name.endswith(".npy"):
+            job[name.removesuffix(".npy")] = np.load(os.path.join(folder, name), allow_pickle=False)
     run(job)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,11 +18,31 @@ class Clip:
         mesh: gives faces, UVs, materials, colours and the up axis; frame 0 replaces its vertices.
         positions: ``[F, N, 3]`` float64 in the coordinates of the mesh's file.
         fps: frames per second; frame k is shown at k / fps seconds.
+        loop: frame 0 follows the last frame, F / fps seconds after the start.
+        clip_name: of the animation; None for the mesh's name.
     """
 
     mesh: Mesh
     positions: np.ndarray
     fps: float
+    loop: bool = False
+    clip_name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the animation; engines play what ends in ``-loop`` over and over."""
+        name = self.clip_name or self.mesh.name
+        return f"{name}-loop" if self.closes and not name.endswith("-loop") else name
+
+    @property
+    def closes(self) -> bool:
+        """Whether a key equal to frame 0 follows the last frame in formats that play by time."""
+        return self.loop and self.n_frames > 1
+
+    @property
+    def key_times(self) -> np.ndarray:
+        """Seconds of every frame, and of the closing key of a loop. ``[F]`` or ``[F + 1]`` float64"""
+        return np.arange(self.n_frames + self.closes) / self.fps
 
     @property
     def n_frames(self) -> int:
@@ -42,16 +62,19 @@ class Clip:
     @property
     def still(self) -> Clip:
         """Frame 0 alone."""
-        return Clip(self.mesh, self.positions[:1], self.fps)
+        return replace(self, positions=self.positions[:1], loop=False)
 
 
-def checked_clip(mesh: Mesh, trajectory: np.ndarray, fps: float) -> Clip:
+def checked_clip(
+    mesh: Mesh, trajectory: np.ndarray, fps: float, *, loop: bool = False, clip_name: str | None = None
+) -> Clip:
     """Put a mesh and its trajectory together.
 
     Args:
         mesh: the mesh that was animated.
         trajectory: ``[F, N, 3]`` in the mesh's own file coordinates.
         fps: frames per second, > 0.
+        loop, clip_name: see `Clip`.
 
     Raises:
         InputError: not this mesh's trajectory, numbers that are not finite, no frames, or a bad frame rate.
@@ -74,4 +97,4 @@ def checked_clip(mesh: Mesh, trajectory: np.ndarray, fps: float) -> Clip:
         raise InputError("The trajectory's coordinates are too large for the single precision of animation files.")
     if not (np.isfinite(fps) and 0.001 <= fps <= 10000):
         raise InputError(f"The frame rate is {fps}; it must be a number of frames per second between 0.001 and 10000.")
-    return Clip(mesh, positions, float(fps))
+    return Clip(mesh, positions, float(fps), loop, clip_name)

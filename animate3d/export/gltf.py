@@ -1,12 +1,14 @@
 """glTF 2.0 with morph targets, written directly: ``.glb``, or ``.gltf`` with everything inside.
 
-Vertices. glTF has one UV and normal per vertex, so a vertex on a seam is written several times. The first N entries
-of every attribute are the mesh's vertices in their order, the extra copies follow, and ``_VERTEX_ID`` holds the number
-that each entry has in the mesh. All primitives (one per material) share these attributes.
+Vertices. glTF has one UV and normal per vertex, so a vertex on a seam is written several times; a primitive (a part's
+triangles of one material) has only the vertices that it uses. ``_VERTEX_ID`` holds their numbers in the mesh.
 
-Axes. Positions are in the coordinates of the mesh's file; the node turns a z-up mesh to glTF's y-up.
+Axes. Positions are in the coordinates of the mesh; a node turns a z-up mesh to glTF's y-up and moves it to its origin.
 
 Normals. Targets carry normal displacements too: without them a turning object would keep the shading of its rest pose.
+
+Sizes. Targets of more than a megabyte are stored as normalised integers (KHR_mesh_quantization): positions with 16
+bits of the largest displacement, directions with 8.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,27 @@ import numpy as np
 
 from animate3d.errors import InputError
 from animate3d.export.clip import Clip
+from animate3d.export.gltf_buffer import ARRAY_BUFFER, ELEMENT_BUFFER, Buffer
+from animate3d.export.gltf_geometry import (
+    Primitive,
+    moving_tangents,
+    normal_map_uvs,
+    primitives,
+    uv_sets,
+)
+from animate3d.export.gltf_materials import MaterialWriter, extension_names
 from animate3d.export.morphs import MorphTargets, morph_targets
 from animate3d.export.shading import moving_normals
-from animate3d.export.textures import has_transparency, linear_color, metallic_roughness, png, srgb_to_linear
+from animate3d.export.textures import srgb_to_linear
 from animate3d.files import atomic_file
-from animate3d.meshes.materials import Material
-from animate3d.meshes.mesh import Mesh
+from animate3d.meshes.mesh import Mesh, Part
 
-_FLOAT, _UINT32 = 5126, 5125
-_ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
+_QUANTIZATION = "KHR_mesh_quantization"
 _Z_UP_TO_Y_UP = [-(0.5**0.5), 0.0, 0.0, 0.5**0.5]  # quaternion x y z w of -90 degrees about x
+# In large exports directions that turn by less than 2.5 and 20 degrees may stay as they are at rest.
+_LEAST_TURN = {"NORMAL": 0.044, "TANGENT": 0.35}
+_SHORTEST = 0.3  # of a vector that is stored with 8 bits
+_PLAIN_BYTES = 1_000_000  # morph targets up to this size are plain floats, which every reader knows
 
 
 def write_gltf(clip: Clip, path: Path, max_morphs: int | None = None) -> MorphTargets:
@@ -55,52 +68,31 @@ def build(clip: Clip, max_morphs: int | None = None) -> tuple[dict[str, Any], by
     """The JSON document, the binary buffer and the morph targets of a clip."""
     mesh = clip.mesh
     morphs = morph_targets(clip, max_morphs)
-    shown = morphs.frames()
-    groups, normals = moving_normals(mesh, shown)
-    split = split_vertices(mesh, groups, normals.shape[1])
-    # Isolated vertices have no group; they get one more row.
-    normals = np.concatenate([normals, np.broadcast_to([0.0, 0.0, 1.0], (len(normals), 1, 3))], axis=1)
-
-    buffer = _Buffer()
-    base_normals = normals[0][split.groups].astype(np.float32)
-    attributes = {
-        "POSITION": buffer.add(morphs.base[split.vertices], _ARRAY_BUFFER, bounds=True),
-        "NORMAL": buffer.add(base_normals, _ARRAY_BUFFER),
-        "_VERTEX_ID": buffer.add(split.vertices.astype(np.float32), _ARRAY_BUFFER),
-    }
-    if split.uvs is not None:
-        attributes["TEXCOORD_0"] = buffer.add(split.uvs * [1, -1] + [0, 1], _ARRAY_BUFFER)
-    color = None
-    if mesh.vertex_colors is not None:
-        color = buffer.add(srgb_to_linear(mesh.vertex_colors)[split.vertices], _ARRAY_BUFFER)
-    normal_deltas = morphs.project(normals - normals[:1])
-    targets = [
-        {
-            "POSITION": buffer.add(delta[split.vertices], _ARRAY_BUFFER, bounds=True),
-            "NORMAL": buffer.add(turn[split.groups], _ARRAY_BUFFER),
-        }
-        for delta, turn in zip(morphs.deltas, normal_deltas, strict=True)
-    ]
-    gltf_mesh: dict[str, Any] = {
-        "name": mesh.name,
-        "primitives": _primitives(mesh, split, attributes, color, targets, buffer),
-        "extras": {"vertexCount": clip.n_vertices, "fps": clip.fps},
-    }
-    node: dict[str, Any] = {"name": mesh.name, "mesh": 0}
-    if mesh.up_axis == "z":
-        node["rotation"] = _Z_UP_TO_Y_UP
+    surface = _surface(clip, morphs)
+    buffer = Buffer()
+    meshes: list[dict[str, Any]] = []
+    of_part: dict[int, int] = {}
+    for part in sorted({primitive.part for primitive in surface.primitives}):
+        of_part[part] = len(meshes)
+        meshes.append(_mesh(surface, part, buffer))
+    nodes, roots = _nodes(surface, of_part)
     document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": "Animate3D"},
         "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [node],
-        "meshes": [gltf_mesh],
+        "scenes": [{"nodes": roots}],
+        "nodes": nodes,
+        "meshes": meshes,
     }
     if morphs:
-        gltf_mesh["weights"] = [0.0] * len(morphs)
-        gltf_mesh["extras"]["targetNames"] = morphs.names
-        document["animations"] = [_animation(clip, morphs, buffer)]
-    document |= _materials(mesh, buffer)
+        document["animations"] = [_animation(clip, morphs, buffer, nodes)]
+    materials = MaterialWriter(mesh, buffer)
+    document |= materials.sections()
+    used = extension_names(list(materials.sections().values())) | ({_QUANTIZATION} if surface.scale else set())
+    required = used & (materials.required | {_QUANTIZATION})
+    if used:
+        document["extensionsUsed"] = sorted(used)
+    if required:
+        document["extensionsRequired"] = sorted(required)
     document |= {
         "accessors": buffer.accessors,
         "bufferViews": buffer.views,
@@ -110,190 +102,195 @@ def build(clip: Clip, max_morphs: int | None = None) -> tuple[dict[str, Any], by
 
 
 @dataclass(frozen=True)
-class SplitVertices:
-    """Vertices of a glTF mesh: one per combination of vertex, UV and normal that occurs.
+class _Surface:
+    """What all primitives of an export share.
 
     Attributes:
-        vertices: ``[S]`` number in the mesh; the first N are 0..N-1.
-        groups: ``[S]`` normal group; the number of groups for vertices without a face.
-        uvs: ``[S, 2]`` v up, 0 where there is none; None for a mesh without UVs.
-        corners: ``[K]`` entry of every face corner.
+        groups: ``[K]`` normal group of every corner.
+        normals: ``[F, G, 3]`` of the groups.
+        frames: ``[F, N, 3]`` the positions that are shown.
+        scale: a power of two that no displacement exceeds, which integers count in fractions of; None for floats.
     """
 
-    vertices: np.ndarray
+    clip: Clip
+    morphs: MorphTargets
     groups: np.ndarray
-    uvs: np.ndarray | None
-    corners: np.ndarray
+    normals: np.ndarray
+    frames: np.ndarray
+    primitives: list[Primitive]
+    scale: float | None
 
 
-def split_vertices(mesh: Mesh, groups: np.ndarray, n_groups: int) -> SplitVertices:
-    """Split vertices at UV seams and hard edges.
+def _surface(clip: Clip, morphs: MorphTargets) -> _Surface:
+    frames = morphs.frames()
+    groups, normals = moving_normals(clip.mesh, frames)
+    found = primitives(clip.mesh, groups)
+    rows = sum(len(primitive.corners) * (2 + (primitive.mirrored is not None)) for primitive in found)
+    most = float(np.abs(morphs.deltas).max(initial=0))
+    plain = 12 * rows * len(morphs) <= _PLAIN_BYTES or most < 1e-30
+    scale = None if plain else float(2.0 ** np.ceil(np.log2(most)))
+    return _Surface(clip, morphs, groups, normals, frames, found, scale)
+
+
+def _mesh(surface: _Surface, part: int, buffer: Buffer) -> dict[str, Any]:
+    """The JSON of the mesh of one part."""
+    clip, morphs = surface.clip, surface.morphs
+    entry: dict[str, Any] = {
+        "name": _part_name(clip, part),
+        "primitives": [_primitive(surface, p, buffer) for p in surface.primitives if p.part == part],
+        "extras": {"vertexCount": clip.n_vertices, "fps": clip.fps},
+    }
+    if morphs:
+        entry["weights"] = [0.0] * len(morphs)
+        entry["extras"]["targetNames"] = morphs.names
+    return entry
+
+
+def _primitive(surface: _Surface, primitive: Primitive, buffer: Buffer) -> dict[str, Any]:
+    mesh, morphs = surface.clip.mesh, surface.morphs
+    vertices, groups = mesh.corners[primitive.corners], surface.groups[primitive.corners]
+    base = morphs.base[vertices] / np.float32(surface.scale or 1)
+    normals = surface.normals[:, groups]
+
+    def add(values: np.ndarray, kind: str) -> int:
+        small = surface.scale is not None and values.min(initial=0) >= (0 if kind == "u2" else -1) and values.max() <= 1
+        return buffer.add_normalized(values, kind) if small else buffer.add(values, ARRAY_BUFFER)
+
+    attributes = {
+        "POSITION": buffer.add(base, ARRAY_BUFFER, bounds=True),
+        "NORMAL": add(normals[0], "i1"),
+        "_VERTEX_ID": buffer.add(vertices.astype(np.float32), ARRAY_BUFFER),
+    }
+    for number, uvs in enumerate(uv_sets(mesh, primitive.material)):
+        attributes[f"TEXCOORD_{number}"] = add(uvs[primitive.corners], "u2")
+    colors = _colors(mesh, primitive.material, vertices)
+    if colors is not None:
+        attributes["COLOR_0"] = buffer.add(colors, ARRAY_BUFFER)
+    tangents = None
+    if primitive.mirrored is not None:
+        uvs = normal_map_uvs(mesh, primitive.material)[primitive.corners]
+        tangents = moving_tangents(uvs, primitive, surface.frames[:, vertices], normals)
+        hands = np.where(primitive.mirrored, -1.0, 1.0)[:, None]
+        attributes["TANGENT"] = add(np.concatenate([tangents[0], hands], axis=1), "i1")
+    entry: dict[str, Any] = {
+        "attributes": attributes,
+        "indices": buffer.add(primitive.triangles.reshape(-1), ELEMENT_BUFFER),
+        "material": primitive.material,
+        "mode": 4,
+    }
+    if morphs:
+        entry["targets"] = _targets(surface, vertices, normals, tangents, buffer)
+    return entry
+
+
+def _targets(
+    surface: _Surface, vertices: np.ndarray, normals: np.ndarray, tangents: np.ndarray | None, buffer: Buffer
+) -> list[dict[str, int]]:
+    """The morph targets of a primitive: displacements of positions, normals and tangents."""
+    morphs, scale = surface.morphs, surface.scale
+    turns = {"NORMAL": normals} | ({} if tangents is None else {"TANGENT": tangents})
+    turns = {name: morphs.project(vectors - vectors[:1]) for name, vectors in turns.items()}
+    targets = []
+    for number, delta in enumerate(morphs.deltas[:, vertices]):
+        if scale is None:
+            target = {"POSITION": buffer.add(delta, ARRAY_BUFFER, bounds=True)}
+        else:
+            target = {"POSITION": buffer.add_normalized(delta / scale, "i2", bounds=True)}
+        for name, turn in turns.items():
+            rest = (normals if tangents is None or name == "NORMAL" else tangents)[0]
+            short = None if scale is None else _shortened(rest, turn[number], exact=morphs.is_exact)
+            if short is None:
+                target[name] = buffer.add(turn[number], ARRAY_BUFFER)
+            else:
+                target[name] = buffer.add_normalized(short, "i1", least=_LEAST_TURN[name])
+        targets.append(target)
+    return targets
+
+
+def _shortened(rest: np.ndarray, turn: np.ndarray, *, exact: bool) -> np.ndarray | None:
+    """Displacements ``[S, 3]`` of unit vectors within -1..1, so that integers can hold them; None where they cannot.
+
+    A vector that turned by more than a right angle may end shorter than 1: only its direction counts.
 
     Args:
-        groups: ``[K]`` normal group of every corner.
+        rest: ``[S, 3]``
+        turn: ``[S, 3]`` to the vectors that are meant.
+        exact: the target stands for a frame; components, which are added up, have to fit as they are.
     """
-    n, keys = len(mesh.vertices), mesh.corners
-    uvs = None
-    if mesh.corner_uvs is not None:
-        uvs = np.nan_to_num(mesh.corner_uvs).astype(np.float32) + 0.0  # + 0 makes -0 and 0 the same bits
-        _, kinds = np.unique(np.ascontiguousarray(uvs).view(np.int64).reshape(-1), return_inverse=True)
-        keys = keys * (kinds.max() + 1) + kinds.reshape(-1)
-        _, keys = np.unique(keys, return_inverse=True)
-    _, first, combination = np.unique(keys.reshape(-1) * n_groups + groups, return_index=True, return_inverse=True)
-    # Number the combinations: the first one of every vertex takes the vertex's number, the rest follow N.
-    order = np.argsort(first, kind="stable")
-    owners = mesh.corners[first[order]]
-    leads = np.zeros(len(order), dtype=bool)
-    leads[np.unique(owners, return_index=True)[1]] = True
-    entry = np.empty(len(order), dtype=np.int64)
-    entry[order] = np.where(leads, owners, n - 1 + np.cumsum(~leads))
-    size = n + int((~leads).sum())
-    vertices, entry_groups = np.arange(size), np.full(size, n_groups)
-    vertices[entry] = mesh.corners[first]
-    entry_groups[entry] = groups[first]
-    entry_uvs = None
-    if uvs is not None:
-        entry_uvs = np.zeros((size, 2), dtype=np.float32)
-        entry_uvs[entry] = uvs[first]
-    return SplitVertices(vertices, entry_groups, entry_uvs, entry[combination.reshape(-1)])
+    far = np.abs(turn).max(axis=1) > 1
+    if not far.any():
+        return turn
+    if not exact:
+        return None
+    start, end = rest[far], rest[far] + turn[far]
+    size = np.abs(end)
+    length = ((1 + start * np.sign(end)) / np.where(size > 1e-9, size, 1e-9)).min(axis=1).clip(_SHORTEST, 1)
+    fitting = (length[:, None] * end - start).clip(-1, 1)
+    shown = start + fitting
+    cosine = (shown * end).sum(axis=1) / np.maximum(np.linalg.norm(shown, axis=1) * np.linalg.norm(end, axis=1), 1e-9)
+    if (cosine < np.cos(np.pi / 4)).any() or (cosine < np.cos(np.pi / 36)).sum() > 0.01 * len(turn):
+        return None
+    turn = turn.copy()
+    turn[far] = fitting
+    return turn
 
 
-@dataclass
-class _Buffer:
-    data: bytearray = field(default_factory=bytearray)
-    views: list[dict[str, Any]] = field(default_factory=list)
-    accessors: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, values: np.ndarray, target: int | None = None, *, bounds: bool = False) -> int:
-        """Append an accessor of floats (or of unsigned integers for an integer array); returns its number."""
-        whole = values.dtype.kind in "iu"
-        values = np.ascontiguousarray(values, dtype=np.uint32 if whole else np.float32)
-        kind = "SCALAR" if values.ndim == 1 else f"VEC{values.shape[1]}"
-        accessor: dict[str, Any] = {
-            "bufferView": self.add_bytes(values.tobytes(), target),
-            "componentType": _UINT32 if whole else _FLOAT,
-            "count": len(values),
-            "type": kind,
-        }
-        if bounds:
-            rows = values.reshape(len(values), -1)
-            accessor |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}
-        self.accessors.append(accessor)
-        return len(self.accessors) - 1
-
-    def add_bytes(self, content: bytes, target: int | None = None) -> int:
-        """Append a buffer view, aligned to 4 bytes; returns its number."""
-        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(content)}
-        if target is not None:
-            view["target"] = target
-        self.data += content
-        self.data += b"\0" * (-len(self.data) % 4)
-        self.views.append(view)
-        return len(self.views) - 1
+def _colors(mesh: Mesh, material: int, vertices: np.ndarray) -> np.ndarray | None:
+    """Linear colours ``[S, 3 | 4]`` by which the material is multiplied."""
+    if mesh.gltf is not None and mesh.gltf.colors is not None and mesh.materials[material].gltf is not None:
+        colors = mesh.gltf.colors[vertices]
+        return None if (colors == 1).all() else colors
+    # Where there is a texture it is the whole colour.
+    textured = mesh.corner_uvs is not None and "diffuse" in mesh.materials[material].textures
+    return None if mesh.vertex_colors is None or textured else srgb_to_linear(mesh.vertex_colors)[vertices]
 
 
-def _primitives(
-    mesh: Mesh,
-    split: SplitVertices,
-    attributes: dict[str, int],
-    color: int | None,
-    targets: list[dict[str, int]],
-    buffer: _Buffer,
-) -> list[dict[str, Any]]:
-    _, triangle_corners, triangle_faces = mesh.triangles()
-    indices = split.corners[triangle_corners]
-    of_triangle = mesh.face_materials[triangle_faces]
-    primitives = []
-    for material in np.unique(of_triangle):
-        used = dict(attributes)
-        # A colour multiplies the texture in glTF; where there is a texture it is the whole colour.
-        if color is not None and not _is_textured(mesh, int(material)):
-            used["COLOR_0"] = color
-        primitive: dict[str, Any] = {
-            "attributes": used,
-            "indices": buffer.add(indices[of_triangle == material].reshape(-1), _ELEMENT_BUFFER),
-            "material": int(material),
-            "mode": 4,
-        }
-        if targets:
-            primitive["targets"] = targets
-        primitives.append(primitive)
-    return primitives
+def _part_name(clip: Clip, part: int) -> str:
+    return clip.mesh.parts[part].name if clip.mesh.parts else clip.mesh.name
 
 
-def _is_textured(mesh: Mesh, material: int) -> bool:
-    return mesh.corner_uvs is not None and "diffuse" in mesh.materials[material].textures
+def _nodes(surface: _Surface, of_part: dict[int, int]) -> tuple[list[dict[str, Any]], list[int]]:
+    """Nodes, one for each part in their order, and the numbers of those at the top.
+
+    Args:
+        of_part: number of the mesh of every part that has faces.
+    """
+    mesh = surface.clip.mesh
+    place: dict[str, Any] = {}
+    if np.any(mesh.origin != 0):
+        x, y, z = (float(value) for value in mesh.origin)
+        place["translation"] = [x, z, -y] if mesh.up_axis == "z" else [x, y, z]
+    if mesh.up_axis == "z":
+        place["rotation"] = _Z_UP_TO_Y_UP
+    if surface.scale not in (None, 1.0):
+        place["scale"] = [surface.scale] * 3
+    parts = mesh.parts or [Part(mesh.name)]
+    nodes: list[dict[str, Any]] = [{"name": part.name} for part in parts]
+    for owner, number in of_part.items():
+        nodes[owner]["mesh"] = number
+    for number, part in enumerate(parts):
+        if part.parent is not None:
+            nodes[part.parent].setdefault("children", []).append(number)
+    roots = [number for number, part in enumerate(parts) if part.parent is None]
+    if place and len(roots) == 1:
+        nodes[roots[0]] |= place
+    elif place:
+        nodes.append({"name": mesh.name, "children": roots} | place)
+        roots = [len(nodes) - 1]
+    return nodes, roots
 
 
-def _animation(clip: Clip, morphs: MorphTargets, buffer: _Buffer) -> dict[str, Any]:
-    times = np.arange(clip.n_frames, dtype=np.float64) / clip.fps
+def _animation(clip: Clip, morphs: MorphTargets, buffer: Buffer, nodes: list[dict[str, Any]]) -> dict[str, Any]:
+    # The closing key of a loop shows frame 0, whose weights are zero.
+    weights = np.pad(morphs.weights, ((0, int(clip.closes)), (0, 0)))
     sampler = {
-        "input": buffer.add(times, bounds=True),
-        "output": buffer.add(morphs.weights.reshape(-1)),
+        "input": buffer.add(clip.key_times, bounds=True),
+        "output": buffer.add(weights.reshape(-1)),
         "interpolation": "LINEAR",
     }
-    channel = {"sampler": 0, "target": {"node": 0, "path": "weights"}}
-    return {"name": "motion", "samplers": [sampler], "channels": [channel]}
-
-
-def _materials(mesh: Mesh, buffer: _Buffer) -> dict[str, Any]:
-    """The ``materials``, ``textures``, ``images`` and ``samplers`` of the document; textures only with UVs."""
-    images: list[dict[str, Any]] = []
-    known: dict[int, int] = {}
-
-    def texture(pixels: np.ndarray, name: str) -> dict[str, int]:
-        if id(pixels) not in known:
-            known[id(pixels)] = len(images)
-            images.append({"name": name, "mimeType": "image/png", "bufferView": buffer.add_bytes(png(pixels))})
-        return {"index": known[id(pixels)]}
-
-    combined_maps = []  # kept alive while their ids are keys
-    materials = []
-    for material in mesh.materials:
-        entry = _plain_material(mesh, material)
-        if mesh.corner_uvs is not None:
-            surface = entry["pbrMetallicRoughness"]
-            maps = material.textures
-            if "diffuse" in maps:
-                surface["baseColorTexture"] = texture(maps["diffuse"], "texture_diffuse")
-            combined = metallic_roughness(material)
-            if combined is not None:
-                combined_maps.append(combined)
-                surface["metallicRoughnessTexture"] = texture(combined, "texture_metallic_roughness")
-                surface["metallicFactor"] = surface["roughnessFactor"] = 1.0
-            if "normal" in maps:
-                entry["normalTexture"] = texture(maps["normal"], "texture_normal")
-            if "emissive" in maps:
-                entry["emissiveTexture"] = texture(maps["emissive"], "texture_emissive")
-                entry["emissiveFactor"] = [1.0, 1.0, 1.0]
-        materials.append(entry)
-    section: dict[str, Any] = {"materials": materials}
-    if images:
-        section["images"] = images
-        section["samplers"] = [{"magFilter": 9729, "minFilter": 9987, "wrapS": 10497, "wrapT": 10497}]
-        section["textures"] = [{"source": index, "sampler": 0} for index in range(len(images))]
-    return section
-
-
-def _plain_material(mesh: Mesh, material: Material) -> dict[str, Any]:
-    """A material without its textures."""
-    diffuse = material.textures.get("diffuse") if mesh.corner_uvs is not None else None
-    color = linear_color(material.base_color)
-    if diffuse is not None or mesh.vertex_colors is not None:
-        color[:3] = [1.0, 1.0, 1.0]  # textures and vertex colours are multiplied by it
-    entry: dict[str, Any] = {
-        "name": material.name,
-        "pbrMetallicRoughness": {
-            "baseColorFactor": color,
-            "metallicFactor": float(np.clip(material.metallic, 0, 1)),
-            "roughnessFactor": float(np.clip(material.roughness, 0, 1)),
-        },
-        # Generated meshes have faces turned inwards; culling them would make holes.
-        "doubleSided": True,
-    }
-    if color[3] < 1 or has_transparency(diffuse):
-        entry["alphaMode"] = "BLEND"
-    return entry
+    moving = [number for number, node in enumerate(nodes) if "mesh" in node]
+    channels = [{"sampler": 0, "target": {"node": number, "path": "weights"}} for number in moving]
+    return {"name": clip.name, "samplers": [sampler], "channels": channels}
 
 
 def _container(document: dict[str, Any], binary: bytes) -> bytes:

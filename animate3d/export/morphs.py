@@ -38,6 +38,11 @@ class MorphTargets:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether every target is a frame."""
+        return len(self) == len(self.weights) - 1
+
     def frames(self) -> np.ndarray:
         """The positions that a player shows at the frames. ``[F, N, 3]`` float64"""
         return self.base.astype(np.float64) + np.tensordot(self.weights.astype(np.float64), self.deltas, axes=1)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -23,6 +25,7 @@ def export_gaussians(
     scales: Tensor | None = None,
     fps: float = 24.0,
     up_axis: str = "z",
+    origin: np.ndarray | None = None,
 ) -> Path:
     """Write a sequence of 3DGS plys with the same Gaussians in the same order.
 
@@ -36,6 +39,7 @@ def export_gaussians(
         scales: ``[F, N, 3]`` > 0 (not logarithms); None keeps the static ones.
         fps: frames per second, noted in ``sequence.json`` because plys have no time.
         up_axis: ``"y"`` or ``"z"``, noted there too.
+        origin: ``[3]`` to add to the means for the coordinates of the file they come from; noted there where not zero.
 
     Raises:
         InputError: another number of Gaussians, or values that are not finite.
@@ -61,5 +65,8 @@ def export_gaussians(
                 log_scales=gaussians.log_scales if scales is None else scales[frame].to(gaussians.log_scales).log(),
             )
             save_ply(moved, folder / f"frame{frame:0{digits}d}.ply")
-        write_json(folder / "sequence.json", {"frames": len(means), "fps": fps, "up_axis": up_axis})
+        facts: dict[str, Any] = {"frames": len(means), "fps": fps, "up_axis": up_axis}
+        if origin is not None and origin.any():
+            facts["origin"] = origin.tolist()
+        write_json(folder / "sequence.json", facts)
     return path

@@ -9,33 +9,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from animate3d.files import atomic_directory
+from animate3d.files import atomic_directory, one_line
 
 
 @contextmanager
 def staged(path: Path) -> Iterator[Path]:
-    """Yield ``<temporary folder>/<name of path>``; what is written into that folder ends up beside ``path``.
+    """Yield a plain name with the suffix of ``path``; what is written beside it ends up beside ``path``.
 
-    Side files and folders move first and ``path`` itself last: when it is there, all of it is. Hidden files are
-    left behind. On an exception nothing moves.
+    Libraries take some characters of a name for something else, so they never see the real one. Side files and folders
+    move first and ``path`` itself last: when it is there, all of it is. Hidden files are left behind. On an exception
+    nothing moves.
 
     Raises:
+        InputError: the name holds a line break.
         OSError: nothing was written under the yielded name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
+    one_line(path).parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent.resolve()))
     try:
-        yield folder / path.name
-        if not (folder / path.name).is_file():
-            raise OSError(f"nothing was written to {path}")
-        visible = [item for item in folder.iterdir() if not item.name.startswith(".")]
-        for item in sorted(visible, key=lambda item: item.name == path.name):
-            target = path.parent / item.name
-            if item.is_dir():
-                with atomic_directory(target) as replacement:
-                    for file in item.iterdir():
-                        os.replace(file, replacement / file.name)
-            else:
-                os.replace(item, target)
+        with tempfile.TemporaryDirectory() as elsewhere:
+            link = Path(elsewhere) / "work"
+            link.symlink_to(folder)
+            yield link / f"result{path.suffix}"
+        _move(folder, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(folder: Path, path: Path) -> None:
+    written = folder / f"result{path.suffix}"
+    if not written.is_file():
+        raise OSError(f"nothing was written to {path}")
+    visible = [item for item in folder.iterdir() if not item.name.startswith(".")]
+    for item in sorted(visible, key=lambda item: item == written):
+        target = path if item == written else path.parent / item.name
+        if item.is_dir():
+            with atomic_directory(target) as replacement:
+                for file in item.iterdir():
+                    os.replace(file, replacement / file.name)
+        else:
+            os.replace(item, target)

@@ -1,12 +1,14 @@
 """USD with time-sampled points: the mesh's own polygons and vertices, no Blender needed.
 
 ``.usd``, ``.usda`` and ``.usdc`` have their textures in ``<stem>_textures/`` beside them; ``.usdz`` holds everything.
-Frame k is time code k, ``timeCodesPerSecond`` is the frame rate, one unit is a metre, ``upAxis`` is the mesh's own.
+There are 24 time codes per second and frame k is at 24 k / fps, so that a scene of 24 frames per second plays it at the
+right speed. One unit is a metre, ``upAxis`` is the mesh's own, every part of the mesh is a prim.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,12 @@ from animate3d.errors import InputError
 from animate3d.export.clip import Clip
 from animate3d.export.shading import moving_normals
 from animate3d.export.staging import staged
-from animate3d.export.textures import TextureFiles, has_transparency, linear_color, srgb_to_linear, texture_files
-from animate3d.meshes.mesh import Mesh
+from animate3d.export.textures import TextureFiles, srgb_to_linear, texture_files
+from animate3d.export.usd_materials import write_material
+from animate3d.files import portable_name
+from animate3d.meshes.pieces import Piece, pieces
 
-_SURFACE_INPUTS = {
-    # role: (input of the preview surface, output of the texture, its type, colour space)
-    "diffuse": ("diffuseColor", "rgb", Sdf.ValueTypeNames.Color3f, "sRGB"),
-    "metallic": ("metallic", "r", Sdf.ValueTypeNames.Float, "raw"),
-    "roughness": ("roughness", "r", Sdf.ValueTypeNames.Float, "raw"),
-    "normal": ("normal", "rgb", Sdf.ValueTypeNames.Normal3f, "raw"),
-    "emissive": ("emissiveColor", "rgb", Sdf.ValueTypeNames.Color3f, "sRGB"),
-}
+TIME_CODES_PER_SECOND = 24.0
 
 
 def write_usd(clip: Clip, path: Path) -> None:
@@ -39,18 +36,19 @@ def write_usd(clip: Clip, path: Path) -> None:
     no_uvs = clip.mesh.corner_uvs is None
     textures = TextureFiles([{} for _ in clip.mesh.materials], {}) if no_uvs else texture_files(clip.mesh)
     packed = path.suffix.lower() == ".usdz"
+    name = portable_name(path.stem, "model")
     with staged(path) as target:
         # What goes into a package is written under hidden names, which stay behind.
-        folder = target.with_name(".textures" if packed else f"{path.stem}_textures")
-        layer = target.with_name(f".{path.stem}.usdc") if packed else target
+        folder = target.with_name(".textures" if packed else f"{name}_textures")
+        layer = target.with_name(".layer.usdc") if packed else target
         if textures.files:
             folder.mkdir()
-        for name, content in textures.files.items():
-            (folder / name).write_bytes(content)
+        for file, content in textures.files.items():
+            (folder / file).write_bytes(content)
         try:
-            _write_stage(clip, layer, "textures" if packed else folder.name, textures)
+            _Writer(clip, layer, "textures" if packed else folder.name, textures).write()
             if packed:
-                _pack(target, {f"{path.stem}.usdc": layer} | {f"textures/{n}": folder / n for n in textures.files})
+                _pack(target, {f"{name}.usdc": layer} | {f"textures/{n}": folder / n for n in textures.files})
         except Tf.ErrorException as error:
             raise InputError(f"{path} could not be written by the USD library: {_first_line(error)}") from error
 
@@ -63,126 +61,144 @@ def _pack(package: Path, files: dict[str, Path]) -> None:
     writer.Save()
 
 
-def _write_stage(clip: Clip, path: Path, texture_folder: str, textures: TextureFiles) -> None:
-    mesh = clip.mesh
-    stage = Usd.Stage.CreateNew(str(path))
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z if mesh.up_axis == "z" else UsdGeom.Tokens.y)
-    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    stage.SetTimeCodesPerSecond(clip.fps)
-    stage.SetFramesPerSecond(clip.fps)
-    stage.SetStartTimeCode(0)
-    stage.SetEndTimeCode(clip.n_frames - 1)
-    root = UsdGeom.Xform.Define(stage, "/Root")
-    stage.SetDefaultPrim(root.GetPrim())
-    prim = UsdGeom.Mesh.Define(stage, f"/Root/{Tf.MakeValidIdentifier(mesh.name)}")
+class _Writer:
+    """One stage: ``/<name>`` with the prims of the parts and the scope ``Materials``."""
 
-    prim.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.diff(mesh.face_starts).astype(np.int32)))
-    prim.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(mesh.corners.astype(np.int32)))
-    prim.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
-    prim.CreateDoubleSidedAttr(True)
-    _write_points(clip, prim)
-    primvars = UsdGeom.PrimvarsAPI(prim)
-    if mesh.corner_uvs is not None:
-        st = primvars.CreatePrimvar("st", Sdf.ValueTypeNames.TexCoord2fArray, UsdGeom.Tokens.faceVarying)
-        st.Set(Vt.Vec2fArray.FromNumpy(np.nan_to_num(mesh.corner_uvs).astype(np.float32)))
-    if mesh.vertex_colors is not None:
-        colors = srgb_to_linear(mesh.vertex_colors).astype(np.float32)
-        prim.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex).Set(Vt.Vec3fArray.FromNumpy(colors))
-    _write_materials(stage, prim, mesh, texture_folder, textures)
-    stage.GetRootLayer().Save()
+    def __init__(self, clip: Clip, path: Path, texture_folder: str, textures: TextureFiles) -> None:
+        self.clip, self.mesh = clip, clip.mesh
+        self.texture_folder, self.textures = texture_folder, textures
+        self.stage = Usd.Stage.CreateNew(str(path))
+        self.times = clip.key_times * TIME_CODES_PER_SECOND
+        self.groups, self.normals = moving_normals(clip.mesh, clip.positions)
+        self.taken: set[Any] = set()
+
+    def write(self) -> None:
+        """Fill and save it."""
+        stage, mesh, clip = self.stage, self.mesh, self.clip
+        UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z if mesh.up_axis == "z" else UsdGeom.Tokens.y)
+        UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+        stage.SetTimeCodesPerSecond(TIME_CODES_PER_SECOND)
+        stage.SetFramesPerSecond(TIME_CODES_PER_SECOND)
+        stage.SetStartTimeCode(0)
+        # A player goes from the end to the start within one time code: a loop ends one before its closing key.
+        stage.SetEndTimeCode(float(self.times[-1]) - clip.closes)
+        root = UsdGeom.Xform.Define(stage, "/Root")
+        stage.SetDefaultPrim(root.GetPrim())
+        if mesh.origin.any():
+            root.AddTranslateOp(UsdGeom.XformOp.PrecisionDouble).Set(Gf.Vec3d(*mesh.origin.tolist()))
+        self.taken.add(root.GetPath().AppendChild("Materials"))
+        prims = self._part_prims(root.GetPath())
+        materials = self._materials(root.GetPath())
+        for piece in pieces(mesh):
+            prim = self._mesh_prim(piece, prims, root.GetPath())
+            self._write_points(piece, prim)
+            self._write_surface(piece, prim)
+            self._bind(piece, prim, materials)
+        stage.GetRootLayer().Save()
+
+    def _path(self, parent: Any, name: str, default: str) -> Any:
+        """A new path below a parent that reads like a name."""
+        clean = identifier(name, default)
+        path, count = parent.AppendChild(clean), 1
+        while path in self.taken:
+            path, count = parent.AppendChild(f"{clean}_{count}"), count + 1
+        self.taken.add(path)
+        return path
+
+    def _part_prims(self, root: Any) -> dict[int, Any]:
+        """Prims of the parts that others hang below; parts without others are Mesh prims of their own."""
+        parents = {part.parent for part in self.mesh.parts if part.parent is not None}
+        found: dict[int, Any] = {}
+
+        def make(number: int) -> Any:
+            if number not in found:
+                part = self.mesh.parts[number]
+                above = root if part.parent is None else make(part.parent)
+                found[number] = self._path(above, part.name, f"part_{number}")
+                self._name(UsdGeom.Xform.Define(self.stage, found[number]).GetPrim(), part.name)
+            return found[number]
+
+        for number in sorted(parents):
+            make(number)
+        return found
+
+    def _mesh_prim(self, piece: Piece, prims: dict[int, Any], root: Any) -> UsdGeom.Mesh:
+        parent = root
+        if piece.part is not None:
+            above = self.mesh.parts[piece.part].parent
+            parent = prims[piece.part] if piece.part in prims else root if above is None else prims[above]
+        prim = UsdGeom.Mesh.Define(self.stage, self._path(parent, piece.name, f"part_{piece.part}"))
+        self._name(prim.GetPrim(), piece.name)
+        return prim
+
+    def _name(self, prim: Any, name: str) -> None:
+        """Keep a name that could not be the prim's."""
+        if name and prim.GetName() != name:
+            prim.SetDisplayName(name)
+
+    def _materials(self, root: Any) -> list[UsdShade.Material]:
+        scope = UsdGeom.Scope.Define(self.stage, root.AppendChild("Materials")).GetPath()
+        found = []
+        for index, files in enumerate(self.textures.names):
+            name = self.mesh.materials[index].name
+            path = self._path(scope, name, f"material_{index}")
+            found.append(write_material(self.stage, path, self.mesh, index, self.texture_folder, files))
+            self._name(found[-1].GetPrim(), name)
+        return found
+
+    def _write_points(self, piece: Piece, prim: UsdGeom.Mesh) -> None:
+        """Points, extents and normals at every time; the default, frame 0, is for readers that ignore time."""
+        points, extent = prim.CreatePointsAttr(), prim.CreateExtentAttr()
+        used, numbers = np.unique(self.groups[piece.corners], return_inverse=True)
+        normals = UsdGeom.PrimvarsAPI(prim).CreatePrimvar(
+            "normals", Sdf.ValueTypeNames.Normal3fArray, UsdGeom.Tokens.faceVarying
+        )
+        normals.SetIndices(Vt.IntArray.FromNumpy(numbers.reshape(-1).astype(np.int32)))
+        for key, time in enumerate((None, *self.times.tolist())):
+            code = Usd.TimeCode.Default() if time is None else Usd.TimeCode(time)
+            frame = max(key - 1, 0) % self.clip.n_frames
+            positions = self.clip.positions[frame][piece.vertices].astype(np.float32)
+            points.Set(Vt.Vec3fArray.FromNumpy(positions), code)
+            extent.Set(Vt.Vec3fArray.FromNumpy(np.stack([positions.min(axis=0), positions.max(axis=0)])), code)
+            normals.Set(Vt.Vec3fArray.FromNumpy(self.normals[frame][used].astype(np.float32)), code)
+
+    def _write_surface(self, piece: Piece, prim: UsdGeom.Mesh) -> None:
+        mesh = piece.mesh
+        prim.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.diff(mesh.face_starts).astype(np.int32)))
+        prim.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(mesh.corners.astype(np.int32)))
+        prim.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
+        used = [mesh.materials[index] for index in np.unique(mesh.face_materials)]
+        # Generated meshes have faces turned inwards; culling them would make holes.
+        prim.CreateDoubleSidedAttr(any(material.double_sided is not False for material in used))
+        if mesh.corner_uvs is not None and np.isfinite(mesh.corner_uvs).any():
+            primvars = UsdGeom.PrimvarsAPI(prim)
+            st = primvars.CreatePrimvar("st", Sdf.ValueTypeNames.TexCoord2fArray, UsdGeom.Tokens.faceVarying)
+            st.Set(Vt.Vec2fArray.FromNumpy(np.nan_to_num(mesh.corner_uvs).astype(np.float32)))
+        if mesh.vertex_colors is not None:
+            colors = srgb_to_linear(mesh.vertex_colors).astype(np.float32)
+            prim.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex).Set(Vt.Vec3fArray.FromNumpy(colors))
+
+    def _bind(self, piece: Piece, prim: UsdGeom.Mesh, materials: list[UsdShade.Material]) -> None:
+        used = np.unique(piece.mesh.face_materials)
+        if len(used) == 1:
+            UsdShade.MaterialBindingAPI.Apply(prim.GetPrim()).Bind(materials[used[0]])
+            return
+        binding = UsdShade.MaterialBindingAPI.Apply(prim.GetPrim())
+        binding.SetMaterialBindSubsetsFamilyType(UsdGeom.Tokens.partition)
+        for index in used.tolist():
+            faces = np.flatnonzero(piece.mesh.face_materials == index).astype(np.int32)
+            name = materials[index].GetPrim().GetName()
+            subset = binding.CreateMaterialBindSubset(name, Vt.IntArray.FromNumpy(faces), UsdGeom.Tokens.face)
+            UsdShade.MaterialBindingAPI.Apply(subset.GetPrim()).Bind(materials[index])
 
 
-def _write_points(clip: Clip, prim: Any) -> None:
-    points, extent = prim.CreatePointsAttr(), prim.CreateExtentAttr()
-    normals = None
-    if clip.mesh.corner_normals is not None:
-        groups, moving = moving_normals(clip.mesh, clip.positions)
-        normals = prim.CreateNormalsAttr()
-        prim.SetNormalsInterpolation(UsdGeom.Tokens.faceVarying)
-    # The default value, frame 0, is for readers that ignore time.
-    for time in (Usd.TimeCode.Default(), *range(clip.n_frames)):
-        frame = 0 if isinstance(time, Usd.TimeCode) else time
-        positions = clip.positions[frame].astype(np.float32)
-        points.Set(Vt.Vec3fArray.FromNumpy(positions), time)
-        extent.Set(Vt.Vec3fArray.FromNumpy(np.stack([positions.min(axis=0), positions.max(axis=0)])), time)
-        if normals is not None:
-            normals.Set(Vt.Vec3fArray.FromNumpy(moving[frame][groups].astype(np.float32)), time)
-
-
-def _write_materials(stage: Any, prim: Any, mesh: Mesh, texture_folder: str, textures: TextureFiles) -> None:
-    scope = UsdGeom.Scope.Define(stage, "/Root/Materials").GetPath()
-    used: set[str] = set()
-    shared = len(mesh.materials) == 1
-    if not shared:
-        UsdShade.MaterialBindingAPI.Apply(prim.GetPrim()).SetMaterialBindSubsetsFamilyType(UsdGeom.Tokens.partition)
-    for index, files in enumerate(textures.names):
-        name = Tf.MakeValidIdentifier(mesh.materials[index].name or "material")
-        name = f"{name}_{index}" if name in used else name
-        used.add(name)
-        material = _write_material(stage, scope.AppendChild(name), mesh, index, texture_folder, files)
-        bound = prim
-        if not shared:
-            faces = np.flatnonzero(mesh.face_materials == index).astype(np.int32)
-            indices = Vt.IntArray.FromNumpy(faces)
-            binding = UsdShade.MaterialBindingAPI(prim.GetPrim())
-            bound = binding.CreateMaterialBindSubset(name, indices, UsdGeom.Tokens.face)
-        UsdShade.MaterialBindingAPI.Apply(bound.GetPrim()).Bind(material)
-
-
-def _write_material(
-    stage: Any, path: Any, mesh: Mesh, index: int, texture_folder: str, files: dict[str, str]
-) -> UsdShade.Material:
-    source = mesh.materials[index]
-    types = Sdf.ValueTypeNames
-    material = UsdShade.Material.Define(stage, path)
-    surface = _shader(stage, path.AppendChild("Surface"), "UsdPreviewSurface")
-    material.CreateSurfaceOutput().ConnectToSource(surface.ConnectableAPI(), "surface")
-    inputs = {
-        "diffuseColor": surface.CreateInput("diffuseColor", types.Color3f),
-        "metallic": surface.CreateInput("metallic", types.Float),
-        "roughness": surface.CreateInput("roughness", types.Float),
-    }
-    inputs["diffuseColor"].Set(Gf.Vec3f(*linear_color(source.base_color)[:3]))
-    inputs["metallic"].Set(float(source.metallic))
-    inputs["roughness"].Set(float(source.roughness))
-    opacity = float(source.base_color[3])
-    if opacity < 1:
-        surface.CreateInput("opacity", types.Float).Set(opacity)
-    if files:
-        reader = _reader(stage, path, "st", "UsdPrimvarReader_float2", types.Float2)
-    for role, name in files.items():
-        target, output, kind, color_space = _SURFACE_INPUTS[role]
-        texture = _shader(stage, path.AppendChild(f"Texture_{role}"), "UsdUVTexture")
-        texture.CreateInput("file", types.Asset).Set(Sdf.AssetPath(f"./{texture_folder}/{name}"))
-        texture.CreateInput("sourceColorSpace", types.Token).Set(color_space)
-        texture.CreateInput("st", types.Float2).ConnectToSource(reader)
-        for wrap in ("wrapS", "wrapT"):
-            texture.CreateInput(wrap, types.Token).Set("repeat")
-        if role == "normal":  # from 0..1 to -1..1
-            texture.CreateInput("scale", types.Float4).Set(Gf.Vec4f(2, 2, 2, 1))
-            texture.CreateInput("bias", types.Float4).Set(Gf.Vec4f(-1, -1, -1, 0))
-        texture_output = texture.CreateOutput(output, kind)
-        (inputs.get(target) or surface.CreateInput(target, kind)).ConnectToSource(texture_output)
-        if role == "diffuse" and has_transparency(source.textures["diffuse"]):
-            alpha = texture.CreateOutput("a", types.Float)
-            surface.CreateInput("opacity", types.Float).ConnectToSource(alpha)
-    if mesh.vertex_colors is not None and "diffuse" not in files:
-        color = _reader(stage, path, "displayColor", "UsdPrimvarReader_float3", types.Float3)
-        inputs["diffuseColor"].ConnectToSource(color)
-    return material
-
-
-def _shader(stage: Any, path: Any, identifier: str) -> Any:
-    shader = UsdShade.Shader.Define(stage, path)
-    shader.CreateIdAttr(identifier)
-    return shader
-
-
-def _reader(stage: Any, material: Any, primvar: str, identifier: str, kind: Any) -> Any:
-    """A shader's output that reads a primvar."""
-    reader = _shader(stage, material.AppendChild(f"Reader_{primvar}"), identifier)
-    reader.CreateInput("varname", Sdf.ValueTypeNames.String).Set(primvar)
-    return reader.CreateOutput("result", kind)
+def identifier(name: str, default: str) -> str:
+    """A prim name that every release of the library takes and that reads like ``name``."""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    clean = re.sub(r"[^A-Za-z0-9_]+", "_", letters)
+    if not re.search(r"[A-Za-z0-9]", clean):
+        return default
+    return f"_{clean}" if clean[0].isdigit() else clean
 
 
 def _first_line(error: Exception) -> str:

@@ -99,19 +99,7 @@ def segment_folder(
     paths = _numbered(folder, "frames")
     views = count_views(template_folder, len(paths)) if views is None else views
     frames = _frames_per_view(folder, len(paths), views)
-    templates = [template_folder / f"{v}.png" for v in range(views)]
-    missing = [path.name for path in templates if not path.is_file()]
-    if missing:
-        raise InputError(
-            f"{template_folder} lacks the template {', '.join(missing)}; {views} views need 0.png to {views - 1}.png."
-        )
-    count = len(_numbered(template_folder, "template masks"))
-    repeats = count == views + 1 and _same(template_folder / "0.png", template_folder / f"{views}.png")
-    if count > views and not repeats:  # the static render writes one more, which repeats the first
-        raise InputError(
-            f"{template_folder} holds the templates of {count} views, but {views} views were asked for; frames would "
-            "be mistaken for those of other views."
-        )
+    templates = _templates(template_folder, views)
     loaded = [_load_template(path) for path in templates]
 
     report = MaskReport(save_path, views, frames, segmenter.name, replaced)
@@ -131,6 +119,28 @@ def segment_folder(
             if not _covers(images[0], template):
                 report.doubtful.append(v)
     return report
+
+
+def _templates(template_folder: Path, views: int) -> list[Path]:
+    """The template of every view.
+
+    Raises:
+        InputError: one is missing, or there are those of more views.
+    """
+    templates = [template_folder / f"{v}.png" for v in range(views)]
+    missing = [path.name for path in templates if not path.is_file()]
+    if missing:
+        raise InputError(
+            f"{template_folder} lacks the template {', '.join(missing)}; {views} views need 0.png to {views - 1}.png."
+        )
+    count = len(_numbered(template_folder, "template masks"))
+    repeats = count == views + 1 and _same(template_folder / "0.png", template_folder / f"{views}.png")
+    if count > views and not repeats:  # the static render writes one more, which repeats the first
+        raise InputError(
+            f"{template_folder} holds the templates of {count} views, but {views} views were asked for; frames would "
+            "be taken for those of other views."
+        )
+    return templates
 
 
 def count_views(template_folder: str | os.PathLike[str], images: int) -> int:

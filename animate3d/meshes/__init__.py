@@ -4,7 +4,8 @@ from animate3d.meshes.appearance import corner_colors, vertex_colors
 from animate3d.meshes.load import load_mesh
 from animate3d.meshes.materials import Material, sample_texture
 from animate3d.meshes.mesh import Mesh, Part
-from animate3d.meshes.obj import load_obj, save_obj
+from animate3d.meshes.obj import load_obj
+from animate3d.meshes.obj_writer import save_obj
 from animate3d.meshes.placement import Placement
 
 __all__ = [

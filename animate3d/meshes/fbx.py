@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from animate3d.errors import InputError, require
-from animate3d.files import existing_file
-from animate3d.meshes.materials import Material
-from animate3d.meshes.mesh import Mesh
-from animate3d.meshes.scenes import join, linear_to_srgb
+from animate3d.files import existing_file, plain_link
+from animate3d.meshes.materials import Material, find_texture, image_array, linear_to_srgb, read_texture
+from animate3d.meshes.mesh import Mesh, Part
+from animate3d.meshes.mtl import keep_visible
+from animate3d.meshes.pieces import join
 
 # Sockets of Blender's Principled BSDF and the textures they stand for.
 _SOCKETS = {"Base Color": "diffuse", "Metallic": "metallic", "Roughness": "roughness", "Normal": "normal"}
+_SOCKETS |= {"Emission Color": "emissive"}
 
 
 def load_fbx(path: Path) -> Mesh:
     """Read the meshes of an FBX file at rest, in Blender's coordinates: z up, metres. Blender's scene is replaced.
 
-    Objects come in the order of their names, one after the other, each with its own vertices in the file's order.
+    Objects come in the order of their names, one after the other, each with its own vertices in the file's order; they
+    and what they hang below are the mesh's parts. A rig is left out, with a warning.
     """
     path = existing_file(path, "mesh file")
     bpy = require("bpy", feature="Reading FBX", extra="blender")
     bpy.ops.wm.read_factory_settings(use_empty=True)
     quiet = io.StringIO()  # the importer reports what it opens, and prints a traceback before it raises
-    with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+    with plain_link(path) as link, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         try:
-            bpy.ops.import_scene.fbx(filepath=str(path), use_anim=False)
+            bpy.ops.import_scene.fbx(filepath=str(link), use_anim=False)
         except Exception as error:  # the importer raises whatever a damaged file leads it into
             reason = str(error).strip().splitlines()[-1:] or ["unknown reason"]
             raise InputError(f"{path} is not a readable FBX file, it may be truncated ({reason[0]}).") from error
@@ -38,7 +43,32 @@ def load_fbx(path: Path) -> Mesh:
     objects = [item for item in bpy.data.objects if item.type == "MESH" and len(item.data.polygons)]
     if not objects:
         raise InputError(f"{path} holds no mesh with faces.")
-    return join([_part(item) for item in objects], path).check()
+    rigs = [item.name for item in bpy.data.objects if item.type == "ARMATURE"]
+    if rigs:
+        warnings.warn(f"{path}: its rig {rigs[0]!r} is left out; the mesh is taken at rest.", stacklevel=2)
+    materials: dict[Any, Material] = {}
+    parts: list[Part] = []
+    numbers: dict[str, int] = {}
+    part_of = [_add_part(item, parts, numbers) for item in objects]
+    mesh = join([mesh_of_object(item, path, materials) for item in objects], path, parts, part_of).check()
+    if mesh.near_origin() is not mesh:
+        warnings.warn(
+            f"{path} lies far from its origin and is read in single precision, which may spoil its shape.", stacklevel=2
+        )
+    keep_visible(mesh.materials, path)
+    return mesh
+
+
+def _add_part(item: Any, parts: list[Part], numbers: dict[str, int]) -> int:
+    """Number of an object's part; its parents, other than bones and rigs, become parts before it."""
+    if item.name not in numbers:
+        above = item.parent
+        while above is not None and above.type == "ARMATURE":
+            above = above.parent
+        parent = None if above is None else _add_part(above, parts, numbers)
+        numbers[item.name] = len(parts)
+        parts.append(Part(item.name, parent))
+    return numbers[item.name]
 
 
 def _array(collection: Any, attribute: str, width: int = 1, dtype: type = np.float32) -> np.ndarray:
@@ -47,7 +77,14 @@ def _array(collection: Any, attribute: str, width: int = 1, dtype: type = np.flo
     return values.reshape(-1, width) if width > 1 else values
 
 
-def _part(item: Any) -> Mesh:
+def mesh_of_object(item: Any, path: Path, known: dict[Any, Material] | None = None) -> Mesh:
+    """A mesh object of Blender's scene in world coordinates.
+
+    Args:
+        path: the file it was imported from.
+        known: materials that were read already; those of the object are added.
+    """
+    known = {} if known is None else known
     data, world = item.data, np.array(item.matrix_world, dtype=np.float64)
     vertices = _array(data.vertices, "co", 3).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
     corners = _array(data.loops, "vertex_index", dtype=np.int32).astype(np.int64)
@@ -55,12 +92,17 @@ def _part(item: Any) -> Mesh:
     layer = data.uv_layers.active
     uvs = None if layer is None else _array(layer.data, "uv", 2)
     slots = _array(data.polygons, "material_index", dtype=np.int32).astype(np.int64)
+    normals = _normals(data, world[:3, :3])
     if np.linalg.det(world[:3, :3]) < 0:
-        corners, uvs = _reversed(corners, starts), None if uvs is None else _reversed(uvs, starts)
-    materials = [_material(source) for source in data.materials] or [Material("material")]
+        corners = _reversed(corners, starts)
+        uvs, normals = (None if values is None else _reversed(values, starts) for values in (uvs, normals))
+    for source in data.materials:
+        if source not in known:
+            known[source] = _material(source, path)
+    materials = [known[source] for source in data.materials] or [Material("material")]
     colors = _vertex_colors(data, _array(data.loops, "vertex_index", dtype=np.int32))
     slots = slots.clip(0, len(materials) - 1)
-    return Mesh(vertices, corners, starts, uvs, None, slots, materials, colors, "z", None)
+    return Mesh(vertices, corners, starts, uvs, normals, slots, materials, colors, "z", None)
 
 
 def _reversed(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -81,7 +123,18 @@ def _vertex_colors(data: Any, loop_vertices: np.ndarray) -> np.ndarray | None:
     return (sums / np.maximum(np.bincount(loop_vertices, minlength=n), 1)[:, None]).astype(np.float32).clip(0, 1)
 
 
-def _material(source: Any) -> Material:
+def _normals(data: Any, linear: np.ndarray) -> np.ndarray | None:
+    """The file's own normals of the corners ``[K, 3]`` under an object's linear map; None where it has none."""
+    if not data.has_custom_normals or np.linalg.det(linear) == 0:
+        return None
+    turned = _array(data.corner_normals, "vector", 3).astype(np.float64) @ np.linalg.inv(linear)
+    turned *= np.sign(np.linalg.det(linear))
+    lengths = np.linalg.norm(turned, axis=1, keepdims=True)
+    return (turned / np.maximum(lengths, 1e-30)).astype(np.float32)
+
+
+def _material(source: Any, path: Path) -> Material:
+    """Our material for one of Blender's; ``path`` names the file in warnings and finds its textures."""
     if source is None:
         return Material("material")
     material = Material(source.name)
@@ -89,29 +142,61 @@ def _material(source: Any) -> Material:
     shader = next((node for node in nodes if node.type == "BSDF_PRINCIPLED"), None)
     if shader is None:
         return material
-    base = np.array(shader.inputs["Base Color"].default_value)
-    red, green, blue = linear_to_srgb(base[:3]).tolist()
-    material.base_color = (red, green, blue, float(shader.inputs["Alpha"].default_value))
-    material.metallic = float(shader.inputs["Metallic"].default_value)
-    material.roughness = float(shader.inputs["Roughness"].default_value)
+    inputs = shader.inputs
+    red, green, blue = linear_to_srgb(np.array(inputs["Base Color"].default_value)[:3]).tolist()
+    material.base_color = (red, green, blue, float(inputs["Alpha"].default_value))
+    if material.base_color[3] < 1:
+        material.alpha_mode = "blend"
+    material.metallic = float(inputs["Metallic"].default_value)
+    material.roughness = float(inputs["Roughness"].default_value)
     for socket, kind in _SOCKETS.items():
-        image = _image_behind(shader.inputs[socket])
-        if image is not None and image.size[0] > 0:
-            width, height = image.size
-            pixels = np.empty(width * height * image.channels, dtype=np.float32)
-            image.pixels.foreach_get(pixels)
-            values = (pixels.reshape(height, width, image.channels)[::-1] * 255 + 0.5).clip(0, 255).astype(np.uint8)
+        node = _texture_behind(inputs[socket])
+        pixels = None if node is None or node.image is None else _pixels(node.image, path)
+        if pixels is not None:
+            if node.extension == "EXTEND":
+                material.wraps[kind] = ("clamp", "clamp")
             single = kind in ("metallic", "roughness")
-            material.textures[kind] = values[..., :1].copy() if single else values
+            material.textures[kind] = pixels[..., :1].copy() if single else pixels
+    for link in inputs["Normal"].links:
+        if link.from_node.type == "NORMAL_MAP":
+            material.normal_scale = float(link.from_node.inputs["Strength"].default_value)
+    if "diffuse" in material.textures and not inputs["Alpha"].links and material.alpha_mode is None:
+        material.alpha_mode = "opaque"  # the file does not use the texture's alpha
+    _add_glow(material, inputs)
     return material
 
 
-def _image_behind(socket: Any) -> Any:
-    """Image of the texture node that feeds a socket, directly or through a normal map."""
+def _add_glow(material: Material, inputs: Any) -> None:
+    glow = np.array(inputs["Emission Color"].default_value)[:3] * float(inputs["Emission Strength"].default_value)
+    if "emissive" in material.textures:
+        glow = np.full(3, float(inputs["Emission Strength"].default_value) or 1.0)
+    material.emissive_strength = max(1.0, float(glow.max()))
+    red, green, blue = (glow / material.emissive_strength).tolist()
+    material.emissive = (red, green, blue)
+
+
+def _pixels(image: Any, path: Path) -> np.ndarray | None:
+    """An image uint8 ``[H, W, C]``, from inside the file or from its folder."""
+    if image.packed_file is not None:
+        try:
+            return image_array(Image.open(io.BytesIO(image.packed_file.data)))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            warnings.warn(f"{path}: the texture {image.name!r} inside cannot be read; it is left out.", stacklevel=4)
+            return None
+    name = image.filepath_raw.removeprefix("//") or image.name
+    found = find_texture(name, path.parent)
+    if found is None:
+        warnings.warn(f"{path}: its texture {Path(name).name!r} is not there; it is left out.", stacklevel=4)
+        return None
+    return read_texture(found)
+
+
+def _texture_behind(socket: Any) -> Any:
+    """The texture node that feeds a socket, directly or through a normal map."""
     for link in socket.links:
         node = link.from_node
         if node.type == "TEX_IMAGE":
-            return node.image
+            return node
         if node.type == "NORMAL_MAP":
-            return _image_behind(node.inputs["Color"])
+            return _texture_behind(node.inputs["Color"])
     return None

@@ -9,10 +9,11 @@ from pathlib import Path
 from animate3d.errors import InputError
 from animate3d.files import existing_file
 from animate3d.meshes.fbx import load_fbx
+from animate3d.meshes.gltf import load_gltf
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.obj import load_obj
 from animate3d.meshes.polygon_files import load_off, load_ply_mesh
-from animate3d.meshes.scenes import load_gltf, load_stl
+from animate3d.meshes.stl import load_stl
 
 _READERS: dict[str, Callable[[Path], Mesh]] = {
     ".obj": load_obj,
@@ -29,7 +30,8 @@ def load_mesh(path: str | os.PathLike[str]) -> Mesh:
     """Read a mesh with its materials and textures.
 
     The up axis is the format's convention: y for OBJ and glTF; z for PLY, STL, OFF, and for FBX, whose importer
-    converts every file to z up and metres. Animations, skins and cameras in a file are left aside.
+    converts every file to z up and metres. Animations, skins and cameras in a file are left aside. A mesh far from the
+    file's origin is taken to its own (`Mesh.origin`).
 
     Args:
         path: ``.obj .glb .gltf .ply .stl .off .fbx``, or an object folder that holds ``base.obj`` or one mesh file.
@@ -43,7 +45,7 @@ def load_mesh(path: str | os.PathLike[str]) -> Mesh:
     if reader is None:
         known = " ".join(_READERS)
         raise InputError(f"{path}: the suffix {path.suffix!r} is none of the mesh formats {known}.")
-    return reader(path)
+    return reader(path).near_origin()
 
 
 def _mesh_in_folder(folder: Path) -> Path:

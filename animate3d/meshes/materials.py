@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import os
-import re
+import unicodedata
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 TEXTURE_KINDS = ("diffuse", "metallic", "roughness", "normal", "pbr", "emissive", "occlusion")
 
-_MAP_KINDS = {
-    "map_kd": "diffuse",
-    "map_pm": "metallic",
-    "map_pr": "roughness",
-    "norm": "normal",
-    "map_kn": "normal",
-    "map_bump": "normal",
-    "bump": "normal",
-    "map_ke": "emissive",
-}
-# Arguments after each option of a map line; the vectors (-o, -s, -t) take one to three numbers.
-_MAP_OPTIONS = {"-blendu": 1, "-blendv": 1, "-boost": 1, "-mm": 2, "-texres": 1, "-clamp": 1, "-bm": 1}
-_MAP_OPTIONS |= {"-imfchan": 1, "-type": 1, "-cc": 1, "-colorspace": 1, "-o": 3, "-s": 3, "-t": 3}
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
+
+@dataclass(frozen=True)
+class GltfTexture:
+    """A texture of a glTF file.
+
+    Attributes:
+        entry: its JSON without the numbers of its sampler and images.
+        sampler: the JSON of its sampler.
+        images: JSON and encoded bytes of its images, by the extension that names them, ``""`` for the texture itself.
+    """
+
+    entry: dict[str, Any]
+    sampler: dict[str, Any] | None
+    images: dict[str, tuple[dict[str, Any], bytes]]
+
+
+@dataclass(frozen=True)
+class GltfMaterial:
+    """A material as a glTF file has it, to be written into another one with nothing lost.
+
+    Attributes:
+        entry: its JSON; textures have the numbers that they have in ``textures``.
+        textures: by number.
+        required: extensions without which the file could not be read.
+    """
+
+    entry: dict[str, Any]
+    textures: dict[int, GltfTexture]
+    required: tuple[str, ...] = ()
 
 
 @dataclass
@@ -47,6 +63,8 @@ class Material:
         unlit: shown without lighting.
         wraps: how texture coordinates outside 0..1 are read along u and v, by kind of texture; ``"repeat"``,
             ``"clamp"`` or ``"mirror"``. A kind that is not listed repeats.
+        gltf: the original, where the mesh was read from glTF. It goes into glTF exports in place of all the above;
+            whoever changes a material sets it to None.
     """
 
     name: str
@@ -63,14 +81,16 @@ class Material:
     occlusion_strength: float = 1.0
     unlit: bool = False
     wraps: dict[str, tuple[str, str]] = field(default_factory=dict)
+    gltf: GltfMaterial | None = None
 
 
-def sample_texture(image: np.ndarray, uvs: np.ndarray) -> np.ndarray:
-    """Bilinear look-up, texel centres of the first and last texel at 0 and 1, clamped at the border.
+def sample_texture(image: np.ndarray, uvs: np.ndarray, wraps: tuple[str, str] = ("repeat", "repeat")) -> np.ndarray:
+    """Bilinear look-up, texel centres of the first and last texel at 0 and 1.
 
     Args:
         image: ``[H, W, C]`` uint8
         uvs: ``[P, 2]``, v up; NaN samples as 0.
+        wraps: what coordinates outside 0..1 mean along u and v; see `Material`.
 
     Returns:
         ``[P, C]`` float32 in 0..1
@@ -83,9 +103,9 @@ def sample_texture(image: np.ndarray, uvs: np.ndarray) -> np.ndarray:
     colors = np.empty((len(uvs), channels), dtype=np.float32)
     for start in range(0, len(uvs), 8192):  # blocks that stay in the cache are five times faster
         block = slice(start, start + 8192)
-        u, v = np.nan_to_num(uvs[block].T.astype(np.float32))
-        x = u.clip(0, 1) * np.float32(width - 1)
-        y = (1 - v).clip(0, 1) * np.float32(height - 1)
+        u, v = (_wrapped(along, wrap) for along, wrap in zip(uvs[block].T, wraps, strict=True))
+        x = u * np.float32(width - 1)
+        y = (1 - v) * np.float32(height - 1)
         left, top = x.astype(np.int32), y.astype(np.int32)
         fx, fy = x - left.astype(np.float32), y - top.astype(np.float32)
         corner = top * np.int64(width + 1) + left
@@ -96,6 +116,19 @@ def sample_texture(image: np.ndarray, uvs: np.ndarray) -> np.ndarray:
             colors[block, channel] = a + b + c + d
     colors *= np.float32(1 / 255)
     return colors
+
+
+def _wrapped(coordinates: np.ndarray, wrap: str) -> np.ndarray:
+    """Texture coordinates ``[P]`` brought into 0..1; those that lie there, both ends too, are left as they are."""
+    values = np.nan_to_num(coordinates.astype(np.float32))
+    outside = (values < 0) | (values > 1)
+    if not outside.any():
+        return values
+    if wrap == "clamp":
+        return values.clip(0, 1)
+    if wrap == "mirror":
+        return np.where(outside, 1 - np.abs(np.mod(values, 2) - 1), values)
+    return np.where(outside, values - np.floor(values), values)
 
 
 def read_texture(path: str | os.PathLike[str]) -> np.ndarray | None:
@@ -129,13 +162,15 @@ def named_textures(folder: Path) -> dict[str, Path]:
 def find_texture(name: str, folder: Path) -> Path | None:
     """The file that a material means, looked for below ``folder`` only.
 
-    Absolute paths and ``..`` are what other machines leave in exported files: only their last part counts.
+    Absolute paths and ``..`` are what other machines leave in exported files: only their last part counts. Case and
+    the way accents are composed do not matter.
     """
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     if not parts:
         return None
-    inside = ".." not in parts and not name.startswith(("/", "\\")) and ":" not in parts[0]
-    candidates = [folder.joinpath(*parts)] if inside else []
+    is_absolute = name.startswith(("/", "\\")) or (parts[0][1:2] == ":" and len(parts) > 1)
+    candidates = [] if ".." in parts or is_absolute else [folder.joinpath(*parts)]
+    candidates += [] if "/" in name or name in (".", "..") else [folder / name]  # a backslash can be part of a name
     candidates += [folder / parts[-1], folder / "textures" / parts[-1]]
     for candidate in candidates:
         try:
@@ -143,74 +178,16 @@ def find_texture(name: str, folder: Path) -> Path | None:
                 return candidate
         except (OSError, ValueError):  # a name too long or with a null byte
             return None
-    wanted = parts[-1].lower()
-    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == wanted and path.is_file()), None)
+    wanted = _folded(parts[-1])
+    return next((path for path in sorted(folder.iterdir()) if _folded(path.name) == wanted and path.is_file()), None)
 
 
-def read_mtl(path: Path) -> dict[str, Material]:
-    """Materials of an .mtl file by name. Lines that make no sense are skipped with one warning."""
-    materials: dict[str, Material] = {}
-    material: Material | None = None
-    broken: list[int] = []
-    for number, line in enumerate(path.read_bytes().decode("utf-8", errors="replace").splitlines(), start=1):
-        keyword, _, rest = line.strip().replace("\t", " ").partition(" ")
-        keyword, rest = keyword.lower(), rest.strip()
-        if keyword == "newmtl":
-            material = materials.setdefault(rest, Material(rest))
-        elif material is None or keyword.startswith("#"):
-            continue
-        elif keyword in _MAP_KINDS:
-            _add_texture(material, _MAP_KINDS[keyword], rest, path)
-        elif keyword in ("kd", "d", "tr", "pm", "pr") and not _set_number(material, keyword, rest.split()):
-            broken.append(number)
-    if broken:
-        warnings.warn(
-            f"{path}: {len(broken)} lines are not valid and are skipped, first line {broken[0]}.", stacklevel=2
-        )
-    return materials
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
-def _set_number(material: Material, keyword: str, words: list[str]) -> bool:
-    try:
-        values = [float(np.clip(float(word), 0, 1)) for word in words if word != "-halo"]
-    except ValueError:
-        return keyword == "kd" and words[:1] in (["spectral"], ["xyz"])  # allowed by the format, rarely meant
-    if any(np.isnan(values)) or len(values) < 1:
-        return False
-    red, green, blue, alpha = material.base_color
-    if keyword == "kd":
-        red, green, blue = values[:3] if len(values) >= 3 else values[:1] * 3
-    elif keyword in ("d", "tr"):
-        alpha = values[0] if keyword == "d" else 1 - values[0]
-    elif keyword == "pm":
-        material.metallic = values[0]
-    else:
-        material.roughness = values[0]
-    material.base_color = (red, green, blue, alpha)
-    return True
-
-
-def _add_texture(material: Material, kind: str, text: str, mtl: Path) -> None:
-    name = _without_options(text)
-    found = find_texture(name, mtl.parent)
-    if found is None:
-        warnings.warn(f"{mtl}: the {kind} texture {name!r} is not there; it is left out.", stacklevel=3)
-        return
-    image = read_texture(found)
-    if image is not None:
-        material.textures[kind] = image
-
-
-def _without_options(text: str) -> str:
-    """File name of a map line: what remains after options such as ``-s 1 1 1``; it may hold spaces."""
-    while text.startswith("-"):
-        option, _, rest = text.partition(" ")
-        if option.lower() not in _MAP_OPTIONS:
-            break
-        text = rest.lstrip()
-        for _ in range(_MAP_OPTIONS[option.lower()]):
-            word, _, rest = text.partition(" ")
-            if option.lower() in ("-o", "-s", "-t") and not _NUMBER.match(word):
-                break
-            text = rest.lstrip()
-    return text.strip().strip('"')
+def linear_to_srgb(values: np.ndarray) -> np.ndarray:
+    """Linear light in 0..1 to sRGB values in 0..1."""
+    values = np.asarray(values, dtype=np.float32).clip(0, 1)
+    curved = 1.055 * values ** (1 / 2.4) - 0.055
+    return np.where(values <= 0.0031308, 12.92 * values, curved).clip(0, 1).astype(np.float32)

@@ -13,6 +13,9 @@ from animate3d.meshes import topology
 from animate3d.meshes.materials import Material
 from animate3d.meshes.placement import Placement
 
+FAR = 32.0
+"""Diagonals from the origin at which a mesh is taken to its own: single precision still resolves 2e-6 of it there."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -25,6 +28,20 @@ class Part:
 
     name: str
     parent: int | None = None
+
+
+@dataclass(frozen=True)
+class GltfAttributes:
+    """Vertex data of a glTF file that only glTF has a place for.
+
+    Attributes:
+        uv_sets: ``[K, 2]`` float32 each, v down, before texture transforms, NaN where a corner has none; empty where
+            the mesh's ``corner_uvs`` are all there is.
+        colors: ``[N, 4]`` float32, linear r g b a by which materials are multiplied.
+    """
+
+    uv_sets: tuple[np.ndarray, ...] = ()
+    colors: np.ndarray | None = None
 
 
 @dataclass
@@ -50,6 +67,7 @@ class Mesh:
         face_parts: ``[P]`` int64 index into ``parts``; None where there are none.
         origin: ``[3]`` float64, added to ``vertices`` gives the file's coordinates. Zero unless the file lies so far
             from its own origin that single precision would lose its shape.
+        gltf: what further vertex data a glTF file had.
     """
 
     vertices: np.ndarray
@@ -65,6 +83,7 @@ class Mesh:
     parts: list[Part] = field(default_factory=list)
     face_parts: np.ndarray | None = None
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    gltf: GltfAttributes | None = None
 
     @classmethod
     def from_faces(
@@ -131,7 +150,8 @@ class Mesh:
 
     def automatic_placement(self) -> Placement:
         """`Placement.automatic` of the vertices that faces use; stray ones must not shrink the object."""
-        return Placement.automatic(self.vertices[np.unique(self.corners)], self.up_axis)
+        found = Placement.automatic(self.vertices[np.unique(self.corners)], self.up_axis)
+        return replace(found, origin=self.origin)
 
     def triangles(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Triangulation of the polygons, in their order.
@@ -179,6 +199,19 @@ class Mesh:
         if vertices.shape != self.vertices.shape:
             raise InputError(f"The mesh has {self.n_vertices} vertices, the new positions have shape {vertices.shape}.")
         return replace(self, vertices=vertices, corner_normals=None)
+
+    def near_origin(self) -> Mesh:
+        """The mesh around its own origin, if it lies so far from the file's that single precision would spoil it.
+
+        The offset is rounded to the grid of the coordinates, so that taking it off loses nothing.
+        """
+        reach, diagonal = float(np.abs(self.vertices).max(initial=0)), self.diagonal()
+        if self.origin.any() or not 0 < diagonal < reach / FAR:
+            return self
+        grid = 2.0 ** np.floor(np.log2(diagonal))
+        centre = (self.vertices.min(axis=0) + self.vertices.max(axis=0)) / 2
+        origin = np.round(centre / grid) * grid
+        return replace(self, vertices=self.vertices - origin, origin=origin)
 
     def check(self) -> Mesh:
         """Return the mesh if it can be used.

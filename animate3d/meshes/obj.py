@@ -1,21 +1,25 @@
-"""Wavefront OBJ: a reader that keeps every vertex where it is, and a writer of the documented folder."""
+"""Reading Wavefront OBJ: every vertex is kept where it is."""
 
 from __future__ import annotations
 
-import itertools
 import os
+import re
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from animate3d.errors import InputError
-from animate3d.files import atomic_file, existing_file
-from animate3d.meshes.materials import Material, find_texture, named_textures, read_mtl, read_texture
+from animate3d.files import existing_file
+from animate3d.meshes.materials import Material, find_texture, named_textures, read_texture
 from animate3d.meshes.mesh import Mesh
+from animate3d.meshes.mtl import MtlEntry, keep_visible, read_mtl
+from animate3d.meshes.names import encoding_of, utf8_content
+from animate3d.meshes.obj_parts import obj_parts
 
-_KEYWORDS = (b"v", b"vt", b"vn", b"f", b"usemtl", b"mtllib")
+_NUMERIC = (b"v", b"vt", b"vn", b"f")
+_NAMED = (b"usemtl", b"mtllib", b"o", b"g")
+_COLORS = b"#MRGB"  # ZBrush's vertex colours, in comments
 
 
 class _Lines:
@@ -48,30 +52,58 @@ def load_obj(path: str | os.PathLike[str]) -> Mesh:
     corner_normals = _take(normals[:, :3], _resolve(references[:, 2], lines[b"vn"], face_lines, path, "vn"))
     if corner_uvs is not None and corner_uvs.shape[1] == 1:
         corner_uvs = np.concatenate([corner_uvs, np.zeros_like(corner_uvs)], axis=1)
-    materials, face_materials = _materials(lines, path)
+    library = _library(lines[b"mtllib"], path)
+    encoding = _encoding(lines, library)
+    materials, face_materials, transforms = _materials(lines, library, encoding, path)
+    if corner_uvs is not None:
+        corner_uvs = _transformed(corner_uvs, np.repeat(face_materials, np.diff(face_starts)), transforms)
     if corner_uvs is not None or len(materials) == 1:
         _add_named_textures(materials, path.parent)
+    parts, face_parts = obj_parts(_marks(lines, encoding), np.asarray(lines[b"f"].numbers, dtype=np.int64))
+    if colors is None:
+        colors = _zbrush_colors(lines[_COLORS], len(vertices), path)
     mesh = Mesh(
         vertices, corners, face_starts, corner_uvs, corner_normals, face_materials, materials, colors, "y", path
     )
+    mesh.parts, mesh.face_parts = parts, face_parts
     return mesh.check()
 
 
 def _read_lines(path: Path) -> dict[bytes, _Lines]:
-    data = path.read_bytes().replace(b"\t", b" ")
-    if b"\\" in data:
-        data = data.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")
-    found = {keyword: _Lines() for keyword in _KEYWORDS}
-    for number, line in enumerate(data.splitlines()):
+    data = utf8_content(path.read_bytes()).replace(b"\t", b" ")
+    found = {keyword: _Lines() for keyword in (*_NUMERIC, *_NAMED, _COLORS)}
+    rows = data.splitlines()
+    if b"\\\n" in data or b"\\\r\n" in data:
+        rows = _continued(rows)
+    for number, line in enumerate(rows):
         keyword, _, text = line.strip().partition(b" ")
         lines = found.get(keyword)
         if lines is not None:
             lines.numbers.append(number)
             lines.texts.append(text)
-    for keyword in (b"v", b"vt", b"vn", b"f"):
+    for keyword in _NUMERIC:
         if any(b"#" in text for text in found[keyword].texts):
             found[keyword].texts = [text.partition(b"#")[0] for text in found[keyword].texts]
     return found
+
+
+def _continued(rows: list[bytes]) -> list[bytes]:
+    """Rows whose numbers go on in the next one are put together; those that follow become empty.
+
+    Names may end in a backslash: in some encodings it is half a letter.
+    """
+    joined = list(rows)
+    start = None
+    for number, row in enumerate(rows):
+        if start is None:
+            if row.endswith(b"\\") and row.strip().partition(b" ")[0] in _NUMERIC:
+                start, joined[number] = number, row[:-1]
+            continue
+        goes_on = row.endswith(b"\\")
+        joined[start] += b" " + (row[:-1] if goes_on else row)
+        joined[number] = b""
+        start = start if goes_on else None
+    return joined
 
 
 def _parse(text: bytes, dtype: type) -> np.ndarray | None:
@@ -182,42 +214,122 @@ def _take(values: np.ndarray, indices: np.ndarray) -> np.ndarray | None:
     return taken
 
 
-def _materials(lines: dict[bytes, _Lines], path: Path) -> tuple[list[Material], np.ndarray]:
-    """Materials in the order of their first use and the one of every face ``[P]``."""
-    library = _library(lines[b"mtllib"], path)
-    names = [_text(text) for text in lines[b"usemtl"].texts]
-    changes = np.asarray(lines[b"usemtl"].numbers, dtype=np.int64)
-    slots = np.searchsorted(changes, np.asarray(lines[b"f"].numbers, dtype=np.int64)) - 1
-    order: list[str | None] = []
-    slot_material = np.zeros(len(names) + 1, dtype=np.int64)
-    for slot in np.unique(slots):
-        name = names[slot] if slot >= 0 else None
-        if name not in order:
-            order.append(name)
-        slot_material[slot] = order.index(name)  # slot -1, faces before any usemtl, is the last entry
-    only = next(iter(library.values())) if len(library) == 1 else None
-    unnamed = only or Material("material")
-    materials = [library.get(name, Material(name)) if name is not None else unnamed for name in order]
-    missing = [name for name in order if name is not None and name not in library]
-    if missing and library:
-        warnings.warn(f"{path}: the material {missing[0]!r} is in no .mtl file; a grey one is used.", stacklevel=4)
-    return materials or [unnamed], slot_material[slots]
-
-
-def _library(lines: _Lines, path: Path) -> dict[str, Material]:
-    library: dict[str, Material] = {}
-    for text in dict.fromkeys(_text(text) for text in lines.texts):
-        whole = find_texture(text, path.parent)
-        found = [whole] if whole else [find_texture(name, path.parent) for name in text.split()]
-        for mtl in found:
-            if mtl is None:
-                warnings.warn(f"{path}: its material file {text!r} is not there.", stacklevel=5)
-            else:
-                library = read_mtl(mtl) | library
+def _library(lines: _Lines, path: Path) -> list[MtlEntry]:
+    """Materials of all .mtl files, those of the first file first; without a ``mtllib`` those of the one beside."""
+    files: list[Path] = []
+    for text in dict.fromkeys(text.strip() for text in lines.texts):
+        whole = _mtl_file(text, path)
+        # Several names on a line are parted by spaces, which names hold, too.
+        names = [text] if whole else re.split(rb"(?<=\.mtl)\s+", text, flags=re.IGNORECASE)
+        found = [(name, _mtl_file(name, path)) for name in names]
+        if not any(file for _, file in found):
+            found = [(name, _mtl_file(name, path)) for name in text.split()]
+        missing = [name for name, file in found if file is None]
+        if missing:
+            name = (text if len(missing) == len(found) else missing[0]).decode("utf-8", errors="replace")
+            warnings.warn(f"{path}: its material file {name!r} is not there.", stacklevel=4)
+        files += [file for _, file in found if file is not None]
     beside = path.with_suffix(".mtl")
     if not lines.texts and beside.is_file():
-        library = read_mtl(beside)
-    return library
+        files = [beside]
+    return [entry for file in dict.fromkeys(files) for entry in read_mtl(file)]
+
+
+def _mtl_file(name: bytes, path: Path) -> Path | None:
+    """The .mtl file of a name in an unknown encoding."""
+    decoded = name.decode(encoding_of([name], lambda text: find_texture(_plain(text), path.parent) is not None))
+    for spelling in (decoded, os.fsdecode(name)):
+        if (found := find_texture(_plain(spelling), path.parent)) is not None:
+            return found
+    return None
+
+
+def _encoding(lines: dict[bytes, _Lines], library: list[MtlEntry]) -> str:
+    """Of the file's names: the .mtl file's where it fits, because one program wrote both."""
+    names = [text for keyword in (b"usemtl", b"o", b"g") for text in lines[keyword].texts]
+    encoding = encoding_of(names)
+    if encoding == "utf-8":
+        return encoding
+    for entry in library:
+        try:
+            [name.decode(entry.encoding) for name in names]
+        except UnicodeDecodeError:
+            continue
+        if entry.encoding != "utf-8":
+            return entry.encoding
+    return encoding
+
+
+_Transform = tuple[tuple[float, float], tuple[float, float]]
+
+
+def _materials(
+    lines: dict[bytes, _Lines], library: list[MtlEntry], encoding: str, path: Path
+) -> tuple[list[Material], np.ndarray, list[_Transform]]:
+    """Materials in the order of their first use, the one of every face ``[P]``, and how each moves its textures."""
+    raw = [text.strip() for text in lines[b"usemtl"].texts]
+    changes = np.asarray(lines[b"usemtl"].numbers, dtype=np.int64)
+    slots = np.searchsorted(changes, np.asarray(lines[b"f"].numbers, dtype=np.int64)) - 1
+    by_name = {entry.material.name: entry for entry in reversed(library)}
+    by_name |= {_plain(entry.material.name): entry for entry in reversed(library)}
+    by_bytes = {entry.raw: entry for entry in reversed(library)}
+    unnamed = library[0] if len(library) == 1 else MtlEntry(Material("material"), b"", "utf-8")
+    used: list[MtlEntry] = []
+    places: dict[bytes | None, int] = {}
+    missing: list[str] = []
+    slot_material = np.zeros(len(raw) + 1, dtype=np.int64)
+    for slot in np.unique(slots):
+        key = raw[slot] if slot >= 0 else None  # slot -1, faces before any usemtl, is the last entry
+        if key not in places:
+            name = "" if key is None else _plain(key.decode(encoding))
+            entry = unnamed if key is None else by_bytes.get(key) or by_name.get(name)
+            if entry is None:
+                missing.append(name)
+                entry = MtlEntry(Material(name), b"", "utf-8")
+            places[key] = next((k for k, known in enumerate(used) if known is entry), len(used))
+            if places[key] == len(used):
+                used.append(entry)
+        slot_material[slot] = places[key]
+    if missing and library:
+        warnings.warn(f"{path}: the material {missing[0]!r} is in no .mtl file; a grey one is used.", stacklevel=4)
+    used = used or [unnamed]
+    materials = [entry.material for entry in used]
+    keep_visible(materials, path)
+    return materials, slot_material[slots], [(entry.scale, entry.offset) for entry in used]
+
+
+def _transformed(uvs: np.ndarray, corner_materials: np.ndarray, transforms: list[_Transform]) -> np.ndarray:
+    """Texture coordinates ``[K, 2]`` after the scale and offset of their materials."""
+    for index, (scale, offset) in enumerate(transforms):
+        if (scale, offset) != ((1.0, 1.0), (0.0, 0.0)):
+            chosen = corner_materials == index
+            uvs[chosen] = (uvs[chosen].astype(np.float64) * scale + offset).astype(np.float32)
+    return uvs
+
+
+def _marks(lines: dict[bytes, _Lines], encoding: str) -> list[tuple[int, str, str]]:
+    """The ``o`` and ``g`` lines by their number."""
+    marks = [
+        (number, keyword.decode(), _plain(text.decode(encoding)))
+        for keyword in (b"o", b"g")
+        for number, text in zip(lines[keyword].numbers, lines[keyword].texts, strict=True)
+    ]
+    return sorted(marks)
+
+
+def _zbrush_colors(lines: _Lines, count: int, path: Path) -> np.ndarray | None:
+    """Colours ``[N, 3]`` of ZBrush's comments, eight hexadecimal digits MMRRGGBB for a vertex."""
+    if not lines.texts:
+        return None
+    digits = b"".join(b"".join(text.split()) for text in lines.texts)
+    try:
+        values = np.frombuffer(bytes.fromhex(digits.decode("ascii")), dtype=np.uint8)
+    except ValueError:
+        values = np.zeros(0, dtype=np.uint8)
+    if len(values) < 4 * count:
+        warnings.warn(f"{path}: its vertex colours (#MRGB) are damaged and are left out.", stacklevel=3)
+        return None
+    return (values[: 4 * count].reshape(-1, 4)[:, 1:] / 255).astype(np.float32)
 
 
 def _add_named_textures(materials: list[Material], folder: Path) -> None:
@@ -231,89 +343,9 @@ def _add_named_textures(materials: list[Material], folder: Path) -> None:
                 materials[0].textures[kind] = image
 
 
-def _text(line: bytes) -> str:
-    return line.decode("utf-8", errors="replace").strip().strip('"')
+def _plain(name: str) -> str:
+    return name.strip().strip('"')
 
 
 def _quote(text: bytes) -> str:
-    return repr(_text(text)[:40])
-
-
-def save_obj(mesh: Mesh, folder: str | os.PathLike[str]) -> Path:
-    """Write ``base.obj``, ``base.mtl`` and ``texture_*.png`` as in the documented object folder.
-
-    Positions are written with nine digits, polygons as they are. Other files in the folder are left alone.
-
-    Returns:
-        path of ``base.obj``.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    names = _unique_names([material.name for material in mesh.materials])
-    _write_materials(mesh.materials, names, folder)
-    with atomic_file(folder / "base.obj") as temporary:
-        temporary.write_text("".join(_obj_parts(mesh, names)))
-    return folder / "base.obj"
-
-
-def obj_vertices(vertices: np.ndarray, colors: np.ndarray | None = None) -> str:
-    """The ``v`` lines of an OBJ file for positions ``[N, 3]`` and colours ``[N, 3]``."""
-    values = vertices if colors is None else np.concatenate([vertices, colors], axis=1)
-    line = "v " + " ".join(["%.9g"] * values.shape[1]) + "\n"
-    return (line * len(values)) % tuple(values.ravel().tolist())
-
-
-def _obj_parts(mesh: Mesh, names: list[str]) -> list[str]:
-    parts = ["mtllib base.mtl\n", obj_vertices(mesh.vertices, mesh.vertex_colors)]
-    columns = [mesh.corners + 1]
-    notation = "%d"
-    for keyword, values in (("vt", mesh.corner_uvs), ("vn", mesh.corner_normals)):
-        if values is None:
-            continue
-        unique, inverse = np.unique(np.nan_to_num(values), axis=0, return_inverse=True)
-        parts.append(
-            (f"{keyword} " + " ".join(["%.9g"] * unique.shape[1]) + "\n") * len(unique) % tuple(unique.ravel())
-        )
-        columns.append(inverse.reshape(-1) + 1)
-        notation += "/%d" if keyword == "vt" or mesh.corner_uvs is not None else "//%d"
-    tokens = ((notation + "\n") * len(mesh.corners) % tuple(np.stack(columns, axis=1).ravel().tolist())).split("\n")
-    starts = mesh.face_starts.tolist()
-    changes = np.flatnonzero(np.diff(mesh.face_materials, prepend=-1))
-    faces = [f"f {' '.join(tokens[a:b])}\n" for a, b in itertools.pairwise(starts)]
-    for k in reversed(changes.tolist()):
-        faces.insert(k, f"usemtl {names[mesh.face_materials[k]]}\n")
-    return parts + faces
-
-
-def _write_materials(materials: list[Material], names: list[str], folder: Path) -> None:
-    text = ""
-    map_names = {
-        "diffuse": "map_Kd",
-        "metallic": "map_Pm",
-        "roughness": "map_Pr",
-        "normal": "norm",
-        "emissive": "map_Ke",
-    }
-    for index, (material, name) in enumerate(zip(materials, names, strict=True)):
-        red, green, blue, alpha = material.base_color
-        text += f"newmtl {name}\nKd {red:.6g} {green:.6g} {blue:.6g}\nd {alpha:.6g}\n"
-        text += f"Pm {material.metallic:.6g}\nPr {material.roughness:.6g}\n"
-        for kind, image in material.textures.items():
-            file = f"texture_{kind}.png" if len(materials) == 1 else f"texture_{kind}_{index}.png"
-            with atomic_file(folder / file) as temporary:
-                Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(temporary)
-            text += f"{map_names[kind]} {file}\n" if kind in map_names else ""
-        text += "\n"
-    with atomic_file(folder / "base.mtl") as temporary:
-        temporary.write_text(text)
-
-
-def _unique_names(names: list[str]) -> list[str]:
-    """Names that can stand in an .mtl file, each once."""
-    unique: list[str] = []
-    for name in names:
-        clean = " ".join(name.split()) or "material"
-        while clean in unique:
-            clean += "_"
-        unique.append(clean)
-    return unique
+    return repr(_plain(text.decode("utf-8", errors="replace"))[:40])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,11 +29,14 @@ class Placement:
         rotation: ``[3, 3]`` proper rotation.
         scale: > 0.
         translation: ``[3]``
+        origin: ``[3]`` what was taken off a file's coordinates to get x (`Mesh.origin`); kept for readers of the
+            placement file, `apply` and `invert` do without.
     """
 
     rotation: np.ndarray
     scale: float
     translation: np.ndarray
+    origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     def __post_init__(self) -> None:
         rotation = np.asarray(self.rotation, dtype=np.float64)
@@ -47,6 +50,10 @@ class Placement:
         object.__setattr__(self, "rotation", rotation)
         object.__setattr__(self, "scale", float(self.scale))
         object.__setattr__(self, "translation", translation)
+        origin = np.asarray(self.origin, dtype=np.float64)
+        if origin.shape != (3,) or not np.isfinite(origin).all():
+            raise InputError("The origin of a placement must be 3 finite numbers.")
+        object.__setattr__(self, "origin", origin)
 
     @classmethod
     def identity(cls) -> Placement:
@@ -111,12 +118,15 @@ class Placement:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a small JSON file."""
-        value = {
+        value: dict[str, Any] = {
             "meaning": "placed = scale * rotation @ x + translation",
             "rotation": self.rotation.tolist(),
             "scale": self.scale,
             "translation": self.translation.tolist(),
         }
+        if self.origin.any():
+            value["meaning"] = "placed = scale * rotation @ (x - origin) + translation; the ply holds x - origin"
+            value["origin"] = self.origin.tolist()
         write_json(path, value)
 
     @classmethod
@@ -128,8 +138,8 @@ class Placement:
         """
         value = read_json(path)
         try:
-            return cls(value["rotation"], float(value["scale"]), value["translation"])
-        except (KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
+            return cls(value["rotation"], float(value["scale"]), value["translation"], value.get("origin", (0, 0, 0)))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
             raise InputError(f"{path} is not a placement file: {error}") from error
 
     def _tensors(self, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from plyfile import PlyData, PlyElement
@@ -13,20 +15,15 @@ from animate3d.errors import InputError
 from animate3d.files import existing_file
 from animate3d.meshes.materials import Material, find_texture, named_textures, read_texture
 from animate3d.meshes.mesh import Mesh
+from animate3d.meshes.names import encoding_of
 
 _UV_NAMES = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
 
 
 def load_ply_mesh(path: str | os.PathLike[str]) -> Mesh:
-    """Read a PLY mesh, z up: polygons, vertex colours, and texture coordinates of vertices or face corners."""
+    """Read a PLY mesh, z up: polygons, colours, texture coordinates of vertices or face corners, several textures."""
     path = existing_file(path, "mesh file")
-    try:
-        data = PlyData.read(str(path), known_list_len={"face": {"vertex_indices": 3, "vertex_index": 3}})
-    except Exception:  # not all triangles, or damaged: the slower reader tells which
-        try:
-            data = PlyData.read(str(path))
-        except (Exception, MemoryError) as error:  # a damaged header leads the parser into errors of every type
-            raise InputError(f"{path} is not a readable ply file, it may be truncated ({error}).") from error
+    data, textures = _read_ply(path)
     elements = {element.name: element for element in data.elements}
     if "vertex" not in elements or "face" not in elements:
         raise InputError(f"{path} has no faces: it is a point cloud or Gaussians, not a mesh.")
@@ -37,64 +34,119 @@ def load_ply_mesh(path: str | os.PathLike[str]) -> Mesh:
         raise InputError(f"{path} lacks the properties x, y, z or vertex_indices.")
     try:
         vertices = np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float64)
-        corners, face_starts = _polygons(face[indices])
-        corner_uvs = _ply_uvs(vertex, face, corners, len(vertices))
-        colors = _ply_colors(vertex, names)
+        kept, corners, face_starts = _polygons(face[indices])
+        corner_uvs = _ply_uvs(vertex, face, kept, corners, len(vertices))
+        colors = _ply_colors(vertex)
+        shades = None if colors is not None else _ply_colors(face)
+        slots = np.zeros(len(kept), dtype=np.int64)
+        if any(p.name == "texnumber" for p in face.properties):
+            slots = np.asarray(face["texnumber"])[kept].astype(np.int64)
     except (TypeError, ValueError, IndexError, OverflowError) as error:
         raise InputError(f"{path} is not a readable ply mesh ({error}).") from error
-    material = _ply_material(data, path) if corner_uvs is not None else Material("material")
-    slots = np.zeros(len(face_starts) - 1, dtype=np.int64)
-    return Mesh(vertices, corners, face_starts, corner_uvs, None, slots, [material], colors, "z", path).check()
+    materials = [Material("material")]
+    if corner_uvs is not None:
+        materials, slots = _ply_materials(textures, slots, path)
+    else:
+        slots = np.zeros_like(slots)
+    mesh = Mesh(vertices, corners, face_starts, corner_uvs, None, slots, materials, colors, "z", path).check()
+    if shades is not None:
+        mesh.vertex_colors = _from_faces(mesh, shades[kept])
+    return mesh
 
 
-def _polygons(lists: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corners ``[K]`` and starts ``[P + 1]`` of an object array of index lists; those of fewer than 3 are dropped."""
+def _read_ply(path: Path) -> tuple[PlyData, list[str]]:
+    """A ply file and the names of its textures. The header's bytes may be text of any encoding."""
+    content = path.read_bytes()
+    end = content.find(b"end_header")
+    head, body = content[: max(end, 0)], content[max(end, 0) :]
+    names = [match.strip() for match in re.findall(rb"(?im)^\s*comment\s+TextureFile\s+([^\r\n]+)", head)]
+    encoding = encoding_of(names, lambda name: find_texture(name, path.parent) is not None)
+    textures = [name.decode(encoding) for name in names]
+    content = head.decode("ascii", errors="replace").replace("\ufffd", "?").encode() + body
+    try:
+        known = {"face": {"vertex_indices": 3, "vertex_index": 3, "texcoord": 6}}
+        return PlyData.read(io.BytesIO(content), known_list_len=known), textures
+    except Exception:  # not all triangles, or damaged: the slower reader tells which
+        try:
+            return PlyData.read(io.BytesIO(content)), textures
+        except (Exception, MemoryError) as error:  # a damaged header leads the parser into errors of every type
+            raise InputError(f"{path} is not a readable ply file, it may be truncated ({error}).") from error
+
+
+def _polygons(lists: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows that are polygons ``[P]``, corners ``[K]`` and starts ``[P + 1]``; rows of fewer than 3 are dropped."""
     if lists.dtype != object:
         lists = np.asarray(lists)
-        return lists.reshape(-1).astype(np.int64), np.arange(len(lists) + 1, dtype=np.int64) * lists.shape[1]
-    kept = [row for row in lists if len(row) >= 3]
-    starts = np.concatenate([[0], np.cumsum([len(row) for row in kept])]).astype(np.int64)
-    return np.concatenate(kept).astype(np.int64) if kept else np.zeros(0, dtype=np.int64), starts
+        starts = np.arange(len(lists) + 1, dtype=np.int64) * lists.shape[1]
+        return np.arange(len(lists)), lists.reshape(-1).astype(np.int64), starts
+    kept = np.flatnonzero([len(row) >= 3 for row in lists])
+    starts = np.concatenate([[0], np.cumsum([len(lists[row]) for row in kept])]).astype(np.int64)
+    corners = np.concatenate([lists[row] for row in kept]) if len(kept) else np.zeros(0)
+    return kept, corners.astype(np.int64), starts
 
 
-def _ply_uvs(vertex: PlyElement, face: PlyElement, corners: np.ndarray, count: int) -> np.ndarray | None:
+def _ply_uvs(
+    vertex: PlyElement, face: PlyElement, kept: np.ndarray, corners: np.ndarray, count: int
+) -> np.ndarray | None:
     names = {p.name for p in vertex.properties}
     for u, v in _UV_NAMES:
         if {u, v} <= names and corners.size and corners.min() >= 0 and corners.max() < count:
             return np.stack([vertex[u], vertex[v]], axis=1).astype(np.float32)[corners]
     if any(p.name == "texcoord" for p in face.properties):
-        rows = [np.asarray(row, dtype=np.float32) for row in face["texcoord"]]
+        rows = [np.asarray(face["texcoord"][row], dtype=np.float32) for row in kept]
         uvs = np.concatenate(rows).reshape(-1, 2) if rows else np.zeros((0, 2), dtype=np.float32)
         return uvs if len(uvs) == len(corners) else None
     return None
 
 
-def _ply_colors(vertex: PlyElement, names: set[str]) -> np.ndarray | None:
-    if not {"red", "green", "blue"} <= names:
-        return None
-    values = np.stack([vertex[name] for name in ("red", "green", "blue")], axis=1)
-    if values.dtype.kind == "u":
-        return (values / np.iinfo(values.dtype).max).astype(np.float32)
-    return np.nan_to_num(values.astype(np.float32)).clip(0, 1)
+def _ply_colors(element: PlyElement) -> np.ndarray | None:
+    """Of vertices or faces ``[I, 3]``."""
+    names = {p.name for p in element.properties}
+    for prefix in ("", "diffuse_"):
+        channels = [f"{prefix}{name}" for name in ("red", "green", "blue")]
+        if names.issuperset(channels):
+            values = np.stack([element[name] for name in channels], axis=1)
+            if values.dtype.kind == "u":
+                return (values / np.iinfo(values.dtype).max).astype(np.float32)
+            return np.nan_to_num(values.astype(np.float32)).clip(0, 1)
+    return None
 
 
-def _ply_material(data: PlyData, path: Path) -> Material:
-    material = Material("material")
-    for comment in data.comments:
-        keyword, _, name = comment.partition(" ")
-        if keyword.lower() == "texturefile":
-            found = find_texture(name.strip(), path.parent)
-            if found is None:
-                warnings.warn(f"{path}: its texture {name.strip()!r} is not there; it is left out.", stacklevel=3)
-            image = read_texture(found) if found else None
-            if image is not None:
-                material.textures["diffuse"] = image
-            break
-    for kind, file in named_textures(path.parent).items():
-        image = None if kind in material.textures else read_texture(file)
+def _from_faces(mesh: Mesh, shades: np.ndarray) -> np.ndarray:
+    """Vertex colours ``[N, 3]``: the mean of the faces' ``[P, 3]`` at a vertex."""
+    of_corner = np.repeat(shades, np.diff(mesh.face_starts), axis=0)
+    sums = np.stack([np.bincount(mesh.corners, of_corner[:, k], mesh.n_vertices) for k in range(3)], axis=1)
+    count = np.bincount(mesh.corners, minlength=mesh.n_vertices)
+    return (sums / np.maximum(count, 1)[:, None]).astype(np.float32)
+
+
+def _ply_materials(textures: list[str], numbers: np.ndarray, path: Path) -> tuple[list[Material], np.ndarray]:
+    """A material for every texture that faces use, and the one of every face ``[P]``.
+
+    Args:
+        textures: names of the files.
+        numbers: ``[P]`` the texture of every face.
+    """
+    used = np.unique(numbers.clip(0, max(len(textures) - 1, 0)))
+    slots = np.searchsorted(used, numbers.clip(0, max(len(textures) - 1, 0)))
+    materials = []
+    for number in used.tolist():
+        name = textures[number] if number < len(textures) else None
+        several = len(used) > 1 and name is not None
+        material = Material(PurePosixPath(name).stem if several and name else "material")
+        found = find_texture(name, path.parent) if name else None
+        if name and found is None:
+            warnings.warn(f"{path}: its texture {name!r} is not there; it is left out.", stacklevel=3)
+        image = read_texture(found) if found else None
         if image is not None:
-            material.textures[kind] = image
-    return material
+            material.textures["diffuse"] = image
+        materials.append(material)
+    if len(materials) == 1:
+        for kind, file in named_textures(path.parent).items():
+            image = None if kind in materials[0].textures else read_texture(file)
+            if image is not None:
+                materials[0].textures[kind] = image
+    return materials, slots.astype(np.int64)
 
 
 def load_off(path: str | os.PathLike[str]) -> Mesh:

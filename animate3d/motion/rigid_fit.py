@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import LinearOperator, cg, splu
+from scipy.sparse.linalg import SuperLU, splu
 
-from animate3d.motion.template import Array, Ids, Template
+from animate3d.motion import fit_kernels
+from animate3d.motion.surfaces import Array, Ids
+from animate3d.motion.template import Template
 
 _HOLD = 1e-3  # pull towards the start, against the stiffness: what nothing observes stays
 _CG_STEPS = 12  # enough with the preconditioner; the turns of rotations and positions do the rest
@@ -26,24 +28,45 @@ class Rays(NamedTuple):
     weights: Array  # [P]
 
 
+class Anchors(NamedTuple):
+    """What is known of every node along one direction each: the plane it should lie on."""
+
+    directions: Array  # [M, 3] unit
+    distances: Array  # [M] of the plane from the origin, along the direction
+    weights: Array  # [M] against the stiffness of the node's links
+
+
+class _System(NamedTuple):
+    """Block-sparse normal equations."""
+
+    own: Array  # [M, 3, 3]
+    shared: Array  # [E, 3, 3]
+    right: Array  # [M, 3]
+    factor: SuperLU  # of the preconditioner
+
+
 class RigidFit:
     """The solver of one template; everything that depends on the rest shape alone is prepared once."""
 
     def __init__(self, template: Template) -> None:
-        self._template = template
-        self._n = template.n_nodes
-        i, j = template.links.T
-        self._edges = template.rest[i] - template.rest[j]
-        rows = np.repeat(np.arange(len(i)), 2)
-        signs = np.tile([1.0, -1.0], len(i))
-        self._incidence = sparse.csr_matrix((signs, (rows, template.links.ravel())), shape=(len(i), self._n))
-        self._ends = abs(self._incidence).T.tocsr()
-        # Every node has the same say, however many links it has.
-        degree = np.bincount(template.links.ravel(), minlength=self._n)
-        self._link_weights = 1.0 / degree[i] + 1.0 / degree[j]
-        self._laplacian = (self._incidence.T @ sparse.diags(self._link_weights) @ self._incidence).tocsc()
+        self._rest, self._triangles = template.rest, template.triangles
+        self._n, self._inner = template.n_nodes, len(template.links)
+        self._bond_reach = template.edge
+        self._pairs = np.ascontiguousarray(np.concatenate([template.links, template.bonds.pairs]))
+        i, j = self._pairs.T
+        # Every part of the surface has the same say, however many nodes and links it has.
+        say = template.areas / template.areas.mean()
+        per_link = say / np.maximum(np.bincount(template.links.ravel(), minlength=self._n), 1)
+        self._weights = per_link[i] + per_link[j]
+        self._weights[self._inner :] *= template.bonds.firmness
+        ends = np.concatenate([self._pairs, self._pairs[:, ::-1]])
+        order = np.argsort(ends[:, 0], kind="stable")
+        starts = np.searchsorted(ends[order, 0], np.arange(self._n + 1))
+        links = np.tile(np.arange(len(self._pairs)), 2)[order]
+        self._graph = (starts, np.ascontiguousarray(ends[order, 1]), links)
+        self._sides = _sides(template.triangles, template.links, self._n)
 
-    def solve(self, start: Array, rays: Rays, stiffness: float, turns: int) -> Array:
+    def solve(self, start: Array, rays: Rays, stiffness: float, turns: int, anchors: Anchors | None = None) -> Array:
         """Positions close to ``start``.
 
         Args:
@@ -51,61 +74,89 @@ class RigidFit:
             rays: what was seen.
             stiffness: weight of the rigidity of all links together against all rays together.
             turns: alternations of rotations and positions.
+            anchors: what else is known.
 
         Returns:
             ``[M, 3]``
         """
-        n = self._n
-        scale = stiffness * max(float(rays.weights.sum()), 1.0) / n
-        hold = _HOLD * scale
-        data, right, mass = self._ray_equations(rays)
-        system = (data + sparse.kron(scale * self._laplacian, np.eye(3)) + hold * sparse.identity(3 * n)).tocsr()
-        # A ray holds two of three directions: the preconditioner counts it with a half along every axis.
-        factor = splu((scale * self._laplacian + sparse.diags(0.5 * mass + hold)).tocsc())
-        preconditioner = LinearOperator(
-            (3 * n, 3 * n), matvec=lambda r: factor.solve(r.reshape(n, 3)).ravel(), dtype=np.float64
-        )
+        scale = stiffness * max(float(rays.weights.sum()), 1.0) / self._n
+        weights = scale * self._unbroken(start)
+        system = self._system(start, rays, weights, _HOLD * scale, anchors, scale)
         positions = start
         for _ in range(turns):
-            turned = self._turned_edges(self.rotations(positions))
-            full = right + hold * start + scale * (self._incidence.T @ (self._link_weights[:, None] * turned))
-            solution, _ = cg(
-                system, full.ravel(), x0=positions.ravel(), M=preconditioner, maxiter=_CG_STEPS, rtol=_CG_TOLERANCE
-            )
-            positions = solution.reshape(n, 3)
+            right = system.right.copy()
+            rotations = self._rotations(positions, weights)
+            fit_kernels.pull_to_shape(self._rest, rotations, weights, *self._graph, right)
+            positions = self._conjugate_gradients(system, right, positions)
         return positions
 
     def rotations(self, positions: Array) -> Array:
         """The rotation that best explains each node's links: ``[M, 3]`` -> ``[M, 3, 3]``."""
-        now = self._incidence @ positions
-        outer = self._link_weights[:, None, None] * now[:, :, None] * self._edges[:, None, :]
-        covariance = (self._ends @ outer.reshape(-1, 9)).reshape(-1, 3, 3)
-        u, _, vt = np.linalg.svd(covariance)
-        u[:, :, 2] *= np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)[:, None]
-        return u @ vt
+        return self._rotations(np.ascontiguousarray(positions), self._weights)
 
-    def _turned_edges(self, rotations: Array) -> Array:
-        """Rest links turned by the mean rotation of their two ends. ``[E, 3]``"""
-        i, j = self._template.links.T
-        return 0.5 * np.einsum("eij,ej->ei", rotations[i] + rotations[j], self._edges)
+    def _rotations(self, positions: Array, weights: Array) -> Array:
+        found = np.empty((self._n, 3, 3))
+        fit_kernels.find_rotations(self._rest, positions, weights, *self._graph, found)
+        return found
 
-    def _ray_equations(self, rays: Rays) -> tuple[sparse.csr_matrix, Array, Array]:
-        """Normal equations of the distances from points to rays.
+    def _unbroken(self, positions: Array) -> Array:
+        """Weights of the links; bonds between pieces that the frames have pulled apart lose theirs. ``[E]``"""
+        pairs = self._pairs[self._inner :]
+        if not len(pairs):
+            return self._weights
+        stretch = np.empty(len(pairs))
+        fit_kernels.link_stretch(self._rest, positions, self.rotations(positions), pairs, stretch)
+        weights = self._weights.copy()
+        weights[self._inner :] /= (1.0 + (stretch / self._bond_reach) ** 2) ** 2
+        return weights
 
-        Returns:
-            matrix ``[3M, 3M]``, right-hand side ``[M, 3]`` and the rays' weight at each node ``[M]``.
-        """
-        corners: Ids = self._template.triangles[rays.triangles]
-        b = rays.barycentrics
-        across = np.eye(3) - rays.directions[:, :, None] * rays.directions[:, None, :]
-        across *= rays.weights[:, None, None]
-        # The block of nodes j and k of the triangle that was hit is b_j b_k (I - d dT).
-        blocks = np.einsum("pj,pk,pxy->pjkxy", b, b, across)
-        rows = (3 * corners[:, :, None] + np.arange(3))[:, :, None, :, None]
-        columns = (3 * corners[:, :, None] + np.arange(3))[:, None, :, None, :]
-        places = [np.broadcast_to(index, blocks.shape).ravel() for index in (rows, columns)]
-        matrix = sparse.csr_matrix((blocks.ravel(), places), shape=(3 * self._n, 3 * self._n))
-        pulled = np.einsum("pxy,py->px", across, rays.origins)
-        right = [np.bincount(corners.ravel(), (b * pulled[:, axis, None]).ravel(), self._n) for axis in range(3)]
-        mass = np.bincount(corners.ravel(), (b * rays.weights[:, None]).ravel(), self._n).astype(np.float64)
-        return matrix, np.stack(right, axis=1), mass
+    def _system(
+        self, start: Array, rays: Rays, weights: Array, hold: float, anchors: Anchors | None, scale: float
+    ) -> _System:
+        n, pairs = self._n, self._pairs
+        own, shared = np.zeros((n, 3, 3)), np.zeros((len(pairs), 3, 3))
+        right, mass = hold * start, np.zeros(n)
+        fit_kernels.add_rays(*rays, self._triangles, self._sides, own, shared, right, mass)
+        if anchors is not None:
+            along, pull = anchors.directions, scale * anchors.weights
+            own += pull[:, None, None] * along[:, :, None] * along[:, None, :]
+            right += (pull * anchors.distances)[:, None] * along
+        stiff = np.bincount(pairs.ravel(), np.repeat(weights, 2), n)
+        own += (stiff + hold)[:, None, None] * np.eye(3)
+        shared -= weights[:, None, None] * np.eye(3)
+        # A ray holds two of three directions: the preconditioner counts it with a half along every axis.
+        i, j = pairs.T
+        every = np.arange(n)
+        values = np.concatenate([-weights, -weights, stiff + hold + 0.5 * mass])
+        places = (np.concatenate([i, j, every]), np.concatenate([j, i, every]))
+        factor = splu(
+            sparse.csc_matrix((values, places), shape=(n, n)), diag_pivot_thresh=0.0, permc_spec="MMD_AT_PLUS_A"
+        )
+        return _System(own, shared, right, factor)
+
+    def _conjugate_gradients(self, system: _System, right: Array, positions: Array) -> Array:
+        """A few preconditioned steps from ``positions [M, 3]`` towards the solution."""
+        product = np.empty_like(positions)
+        fit_kernels.apply(positions, system.own, system.shared, *self._graph, product)
+        residual = right - product
+        goal = _CG_TOLERANCE * float(np.linalg.norm(right))
+        direction, before = None, 0.0
+        for _ in range(_CG_STEPS):
+            if float(np.linalg.norm(residual)) <= goal:
+                break
+            preconditioned = system.factor.solve(residual)
+            now = float(np.vdot(residual, preconditioned))
+            direction = preconditioned if direction is None else preconditioned + (now / before) * direction
+            before = now
+            fit_kernels.apply(direction, system.own, system.shared, *self._graph, product)
+            step = now / float(np.vdot(direction, product))
+            positions = positions + step * direction
+            residual = residual - step * product
+        return positions
+
+
+def _sides(triangles: Ids, links: Ids, n: int) -> Ids:
+    """The link opposite to each corner of each triangle. ``[S, 3]``"""
+    sides = np.stack([triangles[:, [1, 2]], triangles[:, [2, 0]], triangles[:, [0, 1]]], axis=1)
+    sides = np.sort(sides, axis=2)
+    return np.searchsorted(links[:, 0] * n + links[:, 1], sides[..., 0] * n + sides[..., 1])

@@ -1,19 +1,20 @@
-"""The rest surface that tracking moves: welded, thinned when large, and linked so that thin parts hold together."""
+"""The rest surface that tracking moves: its own density, and links that hold thin parts and loose pieces together."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-Array = NDArray[np.float64]
-Ids = NDArray[np.int64]
+from animate3d.motion.bonds import find_bonds
+from animate3d.motion.density import adjacency, edge_length, gather, split_evenly
+from animate3d.motion.surfaces import Array, Ids, edges_of, sum_at, vertex_areas, vertex_normals
 
-_MAX_NODES = 2000  # more cost time and gain nothing: the frames do not resolve finer motion
+_NODES = 4000  # more cost time and gain nothing: the frames do not resolve finer motion
 _ANCHORS = 4  # nodes that carry a vertex of a thinned surface
+_CROWDED = 1.25  # times the wanted nodes, before a surface is thinned
 
 
 class Surface(NamedTuple):
@@ -40,31 +41,41 @@ class Template:
         triangles: ``[T, 3]`` vertex ids.
         groups: ``[N]`` representative id of coincident vertices, which move as one.
         colors: ``[N, 3]`` 0..1, shown where frame 0 does not show the surface.
-        max_nodes: a surface with more welded vertices is thinned to about this many nodes.
+        nodes: how many nodes there should be, about.
 
     Attributes:
         rest: ``[M, 3]`` nodes.
         colors: ``[M, 3]``
         triangles: ``[S, 3]`` node ids.
-        links: ``[E, 2]`` pairs of nodes that keep their distance.
+        edge: the usual distance of neighbouring nodes.
+        areas: ``[M]`` of the surface around each node.
+        pieces: ``[M]`` number of the connected piece.
+        links: ``[E, 2]`` pairs of nodes that keep their distance, inside of a piece.
+        bonds: `Bonds` between loose pieces.
     """
 
-    def __init__(
-        self, vertices: Array, triangles: Ids, groups: Ids, colors: Array, *, max_nodes: int = _MAX_NODES
-    ) -> None:
-        unique, node_of = np.unique(groups, return_inverse=True)
+    def __init__(self, vertices: Array, triangles: Ids, groups: Ids, colors: Array, *, nodes: int = _NODES) -> None:
         self.vertices = np.asarray(vertices, dtype=np.float64)
-        self._thinned = len(unique) > max_nodes
-        if self._thinned:
-            cluster = _clusters(self.vertices[unique], max_nodes)
-            node_of = cluster[node_of]
+        unique, node_of = np.unique(groups, return_inverse=True)
         count = np.bincount(node_of)
-        self.rest = _mean_by(self.vertices, node_of, count)
-        self.colors = _mean_by(np.asarray(colors, dtype=np.float64), node_of, count)
-        corners = node_of[triangles]
-        proper = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])
-        self.triangles = np.ascontiguousarray(corners[proper])
-        self.links = surface_links(self.rest, self.triangles)
+        both = np.concatenate([self.vertices, np.asarray(colors, dtype=np.float64)], axis=1)
+        values = sum_at(both, node_of, len(unique)) / count[:, None]
+        values, corners = split_evenly(values, _proper(node_of[triangles]), nodes)
+        edges = edges_of(corners)
+        piece = connected_components(adjacency(edges, len(values)), directed=False)[1]
+        self._thinned = len(values) > _CROWDED * nodes
+        if self._thinned:
+            cluster, firsts = gather(values[:, :3], corners, nodes)
+            values = sum_at(values, cluster, len(firsts)) / np.bincount(cluster)[:, None]
+            node_of, corners, piece, edges = cluster[node_of], _proper(cluster[corners]), piece[firsts], cluster[edges]
+        self.rest, self.colors = np.ascontiguousarray(values[:, :3]), values[:, 3:]
+        self.triangles = np.ascontiguousarray(corners)
+        self.areas = vertex_areas(self.rest, self.triangles)
+        self.pieces = np.unique(piece, return_inverse=True)[1]
+        self.edge = edge_length(float(self.areas.sum()), len(self.rest))
+        normals = vertex_normals(self.rest, self.triangles)
+        self.links = surface_links(self.rest, edges, normals, self.pieces, self.edge)
+        self.bonds = find_bonds(self.rest, normals, self.areas, self.pieces, self.edge)
         self._node_of = node_of
         if self._thinned:
             self._anchors, self._weights = _anchors(self.vertices, self.rest, node_of, self.links)
@@ -97,65 +108,39 @@ class Template:
         return moved, rotations[:, self._node_of]
 
 
-def surface_links(rest: Array, triangles: Ids) -> Ids:
-    """Pairs of nodes that keep their distance ``[E, 2]``.
+def _proper(triangles: Ids) -> Ids:
+    """Those with three different corners."""
+    a, b, c = triangles.T
+    return triangles[(a != b) & (b != c) & (c != a)]
 
-    The mesh's edges; links through the inside of thin parts, whose two sides no camera may see at once; and links
-    between loose pieces that nearly touch, such as eyes in their sockets.
+
+def surface_links(rest: Array, edges: Ids, normals: Array, pieces: Ids, edge: float) -> Ids:
+    """Pairs of nodes of a piece that keep their distance ``[E, 2]``.
+
+    The surface's edges, and links through the inside of thin parts, whose two sides no camera may see at once.
     """
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    edges = np.unique(np.sort(edges, axis=1), axis=0)
+    edges = edges[edges[:, 0] != edges[:, 1]]
     if not len(edges):
         return edges
-    spacing = float(np.median(np.linalg.norm(rest[edges[:, 0]] - rest[edges[:, 1]], axis=1)))
-    corners = rest[triangles]
-    facets = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.stack([np.bincount(triangles.ravel(), np.repeat(axis, 3), len(rest)) for axis in facets.T], axis=1)
-    normals = normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-30)
-    if np.einsum("ij,ij->", corners[:, 0], facets) < 0:  # the signed volume: faces are wound inside out
-        normals = -normals
-
     # The nearest few of each node are enough to find a partner, and bound the work on uneven meshes.
     count = min(48, len(rest) - 1)
-    distance, partner = cKDTree(rest).query(rest, k=count + 1, distance_upper_bound=4.0 * spacing)
+    distance, partner = cKDTree(rest).query(rest, k=count + 1, distance_upper_bound=4.0 * edge)
     i, k = np.nonzero(np.isfinite(distance[:, 1:]))
     near = np.stack([i, partner[i, k + 1]], axis=1)
+    near = near[pieces[near[:, 0]] == pieces[near[:, 1]]]
     step = rest[near[:, 1]] - rest[near[:, 0]]
     ahead = np.einsum("ij,ij->i", step, normals[near[:, 0]])
     behind = np.einsum("ij,ij->i", step, normals[near[:, 1]])
     opposite = np.einsum("ij,ij->i", normals[near[:, 0]], normals[near[:, 1]]) < -0.3
     through = near[(ahead < 0) & (behind > 0) & opposite]
-    adjacency = sparse.coo_matrix((np.ones(len(edges)), edges.T), shape=(len(rest),) * 2)
-    piece = sparse.csgraph.connected_components(adjacency, directed=False)[1]
-    across = near[piece[near[:, 0]] != piece[near[:, 1]]]
     # Two of each at most: the mesh's own edges keep the say. `near` lists the partners of a node by distance.
-    extra = [pairs[_rank_in_run(pairs[:, 0]) < 2] for pairs in (through, across)]
-    return np.unique(np.sort(np.concatenate([edges, *extra]), axis=1), axis=0)
+    through = through[_rank_in_run(through[:, 0]) < 2]
+    return np.unique(np.sort(np.concatenate([edges, through]), axis=1), axis=0)
 
 
 def _rank_in_run(keys: Ids) -> Ids:
     """For sorted keys, how many equal ones stand before each."""
     return np.arange(len(keys)) - np.searchsorted(keys, keys, side="left")
-
-
-def _mean_by(values: Array, ids: Ids, count: Ids) -> Array:
-    return np.stack([np.bincount(ids, column, len(count)) for column in values.T], axis=1) / count[:, None]
-
-
-def _clusters(points: Array, target: int) -> Ids:
-    """Cluster id of every point: cells of a cubic grid, as fine as ``target`` clusters allow."""
-    low, extent = points.min(axis=0), float(np.ptp(points, axis=0).max())
-    fine, coarse = 2.0, 4096.0  # cells along the longest side: too few .. too many
-    ids = np.zeros(len(points), np.int64)
-    for _ in range(16):
-        cells = np.sqrt(fine * coarse)
-        keys = np.floor((points - low) / extent * cells).astype(np.int64)
-        found = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
-        if found.max() < target:
-            fine, ids = cells, found
-        else:
-            coarse = cells
-    return ids
 
 
 def _anchors(vertices: Array, rest: Array, node_of: Ids, links: Ids) -> tuple[Ids, Array]:

@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from animate3d.cameras import Cameras
-from animate3d.motion.rigid_fit import Rays, RigidFit
+from animate3d.motion.rigid_fit import Anchors, Rays, RigidFit
 from animate3d.motion.template import Array, Template
 from animate3d.rasterize.visibility import visible_triangles
 
 Image = NDArray[np.float32]
 
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
+_MARGIN = 8  # pixels around what is matched
+_MIN_WINDOW = 192  # pixels; in a smaller image the search would begin at a finer scale
 _DEPTH_MARGIN = 1.02  # a point of the surface lies behind what frame 0 shows when it is this much farther away
 
 
@@ -47,6 +49,9 @@ class TrackSettings:
     residual: float = 0.08
     outline: float = 0.3
     velocity: float = 0.5
+    finest: tuple[int, ...] = (1, 1, 0, 0, 0)
+    depth: float = 0.03
+    ref: str = "rest"
 
     def scaled(self, rigidity: float) -> TrackSettings:
         """The same with every round's stiffness multiplied."""
@@ -77,11 +82,25 @@ def track(
     nodes = [template.rest]
     for f in range(1, frames.shape[1]):
         current = nodes[-1] + (settings.velocity * (nodes[-1] - nodes[-2]) if f > 1 else 0.0)
-        for stiffness in settings.stiffness:
-            current = fit.solve(current, matcher.match(current, f), stiffness, settings.turns)
+        for stiffness, finest in zip(settings.stiffness, settings.finest, strict=True):
+            rays = matcher.match(current, f, finest)
+            anchors = (
+                depth_anchors(template, cameras, current, nodes[0 if settings.ref == "rest" else -1], settings.depth)
+                if len(frames) == 1
+                else None
+            )
+            current = fit.solve(current, rays, stiffness, settings.turns, anchors)
         nodes.append(current)
         progress(f)
     return template.carry(np.stack(nodes), np.stack([fit.rotations(positions) for positions in nodes]))
+
+
+def depth_anchors(template: Template, cameras: Cameras, nodes: Array, like: Array, weight: float) -> Anchors:
+    """Every node at the distance from the camera that it has in ``like``."""
+    eye = cameras.positions[0].double().cpu().numpy()
+    along = (nodes - eye) / np.linalg.norm(nodes - eye, axis=1, keepdims=True)
+    say = template.areas / template.areas.mean()
+    return Anchors(along, along @ eye + np.linalg.norm(like - eye, axis=1), weight * say)
 
 
 def _reduced(frames: Image, cameras: Cameras) -> tuple[Image, Cameras]:
@@ -101,7 +120,7 @@ class _Matcher:
     def __init__(self, template: Template, frames: Image, cameras: Cameras, settings: TrackSettings) -> None:
         self._template, self._cameras, self._settings = template, cameras, settings
         self._first = np.ascontiguousarray(frames[:, 0])
-        self._targets = _features(frames)
+        self._targets = _stored(frames)
         self._viewmats = cameras.viewmats.double().cpu().numpy()
         self._c2w = cameras.c2w.double().cpu().numpy()
         self._focals = cameras.focal.double().cpu().numpy()
@@ -112,26 +131,29 @@ class _Matcher:
             depth = self._local(v, self._on_surface(template.rest, winner, weight))[..., 2]
             self._first_inverse_depth.append(np.where(winner >= 0, 1.0 / np.maximum(depth, 1e-6), 0).astype(np.float32))
 
-    def match(self, nodes: Array, frame: int) -> Rays:
-        """Rays of all views for the surface at ``nodes [M, 3]`` against one frame."""
+    def match(self, nodes: Array, frame: int, finest: int) -> Rays:
+        """Rays of all views for the surface at ``nodes [M, 3]`` against one frame; ``finest``: see `find_flow`."""
         winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
         views = range(len(winners))
         with ThreadPoolExecutor() as pool:  # OpenCV works outside of the interpreter's lock
-            found = list(pool.map(lambda v: self._match_view(v, frame, winners[v], weights[v]), views))
+            found = list(pool.map(lambda v: self._match_view(v, frame, winners[v], weights[v], finest), views))
         return Rays(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
-    def _match_view(self, v: int, frame: int, winner: NDArray[np.int32], weights: Image) -> Rays:
+    def _match_view(self, v: int, frame: int, winner: NDArray[np.int32], weights: Image, finest: int) -> Rays:
         settings, target = self._settings, self._targets[v, frame]
         drawn = self._draw(v, winner, weights)
-        flow = flow_estimator().calc(drawn, target, np.zeros((*target.shape, 2), np.float32))
-        rows, columns = _sparse(winner >= 0, settings.stride)
-        at = np.stack([columns, rows], axis=1) + flow[rows, columns]
+        window = _window(drawn[..., 3] > 0, target[..., 3] > 0)
+        flow = find_flow(brightness(drawn[window]), brightness(target[window]), finest)
+        rows, columns = _sparse(winner[window] >= 0, settings.stride)
+        step = flow[rows, columns]
+        rows, columns = rows + window[0].start, columns + window[1].start
+        at = np.stack([columns, rows], axis=1) + step
         shown = _sample(target, at)
-        difference = (shown.astype(np.float64) - drawn[rows, columns]) / 255
-        trust = 1.0 / (1.0 + (difference / settings.residual) ** 2)
-        trust[shown < 0.3 * 255] = 0.0  # the flow has left the object
+        difference = (shown[:, :3].astype(np.float64) - drawn[rows, columns, :3]) / 255
+        trust = 1.0 / (1.0 + (difference**2).sum(axis=1) / settings.residual**2)
+        trust[shown[:, 3] < 0.5 * 255] = 0.0  # the flow has left the object
 
-        rim_rows, rim_columns, rim_at = _outline_pairs(winner >= 0, target > 0, settings.stride)
+        rim_rows, rim_columns, rim_at = _outline_pairs(drawn[..., 3] > 0, target[..., 3] > 0, settings.stride)
         rows, columns = np.concatenate([rows, rim_rows]), np.concatenate([columns, rim_columns])
         at = np.concatenate([at, rim_at])
         trust = np.concatenate([trust, np.full(len(rim_rows), settings.outline)])
@@ -145,7 +167,7 @@ class _Matcher:
         return Rays(winner[rows, columns], barycentrics, origins, toward, trust * settings.stride**2)
 
     def _draw(self, v: int, winner: NDArray[np.int32], weights: Image) -> NDArray[np.uint8]:
-        """Features of the surface in view v: every point shows what frame 0 of this view shows there.
+        """The surface in view v, as `_stored`: every point shows what frame 0 of this view shows there.
 
         Points that frame 0 hides, or that lie outside of it, show the model's own colour.
         """
@@ -159,7 +181,7 @@ class _Matcher:
         image = np.zeros((*winner.shape, 4), np.float32)
         image[on, :3] = np.where(hidden[:, None], own, shown[:, :3])
         image[on, 3] = 1.0
-        return _features(image)
+        return _stored(image)
 
     def _local(self, v: int, points: Array) -> Array:
         """World -> camera coordinates, OpenCV axes."""
@@ -173,17 +195,45 @@ class _Matcher:
         return (1.0 - w1 - w2) * a + w1 * b + w2 * c
 
 
-def flow_estimator() -> cv2.DISOpticalFlow:
-    """Dense inverse search (Kroeger et al. 2016) down to full resolution; the preset alone stops at half of it."""
+def find_flow(start: NDArray[np.uint8], end: NDArray[np.uint8], finest: int) -> Image:
+    """Where the pixels of one image went in another: dense inverse search (Kroeger et al. 2016).
+
+    Args:
+        start, end: ``[H, W]``
+        finest: the scale at which the search ends; 0 is full resolution, the preset alone stops at 1.
+
+    Returns:
+        (x, y) steps ``[H, W, 2]``.
+    """
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow.setFinestScale(0)
-    return flow
+    flow.setFinestScale(finest)
+    return flow.calc(np.ascontiguousarray(start), np.ascontiguousarray(end), np.zeros((*start.shape, 2), np.float32))
 
 
-def _features(rgba: Image) -> NDArray[np.uint8]:
-    """What is matched: brightness on black, lifted so that the outline of a dark object shows. ``[..., H, W]``"""
-    luminance = rgba[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
-    return (rgba[..., 3] * (0.4 + 0.6 * luminance) * 255 + 0.5).astype(np.uint8)
+def _window(drawn: NDArray[np.bool_], target: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Rows and columns around both silhouettes, large enough for the search to begin as coarsely as in the whole."""
+    both = drawn | target
+    spans = []
+    for axis in (1, 0):
+        length = both.shape[1 - axis]
+        used = np.flatnonzero(both.any(axis=axis))
+        low, high = (used[0] - _MARGIN, used[-1] + 1 + _MARGIN) if len(used) else (0, 0)
+        missing = max(min(_MIN_WINDOW, length) - (high - low), 0)
+        low = max(min(low - missing // 2, length - (high - low) - missing), 0)
+        spans.append(slice(int(low), int(min(max(high + missing, low + missing), length))))
+    return spans[0], spans[1]
+
+
+def brightness(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What the flow goes by: brightness on black, lifted so that the outline of a dark object shows. ``[..., H, W]``"""
+    luminance = stored[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
+    return (0.4 * stored[..., 3] + 0.6 * luminance + 0.5).astype(np.uint8)
+
+
+def _stored(rgba: Image) -> NDArray[np.uint8]:
+    """Frames as bytes, on black: premultiplied colour and alpha. ``[..., H, W, 4]``"""
+    on_black = np.concatenate([rgba[..., :3] * rgba[..., 3:], rgba[..., 3:]], axis=-1)
+    return (on_black * 255 + 0.5).astype(np.uint8)
 
 
 def _sample(image: NDArray, at: Array, interpolation: int = cv2.INTER_LINEAR) -> NDArray:

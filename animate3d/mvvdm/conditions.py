@@ -30,11 +30,9 @@ def prepare_images(images: Sequence[Image.Image], height: int, width: int) -> li
     prepared, notes = [], []
     for image in images:
         if "A" in image.getbands() or "transparency" in image.info:
-            rgba = image.convert("RGBA")
-            if np.asarray(rgba)[..., 3].min() < 255:
+            image, changed = _on_grey(image.convert("RGBA"))
+            if changed:
                 notes.append("transparent pixels are shown on the grey (128) that the model was trained with")
-            backdrop = Image.new("RGBA", rgba.size, (GREY, GREY, GREY, 255))
-            image = Image.alpha_composite(backdrop, rgba)
         elif _white_border(image):
             notes.append(
                 "an image has a white background, which the model never saw: results are better with a transparent "
@@ -50,6 +48,19 @@ def prepare_images(images: Sequence[Image.Image], height: int, width: int) -> li
     for note in dict.fromkeys(notes):
         logger.warning("Condition images: %s.", note)
     return prepared
+
+
+def _on_grey(image: Image.Image) -> tuple[Image.Image, bool]:
+    """An RGBA image as RGB on the grey, and whether that changed a colour.
+
+    Step 2 stores colours that are on the grey already and the coverage as alpha: these are taken as they are.
+    """
+    color, alpha = np.asarray(image)[..., :3], np.asarray(image)[..., 3]
+    outside = color[alpha == 0].astype(int)
+    if outside.size and (abs(outside - GREY) <= 1).all():
+        return image.convert("RGB"), False
+    composed = Image.alpha_composite(Image.new("RGBA", image.size, (GREY, GREY, GREY, 255)), image).convert("RGB")
+    return composed, not np.array_equal(np.asarray(composed), color)
 
 
 def _white_border(image: Image.Image) -> bool:

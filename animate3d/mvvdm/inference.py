@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,17 @@ from animate3d.files import atomic_file, existing_file, existing_folder, read_js
 from animate3d.frames import save_frames, save_gif, save_mp4, side_by_side
 from animate3d.mvvdm.convert import DTYPES, assemble, read_config
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
+from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 from animate3d.resources import find_resource
 
 FPS = 8.0
 DEFAULTS: dict[str, Any] = {
     "output_dir": "outputs",
-    "seed": [8673],
-    "steps": 25,
-    "guidance_scale": 7.5,
+    "seed": [RELEASED.seed],
+    "steps": RELEASED.steps,
+    "guidance_scale": RELEASED.guidance_scale,
     "freeinit_enabled": True,
-    "freeinit_num_iters": 3,
+    "freeinit_num_iters": RELEASED.freeinit_num_iters,
     "i2v_similarity_init": None,
     "device": "auto",
     "dtype": "auto",
@@ -44,22 +45,14 @@ class VideoRequest:
     Attributes:
         images: the V condition images, in the order of the views.
         prompt: what happens.
-        frames: F, the image included.
-        height, width: pixels of every view.
-        seed: of all random numbers.
-        steps, guidance_scale, freeinit_iterations (0 is off), similarity_init: of the sampler.
+        sampler: how they are sampled.
+        similarity_init: see ``i2v_similarity_init`` of the pipeline.
         sequential_guidance: less memory, more time, same result.
     """
 
     images: tuple[Path, ...]
     prompt: str
-    frames: int = 16
-    height: int = 256
-    width: int = 256
-    seed: int = 8673
-    steps: int = 25
-    guidance_scale: float = 7.5
-    freeinit_iterations: int = 3
+    sampler: SamplerSettings = RELEASED
     similarity_init: dict[str, float] | None = None
     sequential_guidance: bool = False
 
@@ -81,24 +74,25 @@ def find_images(root: str | os.PathLike[str], name: str, views: int) -> tuple[Pa
 def result_name(index: int, prompt: str) -> str:
     """The documented name of a result without suffix: number and the first ten words of the prompt."""
     words = prompt.replace("/", "_").replace("\\", "_").replace("\0", "").split()
-    return f"{index}-{'-'.join(words[:10])}"[:200]
+    return f"{index}-{'-'.join(words[:10])}".encode()[:200].decode(errors="ignore")
 
 
 def make_videos(pipeline: MultiViewVideoPipeline, request: VideoRequest) -> np.ndarray:
     """Run the model. uint8 ``[V, F, H, W, 3]``"""
-    if request.freeinit_iterations:
-        pipeline.enable_free_init(num_iters=request.freeinit_iterations)
+    sampler = request.sampler
+    if sampler.freeinit_num_iters:
+        pipeline.enable_free_init(num_iters=sampler.freeinit_num_iters)
     else:
         pipeline.disable_free_init()
     frames = pipeline(
         request.prompt,
         [_open(path) for path in request.images],
-        num_frames=request.frames,
-        height=request.height,
-        width=request.width,
-        num_inference_steps=request.steps,
-        guidance_scale=request.guidance_scale,
-        generator=torch.Generator().manual_seed(request.seed),
+        num_frames=sampler.frames,
+        height=sampler.size,
+        width=sampler.width or sampler.size,
+        num_inference_steps=sampler.steps,
+        guidance_scale=sampler.guidance_scale,
+        generator=torch.Generator().manual_seed(sampler.seed),
         i2v_similarity_init=request.similarity_init,
         sequential_guidance=request.sequential_guidance,
         output_type="np",
@@ -201,6 +195,22 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
+def sampler_of(config: dict[str, Any]) -> SamplerSettings:
+    """The sampler's settings of an inference config, without seeds and sizes."""
+    return SamplerSettings(
+        steps=int(config["steps"]),
+        guidance_scale=float(config["guidance_scale"]),
+        freeinit_num_iters=int(config["freeinit_num_iters"]) if config["freeinit_enabled"] else 0,
+    )
+
+
+def request_of(config: dict[str, Any], images: tuple[Path, ...], prompt: str, sampler: SamplerSettings) -> VideoRequest:
+    """Videos that are sampled so, with what else an inference config says."""
+    return VideoRequest(
+        images, prompt, sampler, config["i2v_similarity_init"], sequential_guidance=bool(config["sequential_guidance"])
+    )
+
+
 def run(
     config: dict[str, Any],
     *,
@@ -208,44 +218,32 @@ def run(
     images: tuple[Path, ...],
     save_name: str,
     checkpoint: Path | None = None,
-    frames: int = 16,
-    height: int = 256,
-    width: int = 256,
+    frames: int = RELEASED.frames,
+    height: int = RELEASED.size,
+    width: int = RELEASED.size,
     force: bool = False,
     announce: Callable[[str], None] = lambda _: None,
-    pipeline: MultiViewVideoPipeline | None = None,
 ) -> list[Path]:
     """Make one result per seed of the config; a result that is already there with the same settings is reused.
 
     Args:
         config: inference config; keys that are absent take `DEFAULTS`.
-        prompt, images, frames, height, width: see `VideoRequest`.
+        prompt, images: see `VideoRequest`.
         save_name: folder below the config's ``output_dir``.
         checkpoint: the method's trained weights; None for a converted folder.
+        frames, height, width: of every video.
         force: make everything again.
         announce: told what is made, reused or replaced.
-        pipeline: used instead of loading one.
 
     Returns:
         folders of lossless frames, one per seed; the GIF and the MP4 have the same name plus suffix.
     """
     config = {**DEFAULTS, **config}
-    folder = Path(config["output_dir"]) / save_name
+    sampler = replace(sampler_of(config), frames=frames, size=height, width=width)
+    folder, pipeline = Path(config["output_dir"]) / save_name, None
     results = []
     for index, seed in enumerate(_seeds(config["seed"])):
-        request = VideoRequest(
-            images=images,
-            prompt=prompt,
-            frames=frames,
-            height=height,
-            width=width,
-            seed=seed,
-            steps=int(config["steps"]),
-            guidance_scale=float(config["guidance_scale"]),
-            freeinit_iterations=int(config["freeinit_num_iters"]) if config["freeinit_enabled"] else 0,
-            similarity_init=config["i2v_similarity_init"],
-            sequential_guidance=bool(config["sequential_guidance"]),
-        )
+        request = request_of(config, images, prompt, replace(sampler, seed=seed))
         base = folder / result_name(index, prompt)
         record = record_of(request, config, checkpoint)
         results.append(base)
@@ -253,8 +251,7 @@ def run(
             announce(f"reused {base}.gif: made before with the same settings (--force makes it again)")
             continue
         existed = base.exists() or _with_suffix(base, ".gif").exists()
-        if pipeline is None:
-            pipeline = load_pipeline(config, checkpoint)
+        pipeline = pipeline or load_pipeline(config, checkpoint)
         write_videos(base, make_videos(pipeline, request), record)
         announce(f"{'replaced' if existed else 'wrote'} {base}.gif, {base}.mp4 and lossless frames in {base}/")
     with atomic_file(folder / "config.yaml") as temporary:
@@ -323,9 +320,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pretrained_unet_path", type=Path, help="the method's motion checkpoint")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="converted folder, instead of the config's sources")
     parser.add_argument("--save_name", default="inference", help="folder below the config's output_dir")
-    parser.add_argument("--L", type=int, default=16, help="frames of every video (default 16)")
-    parser.add_argument("--W", type=int, default=256, help="width in pixels (default 256, as trained)")
-    parser.add_argument("--H", type=int, default=256, help="height in pixels (default 256, as trained)")
+    parser.add_argument("--L", type=int, default=RELEASED.frames, help="frames of every video (default 16)")
+    parser.add_argument("--W", type=int, default=RELEASED.size, help="width in pixels (default 256, as trained)")
+    parser.add_argument("--H", type=int, default=RELEASED.size, help="height in pixels (default 256, as trained)")
     parser.add_argument("--N", type=int, default=4, help="number of views (default 4)")
     parser.add_argument("--ip_image_root", type=Path, required=True, help="folder of the condition images")
     parser.add_argument("--ip_image_name", default="", help="images are {name}_{v}.png; {v}.png when empty")

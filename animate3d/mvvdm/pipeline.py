@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -27,14 +27,13 @@ from animate3d.mvvdm.model.camera import get_camera
 from animate3d.mvvdm.model.origins import Origins, paint
 from animate3d.mvvdm.model.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.model.unet import MultiViewUNet
-from animate3d.mvvdm.noise import Generators, generator_list, normal, uniform
+from animate3d.mvvdm.noise import generator_list, normal, uniform
+from animate3d.mvvdm.sampling import OutputType, SamplingOptions
 
 logger = logging.getLogger(__name__)
 
 ORIGIN_TIMESTEP = 400
 """Noise at which origins are read, for models that have them: it hides the sampled pattern and leaves the shape."""
-
-OutputType: TypeAlias = Literal["pil", "np", "pt", "latent"]
 
 
 @dataclass
@@ -51,11 +50,13 @@ class MultiViewVideoOutput(BaseOutput):
 
 @dataclass
 class _Conditions:
-    """What the UNet needs besides latents; the rows are (b v), with guidance the unconditional ones first."""
+    """What the UNet needs besides noisy latents; the rows are (b v), with guidance the unconditional ones first."""
 
+    views: int
     text: Tensor
     image: Tensor
     camera: Tensor | None
+    first_frame: Tensor  # [(b v), c, 1, h, w], once whether there is guidance or not
 
 
 class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMixin):
@@ -157,124 +158,101 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         prompt: str | Sequence[str] | None = None,
         images: Sequence[Image.Image] | Sequence[Sequence[Image.Image]] = (),
         *,
-        num_frames: int = 16,
-        height: int | None = None,
-        width: int | None = None,
-        num_inference_steps: int = 25,
-        guidance_scale: float = 7.5,
-        negative_prompt: str | Sequence[str] | None = None,
-        eta: float = 0.0,
-        generator: Generators = None,
-        latents: Tensor | None = None,
-        prompt_embeds: Tensor | None = None,
-        negative_prompt_embeds: Tensor | None = None,
-        camera: Tensor | None = None,
-        elevation: float = 15.0,
-        azimuth_start: float = 0.0,
-        i2v_similarity_init: dict[str, float] | None = None,
-        sequential_guidance: bool = False,
-        decode_chunk_size: int = 16,
-        output_type: OutputType = "pil",
         return_dict: bool = True,
-        callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
-        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        **options: Any,
     ) -> MultiViewVideoOutput | tuple[Any]:
         """Generate V synchronised videos of each object.
+
+        Example::
+
+            pipeline = MultiViewVideoPipeline.from_pretrained("weights/animate3d").to("cuda")
+            images = [Image.open(f"dragon/{view}.png") for view in range(4)]
+            videos = pipeline("a wooden dragon head is roaring", images, num_frames=16).frames[0]  # [view][frame]
 
         Args:
             prompt: what happens; one per object, or one for all.
             images: the V images of an object, in the order of the views, or a list of such lists. RGB or RGBA.
-            num_frames: F, with the image as frame 0.
-            height, width: pixels; by default the size the model was trained with.
-            num_inference_steps: denoising steps per round.
-            guidance_scale: 1 or less turns guidance off and halves the time.
-            negative_prompt: what to avoid; empty when None.
-            eta: of DDIM; other schedulers ignore it.
-            generator: one for all, or one per object: a sample then does not depend on what it is batched with. All
-                random numbers come from it, the image autoencoder's too.
-            latents: starting noise ``[(b v), c, f-1, h, w]`` of frames 1 and later.
-            prompt_embeds, negative_prompt_embeds: ``[B, 77, D]`` instead of the prompts.
-            camera: ``[V, 16]`` or ``[B, V, 16]`` from `animate3d.mvvdm.model.camera`; otherwise V even steps around the
-                object from ``azimuth_start`` at ``elevation`` (degrees).
-            i2v_similarity_init: ``{"strength": s, "origin_prob": p}``: start the first round from frame 0 with noise
-                of strength s, a share p of its values without noise.
-            sequential_guidance: predict the two halves of guidance one after the other: half the memory, same result.
-            decode_chunk_size: images decoded at a time.
-            output_type: see `MultiViewVideoOutput`.
-            callback_on_step_end: called with (pipeline, step, timestep, tensors); may return tensors to replace.
-            callback_on_step_end_tensor_inputs: tensors it is given, of ``latents``, ``prompt_embeds``,
-                ``first_frame``.
+            return_dict: return an object with the name ``frames``, not a tuple.
+            options: fields of `SamplingOptions`.
 
         Raises:
             InputError: something about the arguments, named.
         """
+        call = SamplingOptions(**options)
         groups = group_images(images)
         batch, views = len(groups), len(groups[0])
-        height, width = self._size(height), self._size(width)
-        self._check(num_frames, height, width, output_type, callback_on_step_end_tensor_inputs)
-        paints = output_type != "latent" and self._finds_origins(views)
-        generators = generator_list(generator, batch)
-        self._guidance_scale, self._interrupt = guidance_scale, False
+        height, width = self._size(call.height), self._size(call.width)
+        self._check(call, height, width)
+        paints = call.output_type != "latent" and self._finds_origins(views)
+        generators = generator_list(call.generator, batch)
+        self._guidance_scale, self._interrupt = call.guidance_scale, False
 
         flat = prepare_images([image for group in groups for image in group], height, width)
         pixels = to_tensor(flat, height, width)
-        text = self.encode_prompt(prompt, negative_prompt, batch, prompt_embeds, negative_prompt_embeds)
+        text = self.encode_prompt(prompt, call.negative_prompt, batch, call.prompt_embeds, call.negative_prompt_embeds)
         conditions = _Conditions(
+            views,
             text.repeat_interleave(views, dim=0),
             self._image_embeds(flat),
-            self._cameras(camera, batch, views, elevation, azimuth_start),
+            self._cameras(call, batch, views),
+            self.encode_images(pixels, generators)[:, :, None],
         )
-        first_frame = encoded = self.encode_images(pixels, generators)[:, :, None]
-        timesteps = self._set_timesteps(num_inference_steps, 0)
-        noise, start, timesteps = self._start(
-            first_frame, num_frames, timesteps, generators, latents, i2v_similarity_init
-        )
-        extra: dict[str, Any] = {"eta": eta} if "eta" in inspect.signature(self.scheduler.step).parameters else {}
-        if "generator" in inspect.signature(self.scheduler.step).parameters and isinstance(generator, Generator):
-            extra["generator"] = generator
-
-        sample = start
+        encoded = conditions.first_frame
+        noise, sample, timesteps = self._start(encoded, generators, call)
         for repeat in range(self._free_init_num_iters if self.free_init_enabled else 1):
             if repeat:
                 sample = self._renoise(sample, noise, generators)
-                timesteps = self._set_timesteps(num_inference_steps, repeat)
-            self._num_timesteps = len(timesteps)
-            with self.progress_bar(total=len(timesteps)) as progress:
-                for index, timestep in enumerate(timesteps):
-                    if self.interrupt:
-                        break
-                    prediction = self._predict(sample, first_frame, timestep, conditions, views, sequential_guidance)
-                    sample = self.scheduler.step(prediction, timestep, sample, **extra).prev_sample
-                    if callback_on_step_end is not None:
-                        tensors = {"latents": sample, "prompt_embeds": conditions.text, "first_frame": first_frame}
-                        given = {name: tensors[name] for name in callback_on_step_end_tensor_inputs}
-                        changed = callback_on_step_end(self, index, timestep, given) or {}
-                        sample = changed.get("latents", sample)
-                        conditions.text = changed.get("prompt_embeds", conditions.text)
-                        first_frame = changed.get("first_frame", first_frame)
-                    progress.update()
+                timesteps = self._set_timesteps(call.num_inference_steps, repeat)
+            sample = self._denoise(sample, timesteps, conditions, call)
 
-        video = torch.cat([first_frame, sample], dim=2)
-        origins = self._origins(video, conditions, views, generators) if paints else None
-        colours = pixels if first_frame is encoded else None  # a callback can replace it
-        frames = self._output(video, views, output_type, decode_chunk_size, colours, origins)
+        video = torch.cat([conditions.first_frame, sample], dim=2)
+        origins = self._origins(video, conditions, generators) if paints else None
+        colours = pixels if conditions.first_frame is encoded else None  # a callback can replace it
+        frames = self._output(video, views, call, colours, origins)
         self.maybe_free_model_hooks()
         return MultiViewVideoOutput(frames=frames) if return_dict else (frames,)
+
+    def _denoise(self, sample: Tensor, timesteps: Tensor, conditions: _Conditions, call: SamplingOptions) -> Tensor:
+        """One round: latents of frames 1 and later ``[(b v), c, f-1, h, w]``, from noise to clean."""
+        accepted = inspect.signature(self.scheduler.step).parameters
+        extra: dict[str, Any] = {"eta": call.eta} if "eta" in accepted else {}
+        if "generator" in accepted and isinstance(call.generator, Generator):
+            extra["generator"] = call.generator
+        self._num_timesteps = len(timesteps)
+        with self.progress_bar(total=len(timesteps)) as progress:
+            for index, timestep in enumerate(timesteps):
+                if self.interrupt:
+                    break
+                prediction = self._predict(sample, timestep, conditions, call.sequential_guidance)
+                sample = self.scheduler.step(prediction, timestep, sample, **extra).prev_sample
+                if call.callback_on_step_end is not None:
+                    tensors = {
+                        "latents": sample,
+                        "prompt_embeds": conditions.text,
+                        "first_frame": conditions.first_frame,
+                    }
+                    given = {name: tensors[name] for name in call.callback_on_step_end_tensor_inputs}
+                    tensors |= call.callback_on_step_end(self, index, timestep, given) or {}
+                    sample, conditions.text = tensors["latents"], tensors["prompt_embeds"]
+                    conditions.first_frame = tensors["first_frame"]
+                progress.update()
+        return sample
 
     # -- arguments ---------------------------------------------------------------------------------------------------
 
     def _size(self, size: int | None) -> int:
         return self.unet.config["sample_size"] * self.vae_scale_factor if size is None else size
 
-    def _check(self, frames: int, height: int, width: int, output_type: str, tensors: Sequence[str]) -> None:
+    def _check(self, call: SamplingOptions, height: int, width: int) -> None:
         factor, longest = self.size_factor, self.unet.config["motion_max_seq_length"]
         if height % factor or width % factor or height <= 0 or width <= 0:
             raise InputError(f"Videos of {height}x{width} are not possible: both must be multiples of {factor}.")
-        if not 2 <= frames <= longest:
-            raise InputError(f"{frames} frames asked for; this model makes 2 to {longest}.")
-        if output_type not in get_args(OutputType):
-            raise InputError(f"`output_type` is `{output_type}`; it can be {', '.join(get_args(OutputType))}.")
-        unknown = [name for name in tensors if name not in self._callback_tensor_inputs]
+        if not 2 <= call.num_frames <= longest:
+            raise InputError(f"{call.num_frames} frames asked for; this model makes 2 to {longest}.")
+        if call.output_type not in get_args(OutputType):
+            raise InputError(f"`output_type` is `{call.output_type}`; it can be {', '.join(get_args(OutputType))}.")
+        wanted = call.callback_on_step_end_tensor_inputs
+        unknown = [name for name in wanted if name not in self._callback_tensor_inputs]
         if unknown:
             raise InputError(
                 f"A callback cannot have `{unknown[0]}`; it can have {', '.join(self._callback_tensor_inputs)}."
@@ -334,13 +312,10 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         embeds = self._on_unet(self.image_encoder(pixels).image_embeds)
         return torch.cat([torch.zeros_like(embeds), embeds]) if self.do_classifier_free_guidance else embeds
 
-    def _cameras(
-        self, camera: Tensor | None, batch: int, views: int, elevation: float, azimuth_start: float
-    ) -> Tensor | None:
+    def _cameras(self, call: SamplingOptions, batch: int, views: int) -> Tensor | None:
         if self.unet.config["camera_embedding_dim"] is None:
             return None
-        if camera is None:
-            camera = get_camera(views, elevation, azimuth_start)
+        camera = get_camera(views, call.elevation, call.azimuth_start) if call.camera is None else call.camera
         if camera.shape[-2:] != (views, 16) or camera.ndim not in (2, 3):
             raise InputError(f"`camera` has the shape {list(camera.shape)}; {views} views need [{views}, 16].")
         cameras = self._on_unet(camera.expand(batch, views, 16).flatten(0, 1))
@@ -370,17 +345,13 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         return self.scheduler.timesteps
 
     def _start(
-        self,
-        first_frame: Tensor,
-        frames: int,
-        timesteps: Tensor,
-        generators: list[Generator] | None,
-        latents: Tensor | None,
-        similarity: dict[str, float] | None,
+        self, first_frame: Tensor, generators: list[Generator] | None, call: SamplingOptions
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Noise, the latents to start from, and the timesteps of the first round."""
+        latents, similarity = call.latents, call.i2v_similarity_init
+        timesteps = self._set_timesteps(call.num_inference_steps, 0)
         rows, channels, _, *size = first_frame.shape
-        shape = torch.Size((rows, channels, frames - 1, *size))
+        shape = torch.Size((rows, channels, call.num_frames - 1, *size))
         device, dtype = first_frame.device, first_frame.dtype
         drawn = None if similarity is None else uniform(torch.Size((rows, 1, *shape[2:])), generators, device, dtype)
         if latents is None:
@@ -413,20 +384,12 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         fresh = normal(sample.shape, generators, sample.device, torch.float32)
         return mix_frequencies(noised, fresh, kept.to(sample.device)).to(sample.dtype)
 
-    def _predict(
-        self,
-        sample: Tensor,
-        first_frame: Tensor,
-        timestep: Tensor,
-        conditions: _Conditions,
-        views: int,
-        sequential: bool,
-    ) -> Tensor:
+    def _predict(self, sample: Tensor, timestep: Tensor, conditions: _Conditions, sequential: bool) -> Tensor:
         """What the scheduler expects of frames 1 and later, with guidance. ``[(b v), c, f-1, h, w]``"""
-        video = torch.cat([first_frame, self.scheduler.scale_model_input(sample, timestep)], dim=2)
+        video = torch.cat([conditions.first_frame, self.scheduler.scale_model_input(sample, timestep)], dim=2)
 
         def output(rows: slice, latents: Tensor) -> Tensor:
-            return self._unet(rows, latents, timestep, conditions, views)[0][:, :, 1:]
+            return self._unet(rows, latents, timestep, conditions)[0][:, :, 1:]
 
         if not self.do_classifier_free_guidance:
             return output(slice(None), video)
@@ -437,16 +400,14 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             without, with_text = output(slice(None), torch.cat([video] * 2)).chunk(2)
         return without + self.guidance_scale * (with_text - without)
 
-    def _unet(
-        self, rows: slice, latents: Tensor, timestep: Tensor, conditions: _Conditions, views: int, **flags: bool
-    ) -> Any:
+    def _unet(self, rows: slice, latents: Tensor, timestep: Tensor, conditions: _Conditions, **flags: bool) -> Any:
         return self.unet(
             latents,
             timestep,
             conditions.text[rows],
             camera=None if conditions.camera is None else conditions.camera[rows],
             added_cond_kwargs={"image_embeds": conditions.image[rows]},
-            num_views=views,
+            num_views=conditions.views,
             return_dict=False,
             **flags,
         )
@@ -462,9 +423,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             )
         return head is not None and head.views == views
 
-    def _origins(
-        self, video: Tensor, conditions: _Conditions, views: int, generators: list[Generator] | None
-    ) -> Origins:
+    def _origins(self, video: Tensor, conditions: _Conditions, generators: list[Generator] | None) -> Origins:
         """Where the pixels of a finished video come from."""
         timestep = torch.full((len(video),), ORIGIN_TIMESTEP, device=video.device)
         noise = normal(video[:, :, 1:].shape, generators, video.device, video.dtype)
@@ -473,7 +432,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         noised = signal.sqrt() * video[:, :, 1:] + (1 - signal).sqrt() * noise
         rows = slice(-len(video), None)  # with guidance, those with the prompt come last
         latents = torch.cat([video[:, :, :1], noised], dim=2)
-        return self._unet(rows, latents, timestep, conditions, views, return_origins=True)[1]
+        return self._unet(rows, latents, timestep, conditions, return_origins=True)[1]
 
     # -- result ------------------------------------------------------------------------------------------------------
 
@@ -481,22 +440,21 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         self,
         video: Tensor,
         views: int,
-        output_type: OutputType,
-        chunk: int,
+        call: SamplingOptions,
         colours: Tensor | None,
         origins: Origins | None,
     ) -> Any:
         """Frames of a type; with origins painted with ``colours`` ``[(b v), 3, H, W]`` -1..1, or with frame 0."""
-        if output_type == "latent":
+        if call.output_type == "latent":
             return video
-        frames = self.decode_latents(video, chunk).unflatten(0, (-1, views))
+        frames = self.decode_latents(video, call.decode_chunk_size).unflatten(0, (-1, views))
         if origins is not None:
             first = frames[:, :, 0] if colours is None else (colours.to(frames) / 2 + 0.5).unflatten(0, (-1, views))
             frames = torch.cat([first[:, :, None], paint(frames, first, origins)[:, :, 1:]], dim=2)
-        if output_type == "pt":
+        if call.output_type == "pt":
             return frames
         array = frames.movedim(-3, -1).cpu().numpy()
-        if output_type == "np":
+        if call.output_type == "np":
             return array
         pixels = (array * 255).round().astype(np.uint8)
         return [[[Image.fromarray(image) for image in view] for view in sample] for sample in pixels]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from animate3d.meshes import Mesh
 
 _BASE_COLOR, _VERTEX_COLOR, _TEXTURE = 0, 1, 2
+_WRAPS = {"repeat": 0, "clamp": 1, "mirror": 2}
 # The light stands beside the camera, raised by this share of the view direction's length.
 _LIGHT_RAISE = 0.6
 _AMBIENT, _DIFFUSE = 0.52, 0.53
@@ -34,6 +35,7 @@ class _Textures(NamedTuple):
     offsets: NDArray[np.int64]  # [M, L] first byte of a level
     sizes: NDArray[np.int64]  # [M, L, 2] height, width
     levels: NDArray[np.int64]  # [M] number of levels, 0 without a texture
+    wraps: NDArray[np.int64]  # [M, 2] along u and v: 0 repeat, 1 clamp, 2 mirror
 
 
 def render_mesh(
@@ -48,8 +50,8 @@ def render_mesh(
     """Draw a moving mesh from every camera.
 
     A face shows the mesh's vertex colours if those say how it looks (`Mesh.has_vertex_colors`), else its material's
-    diffuse texture (repeated outside the unit square), without one the material's base colour. Both sides of a face
-    are drawn. Triangles that reach in front of the near plane are left out.
+    diffuse texture (outside the unit square as the material says), without one the material's base colour. Both sides
+    of a face are drawn. Triangles that reach in front of the near plane are left out.
 
     Args:
         mesh: gives faces, UVs, materials and colours; its own vertex positions are not used.
@@ -122,7 +124,8 @@ def _pack_textures(mesh: Mesh) -> _Textures:
             buffers.append(image.reshape(-1))
             end += image.size
     levels = np.array([len(p) for p in pyramids], dtype=np.int64)
-    return _Textures(np.concatenate(buffers), offsets, sizes, levels)
+    codes = [[_WRAPS[wrap] for wrap in m.wraps.get("diffuse", ("repeat", "repeat"))] for m in mesh.materials]
+    return _Textures(np.concatenate(buffers), offsets, sizes, levels, np.array(codes, dtype=np.int64).reshape(-1, 2))
 
 
 def _mip_pyramid(texture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
@@ -179,6 +182,7 @@ def _draw(  # type: ignore[no-untyped-def]
     offsets,
     sizes,
     levels,
+    wraps,
     viewmats,
     eyes,
     focals,
@@ -225,7 +229,7 @@ def _draw(  # type: ignore[no-untyped-def]
                             w = w0 * uvs[t, 0, 1] + w1 * uvs[t, 1, 1] + w2 * uvs[t, 2, 1]
                             level = mips[t]
                             size = sizes[m, level]
-                            _sample(texels, offsets[m, level], size[0], size[1], u, w, color)
+                            _sample(texels, offsets[m, level], size[0], size[1], wraps[m], u, w, color)
                         elif source[t] == _VERTEX_COLOR:
                             for k in range(3):
                                 color[k] = (
@@ -323,14 +327,27 @@ def _mip_level(uv, size, n_levels, sample_area):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _sample(texels, offset, height, width, u, v, color):  # type: ignore[no-untyped-def]
-    """Bilinear, repeating; v points up while rows go down. Writes rgb 0..1 into ``color``."""
-    x = (u - np.floor(u)) * width - 0.5
-    y = (1.0 - (v - np.floor(v))) * height - 0.5
-    x0, y0 = int(np.floor(x)), int(np.floor(y))
-    fx, fy = x - x0, y - y0
-    left, right = x0 % width, (x0 + 1) % width
-    top, bottom = y0 % height, (y0 + 1) % height
+def _texels(coordinate, count, wrap):  # type: ignore[no-untyped-def]
+    """The two texels beside a texture coordinate (0 at the first texel's edge), and the second one's weight."""
+    if wrap == 1:
+        coordinate = min(max(coordinate, 0.0), 1.0)
+    elif wrap == 2:
+        coordinate = 1.0 - abs(coordinate - 2.0 * np.floor(coordinate / 2.0) - 1.0)
+    else:
+        coordinate -= np.floor(coordinate)
+    x = coordinate * count - 0.5
+    first = int(np.floor(x))
+    if wrap == 0:
+        return first % count, (first + 1) % count, x - first
+    return max(first, 0), min(first + 1, count - 1), x - first
+
+
+@numba.njit(cache=True)
+def _sample(texels, offset, height, width, wraps, u, v, color):  # type: ignore[no-untyped-def]
+    """Bilinear; v points up while rows go down. Writes rgb 0..1 into ``color``."""
+    left, right, fx = _texels(u, width, wraps[0])
+    bottom, top, fy = _texels(v, height, wraps[1])
+    top, bottom, fy = height - 1 - top, height - 1 - bottom, 1.0 - fy
     for k in range(3):
         upper = (1.0 - fx) * texels[offset + 3 * (top * width + left) + k]
         upper += fx * texels[offset + 3 * (top * width + right) + k]

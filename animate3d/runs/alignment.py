@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from animate3d.cameras import Cameras, reconstruction_cameras
+from animate3d.cameras import Cameras
 from animate3d.frames import composite, contact_sheet, save_image
 from animate3d.gaussians import Gaussians
 from animate3d.gaussians.placement import core
@@ -77,7 +77,7 @@ def _caption(text: str, width: int) -> np.ndarray:
     return strip
 
 
-def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor) -> Advice:
+def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor, cameras: Cameras) -> Advice:
     """The placement under which the model fits frame 0 best.
 
     All quarter turns are tried; the scale and the translation follow from the silhouettes. The documented flags are
@@ -86,9 +86,10 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor) -> Adv
     Args:
         placement: the one that does not fit.
         masks: ``[V, H, W]`` alpha of frame 0.
+        cameras: ``[V]``, of the masks.
     """
     shape = _MeshShape(model) if isinstance(model, Mesh) else _GaussianShape(model)
-    coarse, fine = _Search(shape, masks, _COARSE[0]), _Search(shape, masks, _FINE[0])
+    coarse, fine = (_Search(shape, masks, cameras.resized(size)) for size, _ in (_COARSE, _FINE))
     found = [coarse.refine(turn, _COARSE[1], shift=True) for turn in _quarter_turns()]
     finalists = sorted(found, key=lambda pair: pair[0], reverse=True)[:_FINALISTS]
     needed = max(fine.score(placement) + 0.05, MIN_ALIGNMENT + _SAFE)
@@ -97,7 +98,8 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor) -> Adv
     if score < needed:
         return Advice(
             f"No quarter turn, scale or move of the {shape.called} fits: check that the frames show this "
-            f"{shape.called}, seen from evenly spaced azimuths from 0° on at elevation 15°, in the order of the views."
+            f"{shape.called}, seen from evenly spaced azimuths (from --azimuth on, usually 0°) at elevation 15°, in "
+            "the order of the views."
         )
     flags = _flags(best.rotation)
     if flags is not None:
@@ -164,11 +166,12 @@ class _GaussianShape:
 
 
 class _Search:
-    """Fits placements to the silhouettes of frame 0, in pictures of ``size`` pixels."""
+    """Fits placements to the silhouettes of frame 0, in pictures of the cameras' size."""
 
-    def __init__(self, shape: _Shape, masks: Tensor, size: int) -> None:
+    def __init__(self, shape: _Shape, masks: Tensor, cameras: Cameras) -> None:
         self._shape = shape
-        self._cameras = reconstruction_cameras(len(masks), size)
+        self._cameras = cameras
+        size = cameras.height
         small = torch.nn.functional.interpolate(masks[:, None], size=(size, size), mode="area")[:, 0]
         self._target = small.numpy() > 0.5
         # World units per pixel at the distance of the origin, and where right and down point in every view.

@@ -1,16 +1,28 @@
-"""The demo from a sentence: a creature that the bundled model has not seen, and how it was meant to move."""
+"""The demo: a creature that the bundled model has not seen, or a dragon in known motions, and how they were meant to
+move."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from animate3d.creatures import dragon
 from animate3d.creatures.captions import FAMILY_MOTIONS, captions
 from animate3d.creatures.creatures import Creature, family_named, make_creature, move, save_creature
+from animate3d.errors import InputError
+from animate3d.evaluation import recovery
+from animate3d.evaluation.clip_metrics import score_trajectory
+from animate3d.runs import mesh
+from animate3d.runs.mesh import AnimateResult
+from animate3d.runs.options import AnimateOptions, DemoCommand
+from animate3d.runs.presets import PRESETS
+from animate3d.runs.videos import preset_videos
 
 
 @dataclass(frozen=True)
@@ -65,3 +77,50 @@ def write_prompted_creature(
     folder = Path(out) / "creature"
     save_creature(creature, folder)
     return PromptedCreature(creature, folder, usual_prompt(family) if prompt is None else prompt)
+
+
+Compared = tuple[AnimateResult, str]
+
+
+def animate_creature(given: DemoCommand, asked: Mapping[str, Any], announce: Callable[[str], None]) -> list[Compared]:
+    """A creature from a sentence, with the bundled model; compared with the generator's own motion if it has one."""
+    preset = PRESETS["laptop"]
+    family = given.creature or "butterfly"
+    prompt = usual_prompt(family) if given.prompt is None else given.prompt
+    video = preset_videos(prompt, preset, size=given.size, frames=given.frame_count)
+    subject = write_prompted_creature(given.out, family, prompt, given.machine.seed)
+    announce(f"“{subject.prompt}”: animating {subject.folder} in {given.out}")
+    options = AnimateOptions(subject.folder, None, given.out, video=video, rigidity=preset.rigidity, **asked)
+    result = mesh.animate(options, announce)
+    positions = result.trajectory.positions.astype("float64")
+    truth = subject.intended(len(positions))
+    if truth is None:
+        return [(result, "")]
+    score = score_trajectory(positions, truth)
+    return [
+        (
+            result,
+            f"against the generator's own motion for this sentence: cosine of displacements {score.cosine:.2f}, "
+            f"amplitude {score.amplitude:.2f}",
+        )
+    ]
+
+
+def animate_dragon(given: DemoCommand, asked: Mapping[str, Any], announce: Callable[[str], None]) -> Iterator[Compared]:
+    """The dragon in one or all known motions, compared with them."""
+    names = list(dragon.MOTIONS) if given.motion == "all" else [given.motion or ""]
+    if names[0] not in dragon.MOTIONS:
+        raise InputError(f"The motion `{given.motion}` is unknown; known are: {', '.join(dragon.MOTIONS)} and all.")
+    for name in names:
+        out = given.out if len(names) == 1 else given.out / name
+        announce(f"animating the demo creature ({name}) in {out}")
+        frames, size = given.frame_count or 16, given.size or 256
+        truth = dragon.write_demo_frames(name, out / "frames", frames_per_view=frames, size=size)
+        options = AnimateOptions(dragon.demo_asset(), out / "frames", out, **asked)
+        result = mesh.animate(options, announce)
+        report = recovery.recovery(result.trajectory, truth)
+        yield (
+            result,
+            f"against the known motion: mean vertex error {100 * report.error:.2f} % of the diagonal, "
+            f"{report.relative_error:.2f} of the displacement",
+        )

@@ -1,9 +1,9 @@
-"""The steps from a Gaussian model, and a sentence or videos, to a 4D Gaussian model as one resumable run."""
+"""From a Gaussian model, and a sentence or videos, to a 4D Gaussian model as one resumable run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,41 +15,29 @@ from torch import Tensor
 from animate3d.cameras import Cameras
 from animate3d.errors import InputError
 from animate3d.export import export_gaussians
-from animate3d.export.gaussian_motion import GaussianMotion, render_testset, render_turntable, save_trajectory
+from animate3d.export.gaussian_motion import GaussianMotion, draw, render_testset, render_turntable, save_trajectory
 from animate3d.files import sha256
-from animate3d.gaussians import Gaussians, load_ply_rows, save_ply
+from animate3d.frames import save_frames
+from animate3d.gaussians import Gaussians, load_gaussian_rows, save_ply
 from animate3d.gaussians.placement import automatic_placement, core, filled, fits_cameras
+from animate3d.meshes import Placement
 from animate3d.motion.checkpoint import load_motion
 from animate3d.motion.proxy import carried, proxy_surface
 from animate3d.motion.start import save_start
 from animate3d.motion.template import Surface
 from animate3d.orbits import frame_times
 from animate3d.rasterize import Splats, render
-from animate3d.runs import alignment
-from animate3d.runs.base import STATIC_VIEWS, VISUALIZE_CONFIG, Run, RunOptions, check_options
+from animate3d.runs.base import STATIC_VIEWS, Run, check_options
+from animate3d.runs.console import counted
+from animate3d.runs.fit import Training, frame_settings, path_setting, video_model_settings
+from animate3d.runs.options import GaussianOptions
+from animate3d.runs.overrides import REFINE, settings_of
 
-FIT_CONFIG = "custom/threestudio-animate3d/configs/motion_recon_frame_16.yaml"
+__all__ = ["GaussianOptions", "GaussianResult", "GaussianRun", "animate_gaussians"]
+
 REFINE_CONFIG = "custom/threestudio-animate3d/configs/refine_frame_16.yaml"
 FIT_SIZE = 256
-TARGET_SIZE = 1024  # of the renders that refinement starts from
-RENDER_SIZE = 512
-REFINE_PREFIX = "refine."
-"""Overrides that begin with it are for the refinement."""
 _AT_ONCE = 16_000_000  # Gaussians times images that a training step draws together
-
-
-@dataclass(frozen=True)
-class GaussianOptions(RunOptions):
-    """What `animate_gaussians` is asked for: `RunOptions` of a 3DGS ply.
-
-    Attributes:
-        refine: continue with 4D score distillation; needs ``video``.
-        track: start the fit from a surface around the model, followed through the frames.
-    """
-
-    config: str = FIT_CONFIG
-    refine: bool = False
-    track: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,42 +59,48 @@ def animate_gaussians(options: GaussianOptions, announce: Callable[[str], None] 
     """Animate a Gaussian model from a prompt or from synchronised videos.
 
     Raises:
-        InputError: an input cannot be used, or frame 0 does not show the placed model.
+        InputError: an input cannot be used, frame 0 does not show the placed model, or another run is at work in the
+            same folder.
     """
-    run = _GaussianRun(options, announce)
-    run.convert()
-    run.render_static()
-    score = run.choose_frames() if options.frames is None else None
-    run.check_alignment()
-    start = run.track() if options.track else None
-    checkpoint = run.fit(start)
-    if options.refine:
-        checkpoint = run.refine(checkpoint)
-    return run.write_results(checkpoint, score)
+    check_options(options)
+    _check(options)
+    run = GaussianRun(options, announce)
+    with run.at_work():
+        run.convert()
+        score = None
+        if options.frames is None:
+            run.render_static()
+            score = run.choose_frames()
+        run.check_alignment()
+        checkpoint = run.fit(run.track() if options.track else None)
+        if options.refine:
+            checkpoint = run.refine(checkpoint)
+        return run.write_results(checkpoint, score)
 
 
-class _GaussianRun(Run):
+class GaussianRun(Run):
     """The steps of a Gaussian model."""
 
     fit_size, fit_name, called = FIT_SIZE, "recon", "Gaussian model"
     options: GaussianOptions
+    model: Gaussians
 
     def __init__(self, options: GaussianOptions, announce: Callable[[str], None]) -> None:
-        _check(options)
-        self.options = options
-        self.model, self.kept = load_ply_rows(options.model)
-        self.model_hash = sha256(options.model)
-        if options.frames is not None:  # told now, not after a minute of work
-            self.read_frames(options.frames)
-        given = self.placement_given()
-        self.placement = given or automatic_placement(self.model)
-        self.begin(announce, model=str(options.model))
+        super().__init__(options, announce)
+        self.model_file = self.work / "model.ply"
         points = self.placement.apply(core(self.model))
         if not fits_cameras(points):
             announce(
                 f"warning: the placed model reaches {filled(points):.2g} of the way from the middle of the pictures to "
                 "their edge; without placement flags it is centred and scaled to fit."
             )
+
+    def read_model(self) -> tuple[Gaussians, str]:
+        model, self.kept = load_gaussian_rows(self.options.model)
+        return model, sha256(self.options.model)
+
+    def automatic_placement(self) -> Placement:
+        return automatic_placement(self.model)
 
     @cached_property
     def placed(self) -> Gaussians:
@@ -123,13 +117,10 @@ class _GaussianRun(Run):
         vertices, triangles, colors = proxy_surface(self.placed)
         return Surface(vertices, triangles, np.arange(len(vertices)), colors)
 
-    def advise(self, masks: Tensor) -> alignment.Advice:
-        return alignment.suggest(self.model, self.placement, masks)
-
     def convert(self) -> None:
         """Step 1: the Gaussians that can be used, and the placement."""
 
-        def action(resuming: bool) -> dict[str, Any]:
+        def write() -> dict[str, Any]:
             save_ply(self.model, self.model_file)
             self.placement.save(self.placement_file)
             dropped = int((~self.kept).sum())
@@ -137,169 +128,131 @@ class _GaussianRun(Run):
 
         self.steps.run(
             "1 Gaussians",
-            action,
+            write,
             inputs={"model": self.model_hash},
             settings={"placement": self.placement.matrix().tolist()},
             outputs=[self.model_file, self.placement_file],
         )
 
     def track(self) -> Path:
-        """A coarse motion for the fit to start from. Returns its file."""
+        """Step 5: a coarse motion for the fit to start from. Returns its file."""
         path = self.work / "start.npz"
 
-        def action(resuming: bool) -> dict[str, Any]:
-            surface = self.surface()
-            save_start(path, *carried(self.placed, surface.vertices, *self.track_surface(surface)))
-            return {"surface": len(surface.vertices)}
+        def save(surface: Surface, *motion: np.ndarray) -> None:
+            save_start(path, *carried(self.placed, surface.vertices, *motion))
 
-        self.steps.run(
-            "5 tracking",
-            action,
-            inputs={"model": self.model_file, "placement": self.placement_file, "frames": self.frames_hash},
-            settings={"views": len(self.frames), "rigidity": self.rigidity},
-            outputs=[path],
-        )
-        return path
+        return self.track_step(self.model_hash, save, path)
+
+    def training(self, name: str) -> Training:
+        """Where the field is fitted, or refined."""
+        return Training(self.work, name, self.options.seed, self.options.gpu)
+
+    @property
+    def targets(self) -> Path:
+        """Renders that refinement starts from."""
+        return self.work / "targets"
 
     def fit(self, start: Path | None) -> Path:
         """Step 5: the deformation field, on top of the tracked motion if there is one. Returns its checkpoint."""
-        overrides, _ = _split(self.options.overrides)
+        images = self.frames.shape[0] * self.frames.shape[1]
+        keys = [*self._model_settings(), f"data.chunk_views={max(1, min(images, _AT_ONCE // len(self.model)))}"]
         inputs: dict[str, Path | str] = {"model": self.model_file, "placement": self.placement_file}
-        keys = [*self._model_keys(), *self.data_keys(), *self._bounded()]
         if start is not None:
             inputs["start"] = start
-            keys.append(f"system.geometry.initial_motion={start}")
-        return self.train(
-            "5 motion",
-            self.options.config,
-            self.fit_name,
-            [*keys, *self.rigidity_keys(), *overrides],
-            inputs={**inputs, "frames": self.frames_hash},
-            settings={"overrides": overrides, "views": len(self.frames), "rigidity": self.rigidity},
-        )
+            keys.append(path_setting("system.geometry.initial_motion", start))
+        return self.fit_field(self.training(self.fit_name), keys, inputs)
 
     def refine(self, fitted: Path) -> Path:
-        """Steps 6: the fit's own renders, and what the video model makes of them. Returns the refined checkpoint."""
-        video = self.options.video
+        """Step 6: what the video model makes of the fit's own renders. Returns the refined checkpoint."""
+        video, size, targets = self.options.video, self.options.target_size, self.targets
         assert video is not None  # `_check`
-        targets = self.work / "recon_vis" / "object" / "save" / "images"
-        shown = ["name=recon_vis", *self.trial_keys(), *self.data_keys(), f"resume={fitted}"]
         self.steps.run(
             "6 renders to refine",
-            lambda resuming: self._launch(VISUALIZE_CONFIG, [*shown, *self.four_view_keys(TARGET_SIZE)], "test"),
+            lambda: self._render_targets(fitted, targets),
             inputs={"checkpoint": fitted},
+            settings={"size": size},
             outputs=[targets],
         )
-        _, overrides = _split(self.options.overrides)
-        keys = [
-            *self._model_keys(),
-            *self.data_keys(),
-            f"data.image_root={targets}",
-            f"data.width={TARGET_SIZE}",
-            f"data.height={TARGET_SIZE}",
-            f"data.random_camera.batch_size={self.frames.shape[0] * self.frames.shape[1]}",
-            f"system.weights={fitted}",
-            f"system.prompt_processor.prompt={video.prompt}",
-            *_video_model(video.weights, video.checkpoint),
-            "trainer.limit_val_batches=0",
-            *overrides,
-        ]
-        named = {"weights": str(video.weights), "checkpoint": str(video.checkpoint), "prompt": video.prompt}
-        return self.train(
+        overrides = settings_of(REFINE, self.options.overrides)
+        return self.training("refine").run(
+            self.steps,
             "6 refinement",
             REFINE_CONFIG,
-            "refine",
-            keys,
+            [
+                *self._model_settings(),
+                *frame_settings(targets, self.frames.shape, size, self.azimuths),
+                f"data.random_camera.batch_size={self.frames.shape[0] * self.frames.shape[1]}",
+                path_setting("system.weights", fitted),
+                f"system.prompt_processor.prompt={video.prompt}",
+                *video_model_settings(video.weights, video.checkpoint),
+                *overrides,
+            ],
             inputs={"fitted": fitted, "targets": targets},
-            settings={"overrides": overrides, **named},
+            settings={"overrides": overrides, "prompt": video.prompt, "weights": video.identity()["weights"]},
         )
+
+    def _render_targets(self, fitted: Path, folder: Path) -> None:
+        """Every frame from the videos' cameras, in the colours that refinement knows."""
+        motion = self.motion(fitted, view_dependent=False)
+        cameras = self.cameras(self.options.target_size)
+        with counted(len(self.azimuths), "renders", "view") as tell:
+            views = []
+            for v in range(len(self.azimuths)):
+                views.append(np.stack([draw(motion, frame, cameras[v]) for frame in range(motion.frames)]))
+                tell(v + 1)
+        save_frames(folder, np.stack(views))
 
     def write_results(self, checkpoint: Path, score: float | None) -> GaussianResult:
         """Step 7: ply sequence, trajectory, renders and turntable."""
-        out, fps = self.options.out, self.options.fps
+        out, fps, size = self.options.out, self.options.fps, self.options.render_size
         files = {"plys": out / "frames_ply", "trajectory": out / "trajectory.npz", "renders": out / "renders"}
         video, sheet = out / "turntable.mp4", out / "turntable.png"
-        motion = self._motion(checkpoint)
+        motion = self.motion(checkpoint)
         own = motion.in_file_of(self.model, self.placement)
-        up = "y" if abs(self.placement.rotation[2, 1]) > 0.7 else "z"
 
-        def step(name: str, action: Callable[[], object], outputs: list[Path], **settings: object) -> None:
-            def run(resuming: bool) -> None:
-                action()
-
-            self.steps.run(
-                f"7 {name}",
-                run,
-                inputs={"checkpoint": checkpoint, "model": self.model_file, "placement": self.placement_file},
-                settings=settings,
-                outputs=outputs,
+        def save_plys() -> None:
+            up = "y" if abs(self.placement.rotation[2, 1]) > 0.7 else "z"
+            export_gaussians(
+                self.model, files["plys"], means=own.means, quats=own.quats, scales=own.scales, fps=fps, up_axis=up
             )
 
-        step(
-            "ply sequence",
-            lambda: export_gaussians(
-                self.model, files["plys"], means=own.means, quats=own.quats, scales=own.scales, fps=fps, up_axis=up
-            ),
-            [files["plys"]],
-            fps=fps,
-        )
-        step(
-            "trajectory",
-            lambda: save_trajectory(
-                own, files["trajectory"], fps=fps, placement=self.placement, source_rows=np.flatnonzero(self.kept)
-            ),
-            [files["trajectory"]],
-            fps=fps,
-        )
-        step(
-            "renders",
-            lambda: render_testset(motion, files["renders"], size=RENDER_SIZE),
-            [files["renders"]],
-            size=RENDER_SIZE,
-        )
-        step(
-            "turntable",
-            lambda: render_turntable(motion, video, sheet, fps=fps, size=RENDER_SIZE),
-            [video, sheet],
-            fps=fps,
-            size=RENDER_SIZE,
-        )
-        moved = (motion.means[1:] - motion.means[:1]).norm(dim=-1).mean()
+        def save_paths() -> None:
+            rows = np.flatnonzero(self.kept)
+            save_trajectory(own, files["trajectory"], fps=fps, placement=self.placement, source_rows=rows)
+
+        def render_views() -> None:
+            render_testset(motion, files["renders"], size=size)
+
+        def turn() -> None:
+            render_turntable(motion, video, sheet, fps=fps, size=size)
+
+        results: list[tuple[str, Callable[[], None], list[Path], dict[str, Any]]] = [
+            ("ply sequence", save_plys, [files["plys"]], {"fps": fps}),
+            ("trajectory", save_paths, [files["trajectory"]], {"fps": fps}),
+            ("renders", render_views, [files["renders"]], {"size": size}),
+            ("turntable", turn, [video, sheet], {"fps": fps, "size": size}),
+        ]
+        inputs = {"checkpoint": checkpoint, "model": self.model_file, "placement": self.placement_file}
+        for name, action, outputs, settings in results:
+            self.steps.run(f"7 {name}", action, inputs=inputs, settings=settings, outputs=outputs)
+        moves = (motion.means[1:] - motion.means[:1]).norm(dim=-1).mean()
         points = core(self.placed)
-        displacement = float(moved) / float(torch.from_numpy(points.max(0) - points.min(0)).norm())
+        displacement = float(moves) / float(torch.from_numpy(points.max(0) - points.min(0)).norm())
         return GaussianResult(
             {**files, "sheet": sheet}, video, self.steps.path, displacement, self.steps.seconds(), score
         )
 
-    def _motion(self, checkpoint: Path) -> GaussianMotion:
+    def motion(self, checkpoint: Path, *, view_dependent: bool = True) -> GaussianMotion:
+        """What a fit or a refinement found, with or without the bands of colour that depend on the view."""
+        placed = self.placed if view_dependent else replace(self.placed, sh=self.placed.sh[:, :1])
         means, quats, scales = load_motion(checkpoint).of(self.placed, frame_times(self.frames.shape[1]))
-        return GaussianMotion(self.placed, means, quats, scales)
+        return GaussianMotion(placed, means, quats, scales)
 
-    def _model_keys(self) -> list[str]:
+    def _model_settings(self) -> list[str]:
         return [
-            f"system.geometry.geometry_convert_from={self.model_file}",
-            f"system.geometry.load_ply_cfg.placement={self.placement_file}",
+            path_setting("system.geometry.geometry_convert_from", self.model_file),
+            path_setting("system.geometry.load_ply_cfg.placement", self.placement_file),
         ]
-
-    def _bounded(self) -> list[str]:
-        """Memory within bounds for large models; no turntable in the middle of the fit."""
-        images = self.frames.shape[0] * self.frames.shape[1]
-        return [f"data.chunk_views={max(1, min(images, _AT_ONCE // len(self.model)))}", "trainer.limit_val_batches=0"]
-
-
-def _split(overrides: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Overrides of the fit and, without their prefix, of the refinement."""
-    refine = tuple(item.removeprefix(REFINE_PREFIX) for item in overrides if item.startswith(REFINE_PREFIX))
-    return tuple(item for item in overrides if not item.startswith(REFINE_PREFIX)), refine
-
-
-def _video_model(weights: Path | None, checkpoint: Path | None) -> list[str]:
-    keys = []
-    if weights is not None:
-        keys += [f"system.{part}.pretrained_model_name_or_path={weights}" for part in ("guidance", "prompt_processor")]
-    if checkpoint is not None:
-        keys.append(f"system.guidance.pretrained_unet_path={checkpoint}")
-    return keys
 
 
 def _check(options: GaussianOptions) -> None:
@@ -309,11 +262,12 @@ def _check(options: GaussianOptions) -> None:
         InputError: a value that cannot be used.
     """
     if options.refine and options.video is None:
-        raise InputError("Refinement needs the video model: give --prompt and --weights beside --refine.")
+        raise InputError("Refinement needs the video model: give --prompt and --weights as well as --refine.")
     if options.refine and options.views != STATIC_VIEWS:
         raise InputError(f"Refinement works with {STATIC_VIEWS} views, got {options.views}.")
     if not options.refine and options.frames is not None and options.video is not None:
         raise InputError("Give either a prompt or a folder of frames (both only with --refine).")
-    if not options.refine and _split(options.overrides)[1]:
-        raise InputError("Settings that begin with `refine.` are for --refine.")
-    check_options(options)
+    if not options.refine and settings_of(REFINE, options.overrides):
+        raise InputError("Settings that begin with `refine:` are for --refine.")
+    if min(options.render_size, options.target_size) < 16:
+        raise InputError("Renders need at least 16 pixels.")

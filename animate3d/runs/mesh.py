@@ -1,56 +1,48 @@
-"""The steps from a mesh, and a sentence or videos, to an animated file as one resumable run."""
+"""From a mesh, and a sentence or videos, to an animated file as one resumable run."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from animate3d.cameras import Cameras, reconstruction_cameras
+from animate3d.cameras import Cameras
 from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import SUFFIXES, export_with_report, preview
 from animate3d.export.blender import blender
 from animate3d.files import content_hash
-from animate3d.gaussians import from_mesh, load_ply, save_edges, save_ply
-from animate3d.meshes import Mesh, load_mesh
+from animate3d.frames import GREY, composite
+from animate3d.gaussians import Gaussians, from_mesh, load_ply, save_edges, save_ply
+from animate3d.meshes import Mesh, Placement, load_mesh
 from animate3d.meshes.appearance import vertex_colors
 from animate3d.motion.appearance import fit_appearance
+from animate3d.motion.checkpoint import load_motion
 from animate3d.motion.cycle import close_cycle
-from animate3d.motion.start import save_start
+from animate3d.motion.start import load_start, save_start
 from animate3d.motion.template import Surface
-from animate3d.motion.trajectory import Trajectory, weld
+from animate3d.motion.trajectory import Trajectory, save_placed_folder, weld
+from animate3d.orbits import frame_times
+from animate3d.rasterize import Splats, render
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import matrix_to_quaternion
-from animate3d.runs import alignment
-from animate3d.runs.base import STATIC_CONFIG, VISUALIZE_CONFIG, Run, RunOptions, check_options, reduced
+from animate3d.runs.base import Run, check_options
+from animate3d.runs.console import counted
+from animate3d.runs.fit import Training, path_setting
+from animate3d.runs.options import MESH_CONFIG, AnimateOptions
 
-__all__ = ["FIT_CONFIG", "STATIC_CONFIG", "VISUALIZE_CONFIG", "AnimateOptions", "AnimateResult", "animate"]
+__all__ = ["FIT_CONFIG", "AnimateOptions", "AnimateResult", "animate"]
 
-FIT_CONFIG = "custom/threestudio-animate3d/configs/mesh_animation_tracked.yaml"
-FIT_SIZE = 128  # pixels; where appearance and motion are fitted
+FIT_CONFIG = MESH_CONFIG
+FIT_SIZE = 128  # pixels; where appearance and field are fitted
 APPEARANCE_STEPS = 120
-
-
-@dataclass(frozen=True)
-class AnimateOptions(RunOptions):
-    """What `animate` is asked for: `RunOptions` of a mesh file or an object folder.
-
-    Attributes:
-        formats: suffixes without the dot.
-        max_morphs: largest number of morph targets in FBX and glTF.
-        loop: close the motion, so that it can be played in a loop.
-    """
-
-    config: str = FIT_CONFIG
-    formats: tuple[str, ...] = ("glb", "usdc")
-    max_morphs: int | None = None
-    loop: bool = False
+_SUPERSAMPLE = 4  # samples per pixel along each axis: what the video model sees has smooth edges
 
 
 @dataclass(frozen=True)
@@ -70,176 +62,162 @@ class AnimateResult:
 
 
 def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> AnimateResult:
-    """Animate a mesh from a prompt (all seven steps) or from synchronised videos (steps 1, 2, 5, 6 and 7).
+    """Animate a mesh from a prompt or from synchronised videos.
 
     Raises:
-        InputError: an input cannot be used, or frame 0 does not show the placed mesh.
+        InputError: an input cannot be used, frame 0 does not show the placed mesh, or another run is at work in the
+            same folder.
     """
-    run = _Run(options, announce)
-    run.convert()
-    run.render_static()
-    score = run.choose_frames() if options.frames is None else None
-    run.check_alignment()
-    run.fit_appearance()
-    run.track()
-    run.fit()
-    run.visualize()
-    trajectory = run.read_trajectory()
-    files = {suffix: run.export(trajectory, suffix) for suffix in options.formats}
-    run.preview(trajectory)
+    check_options(options)
+    _check(options)
+    run = _MeshRun(options, announce)
+    with run.at_work():
+        run.place()
+        score = None
+        if options.frames is None:
+            run.render_static()
+            score = run.choose_frames()
+        run.check_alignment()
+        start = run.track()
+        run.save_trajectory(run.fit(start) if options.field else start)
+        trajectory = run.read_trajectory()
+        files = {suffix: run.export(trajectory, suffix) for suffix in options.formats}
+        run.preview(trajectory)
     moved = np.linalg.norm(trajectory.positions[1:] - trajectory.positions[:1], axis=-1)
-    displacement = float(moved.mean() / run.mesh.diagonal()) if len(moved) else 0.0
+    displacement = float(moved.mean() / run.model.diagonal()) if len(moved) else 0.0
     return AnimateResult(
         files, options.out / "preview.mp4", run.steps.path, trajectory, displacement, run.steps.seconds(), score
     )
 
 
-class _Run(Run):
+class _MeshRun(Run):
     """The steps of a mesh."""
 
     fit_size, fit_name, called = FIT_SIZE, "mesh", "mesh"
     options: AnimateOptions
+    model: Mesh
 
-    def __init__(self, options: AnimateOptions, announce: Callable[[str], None]) -> None:
-        _check(options)
-        self.options = options
-        self.mesh: Mesh = load_mesh(options.model)
-        # Of what is used, not of the folders: the results may lie in them.
-        self.mesh_hash = content_hash(self.mesh)
-        if options.frames is not None:  # told now, not after a minute of work
-            self.read_frames(options.frames)
-        self.placement = self.placement_given() or self.mesh.automatic_placement()
-        self.begin(announce, mesh=str(options.model))
-        self.edges, self.start = self.work / "model.json", self.work / "start.npz"
-        self.placed_model = self.work / "placed.ply"
-        self.trajectory = self.work / "mesh_vis" / "object" / "save" / "mesh_trajectory"
+    def read_model(self) -> tuple[Mesh, str]:
+        mesh = load_mesh(self.options.model)
+        return mesh, content_hash(mesh)  # of what is used, not of the folder: the results may lie in it
+
+    def automatic_placement(self) -> Placement:
+        return self.model.automatic_placement()
+
+    @cached_property
+    def placed(self) -> np.ndarray:
+        """Vertices ``[N, 3]`` where the cameras see them."""
+        return np.asarray(self.placement.apply(self.model.vertices))
 
     def draw(self, cameras: Cameras) -> Tensor:
-        placed = np.asarray(self.placement.apply(self.mesh.vertices))[None]
-        return torch.from_numpy(render_mesh(self.mesh, placed, cameras, shading=False)[:, 0]).float() / 255
+        drawn = render_mesh(self.model, self.placed[None], cameras, supersample=_SUPERSAMPLE, shading=False)
+        rgba = torch.from_numpy(drawn[:, 0]).float() / 255
+        return torch.cat([composite(rgba, GREY), rgba[..., 3:]], dim=-1)
+
+    def draw_splats(self, cameras: Cameras) -> Tensor:
+        placed = from_mesh(self.model).transformed(self.placement)
+        splats = Splats(placed.means[None], placed.quats[None], placed.scales[None], placed.opacities, placed.colors)
+        drawn = render(splats, cameras)
+        return torch.cat([drawn.color, drawn.alpha], dim=-1)[0]
 
     def surface(self) -> Surface:
-        vertices = np.asarray(self.placement.apply(self.mesh.vertices))
-        return Surface(vertices, self.mesh.triangles()[0], self.mesh.welded(), vertex_colors(self.mesh))
+        return Surface(self.placed, self.model.triangles()[0], self.model.welded(), vertex_colors(self.model))
 
-    def advise(self, masks: Tensor) -> alignment.Advice:
-        return alignment.suggest(self.mesh, self.placement, masks)
+    @property
+    def trajectory(self) -> Path:
+        """Folder of the vertices at every frame, in the placed frame."""
+        return self.work / "trajectory"
 
-    def convert(self) -> None:
-        """Step 1: one Gaussian per vertex, the edges, the placement."""
-
-        def action(resuming: bool) -> dict[str, Any]:
-            save_ply(from_mesh(self.mesh), self.model_file)
-            save_edges(self.mesh, self.edges)
-            self.placement.save(self.placement_file)
-            return {"vertices": self.mesh.n_vertices}
-
+    def place(self) -> None:
+        """Step 1: how the mesh stands before the cameras."""
         self.steps.run(
-            "1 mesh to Gaussians",
-            action,
-            inputs={"mesh": self.mesh_hash},
+            "1 placement",
+            lambda: self.placement.save(self.placement_file),
+            inputs={"mesh": self.model_hash},
             settings={"placement": self.placement.matrix().tolist()},
-            outputs=[self.model_file, self.edges, self.placement_file],
+            outputs=[self.placement_file],
         )
 
-    def fit_appearance(self) -> None:
-        """Gaussians that look like frame 0, in the placed frame."""
+    def track(self) -> Path:
+        """Step 5: the mesh followed through the frames. Returns the file of its motion."""
+        path = self.work / "start.npz"
 
-        def action(resuming: bool) -> None:
-            images = reduced(self.frames[:, 0], FIT_SIZE)
-            with tqdm(total=APPEARANCE_STEPS, desc="appearance", unit="step") as bar:
-                fitted = fit_appearance(
-                    load_ply(self.model_file).transformed(self.placement),
-                    images,
-                    reconstruction_cameras(len(images), images.shape[1]),
-                    steps=APPEARANCE_STEPS,
-                    progress=lambda step: bar.update(1) and None,
-                )
-            save_ply(fitted, self.placed_model)
+        def save(surface: Surface, positions: np.ndarray, rotations: np.ndarray) -> None:
+            save_start(path, torch.from_numpy(positions), matrix_to_quaternion(torch.from_numpy(rotations)))
 
+        return self.track_step(self.model_hash, save, path)
+
+    def fit(self, start: Path) -> Path:
+        """Step 5 with ``--field``: a Gaussian per vertex that looks like frame 0, and the field that moves them."""
+        edges, placed = self.work / "model.json", self.work / "placed.ply"
         self.steps.run(
             "5 appearance",
-            action,
-            inputs={"model": self.model_file, "placement": self.placement_file, "frames": self.frames_hash},
-            settings={"views": len(self.frames), "size": FIT_SIZE, "steps": APPEARANCE_STEPS},
-            outputs=[self.placed_model],
+            lambda: self._fit_appearance(placed, edges),
+            inputs={"mesh": self.model_hash, "placement": self.placement_file, "frames": self.frames_hash},
+            settings={"azimuths": self.azimuths, "size": FIT_SIZE, "steps": APPEARANCE_STEPS},
+            outputs=[placed, edges],
         )
-
-    def track(self) -> None:
-        """A coarse motion for the fit to start from."""
-
-        def action(resuming: bool) -> None:
-            positions, rotations = self.track_surface(self.surface())
-            save_start(self.start, torch.from_numpy(positions), matrix_to_quaternion(torch.from_numpy(rotations)))
-
-        self.steps.run(
-            "5 tracking",
-            action,
-            inputs={"mesh": self.mesh_hash, "placement": self.placement_file, "frames": self.frames_hash},
-            settings={"views": len(self.frames), "rigidity": self.rigidity},
-            outputs=[self.start],
-        )
-
-    def fit(self) -> None:
-        """Step 5: the deformation field."""
-        overrides = self.options.overrides
         keys = [
-            f"system.geometry.geometry_convert_from={self.placed_model}",
-            *self.data_keys(),
-            f"system.connected_vertices_info_path={self.edges}",
-            f"system.geometry.initial_motion={self.start}",
-            *self.rigidity_keys(),
-            *overrides,
+            path_setting("system.geometry.geometry_convert_from", placed),
+            path_setting("system.connected_vertices_info_path", edges),
+            path_setting("system.geometry.initial_motion", start),
         ]
-        inputs: dict[str, Path | str] = {"model": self.placed_model, "edges": self.edges, "start": self.start}
-        self.train(
-            "5 motion",
-            self.options.config,
-            self.fit_name,
-            keys,
-            inputs={**inputs, "frames": self.frames_hash},
-            settings={"overrides": overrides, "views": len(self.frames), "rigidity": self.rigidity},
-        )
+        training = Training(self.work, self.fit_name, self.options.seed, self.options.gpu)
+        return self.fit_field(training, keys, {"model": placed, "edges": edges, "start": start})
 
-    def visualize(self) -> None:
-        """Step 6: the trajectory, and the 4D Gaussians from the four views."""
-        keys = [
-            "name=mesh_vis",
-            *self.trial_keys(),
-            *self.data_keys(),
-            f"resume={self.checkpoint}",
-            "system.save_gaussian_trajectory=True",
-            *self.four_view_keys(self.frames.shape[2]),
-        ]
-        self.steps.run(
-            "6 trajectory",
-            lambda resuming: self._launch(VISUALIZE_CONFIG, keys, "test"),
-            inputs={"checkpoint": self.checkpoint},
-            outputs=[self.trajectory],
-        )
+    def _fit_appearance(self, placed: Path, edges: Path) -> None:
+        images = reduced(self.frames[:, 0], FIT_SIZE)
+        with counted(APPEARANCE_STEPS, "appearance", "step") as tell:
+            fitted = fit_appearance(
+                from_mesh(self.model).transformed(self.placement),
+                images,
+                self.cameras(images.shape[1]),
+                steps=APPEARANCE_STEPS,
+                progress=lambda step: tell(step + 1),
+            )
+        save_ply(fitted, placed)
+        save_edges(self.model, edges)
+
+    def save_trajectory(self, motion: Path) -> None:
+        """Step 6: the vertices at every frame, of a tracked motion or of a field's checkpoint."""
+
+        def save() -> None:
+            save_placed_folder(self.trajectory, self._positions(motion))
+
+        self.steps.run("6 trajectory", save, inputs={"motion": motion}, outputs=[self.trajectory])
+
+    def _positions(self, motion: Path) -> np.ndarray:
+        if not self.options.field:
+            return load_start(motion, self.model.n_vertices)[0].numpy()
+        gaussians: Gaussians = load_ply(self.work / "placed.ply")
+        return load_motion(motion).of(gaussians, frame_times(self.frames.shape[1]))[0].numpy()
 
     def read_trajectory(self) -> Trajectory:
         """The vertices at every frame in the mesh's own coordinates; copies along seams stay together."""
-        loaded = Trajectory.load_npy_folder(self.trajectory, self.placement, self.mesh.n_vertices, fps=self.options.fps)
-        welded = replace(loaded, positions=weld(loaded.positions, self.mesh.welded()))
+        loaded = Trajectory.load_npy_folder(
+            self.trajectory, self.placement, self.model.n_vertices, fps=self.options.fps
+        )
+        welded = replace(loaded, positions=weld(loaded.positions, self.model.welded()))
         return close_cycle(welded) if self.options.loop else welded
 
     def export(self, trajectory: Trajectory, suffix: str) -> Path:
         """Step 7: one format."""
         options = self.options
         target = options.out / f"animation.{suffix}"
+        settings: dict[str, Any] = {
+            name: getattr(options, name) for name in ("fps", "max_morphs", "loop", "clip_name", "resample")
+        }
+        known = inspect.signature(export_with_report).parameters
 
-        def action(resuming: bool) -> dict[str, Any]:
-            report = export_with_report(
-                self.mesh, trajectory.positions, target, fps=options.fps, max_morphs=options.max_morphs
-            )
-            return {"report": str(report)}
+        def write() -> dict[str, Any]:
+            given = {name: value for name, value in settings.items() if name in known}
+            return {"report": str(export_with_report(self.model, trajectory.positions, target, **given))}
 
         self.steps.run(
             f"7 {suffix}",
-            action,
-            inputs={"trajectory": self.trajectory, "mesh": self.mesh_hash},
-            settings={"fps": options.fps, "max_morphs": options.max_morphs, "loop": options.loop},
+            write,
+            inputs={"trajectory": self.trajectory, "mesh": self.model_hash},
+            settings=settings,
             outputs=[target],
         )
         return target
@@ -248,17 +226,24 @@ class _Run(Run):
         """What the textured mesh looks like, for people."""
         options = self.options
 
-        def action(resuming: bool) -> None:
+        def show() -> None:
             placed = trajectory.to_placed(self.placement)
-            preview(self.mesh, placed, options.out, reconstruction_cameras(len(self.frames)), fps=options.fps)
+            preview(self.model, placed, options.out, self.cameras(256), fps=options.fps)
 
         self.steps.run(
             "7 preview",
-            action,
-            inputs={"trajectory": self.trajectory, "mesh": self.mesh_hash},
-            settings={"fps": options.fps, "loop": options.loop},
+            show,
+            inputs={"trajectory": self.trajectory, "mesh": self.model_hash},
+            settings={"fps": options.fps, "loop": options.loop, "azimuths": self.azimuths},
             outputs=[options.out / "preview.mp4", options.out / "preview.png"],
         )
+
+
+def reduced(images: Tensor, size: int) -> Tensor:
+    """``[V, H, W, 4]`` at most ``size`` pixels high."""
+    if images.shape[1] <= size:
+        return images
+    return torch.nn.functional.interpolate(images.movedim(-1, 1), size=(size, size), mode="area").movedim(1, -1)
 
 
 def _check(options: AnimateOptions) -> None:
@@ -283,4 +268,8 @@ def _check(options: AnimateOptions) -> None:
         raise InputError(f"The number of morph targets is limited to {options.max_morphs}; at least 1 is needed.")
     if options.frames is not None and options.video is not None:
         raise InputError("Give either a prompt or a folder of frames.")
-    check_options(options)
+    if options.overrides and not options.field:
+        raise InputError(
+            f"`{options.overrides[0]}` is a setting of the field's fit, which only runs with --field; add it or leave "
+            "the setting out."
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from animate3d.errors import InputError
+from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 
 _STRENGTHS = (0.25, 4.0)
 
@@ -15,20 +16,16 @@ class Preset:
 
     Attributes:
         bundled: the videos come from the model in this package; else from the released weights.
-        size, frames, steps, guidance_scale, freeinit_num_iters: of the videos.
+        sampler: how the videos are sampled.
         rigidity: factor on the weights that hold the model's shape, in tracking and in the fit.
     """
 
     bundled: bool
-    size: int
-    frames: int
-    steps: int
-    guidance_scale: float
-    freeinit_num_iters: int
+    sampler: SamplerSettings
     rigidity: float = 1.0
 
     def with_motion_strength(self, strength: float) -> Preset:
-        """The same for more (above 1) or less motion.
+        """The preset for more (above 1) or less motion.
 
         Guidance pulls the videos towards the prompt, rigidity holds the model back, and every round of FreeInit
         smooths the motion: guidance grows with the strength, the other two fall.
@@ -39,24 +36,26 @@ class Preset:
         low, high = _STRENGTHS
         if not low <= strength <= high:
             raise InputError(f"The motion strength is {strength:g}; it lies between {low:g} and {high:g}, 1 is usual.")
-        rounds = self.freeinit_num_iters and max(1, round(self.freeinit_num_iters / strength))
-        return replace(
-            self,
+        rounds = self.sampler.freeinit_num_iters
+        sampler = replace(
+            self.sampler,
             # Below 1 guidance would turn away from the prompt.
-            guidance_scale=max(1.0, self.guidance_scale * strength**0.5),
-            freeinit_num_iters=rounds,
-            rigidity=self.rigidity / strength,
+            guidance_scale=max(1.0, self.sampler.guidance_scale * strength**0.5),
+            freeinit_num_iters=rounds and max(1, round(rounds / strength)),
         )
+        return replace(self, sampler=sampler, rigidity=self.rigidity / strength)
 
 
 # The bundled model's videos are small and smeared in places: only a stiff surface follows what moves and not that.
 PRESETS = {
     "laptop": Preset(
-        bundled=True, size=64, frames=8, steps=10, guidance_scale=2.0, freeinit_num_iters=0, rigidity=10.0
+        bundled=True,
+        sampler=SamplerSettings(size=64, frames=8, steps=10, guidance_scale=2.0, freeinit_num_iters=0),
+        rigidity=10.0,
     ),
-    "full": Preset(bundled=False, size=256, frames=16, steps=25, guidance_scale=7.5, freeinit_num_iters=3),
+    "full": Preset(bundled=False, sampler=RELEASED),
 }
-"""``laptop`` is taken on machines without CUDA when no weights are given."""
+"""``laptop`` is chosen on machines without CUDA when no weights are given."""
 
 
 def choose_preset(name: str | None, *, weights_given: bool, cuda: bool) -> Preset:

@@ -6,7 +6,6 @@ stop the others.
 
 from __future__ import annotations
 
-import argparse
 import signal
 import subprocess
 import sys
@@ -14,26 +13,61 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Annotated
 
 from tqdm import tqdm
+from tyro.conf import Suppress
 
+from animate3d.arguments import Folder, OptionalFolder, OptionalText, group, parse
 from animate3d.errors import InputError, run_command
 from animate3d.evaluation import command
-from animate3d.evaluation.command import names
+from animate3d.evaluation.options import EvaluateOptions, VBench, names
 from animate3d.evaluation.testset import TestObject, read_testset
-from animate3d.runs.testset import RELEASED_WEIGHTS, STEPS, ObjectRun, StepOptions
+from animate3d.runs.console import Console, quiet_libraries
+from animate3d.runs.testset import RELEASED_WEIGHTS, ObjectRun, StepOptions
 
 _INTERRUPTED = 130
-_EXAMPLES = f"""examples:
+_EXAMPLES = """examples:
   scripts/reproduce_testset.sh --testset data/animate3d/testset
   scripts/reproduce_testset.sh --testset data/animate3d/testset --objects butterfly --no-refine
   python -m animate3d.evaluation.synthetic_testset data/synthetic_testset
   scripts/reproduce_testset.sh --testset data/synthetic_testset --no-refine
 
-key=value changes a setting in every step, step:key=value in one of: {", ".join(STEPS)}.
+key=value changes a setting of the reconstruction, refine:key=value one of the refinement.
 Run the same command again to continue after an interruption; what is finished and unchanged is skipped. The exit code
 is 1 when an object failed; the others are done and in the table all the same.
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceCommand:
+    """Flags of `scripts/reproduce_testset.sh`."""
+
+    vbench: Annotated[VBench, group("VBench")]
+    testset: Folder = Path("data/animate3d/testset")
+    """pretrained_gaussian/<name>.ply, tracking_rgba_images/<name>/"""
+    results: Folder = Path("outputs/animate3d")
+    """gets the trainings and renders of every step"""
+    out: Folder = Path("outputs/animate3d/evaluation")
+    """gets the table"""
+    objects: OptionalText = None
+    """only these, comma-separated (default: all)"""
+    refine: bool = True
+    """stop after the reconstruction; needs no weights"""
+    weights: OptionalFolder = None
+    """video model for refinement (default: the released parts)"""
+    recon_steps: int = 800
+    """training steps of the reconstruction"""
+    refine_steps: int = 200
+    """training steps of the refinement"""
+    render_size: int = 1024
+    """pixels of the test views"""
+    target_size: int = 1024
+    """pixels of the renders that refinement starts from"""
+    gpu: str = "0"
+    """CUDA device, used where there is one"""
+    one_object: Suppress[str | None] = None
+    """the process of an object"""
 
 
 @dataclass(frozen=True)
@@ -53,77 +87,52 @@ class Outcome:
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
     arguments = sys.argv[1:] if argv is None else argv
-    parser = _parser()
-    given, rest = parser.parse_known_args(arguments)
-    # argparse takes positional values only in one place: key=value after the flags is left over.
-    unknown = [item for item in rest if item.startswith("-") or "=" not in item]
-    if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    options = StepOptions(
-        results=given.results,
-        refine=not given.no_refine,
-        weights=given.weights,
-        recon_steps=given.recon_steps,
-        refine_steps=given.refine_steps,
-        gpu=given.gpu,
-        overrides=(*given.overrides, *rest),
+    given, overrides = parse(
+        ReproduceCommand,
+        arguments,
+        prog="scripts/reproduce_testset.sh",
+        summary="run the Gaussian steps of every object of a test set, then evaluate them",
+        examples=_EXAMPLES,
+        settings=True,
     )
-    chosen = [given.one_object] if given.one_object else names(given.objects)
+    quiet_libraries()
+    names_of_steps = (
+        "results",
+        "refine",
+        "weights",
+        "recon_steps",
+        "refine_steps",
+        "render_size",
+        "target_size",
+        "gpu",
+    )
+    options = StepOptions(**{name: getattr(given, name) for name in names_of_steps}, overrides=overrides)
+    chosen = (given.one_object,) if given.one_object else names(given.objects)
     items = read_testset(given.testset, chosen)
     if options.refine:
         _check_refinement(options, items)
     if given.one_object:
         (item,) = items
-        ObjectRun(item, options, announce=tqdm.write).run()
+        ObjectRun(item, options, announce=Console()).run()
         return 0
     outcomes = _all_objects(items, arguments)
     if outcomes[-1].code == _INTERRUPTED:
         raise KeyboardInterrupt
     tqdm.write("\nevaluation")
-    code = command.main(
-        ["--testset", str(given.testset), "--results", str(options.results), "--stage", options.stage]
-        + ["--out", str(given.out), "--objects", ",".join(item.name for item in items), *_evaluation_flags(given)]
+    code = command.report(
+        EvaluateOptions(
+            out=given.out,
+            testset=given.testset,
+            results=options.results,
+            stage=options.stage,
+            objects=tuple(item.name for item in items),
+            **vars(given.vbench),
+        )
     )
     tqdm.write("\nobjects")
     for outcome in outcomes:
         tqdm.write(f"  {outcome}")
     return int(code != 0 or any(outcome.code for outcome in outcomes))
-
-
-def _evaluation_flags(given: argparse.Namespace) -> list[str]:
-    flags = []
-    for name in ("vbench_videos", "vbench_python", "vbench_weights"):
-        if getattr(given, name) is not None:
-            flags += [f"--{name.replace('_', '-')}", str(getattr(given, name))]
-    return flags
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="scripts/reproduce_testset.sh",
-        description="Run the Gaussian steps of every object of a test set, then evaluate them.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--testset", type=Path, default=Path("data/animate3d/testset"), metavar="DIR")
-    parser.add_argument("--results", type=Path, default=Path("outputs/animate3d"), metavar="DIR")
-    parser.add_argument(
-        "--out", type=Path, default=Path("outputs/animate3d/evaluation"), metavar="DIR", help="gets the table"
-    )
-    parser.add_argument("--objects", metavar="NAMES", help="only these, comma-separated")
-    parser.add_argument("--no-refine", action="store_true", help="stop after the reconstruction; needs no weights")
-    parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="video model for refinement (default: the released parts)"
-    )
-    parser.add_argument("--recon-steps", type=int, default=800, help="default 800")
-    parser.add_argument("--refine-steps", type=int, default=200, help="default 200")
-    parser.add_argument("--gpu", default="0", help="CUDA device, used when there is one")
-    for name in ("videos", "python", "weights"):
-        parser.add_argument(f"--vbench-{name}", type=Path, metavar="PATH", help="as in `animate3d evaluate`")
-    parser.add_argument("--one-object", help=argparse.SUPPRESS)  # the process of an object
-    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
-    return parser
 
 
 def _check_refinement(options: StepOptions, items: Sequence[TestObject]) -> None:

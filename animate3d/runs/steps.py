@@ -2,7 +2,8 @@
 
 `Steps` keeps a ``run.json`` beside the results. A step's record holds its key (settings and hashes of its inputs),
 its outputs, the seconds and the peak memory it took. The record is written when the step starts and again when it
-ends, so that an interrupted step is known as such and may continue where it stopped.
+ends, so that an interrupted step is known as such and may continue where it stopped. Paths in the record are relative
+to its folder, or absolute, so that a run goes on from any working directory.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import psutil
 import animate3d
 from animate3d.errors import InputError
 from animate3d.files import read_json, sha256, write_json
+from animate3d.runs.console import PENDING
 
 _PACKAGES = ("torch", "numpy", "numba", "pytorch-lightning", "omegaconf", "gsplat", "bpy", "usd-core", "diffusers")
 
@@ -30,7 +32,7 @@ class Steps:
     """The record of one run.
 
     Args:
-        folder: where ``run.json`` lies; paths in it are relative to this folder where they are below it.
+        folder: where ``run.json`` lies.
         announce: called with one line of text when a step starts, ends or is skipped.
     """
 
@@ -56,8 +58,9 @@ class Steps:
     def run(
         self,
         name: str,
-        action: Callable[[bool], Mapping[str, Any] | None],
+        action: Callable[[], Mapping[str, Any] | None],
         *,
+        resume: Callable[[], Mapping[str, Any] | None] | None = None,
         inputs: Mapping[str, Path | str] | None = None,
         settings: Mapping[str, Any] | None = None,
         outputs: Sequence[Path] = (),
@@ -66,7 +69,8 @@ class Steps:
 
         Args:
             name: of the step, a key of ``run.json``.
-            action: gets True when an interrupted run of the same step may be continued; returns facts to note.
+            action: makes the outputs; may return facts to note.
+            resume: in place of the action when the same step was interrupted before.
             inputs: files and folders whose contents decide whether the step is up to date; a string is a hash
                 that is known already.
             settings: values that do the same.
@@ -76,44 +80,49 @@ class Steps:
             The facts that the action noted, now or then.
         """
         hashes = {key: item if isinstance(item, str) else sha256(item) for key, item in (inputs or {}).items()}
-        identity = json.dumps([hashes, settings or {}], sort_keys=True, default=str)
+        identity = json.dumps([hashes, settings or {}], sort_keys=True, default=self._recorded)
         key = hashlib.sha256(identity.encode()).hexdigest()
         before = self.record["steps"].get(name, {})
         same = before.get("key") == key
         if same and before.get("state") == "done" and all(path.exists() for path in outputs):
-            self.announce(f"{name}: up to date")
+            self.announce(f"· {name} up to date")
             return before.get("facts", {})
 
         entry: dict[str, Any] = {"state": "started", "key": key, "inputs": hashes, "settings": dict(settings or {})}
         self.record["steps"][name] = entry
         self._write()
-        resuming = same and before.get("state") == "started"
-        self.announce(f"{name}{' (continued)' if resuming else ''} …")
+        if resume is not None and same and before.get("state") == "started":
+            action = resume
+            self.announce(f"{name} is continued")
+        self.announce(f"  {name}{PENDING}")
         with _Meter() as meter:
-            facts = dict(action(resuming) or {})
+            facts = dict(action() or {})
         missing = [str(path) for path in outputs if not path.exists()]
         if missing:
             raise InputError(f"The step `{name}` ended without its result {missing[0]}.")
         entry |= {
             "state": "done",
             "facts": facts,
-            "outputs": [self._relative(path) for path in outputs],
+            "outputs": list(outputs),
             "seconds": round(meter.seconds, 2),
             "peak_memory_mb": round(meter.peak_bytes / 2**20),
         }
         self._write()
-        self.announce(f"{name}: done in {meter.seconds:.1f} s")
+        self.announce(f"✓ {name} {meter.seconds:.1f} s")
         return facts
 
     def seconds(self) -> dict[str, float]:
         """What every finished step took, now or in an earlier run."""
         return {name: entry["seconds"] for name, entry in self.record["steps"].items() if "seconds" in entry}
 
-    def _relative(self, path: Path) -> str:
-        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
+    def _recorded(self, value: Any) -> str:
+        if not isinstance(value, Path):
+            return str(value)
+        folder, path = self.folder.absolute(), value.absolute()
+        return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
     def _write(self) -> None:
-        write_json(self.path, json.loads(json.dumps(self.record, default=str)))
+        write_json(self.path, json.loads(json.dumps(self.record, default=self._recorded)))
 
 
 class _Meter:

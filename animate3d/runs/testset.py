@@ -1,22 +1,25 @@
-"""Gaussian steps 1 to 4 of one object, resumable."""
+"""Gaussian steps 1 to 4 of an object of a test set, in the folders of the documented commands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from animate3d.errors import InputError
-from animate3d.evaluation.testset import VIEWS, TestObject
-from animate3d.files import existing_folder
-from animate3d.frames import count_frames
-from animate3d.runs.steps import Steps
+from animate3d.evaluation.testset import TestObject
+from animate3d.export.gaussian_motion import render_testset
+from animate3d.meshes import Placement
+from animate3d.runs.base import check_options
+from animate3d.runs.fit import Training
+from animate3d.runs.gaussians import GaussianRun
+from animate3d.runs.options import GaussianOptions
+from animate3d.runs.overrides import REFINE, settings_of
+from animate3d.runs.videos import VideoOptions
 
-CONFIGS = "custom/threestudio-animate3d/configs"
-STEPS = ("recon", "recon_vis", "refine", "testset")
-"""Names of the steps, for `overrides`."""
 RELEASED_WEIGHTS = Path("pretrained_models/animate3d_motion_modules.ckpt")
-_SAVE_EVERY = 50  # steps; what an interruption costs at most
+_SAVED = ("checkpoint.every_n_train_steps=50", "checkpoint.save_top_k=1")  # 50 steps are what an interruption costs
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class StepOptions:
         weights: folder of the video model; None for the released parts.
         recon_steps, refine_steps: training steps.
         gpu: CUDA device.
-        overrides: ``key=value`` for every step, or ``step:key=value`` with a name of `STEPS`.
+        overrides: ``key=value`` for the reconstruction, ``refine:key=value`` for the refinement.
+        render_size, target_size: pixels of the test views, and of the renders that refinement starts from.
     """
 
     results: Path
@@ -39,43 +43,59 @@ class StepOptions:
     refine_steps: int = 200
     gpu: str = "0"
     overrides: tuple[str, ...] = ()
+    render_size: int = 1024
+    target_size: int = 1024
 
     def __post_init__(self) -> None:
-        for item in self.overrides:
-            step = _addressed(item)
-            if "=" not in item or (step is not None and step not in STEPS):
-                raise InputError(
-                    f"The override `{item}` is not key=value or step:key=value (steps: {', '.join(STEPS)})."
-                )
+        settings_of(REFINE, self.overrides)
         if min(self.recon_steps, self.refine_steps) < 1:
             raise InputError("Training needs at least 1 step.")
 
     @property
-    def stage(self) -> str:
+    def stage(self) -> Literal["recon", "refine"]:
         """The last one that is trained."""
         return "refine" if self.refine else "recon"
 
-    def for_step(self, name: str) -> list[str]:
-        """Overrides of one step, the general ones first."""
-        general = [item for item in self.overrides if _addressed(item) is None]
-        own = [item.partition(":")[2] for item in self.overrides if _addressed(item) == name]
-        return general + own
+    def of(self, item: TestObject) -> GaussianOptions:
+        """The run of one object, whose model stands before the cameras as it is."""
+        video = None
+        if self.refine:
+            checkpoint = RELEASED_WEIGHTS if self.weights is None else None
+            video = VideoOptions(item.prompt or item.name.replace("_", " "), self.weights, checkpoint)
+        return GaussianOptions(
+            item.model,
+            item.videos,
+            self.results,
+            placement=Placement.identity(),
+            gpu=self.gpu,
+            video=video,
+            overrides=self.overrides,
+            refine=self.refine,
+            render_size=self.render_size,
+            target_size=self.target_size,
+        )
 
 
-def _addressed(override: str) -> str | None:
-    step, colon, _ = override.partition("=")[0].partition(":")
-    return step if colon else None
-
-
-class ObjectRun:
-    """The documented commands for one object; what is done and has not changed is skipped.
-
-    The record is ``{results}/steps/<name>/run.json``.
-    """
+class ObjectRun(GaussianRun):
+    """The documented steps of one object; its record is ``{results}/steps/<name>/run.json``."""
 
     def __init__(self, item: TestObject, options: StepOptions, announce: Callable[[str], None]) -> None:
-        self.item, self.options = item, options
-        self.steps = Steps(options.results / "steps" / item.name, announce)
+        self.item, self.chosen = item, options
+        asked = options.of(item)
+        check_options(asked)
+        super().__init__(asked, announce)
+
+    @property
+    def record_folder(self) -> Path:
+        return self.options.out / "steps" / self.item.name
+
+    def training(self, name: str) -> Training:
+        steps = self.chosen.refine_steps if name == "refine" else self.chosen.recon_steps
+        return Training(self.options.out, name, 0, self.options.gpu, tag=self.item.name, steps=steps, keys=_SAVED)
+
+    @property
+    def targets(self) -> Path:
+        return self._images("recon_vis")
 
     def run(self) -> None:
         """All steps.
@@ -83,82 +103,19 @@ class ObjectRun:
         Raises:
             InputError: an input is missing or unusable. KeyboardInterrupt: stopped; what was trained is saved.
         """
-        frames = count_frames(existing_folder(self.item.videos, "folder of given videos"), VIEWS)
-        self.steps.describe(object=self.item.name, prompt=self.item.prompt)
-        self._frames = [
-            f"data.total_frame={frames}",
-            f"system.n_frame={frames}",
-            f"data.random_camera.total_frame={frames}",
-            f"data.random_camera.batch_size={VIEWS * frames}",
-        ]
-        checkpoint = self._train("recon", "motion_recon_frame_16", self.item.videos, self.options.recon_steps, [])
-        if self.options.refine:
-            targets = self._show("recon_vis", "visualize_four_view_frame_16", "recon_vis", checkpoint)
-            model = [f"system.weights={checkpoint}", *self._video_model()]
-            checkpoint = self._train(
-                "refine", "refine_frame_16", targets, self.options.refine_steps, model, after=checkpoint
+        with self.at_work():
+            self.convert()
+            checkpoint = self.fit(None)
+            if self.options.refine:
+                checkpoint = self.refine(checkpoint)
+            views, size = self._images(f"{self.chosen.stage}_testset"), self.options.render_size
+            self.steps.run(
+                "7 test views",
+                lambda: render_testset(self.motion(checkpoint, view_dependent=False), views, size=size),
+                inputs={"checkpoint": checkpoint},
+                settings={"size": size},
+                outputs=[views],
             )
-        stage = self.options.stage
-        self._show("testset", "visualize_testset_frame_16", f"{stage}_testset", checkpoint)
 
-    def _video_model(self) -> list[str]:
-        if self.options.weights is None:
-            return []
-        sections = ("guidance", "prompt_processor")
-        return [f"system.{part}.pretrained_model_name_or_path={self.options.weights}" for part in sections]
-
-    def _common(self, name: str) -> list[str]:
-        return [
-            f"name={name}",
-            f"tag={self.item.name}",
-            f"exp_root_dir={self.options.results}",
-            f"system.prompt_processor.prompt={self.item.prompt or self.item.name.replace('_', ' ')}",
-            f"system.geometry.geometry_convert_from={self.item.model}",
-            *self._frames,
-        ]
-
-    def _train(
-        self, name: str, config: str, images: Path, count: int, more: Sequence[str], *, after: Path | None = None
-    ) -> Path:
-        checkpoints = self.options.results / name / self.item.name / "ckpts"
-        done, last = checkpoints / f"epoch=0-step={count}.ckpt", checkpoints / "last.ckpt"
-        keys = [
-            *self._common(name),
-            f"data.image_root={images}",
-            f"trainer.max_steps={count}",
-            "trainer.limit_val_batches=0",  # turntables to look at, which cost more than the training
-            f"checkpoint.every_n_train_steps={_SAVE_EVERY}",
-            "checkpoint.save_top_k=1",
-            *more,
-            *self.options.for_step(name),
-        ]
-
-        def action(resuming: bool) -> None:
-            if resuming and last.is_file():
-                self._launch(config, [*keys, f"resume={last}"], "train")
-                return
-            last.unlink(missing_ok=True)  # of an earlier run; it must not be continued after an interruption
-            self._launch(config, keys, "train")
-
-        inputs: dict[str, Path | str] = {"model": self.item.model, "images": images}
-        if after is not None:
-            inputs["start"] = after
-        self.steps.run(name, action, inputs=inputs, settings={"config": config, "keys": keys}, outputs=(done,))
-        return done
-
-    def _show(self, step: str, config: str, name: str, checkpoint: Path) -> Path:
-        images = self.options.results / name / self.item.name / "save" / "images"
-        keys = [*self._common(name), f"resume={checkpoint}", *self.options.for_step(step)]
-        self.steps.run(
-            step,
-            lambda resuming: self._launch(config, keys, "test"),
-            inputs={"checkpoint": checkpoint},
-            settings={"config": config, "keys": keys},
-            outputs=(images,),
-        )
-        return images
-
-    def _launch(self, config: str, keys: Sequence[str], mode: str) -> None:
-        from animate3d.studio.launch import launch
-
-        launch(f"{CONFIGS}/{config}.yaml", keys, mode, gpu=self.options.gpu)
+    def _images(self, name: str) -> Path:
+        return self.options.out / name / self.item.name / "save" / "images"

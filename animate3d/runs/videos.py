@@ -1,19 +1,20 @@
-"""Steps 3 and 4 for `animate`: a sentence and the static renders to videos, videos to RGBA frames."""
+"""Steps 3 and 4 of a run: a sentence and the static renders to videos, videos to RGBA frames."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import shutil
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from tqdm import tqdm
 
 from animate3d.errors import InputError
-from animate3d.files import atomic_directory
+from animate3d.files import atomic_directory, stamp
 from animate3d.frames import numbered_images
+from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 from animate3d.resources import find_resource
+from animate3d.runs.console import counted
 from animate3d.runs.presets import Preset
 
 INFERENCE_CONFIG = "configs/inference/inference.yaml"
@@ -27,24 +28,18 @@ class VideoOptions:
 
     Attributes:
         prompt: what happens.
-        weights: a converted model folder; None takes the sources that the inference config names.
+        weights: a converted model folder; None uses the sources that the inference config names.
         checkpoint: the method's motion checkpoint, without ``weights``.
-        frames: of every video.
-        size: pixels, a multiple of 64.
-        steps, guidance_scale, freeinit_num_iters: in place of the config's.
+        sampler: how they are sampled.
         mask_backend: auto, background or sam2.
-        samples: videos that are made, with seeds one after the other; the best are taken.
+        samples: videos that are made, with seeds one after the other; the best are chosen.
         bundled: the model is the one that comes with the package, which knows little and is asked what it knows.
     """
 
     prompt: str
     weights: Path | None = None
     checkpoint: Path | None = None
-    frames: int = 16
-    size: int = 256
-    steps: int | None = None
-    guidance_scale: float | None = None
-    freeinit_num_iters: int | None = None
+    sampler: SamplerSettings = RELEASED
     mask_backend: str = "auto"
     samples: int = 1
     bundled: bool = False
@@ -52,8 +47,8 @@ class VideoOptions:
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise InputError("The prompt is empty; say what happens, for example --prompt 'a dragon is roaring'.")
-        if self.frames < 2:
-            raise InputError(f"A video needs at least 2 frames, got {self.frames}.")
+        if self.sampler.frames < 2:
+            raise InputError(f"A video needs at least 2 frames, got {self.sampler.frames}.")
         if self.samples < 1:
             raise InputError(f"The number of samples must be at least 1, got {self.samples}.")
         if self.weights is None and self.checkpoint is None:
@@ -63,71 +58,68 @@ class VideoOptions:
                 "of your own give --frames instead of --prompt."
             )
 
+    def sample(self, number: int, seed: int) -> VideoOptions:
+        """One of the samples by its number: its seed follows those of the samples before."""
+        return replace(self, sampler=replace(self.sampler, seed=seed + number), samples=1)
+
+    def identity(self) -> dict[str, Any]:
+        """What the videos depend on; weights count by the sizes and times of their files."""
+        weights = {"weights": self.weights, "checkpoint": self.checkpoint}
+        stamps = {key: None if path is None else stamp(path)["files"] for key, path in weights.items()}
+        return {**asdict(self), **stamps}
+
 
 def preset_videos(prompt: str, preset: Preset, **given: Any) -> VideoOptions:
-    """The settings of a preset; values that are given and not None win.
+    """The settings of a preset; values of `VideoOptions` and `SamplerSettings` that are given and not None win.
 
     Raises:
-        InputError: the preset takes the bundled model, and this copy of the package has none.
+        InputError: the preset uses the bundled model, and this copy of the package has none.
     """
-    values: dict[str, Any] = {
-        "frames": preset.frames,
-        "size": preset.size,
-        "steps": preset.steps,
-        "guidance_scale": preset.guidance_scale,
-        "freeinit_num_iters": preset.freeinit_num_iters,
-    }
-    values |= {key: value for key, value in given.items() if value is not None}
+    values = {key: value for key, value in given.items() if value is not None}
+    sampler = {item.name: values.pop(item.name) for item in fields(SamplerSettings) if item.name in values}
     if preset.bundled and not {"weights", "checkpoint"} & values.keys():
-        from animate3d.bundled_model.folder import bundled_model_folder  # diffusers takes seconds to import
+        from animate3d.bundled_model.folder import bundled_model_folder
 
         values |= {"weights": bundled_model_folder(), "bundled": True}
-    return VideoOptions(prompt, **values)
+    return VideoOptions(prompt, sampler=replace(preset.sampler, **sampler), **values)
 
 
-def make_videos(
-    options: VideoOptions, images: tuple[Path, ...], folder: Path, seed: int, announce: Callable[[str], None]
-) -> Path:
-    """Step 3: the folder of lossless frames ``{v*F+f}.png``, a GIF and an MP4 beside it.
+def make_videos(options: VideoOptions, images: tuple[Path, ...], folder: Path) -> None:
+    """Step 3: lossless frames `made_frames` in ``folder``, a GIF and an MP4 beside them.
 
     Args:
         images: the condition image of every view.
-        folder: gets the result under its documented name.
     """
-    from animate3d.mvvdm.convert import read_config  # diffusers takes seconds to import
-    from animate3d.mvvdm.inference import run
+    from animate3d.mvvdm import inference  # diffusers takes seconds to import
+    from animate3d.mvvdm.convert import read_config
 
-    config: dict[str, Any] = read_config(find_resource(INFERENCE_CONFIG))
-    given = {
-        "pretrained_model_path": None if options.weights is None else str(options.weights),
-        "steps": options.steps,
-        "guidance_scale": options.guidance_scale,
-        "freeinit_num_iters": options.freeinit_num_iters,
-        "freeinit_enabled": None if options.freeinit_num_iters is None else options.freeinit_num_iters > 0,
-    }
-    config |= {key: value for key, value in given.items() if value is not None}
-    config |= {"seed": [seed], "output_dir": str(folder.parent)}
-    results = run(
-        config,
-        prompt=options.prompt,
-        images=images,
-        save_name=folder.name,
-        checkpoint=options.checkpoint,
-        frames=options.frames,
-        height=options.size,
-        width=options.size,
-        announce=announce,
-    )
-    return results[0] if options.size >= SMALLEST else _enlarged(results[0], folder / "enlarged")
+    config = {**inference.DEFAULTS, **read_config(find_resource(INFERENCE_CONFIG))}
+    if options.weights is not None:
+        config["pretrained_model_path"] = str(options.weights)
+    request = inference.request_of(config, images, options.prompt, options.sampler)
+    pipeline = inference.load_pipeline(config, options.checkpoint)
+    pipeline.set_progress_bar_config(desc="videos", leave=False, disable=None)
+    shutil.rmtree(folder, ignore_errors=True)  # of another prompt
+    base = folder / inference.result_name(0, options.prompt)
+    record = inference.record_of(request, config, options.checkpoint)
+    inference.write_videos(base, inference.make_videos(pipeline, request), record)
+    if options.sampler.size < SMALLEST:
+        _enlarge(base, folder / "enlarged")
 
 
-def _enlarged(frames: Path, target: Path) -> Path:
+def made_frames(options: VideoOptions, folder: Path) -> Path:
+    """Where `make_videos` leaves the frames ``{v*F+f}.png`` that go on."""
+    if options.sampler.size < SMALLEST:
+        return folder / "enlarged"
+    return next(path for path in sorted(folder.glob("0-*")) if path.is_dir())
+
+
+def _enlarge(frames: Path, target: Path) -> None:
     """Masks and optical flow count in pixels: a motion of a pixel or two is lost to them."""
     with atomic_directory(target) as temporary:
         for path in numbered_images(frames).values():
             with Image.open(path) as image:
                 image.resize((SMALLEST, SMALLEST), Image.Resampling.BICUBIC).save(temporary / path.name)
-    return target
 
 
 def make_masks(options: VideoOptions, frames: Path, templates: Path, target: Path, views: int) -> list[str]:
@@ -141,13 +133,13 @@ def make_masks(options: VideoOptions, frames: Path, templates: Path, target: Pat
     """
     from animate3d.masks import choose_segmenter, segment_folder
 
-    with tqdm(desc="masks", unit="image", delay=0.5) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with counted(len(numbered_images(frames)), "masks", "image") as tell:
         report = segment_folder(
-            frames, target, templates, choose_segmenter(options.mask_backend), views=views, progress=progress
+            frames,
+            target,
+            templates,
+            choose_segmenter(options.mask_backend),
+            views=views,
+            progress=lambda done, total: tell(done),
         )
     return report.warnings()

@@ -51,9 +51,9 @@ def generate(
     (frames,) = pipeline(
         prompt=prompts,
         images=[images] * len(prompts),
-        height=preset.size,
-        width=preset.size,
-        num_frames=preset.frames,
+        height=preset.sampler.size,
+        width=preset.sampler.size,
+        num_frames=preset.sampler.frames,
         num_inference_steps=steps,
         guidance_scale=guidance_scale,
         generator=[torch.Generator().manual_seed(seed + index) for index in range(len(prompts))],
@@ -78,8 +78,8 @@ def evaluate_clips(
 ) -> list[dict[str, Any]]:
     """Generate every motion of every subject; one row per clip, a contact sheet per subject."""
     preset = PRESETS["laptop"]
-    steps = preset.steps if steps is None else steps
-    scale = preset.guidance_scale if guidance_scale is None else guidance_scale
+    steps = preset.sampler.steps if steps is None else steps
+    scale = preset.sampler.guidance_scale if guidance_scale is None else guidance_scale
     rows = []
     for number, subject in enumerate(tqdm(subjects, desc="clips", unit="creature")):
         truths = subject.videos()

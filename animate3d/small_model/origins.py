@@ -248,20 +248,24 @@ def train_origins(
                     log.write(json.dumps({"step": step + 1, **{k: round(v, 4) for k, v in values.items()}}) + "\n")
                 bar.set_postfix(loss=f"{values['loss']:.3f}", pixels=f"{values['pixels']:.2f}")
                 if ending or (step + 1) % SAVE_EVERY == 0:
-                    checkpoints.write(
-                        out / ORIGINS,
-                        {
-                            "epoch": 0,
-                            "global_step": step + 1,
-                            "unet_steps": unet_steps,
-                            "state_dict": checkpoints.model_state(unet, everything=True),
-                            "optimizer": checkpoints.optimizer_state(optimizer),
-                            "lr_scheduler": {},
-                            "ema": average.state_dict(),
-                        },
-                    )
+                    _save(out / ORIGINS, step + 1, unet_steps, unet, optimizer, average)
             if asked:
                 break
+
+
+def _save(
+    path: Path, step: int, unet_steps: int, unet: nn.Module, optimizer: torch.optim.Optimizer, average: MovingAverage
+) -> None:
+    content = {
+        "epoch": 0,
+        "global_step": step,
+        "unet_steps": unet_steps,
+        "state_dict": checkpoints.model_state(unet, everything=True),
+        "optimizer": checkpoints.optimizer_state(optimizer),
+        "lr_scheduler": {},
+        "ema": average.state_dict(),
+    }
+    checkpoints.write(path, content)
 
 
 def _batches(

@@ -15,9 +15,10 @@ from small_testset import FRAMES, SIZE, STEPS
 
 from animate3d import cli, errors
 from animate3d.errors import Animate3DError, InputError
-from animate3d.evaluation.command import EvaluateOptions, evaluate, main
+from animate3d.evaluation.command import evaluate, main
 from animate3d.evaluation.metrics import MEASURED, METRICS, VBENCH
 from animate3d.evaluation.model import VIEW_NAMES, load_model, save_views, saved_size
+from animate3d.evaluation.options import EvaluateOptions
 from animate3d.evaluation.published import PUBLISHED
 from animate3d.evaluation.testset import find_checkpoint, read_testset
 from animate3d.frames import load_images, save_frames

@@ -30,22 +30,24 @@ def test_fbx_shows_every_frame_exactly(tmp_path, up_axis):
     trajectory = motion(mesh)
     path = export(mesh, trajectory, tmp_path / "a.fbx", fps=12)
     read_fbx(path)
-    shown = range(1, 1 + len(trajectory))  # Blender's importer puts time 0 at frame 1
+    shown = 1 + 2 * np.arange(len(trajectory))  # 24 a second; Blender's importer puts time 0 at frame 1
     assert relative_error(blender_positions(shown), trajectory) < TOLERANCE
     assert relative_error(blender_positions(shown, world=True), upright(trajectory, up_axis)) < TOLERANCE
-    assert bpy.context.scene.render.fps == 12
+    assert bpy.context.scene.render.fps == 24
+    (item,) = bpy.context.scene.objects
+    np.testing.assert_allclose(item.scale, 1, atol=1e-6)
+    assert [action.name for action in bpy.data.actions] == ["Key|mesh"]
     assert files_of(tmp_path) == ["a.fbx"]
 
 
-@pytest.mark.parametrize("fps", [12.5, 29.97, 0.5])
-def test_fbx_keeps_fractional_frame_rates(tmp_path, fps):
+@pytest.mark.parametrize(("fps", "base"), [(12.5, 24), (29.97, 24), (0.5, 24), (15, 30), (30, 30), (60, 30)])
+def test_fbx_plays_at_the_rate_in_a_scene_of_24_or_30(tmp_path, fps, base):
     mesh = awkward_mesh()
     trajectory = motion(mesh)
     read_fbx(export(mesh, trajectory, tmp_path / "a.fbx", fps=fps))
     render = bpy.context.scene.render
-    assert render.fps / render.fps_base == pytest.approx(fps, rel=1e-5)
-    # Blender's importer turns seconds into frames with the rate's whole part only.
-    shown = [1 + render.fps * frame / fps for frame in range(len(trajectory))]
+    assert render.fps / render.fps_base == pytest.approx(base)
+    shown = 1 + base * np.arange(len(trajectory)) / fps
     assert relative_error(blender_positions(shown), trajectory) < TOLERANCE
 
 

@@ -26,16 +26,17 @@ def test_frames_times_axes_and_units(tmp_path, suffix):
     path = export(mesh, trajectory, tmp_path / f"a.{suffix}", fps=12.5)
     assert files_of(tmp_path) == [path.name] + ([] if suffix == "usdz" else ["a_textures"])
     stage = Usd.Stage.Open(str(path))
-    assert stage.GetTimeCodesPerSecond() == 12.5
-    assert (stage.GetStartTimeCode(), stage.GetEndTimeCode()) == (0, len(trajectory) - 1)
+    assert stage.GetTimeCodesPerSecond() == 24
+    times = 24 / 12.5 * np.arange(len(trajectory))
+    assert (stage.GetStartTimeCode(), stage.GetEndTimeCode()) == (0, times[-1])
     assert UsdGeom.GetStageUpAxis(stage) == mesh.up_axis.upper()
     assert UsdGeom.GetStageMetersPerUnit(stage) == 1
     prim = mesh_of(stage)
-    found = np.stack([np.array(prim.GetPointsAttr().Get(k)) for k in range(len(trajectory))])
+    found = np.stack([np.array(prim.GetPointsAttr().Get(time)) for time in times])
     assert relative_error(found, trajectory) < 1e-6
-    for k, positions in enumerate(found):
-        np.testing.assert_array_equal(prim.GetExtentAttr().Get(k), [positions.min(axis=0), positions.max(axis=0)])
-    half_way = np.array(prim.GetPointsAttr().Get(1.5))
+    for time, positions in zip(times, found, strict=True):
+        np.testing.assert_array_equal(prim.GetExtentAttr().Get(time), [positions.min(axis=0), positions.max(axis=0)])
+    half_way = np.array(prim.GetPointsAttr().Get((times[1] + times[2]) / 2))
     assert relative_error(half_way[None], (trajectory[1] + trajectory[2])[None] / 2) < 1e-6
 
 
@@ -49,7 +50,9 @@ def test_polygons_uvs_and_normals(tmp_path):
     st = UsdGeom.PrimvarsAPI(prim).GetPrimvar("st")
     assert st.GetInterpolation() == "faceVarying"
     np.testing.assert_allclose(st.Get(), mesh.corner_uvs, atol=1e-6)
-    np.testing.assert_allclose(prim.GetNormalsAttr().Get(0), mesh.corner_normals, atol=1e-3)
+    normals = UsdGeom.PrimvarsAPI(prim).GetPrimvar("normals")
+    assert normals.GetInterpolation() == "faceVarying"
+    np.testing.assert_allclose(normals.ComputeFlattened(0), mesh.corner_normals, atol=1e-3)
     valid, reason = UsdGeom.Mesh.ValidateTopology(
         prim.GetFaceVertexIndicesAttr().Get(), prim.GetFaceVertexCountsAttr().Get(), mesh.n_vertices
     )

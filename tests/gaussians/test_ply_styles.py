@@ -12,7 +12,6 @@ import torch
 from plyfile import PlyData, PlyElement
 from small_asset import finned_tube
 
-from animate3d.errors import InputError
 from animate3d.gaussians import Gaussians, is_gaussian_ply, load_ply, load_ply_rows, save_ply
 
 MEANS, NORMALS, DC = ["x", "y", "z"], ["nx", "ny", "nz"], ["f_dc_0", "f_dc_1", "f_dc_2"]
@@ -122,14 +121,6 @@ def test_ply_meshes_points_and_other_files_are_no_gaussians(tmp_path: Path) -> N
     (tmp_path / "empty.ply").touch()
     for name in ("mesh.ply", "points.ply", "model.obj", "noise.ply", "empty.ply", "none.ply", "."):
         assert not is_gaussian_ply(tmp_path / name), name
-
-
-def test_a_compressed_ply_is_named_as_such(tmp_path: Path) -> None:
-    rows = np.zeros(4, dtype=[(f"packed_{name}", "u4") for name in ("position", "rotation", "scale", "color")])
-    PlyData([PlyElement.describe(rows, "vertex")]).write(str(tmp_path / "a.ply"))
-    assert is_gaussian_ply(tmp_path / "a.ply")
-    with pytest.raises(InputError, match=r"a\.ply is a compressed ply; export it"):
-        load_ply(tmp_path / "a.ply")
 
 
 @pytest.mark.slow

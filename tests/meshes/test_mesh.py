@@ -101,10 +101,10 @@ def test_another_pose_keeps_everything_else():
         mesh.with_vertices(np.zeros((4, 3)))
 
 
-def test_texture_samples_hit_texel_centres_at_the_borders_and_clamp():
+def test_texture_samples_hit_texel_centres_at_the_borders_and_repeat_outside():
     image = np.array([[[0], [100]], [[200], [40]]], dtype=np.uint8)
     uvs = np.array([[0, 1], [1, 1], [0, 0], [1, 0], [0.5, 0.5], [-3, 7], [np.nan, np.nan]])
-    np.testing.assert_allclose(sample_texture(image, uvs)[:, 0] * 255, [0, 100, 200, 40, 85, 0, 200], atol=1e-4)
+    np.testing.assert_allclose(sample_texture(image, uvs)[:, 0] * 255, [0, 100, 200, 40, 85, 200, 200], atol=1e-4)
 
 
 def test_colors_come_from_texture_then_vertices_then_material():

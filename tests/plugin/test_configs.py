@@ -108,7 +108,7 @@ def test_documented_values_of_the_static_config(load: Callable[..., Any]) -> Non
         "data.n_test_views": 5,
         "system.geometry_type": "gaussian-splatting-3d-vis",
         "system.geometry.position_lr": [0, 0.001, 2e-05, 1000],
-        "system.renderer_type": "diff-gaussian-rasterizer-advanced",
+        "system.renderer_type": "gaussian-rasterizer-static",
         "system.renderer.back_ground_color": [0.498, 0.498, 0.498],
         "system.exporter_type": "gaussian-mesh-exporter",
         "trainer.precision": "32-true",

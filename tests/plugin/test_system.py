@@ -14,6 +14,7 @@ from PIL import Image
 
 from animate3d.errors import InputError
 from animate3d.frames import load_frames
+from animate3d.mvvdm.conditions import prepare_images
 from animate3d.studio import api, registry
 from animate3d.studio.launch import LaunchResult, launch
 
@@ -130,6 +131,10 @@ def test_static_render_writes_rgba_images_on_grey(toy: Toy, out: Path) -> None:
     np.testing.assert_array_equal(images[0], images[4])
     for image in images:
         assert (image[image[..., 3] == 0][:, :3] == 128).all(), "0.498 is shown inverted, as 0.502"
+    for image, seen in zip(
+        images, prepare_images([Image.fromarray(image) for image in images], SIZE, SIZE), strict=True
+    ):
+        np.testing.assert_array_equal(seen, image[..., :3], err_msg="the video model sees the render as stored")
     target = load_frames(toy.frames, 4, FRAMES)[:, 0, ..., 3]
     for image, alpha in zip(images, target, strict=False):
         np.testing.assert_allclose(image[..., 3] / 255, alpha, atol=0.02)

@@ -35,6 +35,7 @@ def test_registered_names_beside_the_real_host() -> None:
     assert result.stdout.split() == [
         "animatemv-diffusion-guidance",
         "diff-gaussian-rasterizer-advanced-4d",
+        "gaussian-rasterizer-static",
         "gaussian-splatting-3d-vis",
         "gaussian-splatting-4d",
         "gaussian-splatting-animate3d-system",

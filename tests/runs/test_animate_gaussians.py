@@ -284,5 +284,5 @@ def test_a_ply_mesh_still_is_a_mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         cli.main([*base, "--formats", "glb"])
     assert seen == [tmp_path / "mesh.ply"]
     for flag in ("--refine", "--no-tracking"):
-        with pytest.raises(InputError, match=rf"{flag} is for Gaussian models; .*mesh\.ply is not a ply of Gaussians"):
+        with pytest.raises(InputError, match=rf"{flag} is for Gaussian models; .*mesh\.ply holds no Gaussians"):
             cli.main([*base, flag])

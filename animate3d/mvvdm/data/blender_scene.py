@@ -14,8 +14,9 @@ import numpy as np
 from animate3d.errors import InputError, require
 from animate3d.files import existing_file
 from animate3d.meshes import Mesh
-from animate3d.meshes.fbx import _part as mesh_of_object
-from animate3d.meshes.scenes import join, linear_to_srgb
+from animate3d.meshes.fbx import mesh_of_object
+from animate3d.meshes.materials import linear_to_srgb
+from animate3d.meshes.pieces import join
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ class AnimatedFile:
             graph = bpy.context.evaluated_depsgraph_get()
             items = [item.evaluated_get(graph) for item in _mesh_objects(bpy)]
             if mesh is None:
-                mesh = join([_with_gltf_colors(mesh_of_object(item), item) for item in items], self.path).check()
+                mesh = join(
+                    [_with_gltf_colors(mesh_of_object(item, self.path), item) for item in items], self.path
+                ).check()
             points = np.concatenate([_world_points(item) for item in items])
             if len(points) != mesh.n_vertices:
                 raise InputError(

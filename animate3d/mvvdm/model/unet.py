@@ -6,6 +6,7 @@ embedding, the attention processors of `animate3d.mvvdm.model.attention`, the IP
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -127,52 +128,43 @@ class MultiViewUNet(UNetMotionModel):
         levels_without_motion: tuple[int, ...] = (),
         origin_factor: int | None = None,
     ) -> None:
+        # `register_to_config` has stored every argument in the config already.
+        shared = set(inspect.signature(UNetMotionModel.__init__).parameters) & set(self.config)
+        arguments = {name: self.config[name] for name in shared}
         # The parent's decorator would add its own arguments to the config; its plain __init__ does not.
         UNetMotionModel.__init__.__wrapped__(  # type: ignore[attr-defined]
-            self,
-            sample_size=sample_size,
-            in_channels=in_channels * (2 if concat_first_frame else 1),
-            out_channels=out_channels,
-            down_block_types=down_block_types,
-            up_block_types=up_block_types,
-            block_out_channels=block_out_channels,
-            layers_per_block=layers_per_block,
-            downsample_padding=downsample_padding,
-            mid_block_scale_factor=mid_block_scale_factor,
-            act_fn=act_fn,
-            norm_num_groups=norm_num_groups,
-            norm_eps=norm_eps,
-            cross_attention_dim=cross_attention_dim,
-            use_linear_projection=use_linear_projection,
-            num_attention_heads=num_attention_heads,
-            motion_max_seq_length=motion_max_seq_length,
-            motion_num_attention_heads=motion_num_attention_heads,
-            use_motion_mid_block=use_motion_mid_block,
+            self, **{**arguments, "in_channels": in_channels * (2 if concat_first_frame else 1)}
         )
-        mvdream_attn_cfg = DEFAULT_MVDREAM_ATTN if mvdream_attn_cfg is None else mvdream_attn_cfg
-        motion_module_attn_cfg = DEFAULT_MOTION_ATTN if motion_module_attn_cfg is None else motion_module_attn_cfg
-        self.register_to_config(mvdream_attn_cfg=mvdream_attn_cfg, motion_module_attn_cfg=motion_module_attn_cfg)
-
-        time_channels = block_out_channels[0] * 4
-        if camera_embedding_dim is None:
-            self.camera_embedding = None
-        else:
-            self.camera_embedding = TimestepEmbedding(camera_embedding_dim, time_channels)
-        if image_embed_dim is not None:
-            projection = ImageProjection(image_embed_dim, cross_attention_dim, image_tokens)
-            self.encoder_hid_proj = MultiIPAdapterImageProjection([projection])
-        width = block_out_channels[0]
-        self.text_embedding = TimestepEmbedding(cross_attention_dim, time_channels) if pooled_text else None
-        self.frame_number_embedding = TimestepEmbedding(width, time_channels) if frame_embedding else None
-        self.positions: nn.Parameter | None = None
-        if position_embedding:
-            if sample_size is None:
-                raise InputError("`position_embedding` needs a `sample_size`.")
-            self.positions = nn.Parameter(0.02 * torch.randn(1, width, sample_size, sample_size))
-        self.origin_head = None if origin_factor is None else OriginHead(width, num_views, origin_factor)
+        self.register_to_config(
+            mvdream_attn_cfg=DEFAULT_MVDREAM_ATTN if mvdream_attn_cfg is None else mvdream_attn_cfg,
+            motion_module_attn_cfg=DEFAULT_MOTION_ATTN if motion_module_attn_cfg is None else motion_module_attn_cfg,
+        )
+        self._build_conditions()
         self._build_motion_transformers()
         self._build_processors()
         self.reset_adapter()
+
+    def _build_conditions(self) -> None:
+        config = self.config
+        width, prompt_width = config["block_out_channels"][0], config["cross_attention_dim"]
+
+        def embedding(numbers: int | None) -> TimestepEmbedding | None:
+            return None if numbers is None else TimestepEmbedding(numbers, 4 * width)
+
+        self.camera_embedding = embedding(config["camera_embedding_dim"])
+        if config["image_embed_dim"] is not None:
+            projection = ImageProjection(config["image_embed_dim"], prompt_width, config["image_tokens"])
+            self.encoder_hid_proj = MultiIPAdapterImageProjection([projection])
+        self.text_embedding = embedding(prompt_width if config["pooled_text"] else None)
+        self.frame_number_embedding = embedding(width if config["frame_embedding"] else None)
+        self.positions: nn.Parameter | None = None
+        if config["position_embedding"]:
+            size = config["sample_size"]
+            if size is None:
+                raise InputError("`position_embedding` needs a `sample_size`.")
+            self.positions = nn.Parameter(0.02 * torch.randn(1, width, size, size))
+        factor = config["origin_factor"]
+        self.origin_head = None if factor is None else OriginHead(width, config["num_views"], factor)
 
     def _build_motion_transformers(self) -> None:
         frame_encoding = None if encodes_frames(self.config["motion_module_attn_cfg"]) else "sinusoidal"

@@ -20,6 +20,7 @@ from animate3d.files import atomic_file
 from animate3d.frames import save_gif, side_by_side
 from animate3d.mvvdm.inference import FPS, VideoRequest, find_images, make_videos, result_name
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
+from animate3d.mvvdm.sampler import SamplerSettings
 from animate3d.mvvdm.training.config import TrainingConfig, to_dict
 from animate3d.mvvdm.training.encode import to_uint8
 
@@ -95,13 +96,14 @@ def validation_requests(config: TrainingConfig) -> list[VideoRequest]:
         VideoRequest(
             images=find_images(data.image_root, image, config.num_views),
             prompt=prompt,
-            frames=config.video_length,
-            height=size,
-            width=size,
-            seed=config.global_seed + index,
-            steps=data.num_inference_steps,
-            guidance_scale=data.guidance_scale,
-            freeinit_iterations=0,
+            sampler=SamplerSettings(
+                steps=data.num_inference_steps,
+                guidance_scale=data.guidance_scale,
+                freeinit_num_iters=0,
+                size=size,
+                frames=config.video_length,
+                seed=config.global_seed + index,
+            ),
         )
         for index, (prompt, image) in enumerate(zip(data.prompts, data.images, strict=True))
     ]

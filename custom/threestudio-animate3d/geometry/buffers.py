@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from animate3d.errors import InputError
-from animate3d.gaussians import Gaussians, load_ply, sh
+from animate3d.gaussians import Gaussians, load_gaussians, sh
 from animate3d.meshes.placement import Placement
 from animate3d.rasterize import Splats
 from animate3d.studio import api as threestudio
@@ -26,7 +26,7 @@ class GaussianBuffers(threestudio.BaseGeometry):
     @dataclass
     class Config(threestudio.BaseGeometry.Config):
         geometry_convert_from: str | None = None
-        """The 3DGS ply file. May be missing when a checkpoint is loaded, which holds the Gaussians as well."""
+        """The file of Gaussians. May be missing when a checkpoint is loaded, which holds the Gaussians as well."""
         load_ply_cfg: dict = field(default_factory=dict)
         """``rot_x_degree``, ``rot_z_degree``, ``scale_factor``; or ``placement``, a file that takes their place.
         ``model_type`` is accepted and changes nothing: every ply is read alike."""
@@ -63,7 +63,7 @@ class GaussianBuffers(threestudio.BaseGeometry):
         self._set(torch.zeros(0, 3), torch.zeros(0, 1, 3), torch.zeros(0), torch.zeros(0, 3), torch.zeros(0, 4))
         path = self.cfg.geometry_convert_from
         if path and Path(path).exists():
-            self.hold(load_ply(path).transformed(placement))
+            self.hold(load_gaussians(path).transformed(placement))
 
     def hold(self, gaussians: Gaussians) -> None:
         """Take over these Gaussians, reduced to ``sh_degree``."""

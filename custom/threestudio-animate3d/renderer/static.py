@@ -1,4 +1,4 @@
-"""`diff-gaussian-rasterizer-advanced` of the embedded host: draws a static Gaussian model."""
+"""`gaussian-rasterizer-static`: draws a static Gaussian model."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from animate3d.studio import api as threestudio
 from .base import SplatRenderer, batch_cameras, float32, host_outputs
 
 
-@threestudio.register("diff-gaussian-rasterizer-advanced")
+@threestudio.register("gaussian-rasterizer-static")
 class StaticRenderer(SplatRenderer):
     """The geometry needs ``splats(camera_positions)``."""
 
@@ -22,3 +22,7 @@ class StaticRenderer(SplatRenderer):
             return host_outputs(self.draw(splats, cameras, self.background_color(device)))
 
     forward = batch_forward
+
+
+if threestudio.EMBEDDED:  # configs of the original say this name, which beside threestudio belongs to threestudio-3dgs
+    threestudio.register("diff-gaussian-rasterizer-advanced")(StaticRenderer)

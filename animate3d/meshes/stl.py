@@ -1,0 +1,75 @@
+"""STL: three vertices per triangle, in the file's order; the solids of an ascii file are its parts."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from animate3d.errors import InputError
+from animate3d.files import existing_file
+from animate3d.meshes.mesh import Mesh, Part
+from animate3d.meshes.names import encoding_of, utf8_content
+
+_RECORD = np.dtype([("normal", "<f4", 3), ("vertices", "<f4", (3, 3)), ("attribute", "<u2")])
+_HEADER = 84  # 80 bytes of anything and the number of triangles
+
+
+def load_stl(path: Path) -> Mesh:
+    """Read binary or ascii ``.stl``, z up.
+
+    Raises:
+        InputError: missing, damaged or without triangles.
+    """
+    path = existing_file(path, "mesh file")
+    data = path.read_bytes()
+    count = int.from_bytes(data[80:84], "little") if len(data) >= _HEADER else 0
+    if count and len(data) >= _HEADER + count * _RECORD.itemsize:
+        triangles = np.frombuffer(data, _RECORD, count, _HEADER)["vertices"].astype(np.float64)
+        return _mesh(triangles, path).check()
+    text = utf8_content(data)
+    if not text.lstrip()[:5].lower() == b"solid":
+        raise InputError(f"{path} is not a readable stl file, it may be truncated ({len(data)} bytes).")
+    triangles, names, parts = _ascii(text, path)
+    mesh = _mesh(triangles, path)
+    if len(names) > 1:
+        encoding = encoding_of(names)
+        mesh.parts = [Part(name.decode(encoding) or f"solid_{index}") for index, name in enumerate(names)]
+        mesh.face_parts = parts
+    return mesh.check()
+
+
+def _mesh(triangles: np.ndarray, path: Path) -> Mesh:
+    """``[T, 3, 3]``"""
+    if not len(triangles):
+        raise InputError(f"{path} holds no triangles; it may be empty or truncated.")
+    vertices = triangles.reshape(-1, 3)
+    return Mesh.from_faces(vertices, np.arange(len(vertices)).reshape(-1, 3), up_axis="z", source=path)
+
+
+def _ascii(text: bytes, path: Path) -> tuple[np.ndarray, list[bytes], np.ndarray]:
+    """Triangles ``[T, 3, 3]``, the names of the solids, and the solid of every triangle ``[T]``."""
+    numbers: list[bytes] = []
+    names: list[bytes] = []
+    counts: list[int] = []
+    for line in text.splitlines():
+        words = line.split()
+        keyword = words[0].lower() if words else b""
+        if keyword == b"vertex":
+            numbers += words[1:]
+            if len(words) != 4:
+                raise InputError(f"{path} is not a readable stl file: a vertex has {len(words) - 1} coordinates.")
+        elif keyword == b"solid":
+            names.append(re.sub(rb"(?i)^\s*solid\s*", b"", line).strip())
+            counts.append(len(numbers) // 9)
+    try:
+        values = np.array(numbers, dtype=np.float64)
+    except ValueError as error:
+        raise InputError(f"{path} is not a readable stl file, it may be truncated ({error}).") from error
+    whole = len(values) // 9
+    if whole * 9 != len(values):
+        warnings.warn(f"{path}: its last triangle is not complete and is left out.", stacklevel=3)
+    solids = np.searchsorted(np.array(counts, dtype=np.int64), np.arange(whole), side="right") - 1
+    return values[: whole * 9].reshape(-1, 3, 3), names, solids.astype(np.int64)

@@ -1,0 +1,44 @@
+"""Edges, areas and normals of a triangulated surface."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Ids = NDArray[np.int64]
+
+
+def edges_of(triangles: Ids) -> Ids:
+    """Unique edges ``[E, 2]``, the smaller vertex first."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    return np.unique(np.sort(edges, axis=1), axis=0)
+
+
+def triangle_areas(vertices: Array, triangles: Ids) -> Array:
+    """``[T]``"""
+    return 0.5 * np.linalg.norm(_facets(vertices, triangles), axis=1)
+
+
+def vertex_areas(vertices: Array, triangles: Ids) -> Array:
+    """A third of the area of the triangles at every vertex. ``[N]``"""
+    return np.bincount(triangles.ravel(), np.repeat(triangle_areas(vertices, triangles) / 3, 3), len(vertices))
+
+
+def vertex_normals(vertices: Array, triangles: Ids) -> Array:
+    """Unit normals, outwards for a closed surface however its faces are wound; zero where there is no area. ``[N, 3]``"""
+    facets = _facets(vertices, triangles)
+    normals = sum_at(np.repeat(facets, 3, axis=0), triangles.ravel(), len(vertices))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-30
+    inside_out = np.einsum("ij,ij->", vertices[triangles[:, 0]], facets) < 0  # the signed volume
+    return -normals if inside_out else normals
+
+
+def sum_at(values: Array, ids: Ids, count: int) -> Array:
+    """Sums of the rows ``[P, D]`` that have the same id. ``[count, D]``"""
+    return np.stack([np.bincount(ids, column, count) for column in values.T], axis=1)
+
+
+def _facets(vertices: Array, triangles: Ids) -> Array:
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    return np.cross(b - a, c - a)

@@ -1,0 +1,62 @@
+"""The options of a call of `MultiViewVideoPipeline`, named as diffusers' pipelines name them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from torch import Tensor
+
+from animate3d.mvvdm.noise import Generators
+from animate3d.mvvdm.sampler import RELEASED
+
+OutputType: TypeAlias = Literal["pil", "np", "pt", "latent"]
+
+
+@dataclass(kw_only=True)
+class SamplingOptions:
+    """How videos are sampled.
+
+    Attributes:
+        num_frames: F, with the image as frame 0.
+        height, width: pixels; None for the size the model was trained with.
+        num_inference_steps: denoising steps per round.
+        guidance_scale: 1 or less turns guidance off and halves the time.
+        negative_prompt: what to avoid; empty when None.
+        eta: of DDIM; other schedulers ignore it.
+        generator: one for all, or one per object: a sample then does not depend on what it is batched with. All
+            random numbers come from it, the image autoencoder's too.
+        latents: starting noise ``[(b v), c, f-1, h, w]`` of frames 1 and later.
+        prompt_embeds, negative_prompt_embeds: ``[B, 77, D]`` instead of the prompts.
+        camera: ``[V, 16]`` or ``[B, V, 16]`` from `animate3d.mvvdm.model.camera`; None for V even steps around the
+            object from ``azimuth_start`` at ``elevation`` (degrees).
+        i2v_similarity_init: ``{"strength": s, "origin_prob": p}``: start the first round from frame 0 with noise
+            of strength s, a share p of its values without noise.
+        sequential_guidance: predict the two halves of guidance one after the other: half the memory, same result.
+        decode_chunk_size: images decoded at a time.
+        output_type: see `animate3d.mvvdm.pipeline.MultiViewVideoOutput`.
+        callback_on_step_end: called with (pipeline, step, timestep, tensors); may return tensors to replace.
+        callback_on_step_end_tensor_inputs: tensors it is given, of ``latents``, ``prompt_embeds``, ``first_frame``.
+    """
+
+    num_frames: int = RELEASED.frames
+    height: int | None = None
+    width: int | None = None
+    num_inference_steps: int = RELEASED.steps
+    guidance_scale: float = RELEASED.guidance_scale
+    negative_prompt: str | Sequence[str] | None = None
+    eta: float = 0.0
+    generator: Generators = None
+    latents: Tensor | None = None
+    prompt_embeds: Tensor | None = None
+    negative_prompt_embeds: Tensor | None = None
+    camera: Tensor | None = None
+    elevation: float = 15.0
+    azimuth_start: float = 0.0
+    i2v_similarity_init: dict[str, float] | None = None
+    sequential_guidance: bool = False
+    decode_chunk_size: int = 16
+    output_type: OutputType = "pil"
+    callback_on_step_end: Callable[..., dict[str, Any]] | None = None
+    callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",)

@@ -1,0 +1,79 @@
+"""What a run shows on the terminal: a line per step, progress bars that leave no trace, no chatter of libraries."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from tqdm import tqdm
+
+PENDING = " …"
+"""A line that ends in this tells what has begun; the next line takes its place."""
+
+
+class Console:
+    """Prints the lines of a run; on a terminal what has begun is overwritten by how it ended."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = sys.stdout if stream is None else stream
+        self._open = False
+
+    def __call__(self, line: str) -> None:
+        pending = line.endswith(PENDING)
+        live = self._stream.isatty()
+        if pending and not live:
+            return
+        erase = "\r\033[K" if self._open else ""
+        self._stream.write(f"{erase}{line}" if pending else f"{erase}{line}\n")
+        self._stream.flush()
+        self._open = pending
+
+
+@contextmanager
+def counted(total: int | None, what: str, unit: str) -> Iterator[Callable[[int], None]]:
+    """A progress bar, on a terminal only; yields what is told how many are done."""
+    with tqdm(total=total, desc=what, unit=unit, leave=False, disable=None, delay=0.5) as bar:
+
+        def tell(done: int) -> None:
+            bar.update(done - bar.n)
+
+        yield tell
+
+
+@contextmanager
+def compiling_told(announce: Callable[[str], None]) -> Iterator[None]:
+    """Announce once when numba has to compile, because its cache is cold."""
+    from numba.core import event
+
+    told: list[bool] = []
+
+    class Listener(event.Listener):
+        def on_start(self, compiled: event.Event) -> None:
+            if not told:
+                told.append(True)
+                announce("compiling kernels, once, about 20 s")
+
+        def on_end(self, compiled: event.Event) -> None:
+            pass
+
+    listener = Listener()
+    event.register("numba:compile", listener)
+    try:
+        yield
+    finally:
+        event.unregister("numba:compile", listener)
+
+
+def quiet_libraries() -> None:
+    """Warnings as one sentence, and no chatter of Lightning, transformers and diffusers; before they are imported."""
+    for library in ("TRANSFORMERS", "DIFFUSERS", "HF_HUB"):
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+    warnings.formatwarning = lambda message, *where, **more: f"warning: {message}\n"  # no Python file names
+    for library in ("pytorch_lightning", "lightning_fabric", "transformers", "diffusers", "huggingface_hub"):
+        warnings.filterwarnings("ignore", module=library)

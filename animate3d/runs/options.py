@@ -1,0 +1,266 @@
+"""What a run is asked for, in the groups of its command line; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from tyro.conf import Positional, arg
+
+from animate3d.arguments import (
+    Folder,
+    OptionalCount,
+    OptionalFile,
+    OptionalFolder,
+    OptionalNumber,
+    OptionalText,
+    group,
+)
+from animate3d.runs.presets import PRESETS
+
+if TYPE_CHECKING:
+    from animate3d.meshes import Placement
+    from animate3d.runs.videos import VideoOptions
+
+MESH_CONFIG = "custom/threestudio-animate3d/configs/mesh_animation_tracked.yaml"
+GAUSSIAN_CONFIG = "custom/threestudio-animate3d/configs/motion_recon_frame_16.yaml"
+
+Group = TypeVar("Group")
+
+
+def _of_preset(name: str) -> str:
+    values = " / ".join(f"{getattr(preset.sampler, name):g}" for preset in PRESETS.values())
+    return f"(default: {values} for {' / '.join(PRESETS)})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """Which views the videos show."""
+
+    views: int = 4
+    """number of synchronised videos"""
+    azimuth: float = 0.0
+    """azimuth of the first video in degrees (0 sees the front); one or two videos are 90 degrees apart"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """How the animation plays."""
+
+    fps: float = 8.0
+    """frames of the motion per second"""
+    max_morphs: OptionalCount = None
+    """meshes: at most so many morph targets in fbx and glb (default: one per frame)"""
+    loop: bool = False
+    """meshes: close the motion, to be played in a loop"""
+    resample: Annotated[float | None, arg(metavar="FPS", help_behavior_hint="")] = None
+    """meshes: frames per second of the file, with in-betweens (default: those of the motion)"""
+    clip_name: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
+    """meshes: name of the animation in the file (default: the exporter's)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Of the whole run."""
+
+    seed: int = 0
+    """of everything random"""
+    gpu: str = "0"
+    """CUDA device, used where there is one"""
+
+
+@dataclass(frozen=True)
+class RunOptions(Views, Work):
+    """What every run is asked for.
+
+    Attributes:
+        model: what moves.
+        frames: folder of RGBA images ``{v*F+f}.png``; None makes videos from ``video``.
+        out: where the results go.
+        placement: a placement file or a placement; None places automatically.
+        config: of the motion fit.
+        overrides: ``key=value`` for the motion fit, ``step:key=value`` for a step (`animate3d.runs.overrides`).
+        video: the prompt and how videos are made of it.
+        rigidity: factor on the weights that hold the model's shape, in tracking and in the fit.
+    """
+
+    model: Path
+    frames: Path | None
+    out: Path
+    fps: float = field(default=8.0, kw_only=True)
+    placement: Placement | Path | None = field(default=None, kw_only=True)
+    config: str = field(default=MESH_CONFIG, kw_only=True)
+    overrides: tuple[str, ...] = field(default=(), kw_only=True)
+    video: VideoOptions | None = field(default=None, kw_only=True)
+    rigidity: float = field(default=1.0, kw_only=True)
+
+
+@dataclass(frozen=True)
+class AnimateOptions(Clip, RunOptions):
+    """`RunOptions` of a mesh file or an object folder.
+
+    Attributes:
+        formats: suffixes without the dot.
+        field: fit a deformation field on top of the tracked motion.
+    """
+
+    formats: tuple[str, ...] = field(default=("glb", "usdc"), kw_only=True)
+    field: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class GaussianOptions(RunOptions):
+    """`RunOptions` of a model of 3D Gaussians.
+
+    Attributes:
+        refine: continue with 4D score distillation; needs ``video``.
+        track: start the fit from a surface around the model, followed through the frames.
+        render_size: pixels of the renders among the results.
+        target_size: pixels of the renders that refinement starts from.
+    """
+
+    config: str = field(default=GAUSSIAN_CONFIG, kw_only=True)
+    refine: bool = field(default=False, kw_only=True)
+    track: bool = field(default=True, kw_only=True)
+    render_size: int = field(default=512, kw_only=True)
+    target_size: int = field(default=1024, kw_only=True)
+
+
+# The command lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromPrompt:
+    """The video model makes videos of what a sentence says."""
+
+    prompt: OptionalText = None
+    """what happens, e.g. "a dragon head is roaring" """
+    weights: OptionalFolder = None
+    """model folder of `animate3d convert-weights`"""
+    pretrained_unet_path: OptionalFile = None
+    """motion checkpoint, without --weights"""
+    preset: Annotated[Literal["laptop", "full"] | None, arg(metavar="{laptop,full}", help_behavior_hint="")] = None
+    """laptop: the small bundled model; full: the released weights (default: full with --weights,
+    --pretrained-unet-path or a CUDA GPU, else laptop)"""
+    motion_strength: float = 1.0
+    """0.25 to 4; more is more motion"""
+    num_samples: int = 1
+    """make so many videos and keep the best"""
+    frame_count: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("frames"))] = None
+    """frames of every video"""
+    size: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("size"))] = None
+    """pixels of the videos"""
+    steps: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("steps"))] = None
+    """denoising steps"""
+    guidance_scale: Annotated[OptionalNumber, arg(help_behavior_hint=_of_preset("guidance_scale"))] = None
+    """strength of the prompt; 1 turns guidance off"""
+    freeinit_num_iters: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("freeinit_num_iters"))] = None
+    """rounds of FreeInit; 0 turns it off"""
+    mask_backend: Literal["auto", "background", "sam2"] = "auto"
+    """what cuts the object out of the videos"""
+
+    def sampler(self) -> dict[str, Any]:
+        """What is given in place of the preset's settings."""
+        given = {name: getattr(self, name) for name in ("size", "steps", "guidance_scale", "freeinit_num_iters")}
+        return {**given, "frames": self.frame_count}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FromVideos(Views):
+    """Videos of how it should move, as RGBA images."""
+
+    frames: OptionalFolder = None
+    """images {v*F+f}.png: view v (evenly spaced azimuths from 0, elevation 15), frame f"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementFlags:
+    """How the model stands before the cameras; automatic unless given."""
+
+    rot_x_degree: OptionalNumber = None
+    """turn about x, before the turn about z"""
+    rot_z_degree: OptionalNumber = None
+    """turn about z"""
+    scale_factor: OptionalNumber = None
+    """factor on the size"""
+    placement: OptionalFile = None
+    """placement.json of an earlier run, in place of the three flags"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionFlags:
+    """How the motion is found; key=value after the command sets a config value of the fit, refine:key=value one of
+    the refinement."""
+
+    field: bool = False
+    """meshes: fit a deformation field on top of the tracked motion"""
+    tracking: bool = True
+    """Gaussians: fit the motion from scratch"""
+    refine: bool = False
+    """Gaussians: refine with the video model (also with --frames and --prompt)"""
+    config: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """config of the fit (default: the package's own settings)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(Clip):
+    """Files and their contents."""
+
+    formats: Annotated[str | None, arg(metavar="A,B", help_behavior_hint="")] = None
+    """meshes, comma-separated: fbx,glb,gltf,usd,usda,usdc,usdz,abc,obj,ply (default: glb,usdc and fbx where it can
+    be written)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine(Work):
+    """Of the whole run."""
+
+    verbose: bool = False
+    """show what the libraries have to say"""
+
+
+@dataclass(frozen=True)
+class AnimateCommand:
+    """Flags of `animate3d animate`."""
+
+    model: Positional[Path]
+    """mesh file (obj, glb, gltf, ply, stl, off, fbx), object folder, or ply of Gaussians"""
+    out: Folder
+    """folder for the results"""
+    from_prompt: Annotated[FromPrompt, group("from a prompt")]
+    from_videos: Annotated[FromVideos, group("from videos")]
+    placement: Annotated[PlacementFlags, group("placement")]
+    motion: Annotated[MotionFlags, group("motion")]
+    output: Annotated[Output, group("output")]
+    machine: Annotated[Machine, group("run")]
+
+
+@dataclass(frozen=True)
+class DemoCommand:
+    """Flags of `animate3d demo`."""
+
+    output: Annotated[Output, group("output")]
+    machine: Annotated[Machine, group("run")]
+    out: Folder = Path("outputs/demo")
+    """folder for the results"""
+    creature: OptionalText = None
+    """butterfly (default), bird, fish, dog, flower, ball or snake"""
+    prompt: OptionalText = None
+    """what it does (default: what such a creature usually does)"""
+    motion: OptionalText = None
+    """instead: the dragon in a known motion, wing_flap, bend, hop or all"""
+    size: OptionalCount = None
+    """pixels of the frames (default: 64 from a sentence, else 256)"""
+    frame_count: OptionalCount = None
+    """frames of every video (default: 8 from a sentence, else 16)"""
+    field: bool = False
+    """fit a deformation field on top of the tracked motion"""
+
+
+def shared(kind: type, *groups: object) -> dict[str, Any]:
+    """The values of groups of flags that options of this kind have under the same name."""
+    names = {item.name for item in fields(kind)}
+    values: Mapping[str, Any] = {name: value for part in groups for name, value in vars(part).items()}
+    return {name: value for name, value in values.items() if name in names}
