@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SECTION = (ROOT / "docs" / "architecture.md").read_text().split("## Where is it decided?")[1]
+SECTION = (ROOT / "docs" / "architecture.md").read_text().split("## Where is it decided?")[1].split("\n## ")[0]
 ROWS = re.findall(r"^\| ([^|]+) \| `([^`]+)` \| `([^`]+)` \| [^|]+ \|$", SECTION, re.MULTILINE)
 
 

@@ -34,7 +34,7 @@ _NEGATIONS = frozenset(("not", "no", "never", "without"))
 
 @dataclass(frozen=True)
 class Reading:
-    """What the model can make of a prompt.
+    """What a prompt means to the bundled model.
 
     Attributes:
         family: the kind of creature that it names; None when it names none.

@@ -43,7 +43,7 @@ class Creature:
 
 
 def family_named(name: str) -> Family:
-    """One of `FAMILIES`.
+    """The family of a name in `FAMILIES`.
 
     Raises:
         InputError: there is none of this name.
@@ -54,7 +54,7 @@ def family_named(name: str) -> Family:
 
 
 def motion_named(family: Family, name: str) -> Motion:
-    """A motion of a family.
+    """The motion of a family that has a name.
 
     Raises:
         InputError: there is none of this name.

@@ -19,12 +19,14 @@ TEXTURE_SIZE = 160
 
 @dataclass(frozen=True, eq=False)
 class FamilyMesh:
-    """Attributes:
-    vertices: ``[N, 3]``
-    quads: ``[P, 4]`` that face outwards.
-    corner_uvs: ``[P, 4, 2]``, v up.
-    texel_points, texel_normals: ``[M, 3]`` the places on the surface that texels show.
-    texels: ``[H, W]`` which of them every texel shows; those outside of faces take the nearest.
+    """The mesh of a family and where its texels lie.
+
+    Attributes:
+        vertices: ``[N, 3]``
+        quads: ``[P, 4]`` that face outwards.
+        corner_uvs: ``[P, 4, 2]``, v up.
+        texel_points, texel_normals: ``[M, 3]`` the places on the surface that texels show.
+        texels: ``[H, W]`` which of them every texel shows; those outside of faces show the nearest.
     """
 
     vertices: Points

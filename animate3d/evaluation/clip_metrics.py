@@ -12,7 +12,7 @@ from animate3d.evaluation.recovery import MOVING
 from animate3d.frames import silhouette
 
 VideoArray = NDArray[np.float32]
-"""``[V, F, H, W, 3]`` 0..1 before mid-grey; frame 0 is the condition."""
+"""A multi-view video ``[V, F, H, W, 3]``, 0..1, on mid-grey; frame 0 is the condition."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def score_clip(generated: VideoArray, truths: Sequence[VideoArray], prompted: in
 
 
 def mean_silhouette_iou(a: VideoArray, b: VideoArray) -> float:
-    """Mean over views and frames; 1 where neither shows anything."""
+    """Overlap (IoU) of two videos' silhouettes, mean over views and frames; 1 where neither shows anything."""
     first, second = (silhouette(video) for video in (a, b))
     both = (first & second).sum(axis=(-2, -1))
     either = (first | second).sum(axis=(-2, -1))
@@ -83,7 +83,7 @@ class TrajectoryScore:
 
 
 def score_trajectory(positions: NDArray[np.floating], truth: NDArray[np.floating]) -> TrajectoryScore:
-    """Compare ``[F, N, 3]`` with the truth in the same coordinates."""
+    """Compare a trajectory ``[F, N, 3]`` with the true one in the same coordinates."""
     diagonal = float(np.linalg.norm(np.ptp(truth[0], axis=0)))
     moved, should = positions[1:] - positions[:1], truth[1:] - truth[:1]
     length, wanted = np.linalg.norm(moved, axis=-1), np.linalg.norm(should, axis=-1)

@@ -50,7 +50,7 @@ class Video:
         return self.alpha > MASK_THRESHOLD
 
     def standing_still(self) -> Video:
-        """Frame 0 all the time."""
+        """A video that shows frame 0 all the time."""
         return Video(self.color[:1].expand_as(self.color), self.alpha[:1].expand_as(self.alpha))
 
     def shrunk(self, size: int) -> Video:
@@ -94,7 +94,7 @@ def image_scores(seen: Video, given: Video) -> ImageScores:
 
 
 def psnr(squared_error: Tensor) -> Tensor:
-    """In dB, of colours in 0..1."""
+    """PSNR in dB for a squared error of colours in 0..1."""
     return -10 * torch.log10(squared_error.clamp_min(NO_ERROR))
 
 

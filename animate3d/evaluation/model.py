@@ -47,12 +47,12 @@ class MovingModel:
     use_delta_scale: bool
 
     def __len__(self) -> int:
-        """N"""
+        """Number of Gaussians N."""
         return len(self.geometry.get_xyz)
 
     @property
     def opacities(self) -> Tensor:
-        """``[N]``"""
+        """Opacities of the Gaussians ``[N]``, 0 to 1."""
         return self.geometry.get_opacity[:, 0].detach().cpu()
 
     @torch.no_grad()
@@ -132,5 +132,5 @@ def saved_size(folder: Path, frames: int, newer_than: Path) -> int | None:
 
 
 def load_view(folder: Path, name: str, frames: int) -> Tensor:
-    """A view of `save_views`, float32 ``[F, H, W, 4]``."""
+    """Read a view that `save_views` wrote, float32 ``[F, H, W, 4]``."""
     return load_frames(folder / name, 1, frames)[0]

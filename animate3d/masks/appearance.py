@@ -117,7 +117,7 @@ class ObjectColors:
         self._table = self._densities(self._counts)
 
     def add(self, image: Image, mask: Mask) -> None:
-        """Learn colours that come into view."""
+        """Add the colours of an image's object to the histogram, for parts that come into view."""
         self._counts = self._counts + _histogram(image, mask)
         self._table = self._densities(self._counts)
 

@@ -76,7 +76,7 @@ class Sam2Segmenter:
         self._model: Sam2VideoModel | None = None
 
     def segment(self, frames: NDArray[np.uint8], template: Image) -> Iterator[Image]:
-        """Follow the object.
+        """Follow the object through the frames of one view.
 
         Args:
             frames: ``[F, H, W, 3]``

@@ -26,7 +26,7 @@ ALL_MOTIONS = [(family, motion) for family, motions in FAMILY_MOTIONS.items() fo
 COLOR_NAMES = ["", *COLORS]
 PATTERN_NAMES = ["", *(pattern for pattern in PATTERNS if pattern != "plain")]
 FILLERS = ("cute", "little", "big", "small", "happily", "slowly", "quickly", "beautiful", "friendly", "cartoon", "very")
-"""Words that change nothing."""
+"""Words that do not change the meaning of a sentence."""
 LAST = 20
 """Steps at the end over which the share of right answers is averaged."""
 

@@ -56,7 +56,7 @@ def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """Two layers."""
+    """A CLIP text encoder of two layers, untrained."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -74,7 +74,7 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def build_image_encoder() -> CLIPVisionModelWithProjection:
-    """Three layers over 16 patches."""
+    """A CLIP image encoder of three layers over 16 patches, untrained."""
     return CLIPVisionModelWithProjection(
         CLIPVisionConfig(
             hidden_size=96,
@@ -89,7 +89,7 @@ def build_image_encoder() -> CLIPVisionModelWithProjection:
 
 
 def build_feature_extractor() -> CLIPImageProcessorPil:
-    """Images at the size of the image encoder."""
+    """The processor that brings images to the size of the image encoder."""
     return CLIPImageProcessorPil(size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE})
 
 
@@ -154,5 +154,5 @@ def add_origin_head(unet: MultiViewUNet, patch_size: int) -> MultiViewUNet:
 
 
 def build_autoencoder() -> PatchAutoencoder:
-    """Patches of 4×4 pixels, eight components."""
+    """An autoencoder of patches of 4×4 pixels with eight components, untrained."""
     return PatchAutoencoder(patch_size=4, latent_channels=8, refiner_channels=(96, 48, 24), refiner_layers=2)

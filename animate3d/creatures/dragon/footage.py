@@ -23,7 +23,7 @@ def demo_asset() -> Path:
 
 
 def motion_named(name: str) -> VertexMotion:
-    """One of `MOTIONS`.
+    """The dragon's motion of a name in `MOTIONS`.
 
     Raises:
         InputError: there is none of this name.

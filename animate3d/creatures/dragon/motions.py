@@ -24,7 +24,7 @@ _TAIL_BASE = np.array([0.0, -0.1, -0.25])
 
 
 def unit_times(frames: int) -> Positions:
-    """``[F]`` from 0 to 1."""
+    """Evenly spaced times of F frames, from 0 to 1. ``[F]``"""
     return np.linspace(0.0, 1.0, frames)
 
 

@@ -42,7 +42,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def main(argv: list[str] | None = None) -> int:
-    """``check``, ``index`` or ``synthesize`` with their flags."""
+    """Run ``check``, ``index`` or ``synthesize`` with their flags."""
     parser = argparse.ArgumentParser(
         prog="animate3d data",
         description="Training data of the diffusion model.",

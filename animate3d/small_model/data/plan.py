@@ -11,13 +11,13 @@ from animate3d.creatures.captions import FAMILY_MOTIONS
 from animate3d.errors import InputError
 
 VARIATION = 0.1
-"""Amplitude and speed vary by this share."""
+"""Share by which amplitude and speed vary."""
 _TRAIN, _HELD_OUT = 0, 1
 
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """One motion of a creature.
+    """The plan of one clip: a motion of a creature.
 
     Attributes:
         name: of the clip's folder, ``"00"`` and so on.
@@ -53,7 +53,7 @@ class CreaturePlan:
 def plan(
     clips: int, seed: int, families: Sequence[str] = tuple(FAMILY_MOTIONS), *, held_out: bool = False
 ) -> list[CreaturePlan]:
-    """Creatures with so many clips in all; families take turns.
+    """Plan creatures with so many clips in all; families take turns.
 
     A larger data set of the same seed begins with the clips of a smaller one.
 
