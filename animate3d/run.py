@@ -269,7 +269,7 @@ class Run(ABC):
     def score(self) -> float:
         """How much of the current frames' change a tracked surface of the model shows too."""
         surface = self.surface()
-        positions, _ = self.track_surface(surface)
+        positions, *_ = self.track_surface(surface)
         views, _, size = self.frames.shape[:3]
         mesh = Mesh.from_faces(surface.vertices, surface.triangles, vertex_colors=surface.colors)
         drawn = render_mesh(mesh, positions, reconstruction_cameras(views, size), shading=False)
@@ -308,13 +308,14 @@ class Run(ABC):
             return self._tracked[self.frames_hash]
         views, count, size = self.frames.shape[:3]
         with tqdm(total=count - 1, desc="tracking", unit="frame") as bar:
-            self._tracked[self.frames_hash] = track(
+            tracked = track(
                 Template(*surface),
                 self.frames.numpy(),
                 reconstruction_cameras(views, size),
                 TrackSettings().scaled(self.rigidity),
                 progress=lambda frame: bar.update(1) and None,
             )
+        self._tracked[self.frames_hash] = tracked[:2]
         return self._tracked[self.frames_hash]
 
     def train(

@@ -129,7 +129,9 @@ class RigidFit:
         every = np.arange(n)
         values = np.concatenate([-weights, -weights, stiff + hold + 0.5 * mass])
         places = (np.concatenate([i, j, every]), np.concatenate([j, i, every]))
-        factor = splu(sparse.csc_matrix((values, places), shape=(n, n)), diag_pivot_thresh=0.0, permc_spec="MMD_AT_PLUS_A")
+        factor = splu(
+            sparse.csc_matrix((values, places), shape=(n, n)), diag_pivot_thresh=0.0, permc_spec="MMD_AT_PLUS_A"
+        )
         return _System(own, shared, right, factor)
 
     def _conjugate_gradients(self, system: _System, right: Array, positions: Array) -> Array:
