@@ -23,6 +23,7 @@ from animate3d.export.staging import staged
 from animate3d.export.textures import TextureFiles, srgb_to_linear, texture_files
 from animate3d.export.usd_materials import write_material
 from animate3d.files import portable_name
+from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.pieces import Piece, pieces
 
 TIME_CODES_PER_SECOND = 24.0

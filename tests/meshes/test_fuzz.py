@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from animate3d.errors import InputError
-from animate3d.meshes import load_mesh
+from animate3d.export import export
+from animate3d.meshes import Material, Mesh, load_mesh
+from animate3d.meshes.fbx_tree import Node, read_tree, write_tree
 
 SETTINGS = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 QUICK, LONG = settings(SETTINGS, max_examples=100), settings(SETTINGS, max_examples=5000)
@@ -32,7 +34,8 @@ MTL = (
 PLY = (
     "ply\nformat ascii 1.0\ncomment TextureFile t.png\ncomment TextureFile u.png\nelement vertex 4\nproperty float x\n"
     "property float y\nproperty float z\nproperty uchar red\nproperty uchar green\nproperty uchar blue\n"
-    "element face 2\nproperty list uchar int vertex_indices\nproperty list uchar float texcoord\nproperty int texnumber\nend_header\n"
+    "element face 2\nproperty list uchar int vertex_indices\nproperty list uchar float texcoord\n"
+    "property int texnumber\nend_header\n"
     "0 0 0 255 0 0\n1 0 0 0 255 0\n1 1 0 0 0 255\n0 1 0 9 9 9\n3 0 1 2 6 0 0 1 0 1 1 0\n4 0 2 3 1 8 0 0 1 1 0 1 0 0 1\n"
 )
 FACET = "facet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\nendloop\nendfacet\n"
@@ -147,3 +150,57 @@ def test_damaged_files_end_in_a_mesh_or_a_sentence(tmp_path, bounded, kind, data
 @given(data=st.data())
 def test_many_damaged_files_end_in_a_mesh_or_a_sentence(tmp_path, bounded, kind, data):
     check(tmp_path, kind, data.draw(mutations(FILES[kind][1])))
+
+
+@pytest.fixture(scope="module")
+def fbx_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An FBX file with parts, materials, textures and shapes."""
+    pytest.importorskip("bpy")
+    mesh = Mesh.from_faces(np.eye(3), [[0, 1, 2]], corner_uvs=np.zeros((3, 2)), material=Material("m"))
+    mesh.materials[0].textures = {"diffuse": np.full((2, 2, 3), 99, dtype=np.uint8)}
+    path = tmp_path_factory.mktemp("fbx") / "m.fbx"
+    export(mesh, np.stack([mesh.vertices, mesh.vertices + 1]), path)
+    return path.read_bytes()
+
+
+def changed_fbx(data: st.DataObject, content: bytes) -> bytes:
+    """A file whose tree is whole while some of its values are not."""
+    root, version, tail = read_tree(content)
+    nodes = [node for top in root.children for node in (top, *below(top)) if node.properties]
+    for _ in range(data.draw(st.integers(1, 4))):
+        node = data.draw(st.sampled_from(nodes))
+        place = data.draw(st.integers(0, len(node.properties) - 1))
+        kind, value = node.properties[place]
+        if kind in "IL":
+            value = data.draw(st.sampled_from([-1, 0, 1, 7, 2**31 - 1]))
+        elif kind in "DF":
+            value = data.draw(st.sampled_from([0.0, -1.0, 1e30, float("nan"), float("inf")]))
+        elif kind in "SR":
+            value = data.draw(st.sampled_from([b"", b"\xff\xfe", bytes(value) * 20, bytes(value)[:3]]))
+        elif isinstance(value, np.ndarray) and len(value):
+            value = value[: data.draw(st.integers(0, len(value)))].copy()
+            if len(value):
+                value[data.draw(st.integers(0, len(value) - 1))] = data.draw(st.sampled_from([0, 1, 100]))
+        node.properties[place] = (kind, value)
+    return write_tree(root, version, tail)
+
+
+def below(node: Node) -> list[Node]:
+    return [item for child in node.children for item in (child, *below(child))]
+
+
+@settings(SETTINGS, max_examples=40)
+@given(data=st.data())
+def test_damaged_fbx_files_end_in_a_mesh_or_a_sentence(tmp_path, fbx_file, data):
+    changed = data.draw(mutations(fbx_file)) if data.draw(st.booleans()) else changed_fbx(data, fbx_file)
+    (tmp_path / "m.fbx").write_bytes(changed)
+    read(tmp_path / "m.fbx")
+
+
+@pytest.mark.slow
+@LONG
+@given(data=st.data())
+def test_many_damaged_fbx_files_end_in_a_mesh_or_a_sentence(tmp_path, fbx_file, data):
+    changed = data.draw(mutations(fbx_file)) if data.draw(st.booleans()) else changed_fbx(data, fbx_file)
+    (tmp_path / "m.fbx").write_bytes(changed)
+    read(tmp_path / "m.fbx")
