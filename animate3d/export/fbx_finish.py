@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from animate3d.export.fbx_tree import Node, read_tree, write_tree
+from animate3d.meshes.fbx_tree import Node, read_tree, write_tree
 
 _TICKS = 46186158000  # of FBX in a second
 _NORMAL_STEP = 1e-4  # normals are rounded to this, which halves their size

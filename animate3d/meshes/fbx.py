@@ -13,6 +13,7 @@ from PIL import Image
 
 from animate3d.errors import InputError, require
 from animate3d.files import existing_file, plain_link
+from animate3d.meshes.fbx_check import check_fbx
 from animate3d.meshes.materials import Material, find_texture, image_array, linear_to_srgb, read_texture
 from animate3d.meshes.mesh import FAR, Mesh, Part
 from animate3d.meshes.mtl import keep_visible
@@ -31,6 +32,10 @@ def load_fbx(path: Path) -> Mesh:
     """
     path = existing_file(path, "mesh file")
     bpy = require("bpy", feature="Reading FBX", extra="blender")
+    try:
+        check_fbx(path.read_bytes())
+    except InputError as error:
+        raise InputError(f"{path} is not a readable FBX file, it may be truncated ({error}).") from error
     bpy.ops.wm.read_factory_settings(use_empty=True)
     quiet = io.StringIO()  # the importer reports what it opens, and prints a traceback before it raises
     with plain_link(path) as link, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):

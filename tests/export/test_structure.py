@@ -12,9 +12,9 @@ from pxr import Usd, UsdGeom, UsdShade
 from round_trip import everything
 
 from animate3d.export import export, export_with_report
-from animate3d.export.fbx_tree import Node, read_tree, write_tree
 from animate3d.export.usd import identifier
 from animate3d.meshes import Material, Part, load_mesh
+from animate3d.meshes.fbx_tree import Node, read_tree, write_tree
 
 
 def moving(mesh):

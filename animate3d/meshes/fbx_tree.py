@@ -18,6 +18,7 @@ _PLAIN = {"Y": "<h", "C": "<?", "B": "<b", "I": "<i", "F": "<f", "D": "<d", "L":
 _ARRAYS = {"f": "<f4", "d": "<f8", "l": "<i8", "i": "<i4", "b": "|b1", "c": "|u1"}
 _WIDE = 7500  # from this version on, offsets have 64 bits
 _COMPRESSED_FROM = 128  # bytes
+_HIGHEST_RATIO = 1100  # of what zlib can make of a byte
 
 
 @dataclass
@@ -53,7 +54,7 @@ def read_tree(data: bytes) -> tuple[Node, int, bytes]:
         InputError: not a binary FBX file, or cut off.
     """
     if not data.startswith(_MAGIC):
-        raise InputError("This is not a binary FBX file.")
+        raise InputError("it is not a binary FBX file")
     version = struct.unpack_from("<I", data, len(_MAGIC))[0]
     root = Node("", [])
     position = _HEADER
@@ -64,7 +65,7 @@ def read_tree(data: bytes) -> tuple[Node, int, bytes]:
                 return root, version, data[position:]
             root.children.append(node)
     except (struct.error, zlib.error, ValueError, IndexError, KeyError, RecursionError) as error:
-        raise InputError(f"This FBX file is damaged ({error}).") from error
+        raise InputError(f"it is damaged: {error}") from error
 
 
 def _read(data: bytes, position: int, version: int) -> tuple[Node | None, int]:
@@ -78,6 +79,8 @@ def _read(data: bytes, position: int, version: int) -> tuple[Node | None, int]:
     for _ in range(count):
         value, position = _read_property(data, position)
         node.properties.append(value)
+    if end > len(data) or end < position:
+        raise ValueError("a node ends outside of the file")
     while position < end:
         child, position = _read(data, position, version)
         if child is None:
@@ -98,7 +101,12 @@ def _read_property(data: bytes, position: int) -> tuple[tuple[str, Any], int]:
     count, encoding, size = struct.unpack_from("<III", data, position)
     position += 12
     content = data[position : position + size]
-    values = np.frombuffer(zlib.decompress(content) if encoding else content, dtype=_ARRAYS[kind], count=count)
+    if encoding:
+        needed = count * np.dtype(_ARRAYS[kind]).itemsize
+        if needed > _HIGHEST_RATIO * (len(content) + 1):
+            raise ValueError("an array is longer than its data")
+        content = zlib.decompressobj().decompress(content, needed)
+    values = np.frombuffer(content, dtype=_ARRAYS[kind], count=count)
     return (kind, values), position + size
 
 
