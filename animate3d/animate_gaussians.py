@@ -16,13 +16,13 @@ from animate3d import alignment
 from animate3d.cameras import Cameras
 from animate3d.cameras_random import frame_times
 from animate3d.errors import InputError
-from animate3d.export import export_gaussians
-from animate3d.export.gaussian_motion import GaussianMotion, render_testset, render_turntable, save_trajectory
+from animate3d.export.gaussian_motion import GaussianMotion, Pose, render_testset, render_turntable, save_trajectory
+from animate3d.export.ply_sequence import write_ply_sequence
 from animate3d.files import sha256
-from animate3d.gaussians import Gaussians, load_gaussian_rows, save_ply
+from animate3d.gaussians import Gaussians, load_gaussian_rows, load_ply, merged, save_ply
 from animate3d.gaussians.placement import automatic_placement, core, filled, fits_cameras
 from animate3d.motion.checkpoint import load_motion
-from animate3d.motion.proxy import carried, proxy_surface
+from animate3d.motion.proxy import Carrier, MovingSurface, proxy_surface
 from animate3d.motion.start import save_start
 from animate3d.motion.template import Surface
 from animate3d.rasterize import Splats, render
@@ -35,6 +35,9 @@ TARGET_SIZE = 1024  # of the renders that refinement starts from
 RENDER_SIZE = 512
 REFINE_PREFIX = "refine."
 """Overrides that begin with it are for the refinement."""
+FITTED = 15_000
+"""Of a model with more Gaussians, about as many that look like it are fitted; 256² pixels show no more."""
+_SURFACE = 100_000  # Gaussians that the surface for the tracker is put around, at most
 _AT_ONCE = 16_000_000  # Gaussians times images that a training step draws together
 
 
@@ -113,6 +116,21 @@ class _GaussianRun(Run):
         """The model where the cameras see it, all bands of its colours turned with it."""
         return self.model.transformed(self.placement)
 
+    @property
+    def thinned(self) -> bool:
+        """Whether fewer Gaussians are fitted than the model has. Refinement draws large images: it takes all."""
+        return len(self.model) > FITTED and not self.options.refine
+
+    @property
+    def surface_file(self) -> Path:
+        """The tracked surface."""
+        return self.work / "surface.npz"
+
+    @property
+    def fitted_file(self) -> Path:
+        """The Gaussians that are fitted."""
+        return self.work / "fitted.ply" if self.thinned else self.model_file
+
     def draw(self, cameras: Cameras) -> Tensor:
         placed = self.placed
         splats = Splats(placed.means[None], placed.quats[None], placed.scales[None], placed.opacities, placed.colors)
@@ -120,7 +138,7 @@ class _GaussianRun(Run):
         return torch.cat([drawn.color, drawn.alpha], dim=-1)[0]
 
     def surface(self) -> Surface:
-        vertices, triangles, colors = proxy_surface(self.placed)
+        vertices, triangles, colors = proxy_surface(merged(self.placed, _SURFACE)[0])
         return Surface(vertices, triangles, np.arange(len(vertices)), colors)
 
     def advise(self, masks: Tensor) -> alignment.Advice:
@@ -133,14 +151,19 @@ class _GaussianRun(Run):
             save_ply(self.model, self.model_file)
             self.placement.save(self.placement_file)
             dropped = int((~self.kept).sum())
-            return {"gaussians": len(self.model), "sh_degree": self.model.sh_degree, "dropped": dropped}
+            facts = {"gaussians": len(self.model), "sh_degree": self.model.sh_degree, "dropped": dropped}
+            if self.thinned:
+                fitted, _ = merged(self.model, FITTED)
+                save_ply(fitted, self.fitted_file)
+                facts["fitted"] = len(fitted)
+            return facts
 
         self.steps.run(
             "1 Gaussians",
             action,
             inputs={"model": self.model_hash},
-            settings={"placement": self.placement.matrix().tolist()},
-            outputs=[self.model_file, self.placement_file],
+            settings={"placement": self.placement.matrix().tolist(), "thinned": self.thinned},
+            outputs=[self.model_file, self.placement_file, self.fitted_file],
         )
 
     def track(self) -> Path:
@@ -149,22 +172,25 @@ class _GaussianRun(Run):
 
         def action(resuming: bool) -> dict[str, Any]:
             surface = self.surface()
-            save_start(path, *carried(self.placed, surface.vertices, *self.track_surface(surface)))
+            moving = MovingSurface(surface.vertices, *self.track_surface(surface))
+            moving.save(self.surface_file)
+            fitted = load_ply(self.fitted_file).transformed(self.placement) if self.thinned else self.placed
+            save_start(path, *Carrier(fitted, moving).poses())
             return {"surface": len(surface.vertices)}
 
         self.steps.run(
             "5 tracking",
             action,
             inputs={"model": self.model_file, "placement": self.placement_file, "frames": self.frames_hash},
-            settings={"views": len(self.frames), "rigidity": self.rigidity},
-            outputs=[path],
+            settings={"views": len(self.frames), "rigidity": self.rigidity, "thinned": self.thinned},
+            outputs=[path, self.surface_file],
         )
         return path
 
     def fit(self, start: Path | None) -> Path:
         """Step 5: the deformation field, on top of the tracked motion if there is one. Returns its checkpoint."""
         overrides, _ = _split(self.options.overrides)
-        inputs: dict[str, Path | str] = {"model": self.model_file, "placement": self.placement_file}
+        inputs: dict[str, Path | str] = {"model": self.fitted_file, "placement": self.placement_file}
         keys = [*self._model_keys(), *self.data_keys(), *self._bounded()]
         if start is not None:
             inputs["start"] = start
@@ -237,9 +263,7 @@ class _GaussianRun(Run):
 
         step(
             "ply sequence",
-            lambda: export_gaussians(
-                self.model, files["plys"], means=own.means, quats=own.quats, scales=own.scales, fps=fps, up_axis=up
-            ),
+            lambda: write_ply_sequence(own.gaussians, own.frames, files["plys"], fps=fps, up_axis=up),
             [files["plys"]],
             fps=fps,
         )
@@ -264,27 +288,47 @@ class _GaussianRun(Run):
             fps=fps,
             size=RENDER_SIZE,
         )
-        moved = (motion.means[1:] - motion.means[:1]).norm(dim=-1).mean()
-        points = core(self.placed)
-        displacement = float(moved) / float(torch.from_numpy(points.max(0) - points.min(0)).norm())
         return GaussianResult(
-            {**files, "sheet": sheet}, video, self.steps.path, displacement, self.steps.seconds(), score
+            {**files, "sheet": sheet},
+            video,
+            self.steps.path,
+            self._displacement(files["trajectory"]),
+            self.steps.seconds(),
+            score,
         )
 
     def _motion(self, checkpoint: Path) -> GaussianMotion:
-        means, quats, scales = load_motion(checkpoint).of(self.placed, frame_times(self.frames.shape[1]))
-        return GaussianMotion(self.placed, means, quats, scales)
+        motion, times = load_motion(checkpoint), frame_times(self.frames.shape[1]).tolist()
+        # All Gaussians start where the surface takes them; the field, a function of space, holds for all.
+        carrier = (
+            Carrier(self.placed, MovingSurface.load(self.surface_file)) if self.thinned and self.options.track else None
+        )
+        still = (self.placed.means, self.placed.quats) if self.thinned else None
+
+        def pose(frame: int) -> Pose:
+            start = still if carrier is None else carrier.pose(frame)
+            return Pose(*motion.pose(self.placed, times[frame], start))
+
+        return GaussianMotion(self.placed, len(times), pose)
+
+    def _displacement(self, trajectory: Path) -> float:
+        """See `GaussianResult`."""
+        with np.load(trajectory, allow_pickle=False) as data:
+            means = torch.from_numpy(data["means"])
+        moved = sum(float((frame - means[0]).norm(dim=-1).mean()) for frame in means[1:]) / (len(means) - 1)
+        points = core(self.model)
+        return moved / float(np.linalg.norm(np.ptp(points, axis=0)))
 
     def _model_keys(self) -> list[str]:
         return [
-            f"system.geometry.geometry_convert_from={self.model_file}",
+            f"system.geometry.geometry_convert_from={self.fitted_file}",
             f"system.geometry.load_ply_cfg.placement={self.placement_file}",
         ]
 
     def _bounded(self) -> list[str]:
         """Memory within bounds for large models; no turntable in the middle of the fit."""
-        images = self.frames.shape[0] * self.frames.shape[1]
-        return [f"data.chunk_views={max(1, min(images, _AT_ONCE // len(self.model)))}", "trainer.limit_val_batches=0"]
+        images, count = self.frames.shape[0] * self.frames.shape[1], FITTED if self.thinned else len(self.model)
+        return [f"data.chunk_views={max(1, min(images, _AT_ONCE // count))}", "trainer.limit_val_batches=0"]
 
 
 def _split(overrides: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
