@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +18,7 @@ from tqdm import tqdm
 
 from animate3d.cameras import TESTSET_AZIMUTHS_DEG, Cameras, orbit_cameras, testset_cameras
 from animate3d.files import atomic_directory, atomic_file
-from animate3d.frames import contact_sheet, save_frames, save_image, save_mp4
+from animate3d.frames import contact_sheet, save_image, save_mp4
 from animate3d.gaussians import Gaussians, sh
 from animate3d.gaussians.placement import inverse
 from animate3d.meshes.placement import Placement
@@ -27,42 +32,47 @@ _ROWS, _COLUMNS = 2, 8
 _SHEET_SIZE = 256
 
 
+class Pose(NamedTuple):
+    """Where and how N Gaussians are at one time."""
+
+    means: Tensor
+    """``[N, 3]``"""
+    quats: Tensor
+    """``[N, 4]`` w x y z, unit."""
+    scales: Tensor
+    """``[N, 3]`` standard deviations."""
+
+
 @dataclass(frozen=True)
 class GaussianMotion:
-    """Where and how the Gaussians of a model are in every frame.
+    """Where and how the Gaussians of a model are in every frame; one frame is made at a time, when it is asked for.
 
     Attributes:
         model: opacities and colours, which do not move; with means, rotations and sizes at rest.
-        means: ``[F, N, 3]``
-        quats: ``[F, N, 4]`` w x y z, unit.
-        scales: ``[F, N, 3]`` standard deviations.
+        frames: F
+        pose: makes the pose of a frame.
     """
 
     model: Gaussians
-    means: Tensor
-    quats: Tensor
-    scales: Tensor
-
-    @property
-    def frames(self) -> int:
-        """F"""
-        return len(self.means)
+    frames: int
+    pose: Callable[[int], Pose]
 
     def in_file_of(self, model: Gaussians, placement: Placement) -> GaussianMotion:
         """From the placed frame to that of the file which ``model`` was read from."""
         back = inverse(placement)
-        turn = matrix_to_quaternion(torch.from_numpy(back.rotation)).to(self.quats)
-        quats = quaternion_multiply(turn.expand_as(self.quats), self.quats)
-        return GaussianMotion(model, back.apply(self.means), quats, self.scales * back.scale)
+        turn = matrix_to_quaternion(torch.from_numpy(back.rotation))
 
-    def splats(self, frame: int, camera: Tensor) -> Splats:
-        """One frame as a camera at ``[3]`` sees it, view-dependent colours included."""
-        part = slice(frame, frame + 1)
-        colors = self.model.colors
-        if self.model.sh_degree > 0:
-            # The lobes do not turn with the motion: the object is lit from where it was.
-            colors = sh.evaluate(self.model.sh, self.means[frame] - camera).clamp_min(0)
-        return Splats(self.means[part], self.quats[part], self.scales[part], self.model.opacities, colors)
+        def pose(frame: int) -> Pose:
+            means, quats, scales = self.pose(frame)
+            turned = quaternion_multiply(turn.to(quats).expand_as(quats), quats)
+            return Pose(back.apply(means), turned, scales * back.scale)
+
+        return GaussianMotion(model, self.frames, pose)
+
+    def gaussians(self, frame: int) -> Gaussians:
+        """The model in a frame."""
+        pose = self.pose(frame)
+        return replace(self.model, means=pose.means, quats=pose.quats, log_scales=pose.scales.log())
 
 
 def save_trajectory(
@@ -73,18 +83,15 @@ def save_trajectory(
     placement: Placement,
     source_rows: np.ndarray | None = None,
 ) -> None:
-    """Write an ``.npz``; docs/gaussians.md lists the keys.
+    """Write an ``.npz``; docs/gaussians.md lists the keys. Only one frame is in memory at a time.
 
     Args:
         motion: in the coordinates of the model's file.
         placement: from there to the world of the cameras.
         source_rows: ``[N]`` the row of the ply file that each Gaussian stood in; all rows when None.
     """
-    frames, count = motion.means.shape[:2]
-    arrays: dict[str, Any] = {
-        "means": motion.means.cpu().numpy().astype(np.float32, copy=False),
-        "quats": motion.quats.cpu().numpy().astype(np.float32, copy=False),
-        "scales": motion.scales.cpu().numpy().astype(np.float32, copy=False),
+    frames, count = motion.frames, len(motion.model)
+    small: dict[str, Any] = {
         "times": (np.arange(frames) / fps).astype(np.float32),
         "field_times": frame_times(frames).numpy(),
         "fps": np.float32(fps),
@@ -92,8 +99,21 @@ def save_trajectory(
         "placement": placement.matrix(),
         "source_rows": np.arange(count) if source_rows is None else source_rows.astype(np.int64),
     }
-    with atomic_file(path) as temporary:
-        np.savez(temporary, **arrays)
+    with atomic_file(path) as temporary, tempfile.TemporaryDirectory(dir=temporary.parent, prefix=".poses-") as folder:
+        np.savez(temporary, **small)
+        # Three arrays grow side by side, frame by frame: each in a file of its own before it goes into the archive.
+        arrays = {name: Path(folder) / f"{name}.npy" for name in Pose._fields}
+        with ExitStack() as stack:
+            files = {name: stack.enter_context(array.open("wb")) for name, array in arrays.items()}
+            for frame in range(frames):
+                for name, value in motion.pose(frame)._asdict().items():
+                    if frame == 0:
+                        header = {"descr": "<f4", "fortran_order": False, "shape": (frames, *value.shape)}
+                        np.lib.format.write_array_header_1_0(files[name], header)
+                    files[name].write(value.cpu().numpy().astype("<f4", copy=False).tobytes())
+        with zipfile.ZipFile(temporary, "a") as archive:
+            for array in arrays.values():
+                archive.write(array, array.name)
 
 
 def render_testset(motion: GaussianMotion, folder: str | os.PathLike[str], *, size: int) -> None:
@@ -105,9 +125,9 @@ def render_testset(motion: GaussianMotion, folder: str | os.PathLike[str], *, si
     cameras = testset_cameras(size)
     names = [f"elv_{i}_azi_{j}" for i, row in enumerate(TESTSET_AZIMUTHS_DEG) for j in range(len(row))]
     with atomic_directory(folder) as temporary:
-        for name, camera in zip(tqdm(names, desc="renders", unit="view"), range(len(names)), strict=True):
-            view = np.stack([draw(motion, frame, cameras[camera]) for frame in range(motion.frames)])
-            save_frames(temporary / name, view[None])
+        for frame in tqdm(range(motion.frames), desc="renders", unit="frame"):
+            for name, image in zip(names, draw(motion, frame, cameras), strict=True):
+                save_image(temporary / name / f"{frame}.png", image)
 
 
 def render_turntable(
@@ -121,8 +141,10 @@ def render_turntable(
     """
     count = motion.frames * -(-_TURN // motion.frames)
     cameras = orbit_cameras(_ELEVATION, turntable_azimuths(count).tolist(), size=size)
-    every = tqdm(range(count), desc="turntable", unit="image")
-    images = np.stack([draw(motion, i % motion.frames, cameras[i])[..., :3] for i in every])
+    images = np.empty((count, size, size, 3), np.uint8)
+    for frame in tqdm(range(motion.frames), desc="turntable", unit="frame"):
+        shown = slice(frame, None, motion.frames)  # the images that show this frame
+        images[shown] = draw(motion, frame, cameras[shown])[..., :3]
     save_mp4(video, images, fps)
     chosen = np.linspace(0, count - 1, _ROWS * _COLUMNS).round().astype(int)
     step = max(1, size // _SHEET_SIZE)
@@ -132,9 +154,20 @@ def render_turntable(
 
 
 @torch.no_grad()
-def draw(motion: GaussianMotion, frame: int, camera: Cameras) -> np.ndarray:
-    """One image on mid-grey with its coverage as alpha, uint8 ``[H, W, 4]``."""
-    camera = replace(camera, c2w=camera.c2w[None], fovy=camera.fovy[None]).to(motion.means.device)
-    drawn = render(motion.splats(frame, camera.positions[0]), camera)
-    rgba = torch.cat([drawn.color, drawn.alpha], dim=-1)[0, 0]
-    return (rgba.clamp(0, 1) * 255 + 0.5).byte().cpu().numpy()
+def draw(motion: GaussianMotion, frame: int, cameras: Cameras) -> np.ndarray:
+    """A frame from cameras ``[V]`` on mid-grey with its coverage as alpha, uint8 ``[V, H, W, 4]``.
+
+    The lobes of the colours do not turn with the motion: the object is lit from where it was.
+    """
+    model, pose = motion.model, motion.pose(frame)
+    cameras = cameras.to(pose.means.device)
+    images = np.empty((len(cameras.positions), cameras.height, cameras.width, 4), np.uint8)
+    colors = model.colors
+    for view, position in enumerate(cameras.positions):
+        if model.sh_degree > 0:
+            colors = sh.evaluate(model.sh, pose.means - position).clamp_min(0)
+        splats = Splats(pose.means[None], pose.quats[None], pose.scales[None], model.opacities, colors)
+        drawn = render(splats, cameras[view : view + 1])
+        rgba = torch.cat([drawn.color, drawn.alpha], dim=-1)[0, 0]
+        images[view] = (rgba.clamp(0, 1) * 255 + 0.5).byte().cpu().numpy()
+    return images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,26 +47,48 @@ def export_gaussians(
     """
     n = len(gaussians)
     for name, values, size in (("means", means, 3), ("quats", quats, 4), ("scales", scales, 3)):
-        if values is None:
-            continue
-        if values.shape != (len(means), n, size) or len(means) == 0:
+        if values is not None and (values.shape != (len(means), n, size) or len(means) == 0):
             raise InputError(
                 f"`{name}` has shape {list(values.shape)}; {n} Gaussians in {len(means)} frames need "
                 f"{[len(means), n, size]}."
             )
-        if not torch.isfinite(values).all():
+        if values is not None and not torch.isfinite(values).all():
             raise InputError(f"`{name}` holds NaN or infinite values.")
+
+    def moved(frame: int) -> Gaussians:
+        return replace(
+            gaussians,
+            means=means[frame].to(gaussians.means),
+            quats=gaussians.quats if quats is None else quats[frame].to(gaussians.quats),
+            log_scales=gaussians.log_scales if scales is None else scales[frame].to(gaussians.log_scales).log(),
+        )
+
+    return write_ply_sequence(moved, len(means), path, fps=fps, up_axis=up_axis, origin=origin)
+
+
+def write_ply_sequence(
+    moved: Callable[[int], Gaussians],
+    frames: int,
+    path: Path,
+    *,
+    fps: float,
+    up_axis: str = "z",
+    origin: np.ndarray | None = None,
+) -> Path:
+    """`export_gaussians` of frames that are made one at a time, when they are written.
+
+    Args:
+        moved: makes the Gaussians of a frame.
+        frames: how many there are.
+    """
     with atomic_directory(path) as folder:
-        digits = max(4, len(str(len(means) - 1)))
-        for frame in tqdm(range(len(means)), desc="ply sequence", disable=len(means) * n < 2_000_000):
-            moved = replace(
-                gaussians,
-                means=means[frame].to(gaussians.means),
-                quats=gaussians.quats if quats is None else quats[frame].to(gaussians.quats),
-                log_scales=gaussians.log_scales if scales is None else scales[frame].to(gaussians.log_scales).log(),
-            )
-            save_ply(moved, folder / f"frame{frame:0{digits}d}.ply")
-        facts: dict[str, Any] = {"frames": len(means), "fps": fps, "up_axis": up_axis}
+        digits = max(4, len(str(frames - 1)))
+        for frame in tqdm(range(frames), desc="ply sequence", unit="frame"):
+            gaussians = moved(frame)
+            if not all(part.isfinite().all() for part in (gaussians.means, gaussians.quats, gaussians.log_scales)):
+                raise InputError(f"Frame {frame} of the motion holds NaN or infinite values.")
+            save_ply(gaussians, folder / f"frame{frame:0{digits}d}.ply")
+        facts: dict[str, Any] = {"frames": frames, "fps": fps, "up_axis": up_axis}
         if origin is not None and origin.any():
             facts["origin"] = origin.tolist()
         write_json(folder / "sequence.json", facts)

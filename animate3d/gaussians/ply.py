@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from plyfile import PlyData, PlyElement
 
 from animate3d.errors import InputError
 from animate3d.files import atomic_file, existing_file
@@ -137,19 +136,26 @@ def _is_rest(name: str) -> bool:
 
 def save_ply(gaussians: Gaussians, path: str | os.PathLike[str]) -> None:
     """Write a binary 3DGS ply: x y z nx ny nz f_dc_* f_rest_* opacity scale_* rot_*, float32, normals 0."""
-    bands = gaussians.sh[:, 1:].transpose(1, 2).reshape(len(gaussians), -1)
-    parts = [
-        gaussians.means,
-        torch.zeros_like(gaussians.means),
-        gaussians.sh[:, 0],
-        bands,
-        gaussians.opacity_logits[:, None],
-        gaussians.log_scales,
-        gaussians.quats,
-    ]
-    table = torch.cat([part.detach().cpu().float() for part in parts], dim=1).numpy().astype("<f4")
-    rest = tuple(f"f_rest_{k}" for k in range(bands.shape[1]))
+    rest = tuple(f"f_rest_{k}" for k in range(3 * (gaussians.sh.shape[1] - 1)))
     names = (*_MEANS, *_NORMALS, *_DC, *rest, "opacity", *_SCALES, *_QUATS)
-    rows = np.ascontiguousarray(table).view([(name, "<f4") for name in names])[:, 0]
-    with atomic_file(path) as temporary:
-        PlyData([PlyElement.describe(rows, "vertex")], byte_order="<").write(str(temporary))
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(gaussians)}"]
+    lines += [*(f"property float {name}" for name in names), "end_header", ""]
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        file.write("\n".join(lines).encode())
+        for start in range(0, len(gaussians), _ROWS_AT_ONCE):
+            file.write(_rows(gaussians, slice(start, start + _ROWS_AT_ONCE)).tobytes())
+
+
+def _rows(gaussians: Gaussians, rows: slice) -> np.ndarray:
+    """Some rows of the table that a ply is, little endian."""
+    sh = gaussians.sh[rows]
+    parts = [
+        gaussians.means[rows],
+        torch.zeros_like(gaussians.means[rows]),
+        sh[:, 0],
+        sh[:, 1:].transpose(1, 2).reshape(len(sh), -1),
+        gaussians.opacity_logits[rows, None],
+        gaussians.log_scales[rows],
+        gaussians.quats[rows],
+    ]
+    return torch.cat([part.detach().cpu().float() for part in parts], dim=1).numpy().astype("<f4", copy=False)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from animate3d.cameras import Cameras
 from animate3d.frames import GREY, composite
-from animate3d.gaussians import Gaussians, sh
+from animate3d.gaussians import Gaussians, merged, sh
 from animate3d.rasterize import Splats, render
 
 _OPACITY_LOGIT = 3.0  # start below opaque, where the sigmoid still passes gradient
@@ -31,6 +31,7 @@ def fit_appearance(
     cameras: Cameras,
     *,
     steps: int = 120,
+    at_once: int | None = None,
     progress: Callable[[int], None] = lambda step: None,
 ) -> Gaussians:
     """Fit colours (degree 0), opacities and sizes to images of the static model.
@@ -39,21 +40,44 @@ def fit_appearance(
         gaussians: placed, where the cameras see them.
         images: ``[V, H, W, 4]`` RGBA 0..1.
         cameras: ``[V]`` with the size of the images.
+        at_once: of more Gaussians than this, about as many merged ones are fitted and all others changed as the one
+            they went into. As many as the images have pixels by default: there is no more to learn from them.
         progress: called after every step.
 
     Returns:
         The same Gaussians in a new guise, on the device of ``gaussians``.
     """
-    images = images.to(gaussians.means)
-    target, mask = composite(images, GREY), images[..., 3:]
-    start = {
+    count = images.shape[:-1].numel() if at_once is None else at_once
+    few, owner = merged(gaussians, count)
+    changes = _fitted_changes(few, images.to(few.means), cameras, steps, progress)
+    if few is not gaussians:  # whose axes are others than those of the merged ones
+        changes["log_scales"] = changes["log_scales"].mean(dim=1, keepdim=True).expand(-1, 3)
+        changes = {name: change[owner] for name, change in changes.items()}
+    start = _start(gaussians)
+    return replace(
+        gaussians,
+        sh=torch.cat([(start["colors"] + changes["colors"])[:, None], gaussians.sh[:, 1:]], dim=1),
+        opacity_logits=start["opacity_logits"] + changes["opacity_logits"],
+        log_scales=start["log_scales"] + changes["log_scales"],
+    )
+
+
+def _start(gaussians: Gaussians) -> dict[str, Tensor]:
+    """What is fitted, as it is at first."""
+    return {
         "colors": gaussians.sh[:, 0],
         "log_scales": gaussians.log_scales - _SHRINK,
         "opacity_logits": torch.full_like(gaussians.opacity_logits, _OPACITY_LOGIT),
     }
-    values = {name: value.clone() for name, value in start.items()}
-    for value in values.values():
-        value.requires_grad_()
+
+
+def _fitted_changes(
+    gaussians: Gaussians, images: Tensor, cameras: Cameras, steps: int, progress: Callable[[int], None]
+) -> dict[str, Tensor]:
+    """What the fit adds to `_start`."""
+    target, mask = composite(images, GREY), images[..., 3:]
+    start = _start(gaussians)
+    values = {name: value.clone().requires_grad_() for name, value in start.items()}
     optimizer = torch.optim.Adam([{"params": [values[name]], "lr": rate} for name, rate in _RATES.items()])
     for step in range(steps):
         splats = Splats(
@@ -70,10 +94,4 @@ def fit_appearance(
         loss.backward()
         optimizer.step()
         progress(step)
-    colors = values["colors"].detach()
-    return replace(
-        gaussians,
-        sh=torch.cat([colors[:, None], gaussians.sh[:, 1:]], dim=1),
-        opacity_logits=values["opacity_logits"].detach(),
-        log_scales=values["log_scales"].detach(),
-    )
+    return {name: values[name].detach() - start[name] for name in values}

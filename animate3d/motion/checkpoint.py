@@ -36,23 +36,33 @@ class Motion:
     scales_change: bool
 
     @torch.no_grad()
-    def of(self, gaussians: Gaussians, times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """A placed model at ``times [F]``: means ``[F, N, 3]``, unit quaternions ``[F, N, 4]``, scales ``[F, N, 3]``.
+    def pose(
+        self, gaussians: Gaussians, time: float, start: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """A placed model at a time in -1..1: means ``[N, 3]``, unit quaternions ``[N, 4]``, scales ``[N, 3]``.
+
+        Args:
+            gaussians: those that the checkpoint was fitted to, or, with ``start``, all that they stand for.
+            start: where the coarse motion has them then, ``[N, 3]`` and ``[N, 4]``; the checkpoint's own by default.
 
         Raises:
             InputError: the checkpoint moves another number of Gaussians.
         """
-        if len(gaussians) != len(self.xyz):
+        times = torch.tensor([time], dtype=torch.float32)
+        whole = None
+        if start is not None:
+            change = self.field(self.xyz, times, with_scale=False)
+            if change.rotation is not None and change.translation is not None:
+                whole = (change.rotation, change.translation)
+            begin: tuple[Tensor, Tensor] | None = (start[0][None], start[1][None])
+        elif len(gaussians) != len(self.xyz):
             raise InputError(f"The checkpoint moves {len(self.xyz)} Gaussians, the model has {len(gaussians)}.")
-        start = None if self.start is None else start_at(*self.start, times)
-        return self.field.deform(
-            gaussians.means,
-            gaussians.quats,
-            gaussians.log_scales,
-            times,
-            use_delta_scale=self.scales_change,
-            start=start,
-        )
+        else:
+            begin = None if self.start is None else start_at(*self.start, times)
+        parts = (gaussians.means, gaussians.quats, gaussians.log_scales)
+        moved = self.field.deform(*parts, times, use_delta_scale=self.scales_change, start=begin, whole=whole)
+        means, quats, scales = (part[0] for part in moved)
+        return means, quats, scales
 
 
 def load_motion(path: str | Path) -> Motion:

@@ -85,13 +85,16 @@ class DeformationField(nn.Module):
             groups["global_trans"] = [*self.global_rot_network.parameters(), *self.global_trans_network.parameters()]
         return groups
 
-    def forward(self, xyz: Tensor, times: Tensor, *, with_scale: bool = True) -> Deformation:
+    def forward(
+        self, xyz: Tensor, times: Tensor, *, with_scale: bool = True, whole: tuple[Tensor, Tensor] | None = None
+    ) -> Deformation:
         """Evaluate the field for all points and times at once.
 
         Args:
             xyz: ``[N, 3]`` static positions.
             times: ``[F]`` in -1..1.
             with_scale: also evaluate the scale head.
+            whole: rotation and translation of the whole model; those of these points by default.
         """
         heads = [self.delta_xyz_network, self.delta_rot_network]
         if with_scale:
@@ -101,8 +104,8 @@ class DeformationField(nn.Module):
         else:
             features = self.grids(xyz, times)  # [N, F, D]
             offsets, mean = [head(features).transpose(0, 1) for head in heads], features.mean(dim=0)
-        rotation = translation = None
-        if self.use_global_trans:
+        rotation, translation = whole or (None, None)
+        if self.use_global_trans and whole is None:
             rotation = euler_to_matrix(torch.sigmoid(self.global_rot_network(mean)) * (2 * math.pi) - math.pi)
             translation = torch.sigmoid(self.global_trans_network(mean)) * 2 - 1
         return Deformation(offsets[0], offsets[1], offsets[2] if with_scale else None, rotation, translation)
@@ -117,6 +120,7 @@ class DeformationField(nn.Module):
         use_delta_scale: bool,
         first_frame_trainable: bool = False,
         start: tuple[Tensor, Tensor] | None = None,
+        whole: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The Gaussians at every time.
 
@@ -129,6 +133,8 @@ class DeformationField(nn.Module):
             first_frame_trainable: deform at -1 as well.
             start: centres ``[F, N, 3]`` and rotations ``[F, N, 4]`` that the offsets are added to instead of the
                 static ones: a coarse motion that is known already.
+            whole: rotation ``[F, 3, 3]`` and translation ``[F, 3]`` of the whole model, where these are not the
+                Gaussians that they were fitted to; the mean over these by default.
 
         Returns:
             means ``[F, N, 3]``, unit quaternions ``[F, N, 4]`` and activated scales ``[F, N, 3]``.
@@ -138,7 +144,9 @@ class DeformationField(nn.Module):
         if not bool(moving.any()):
             return _repeat(still, len(times))
         start = (means, quats) if start is None else (start[0][moving], start[1][moving])
-        moved = self._move(means, start, log_scales, times[moving], use_delta_scale)
+        if whole is not None:
+            whole = (whole[0][moving], whole[1][moving])
+        moved = self._move(means, start, log_scales, times[moving], use_delta_scale, whole)
         if bool(moving.all()):
             return moved
         slot = torch.where(moving, moving.cumsum(0), 0)  # 0 is the static model, i the i-th moving time
@@ -148,9 +156,15 @@ class DeformationField(nn.Module):
         return means_out, quats_out, scales_out
 
     def _move(
-        self, static: Tensor, start: tuple[Tensor, Tensor], log_scales: Tensor, times: Tensor, use_delta_scale: bool
+        self,
+        static: Tensor,
+        start: tuple[Tensor, Tensor],
+        log_scales: Tensor,
+        times: Tensor,
+        use_delta_scale: bool,
+        whole: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        change = self(static, times, with_scale=use_delta_scale)
+        change = self(static, times, with_scale=use_delta_scale, whole=whole)
         means, quats = start
         # Without a global rotation the offset meets the quaternion as it is stored, whatever its length.
         moved, turned = means + change.delta_xyz, quats

@@ -6,6 +6,11 @@ not be exact: it is drawn with the colours of frame 0 and only its motion is use
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numba
 import numpy as np
 import torch
 from scipy import ndimage, sparse
@@ -13,9 +18,11 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from animate3d.errors import InputError
+from animate3d.files import atomic_file, existing_file
 from animate3d.gaussians import Gaussians
 from animate3d.gaussians.placement import core
 from animate3d.motion.template import Array, Ids
+from animate3d.motion.threads import run_pieces
 from animate3d.rotations import matrix_to_quaternion, quaternion_multiply, quaternion_to_matrix
 
 _CELLS = 128  # along the longest side, at most
@@ -23,7 +30,6 @@ _CELL = 0.66  # of the distance between neighbours, at least: smaller cells woul
 _OPAQUE = 0.2  # fainter Gaussians are haze
 _SMOOTHING = 4
 _CARRIERS = 4  # vertices that carry a Gaussian
-_ROWS_AT_ONCE = 1 << 16
 
 
 def proxy_surface(gaussians: Gaussians) -> tuple[Array, Ids, Array]:
@@ -47,33 +53,78 @@ def proxy_surface(gaussians: Gaussians) -> tuple[Array, Ids, Array]:
     return vertices, triangles, colors[nearest]
 
 
-def carried(gaussians: Gaussians, rest: Array, positions: Array, rotations: Array) -> tuple[Tensor, Tensor]:
-    """Means ``[F, N, 3]`` and quaternions ``[F, N, 4]`` of Gaussians that go along with a surface around them.
+class MovingSurface(NamedTuple):
+    """A surface around a model, tracked through the frames.
 
-    Args:
-        rest: ``[P, 3]`` vertices of the surface around the model.
-        positions, rotations: ``[F, P, 3]`` and ``[F, P, 3, 3]`` of the moving surface, frame 0 at rest.
+    Attributes:
+        rest: ``[P, 3]`` vertices at rest.
+        positions: ``[F, P, 3]``, frame 0 at rest.
+        rotations: ``[F, P, 3, 3]`` of the surroundings of each vertex.
     """
-    means = gaussians.means.double().numpy()
-    distance, near = cKDTree(rest).query(means, k=_CARRIERS)
-    weights = 1.0 / (distance + 0.1 * distance.mean() + 1e-12) ** 2
-    weights /= weights.sum(axis=1, keepdims=True)
-    frames = len(positions)
-    moved = torch.empty(frames, len(means), 3)
-    turned = torch.empty(frames, len(means), 4)
-    spins = matrix_to_quaternion(torch.from_numpy(rotations)).float()  # [F, P, 4]
-    still = torch.nn.functional.normalize(gaussians.quats, dim=-1)
-    for start in range(0, len(means), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        arm = means[rows, None] - rest[near[rows]]
-        for f in range(frames):
-            around = rotations[f][near[rows]]
-            at = np.einsum(
-                "nk,nki->ni", weights[rows], np.einsum("nkij,nkj->nki", around, arm) + positions[f][near[rows]]
-            )
-            moved[f, rows] = torch.from_numpy(at).float()
-            turned[f, rows] = quaternion_multiply(spins[f, near[rows, 0]], still[rows])
-    return moved, turned
+
+    rest: Array
+    positions: Array
+    rotations: Array
+
+    def save(self, path: Path) -> None:
+        """Write an ``.npz``."""
+        with atomic_file(path) as temporary:
+            np.savez(temporary, **self._asdict())
+
+    @classmethod
+    def load(cls, path: Path) -> MovingSurface:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: no such file, or another one.
+        """
+        try:
+            with np.load(existing_file(path, "tracked surface"), allow_pickle=False) as data:
+                return cls(*(data[name] for name in cls._fields))
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path} is not a tracked surface ({error}).") from error
+
+
+class Carrier:
+    """Gaussians that go along with a surface around them: each with the nearest few vertices."""
+
+    def __init__(self, gaussians: Gaussians, surface: MovingSurface) -> None:
+        self._surface = surface
+        self._means = gaussians.means.double().numpy()
+        distance, self._near = cKDTree(surface.rest).query(self._means, k=_CARRIERS, workers=torch.get_num_threads())
+        weights = 1.0 / (distance + 0.1 * distance.mean() + 1e-12) ** 2
+        self._weights = weights / weights.sum(axis=1, keepdims=True)
+        self._still = torch.nn.functional.normalize(gaussians.quats, dim=-1)
+
+    def pose(self, frame: int) -> tuple[Tensor, Tensor]:
+        """Means ``[N, 3]`` and quaternions ``[N, 4]`` in a frame."""
+        moved = np.empty(self._means.shape, np.float32)
+        surface = self._surface
+        fixed = (self._means, self._near, self._weights, surface.rest)
+        now = (np.ascontiguousarray(surface.positions[frame]), np.ascontiguousarray(surface.rotations[frame]))
+        run_pieces(lambda start, stop, piece: _carry(start, stop, *fixed, *now, moved), len(moved))
+        spins = matrix_to_quaternion(torch.from_numpy(now[1])).float()
+        return torch.from_numpy(moved), quaternion_multiply(spins[self._near[:, 0]], self._still)
+
+    def poses(self) -> tuple[Tensor, Tensor]:
+        """`pose` of all frames: ``[F, N, 3]`` and ``[F, N, 4]``."""
+        means, quats = zip(*(self.pose(frame) for frame in range(len(self._surface.positions))), strict=True)
+        return torch.stack(means), torch.stack(quats)
+
+
+@numba.njit(cache=True, nogil=True)
+def _carry(start, stop, means, near, weights, rest, positions, rotations, moved):  # type: ignore[no-untyped-def]
+    """Where the vertices near each Gaussian take it, each as if it were rigidly attached, on average."""
+    for n in range(start, stop):
+        for axis in range(3):
+            at = 0.0
+            for k in range(near.shape[1]):
+                v = near[n, k]
+                arm = 0.0
+                for j in range(3):
+                    arm += rotations[v, axis, j] * (means[n, j] - rest[v, j])
+                at += weights[n, k] * (arm + positions[v, axis])
+            moved[n, axis] = at
 
 
 def _samples(gaussians: Gaussians) -> tuple[Array, Array, float]:

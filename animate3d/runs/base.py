@@ -298,12 +298,15 @@ class Run(ABC):
         drawn = render_mesh(mesh, positions, self.cameras(self.frames.shape[2]), shading=False)
         return explained_motion(self.frames, torch.from_numpy(drawn).float() / 255)
 
-    def track_step(self, model: str, save: Callable[[Surface, np.ndarray, np.ndarray], object], path: Path) -> Path:
+    def track_step(self, model: str, save: Callable[[Surface, np.ndarray, np.ndarray], object], *paths: Path) -> Path:
         """Step 5: the motion of the surface; says how much of what the frames show it explains.
 
         Args:
             model: a hash of what is tracked.
-            save: given the surface, its positions and rotations, writes ``path``.
+            save: given the surface, its positions and rotations, writes ``paths``.
+
+        Returns:
+            the first of ``paths``.
         """
 
         def follow() -> dict[str, Any]:
@@ -317,10 +320,10 @@ class Run(ABC):
             follow,
             inputs={"model": model, "placement": self.placement_file, "frames": self.frames_hash},
             settings={"azimuths": self.azimuths, "rigidity": self.rigidity},
-            outputs=[path],
+            outputs=paths,
         )
         self.announce(f"the tracked motion explains {100 * facts['explained']:.0f} % of the frames' change")
-        return path
+        return paths[0]
 
     def fit_field(self, training: Training, keys: Sequence[str], inputs: dict[str, Path | str]) -> Path:
         """Step 5: a deformation field on top of the tracked motion if there is one. Returns its checkpoint."""

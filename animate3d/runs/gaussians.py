@@ -14,15 +14,22 @@ from torch import Tensor
 
 from animate3d.cameras import Cameras
 from animate3d.errors import InputError
-from animate3d.export import export_gaussians
-from animate3d.export.gaussian_motion import GaussianMotion, draw, render_testset, render_turntable, save_trajectory
+from animate3d.export.gaussian_motion import (
+    GaussianMotion,
+    Pose,
+    draw,
+    render_testset,
+    render_turntable,
+    save_trajectory,
+)
+from animate3d.export.ply_sequence import write_ply_sequence
 from animate3d.files import sha256
 from animate3d.frames import save_frames
-from animate3d.gaussians import Gaussians, load_gaussian_rows, save_ply
+from animate3d.gaussians import Gaussians, load_gaussian_rows, load_ply, merged, save_ply
 from animate3d.gaussians.placement import automatic_placement, core, filled, fits_cameras
 from animate3d.meshes import Placement
 from animate3d.motion.checkpoint import load_motion
-from animate3d.motion.proxy import carried, proxy_surface
+from animate3d.motion.proxy import Carrier, MovingSurface, proxy_surface
 from animate3d.motion.start import save_start
 from animate3d.motion.template import Surface
 from animate3d.orbits import frame_times
@@ -37,6 +44,9 @@ __all__ = ["GaussianOptions", "GaussianResult", "GaussianRun", "animate_gaussian
 
 REFINE_CONFIG = "custom/threestudio-animate3d/configs/refine_frame_16.yaml"
 FIT_SIZE = 256
+FITTED = 15_000
+"""Of a model with more Gaussians, about as many that look like it are fitted; 256² pixels show no more."""
+_SURFACE = 100_000  # Gaussians that the surface for the tracker is put around, at most
 _AT_ONCE = 16_000_000  # Gaussians times images that a training step draws together
 
 
@@ -107,6 +117,21 @@ class GaussianRun(Run):
         """The model where the cameras see it, all bands of its colours turned with it."""
         return self.model.transformed(self.placement)
 
+    @property
+    def thinned(self) -> bool:
+        """Whether fewer Gaussians are fitted than the model has. Refinement draws large images: it takes all."""
+        return len(self.model) > FITTED and not self.options.refine
+
+    @property
+    def surface_file(self) -> Path:
+        """The tracked surface."""
+        return self.work / "surface.npz"
+
+    @property
+    def fitted_file(self) -> Path:
+        """The Gaussians that are fitted."""
+        return self.work / "fitted.ply" if self.thinned else self.model_file
+
     def draw(self, cameras: Cameras) -> Tensor:
         placed = self.placed
         splats = Splats(placed.means[None], placed.quats[None], placed.scales[None], placed.opacities, placed.colors)
@@ -114,7 +139,7 @@ class GaussianRun(Run):
         return torch.cat([drawn.color, drawn.alpha], dim=-1)[0]
 
     def surface(self) -> Surface:
-        vertices, triangles, colors = proxy_surface(self.placed)
+        vertices, triangles, colors = proxy_surface(merged(self.placed, _SURFACE)[0])
         return Surface(vertices, triangles, np.arange(len(vertices)), colors)
 
     def convert(self) -> None:
@@ -124,14 +149,19 @@ class GaussianRun(Run):
             save_ply(self.model, self.model_file)
             self.placement.save(self.placement_file)
             dropped = int((~self.kept).sum())
-            return {"gaussians": len(self.model), "sh_degree": self.model.sh_degree, "dropped": dropped}
+            facts = {"gaussians": len(self.model), "sh_degree": self.model.sh_degree, "dropped": dropped}
+            if self.thinned:
+                fitted, _ = merged(self.model, FITTED)
+                save_ply(fitted, self.fitted_file)
+                facts["fitted"] = len(fitted)
+            return facts
 
         self.steps.run(
             "1 Gaussians",
             write,
             inputs={"model": self.model_hash},
-            settings={"placement": self.placement.matrix().tolist()},
-            outputs=[self.model_file, self.placement_file],
+            settings={"placement": self.placement.matrix().tolist(), "thinned": self.thinned},
+            outputs=[self.model_file, self.placement_file, self.fitted_file],
         )
 
     def track(self) -> Path:
@@ -139,9 +169,12 @@ class GaussianRun(Run):
         path = self.work / "start.npz"
 
         def save(surface: Surface, *motion: np.ndarray) -> None:
-            save_start(path, *carried(self.placed, surface.vertices, *motion))
+            moving = MovingSurface(surface.vertices, *motion)
+            moving.save(self.surface_file)
+            fitted = load_ply(self.fitted_file).transformed(self.placement) if self.thinned else self.placed
+            save_start(path, *Carrier(fitted, moving).poses())
 
-        return self.track_step(self.model_hash, save, path)
+        return self.track_step(self.model_hash, save, path, self.surface_file)
 
     def training(self, name: str) -> Training:
         """Where the field is fitted, or refined."""
@@ -154,9 +187,9 @@ class GaussianRun(Run):
 
     def fit(self, start: Path | None) -> Path:
         """Step 5: the deformation field, on top of the tracked motion if there is one. Returns its checkpoint."""
-        images = self.frames.shape[0] * self.frames.shape[1]
-        keys = [*self._model_settings(), f"data.chunk_views={max(1, min(images, _AT_ONCE // len(self.model)))}"]
-        inputs: dict[str, Path | str] = {"model": self.model_file, "placement": self.placement_file}
+        images, count = self.frames.shape[0] * self.frames.shape[1], FITTED if self.thinned else len(self.model)
+        keys = [*self._model_settings(), f"data.chunk_views={max(1, min(images, _AT_ONCE // count))}"]
+        inputs: dict[str, Path | str] = {"model": self.fitted_file, "placement": self.placement_file}
         if start is not None:
             inputs["start"] = start
             keys.append(path_setting("system.geometry.initial_motion", start))
@@ -212,9 +245,7 @@ class GaussianRun(Run):
 
         def save_plys() -> None:
             up = "y" if abs(self.placement.rotation[2, 1]) > 0.7 else "z"
-            export_gaussians(
-                self.model, files["plys"], means=own.means, quats=own.quats, scales=own.scales, fps=fps, up_axis=up
-            )
+            write_ply_sequence(own.gaussians, own.frames, files["plys"], fps=fps, up_axis=up)
 
         def save_paths() -> None:
             rows = np.flatnonzero(self.kept)
@@ -235,9 +266,7 @@ class GaussianRun(Run):
         inputs = {"checkpoint": checkpoint, "model": self.model_file, "placement": self.placement_file}
         for name, action, outputs, settings in results:
             self.steps.run(f"7 {name}", action, inputs=inputs, settings=settings, outputs=outputs)
-        moves = (motion.means[1:] - motion.means[:1]).norm(dim=-1).mean()
-        points = core(self.placed)
-        displacement = float(moves) / float(torch.from_numpy(points.max(0) - points.min(0)).norm())
+        displacement = self._displacement(files["trajectory"])
         return GaussianResult(
             {**files, "sheet": sheet}, video, self.steps.path, displacement, self.steps.seconds(), score
         )
@@ -245,12 +274,28 @@ class GaussianRun(Run):
     def motion(self, checkpoint: Path, *, view_dependent: bool = True) -> GaussianMotion:
         """What a fit or a refinement found, with or without the bands of colour that depend on the view."""
         placed = self.placed if view_dependent else replace(self.placed, sh=self.placed.sh[:, :1])
-        means, quats, scales = load_motion(checkpoint).of(self.placed, frame_times(self.frames.shape[1]))
-        return GaussianMotion(placed, means, quats, scales)
+        motion, times = load_motion(checkpoint), frame_times(self.frames.shape[1]).tolist()
+        # All Gaussians start where the surface takes them; the field, a function of space, holds for all.
+        follows = self.thinned and self.options.track
+        carrier = Carrier(self.placed, MovingSurface.load(self.surface_file)) if follows else None
+        still = (self.placed.means, self.placed.quats) if self.thinned else None
+
+        def pose(frame: int) -> Pose:
+            start = still if carrier is None else carrier.pose(frame)
+            return Pose(*motion.pose(self.placed, times[frame], start))
+
+        return GaussianMotion(placed, len(times), pose)
+
+    def _displacement(self, trajectory: Path) -> float:
+        """See `GaussianResult`."""
+        with np.load(trajectory, allow_pickle=False) as data:
+            means = torch.from_numpy(data["means"])
+        moves = sum(float((frame - means[0]).norm(dim=-1).mean()) for frame in means[1:]) / (len(means) - 1)
+        return moves / float(np.linalg.norm(np.ptp(core(self.model), axis=0)))
 
     def _model_settings(self) -> list[str]:
         return [
-            path_setting("system.geometry.geometry_convert_from", self.model_file),
+            path_setting("system.geometry.geometry_convert_from", self.fitted_file),
             path_setting("system.geometry.load_ply_cfg.placement", self.placement_file),
         ]
 

@@ -190,7 +190,8 @@ class _MeshRun(Run):
         if not self.options.field:
             return load_start(motion, self.model.n_vertices)[0].numpy()
         gaussians: Gaussians = load_ply(self.work / "placed.ply")
-        return load_motion(motion).of(gaussians, frame_times(self.frames.shape[1]))[0].numpy()
+        fitted, times = load_motion(motion), frame_times(self.frames.shape[1]).tolist()
+        return np.stack([fitted.pose(gaussians, time)[0].numpy() for time in times])
 
     def read_trajectory(self) -> Trajectory:
         """The vertices at every frame in the mesh's own coordinates; copies along seams stay together."""

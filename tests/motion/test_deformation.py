@@ -249,3 +249,29 @@ def test_turning_composes_with_the_rotation_of_each_gaussian() -> None:
     turned = turned_rigidly(unit, rotation)
     torch.testing.assert_close(quaternion_to_matrix(turned), expected)
     torch.testing.assert_close(turned.abs(), matrix_to_quaternion(expected).abs())
+
+
+@both_paths
+def test_a_field_of_some_gaussians_moves_them_the_same_among_all(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if path == "autograd":
+        reference_only(monkeypatch)
+    field, (means, quats, log_scales) = random_field(), random_gaussians(40)
+    few = torch.arange(0, 40, 4)
+    times = TIMES.double()
+    start = (means + 0.1 * torch.randn(4, 40, 3), torch.nn.functional.normalize(torch.randn(4, 40, 4), dim=-1).double())
+    fitted = field.deform(
+        means[few],
+        quats[few],
+        log_scales[few],
+        times,
+        use_delta_scale=True,
+        start=(start[0][:, few], start[1][:, few]),
+    )
+    change = field(means[few], times)
+    whole = (change.rotation, change.translation)
+    everywhere = field.deform(means, quats, log_scales, times, use_delta_scale=True, start=start, whole=whole)
+    for found, wanted in zip(everywhere, fitted, strict=True):
+        torch.testing.assert_close(found[:, few], wanted)
+    assert not torch.allclose(
+        field.deform(means, quats, log_scales, times, use_delta_scale=True, start=start)[0], everywhere[0]
+    ), "the mean over all is another one"

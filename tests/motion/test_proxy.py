@@ -10,7 +10,7 @@ import torch
 
 from animate3d.errors import InputError
 from animate3d.gaussians import Gaussians
-from animate3d.motion.proxy import carried, proxy_surface
+from animate3d.motion.proxy import Carrier, MovingSurface, proxy_surface
 from animate3d.rotations import axis_rotation, quaternion_to_matrix
 
 RADIUS = 0.6
@@ -48,7 +48,7 @@ def test_gaussians_turn_and_move_with_the_surface() -> None:
     shift = np.array([0.1, -0.2, 0.3])
     positions = np.stack([vertices, vertices @ turn.T + shift])
     rotations = np.stack([np.broadcast_to(r, (len(vertices), 3, 3)) for r in (np.eye(3), turn)])
-    means, quats = carried(model, vertices, positions, rotations)
+    means, quats = Carrier(model, MovingSurface(vertices, positions, rotations)).poses()
     torch.testing.assert_close(means[0], model.means, atol=1e-5, rtol=1e-5)
     wanted = model.means.double().numpy() @ turn.T + shift
     np.testing.assert_allclose(means[1], wanted, atol=1e-4)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +18,13 @@ from small_asset import FEW_STEPS, FRAMES, finned_tube, write_asset, write_gauss
 
 from animate3d import cli
 from animate3d.errors import InputError
+from animate3d.export import gaussian_motion
+from animate3d.export.ply_sequence import write_ply_sequence
 from animate3d.gaussians import Gaussians, from_mesh, load_ply, save_ply
 from animate3d.gaussians.placement import inverse
 from animate3d.meshes import Placement
 from animate3d.motion.checkpoint import load_motion
+from animate3d.motion.proxy import Carrier, MovingSurface
 from animate3d.mvvdm.tiny import write_tiny
 from animate3d.runs import gaussians as module
 from animate3d.runs import mesh as meshes
@@ -125,6 +130,53 @@ def test_the_record_has_every_step_and_an_unchanged_run_does_nothing(
     assert sorted(line.split(":")[0] for line in said if ": done" in line) == [results[0], results[1], results[3]]
 
 
+def test_a_motion_fitted_to_fewer_gaussians_moves_all(
+    small: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FITTED", 500)
+    options = GaussianOptions(*small, tmp_path / "out", overrides=FEW_STEPS)
+    result = animate_gaussians(options)
+    facts = json.loads(result.record.read_text())["steps"]["1 Gaussians"]["facts"]
+    assert 300 < facts["fitted"] <= 500 and facts["gaussians"] == 1204
+    assert len(load_ply(tmp_path / "out" / "work" / "fitted.ply")) == facts["fitted"]
+    surface = MovingSurface.load(tmp_path / "out" / "work" / "surface.npz")
+    followed, _ = Carrier(load_ply(options.model), surface).poses()
+    with np.load(result.files["trajectory"]) as data:
+        assert data["means"].shape == (FRAMES, 1204, 3)
+        np.testing.assert_allclose(data["means"][0], followed[0], atol=1e-6)
+        # A few steps of the fit change little: all Gaussians, not only those that were fitted, follow the surface.
+        assert np.abs(data["means"] - followed.numpy()).max() < 0.1 * SHIFT
+        assert np.median(data["means"][-1] - data["means"][0], axis=0)[2] == pytest.approx(SHIFT, rel=0.15)
+
+
+def test_a_pose_is_made_only_when_it_is_asked_for(
+    small: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results are streamed: whatever is written, no two frames are in memory at a time."""
+    model = load_ply(small[0])
+    alive: list[weakref.ref[torch.Tensor]] = []
+
+    def pose(frame: int) -> gaussian_motion.Pose:
+        means = model.means + frame
+        gc.collect()
+        assert sum(other() is not None for other in alive) <= 1, "of the frame before, at most"
+        alive.append(weakref.ref(means))
+        return gaussian_motion.Pose(means, torch.nn.functional.normalize(model.quats, dim=-1), model.scales)
+
+    motion = gaussian_motion.GaussianMotion(model, 5, pose)
+    still = Placement(np.eye(3), 1.0, np.zeros(3))
+    gaussian_motion.save_trajectory(motion, tmp_path / "a.npz", fps=8.0, placement=still)
+    write_ply_sequence(motion.gaussians, 5, tmp_path / "plys", fps=8.0)
+    gaussian_motion.render_testset(motion, tmp_path / "renders", size=16)
+    gaussian_motion.render_turntable(motion, tmp_path / "t.mp4", tmp_path / "t.png", fps=8.0, size=16)
+    assert len(alive) == 4 * 5, "every frame is made once for each result"
+    with np.load(tmp_path / "a.npz") as data:
+        assert data["means"].dtype == np.float32 and data["quats"].shape == (5, len(model), 4)
+        np.testing.assert_array_equal(data["means"][3], model.means + 3)
+        np.testing.assert_array_equal(data["scales"][4], model.scales)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
 def test_a_checkpoint_read_without_the_host_moves_as_within_it(
     done: tuple[GaussianOptions, GaussianResult],
 ) -> None:
@@ -137,12 +189,13 @@ def test_a_checkpoint_read_without_the_host_moves_as_within_it(
     times = torch.linspace(-1, 1, 5)
     with torch.no_grad():
         expected = geometry.deform(times, use_delta_scale=False)
-    for found, wanted in zip(load_motion(checkpoint).of(load_ply(options.model), times), expected, strict=True):
-        torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
-    model = load_ply(options.model)
+    model, motion = load_ply(options.model), load_motion(checkpoint)
+    for f, time in enumerate(times.tolist()):
+        for found, wanted in zip(motion.pose(model, time), expected, strict=True):
+            torch.testing.assert_close(found, wanted[f], atol=1e-6, rtol=1e-5)
     fewer = Gaussians(*(getattr(model, name)[:840] for name in vars(model)))
     with pytest.raises(InputError, match="moves 1204 Gaussians, the model has 840"):
-        load_motion(checkpoint).of(fewer, times)
+        motion.pose(fewer, 0.5)
     (options.out / "broken.ckpt").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"broken\.ckpt is not the checkpoint of a motion"):
         load_motion(options.out / "broken.ckpt")
