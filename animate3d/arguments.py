@@ -82,7 +82,13 @@ def refuse(prog: str, sentence: str) -> NoReturn:
 
 
 def _sentence(box: str) -> str:
-    """What a framed message of tyro says, without the frame and what comes below its first line."""
-    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
-    rule = next((k for k, line in enumerate(lines) if line.startswith("──")), len(lines))
-    return " ".join(line for line in lines[:rule] if line).rstrip(".")
+    """What a message of tyro says: between its title and the next rule; the frame depends on the terminal."""
+    lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()]
+    said: list[str] = []
+    for line in lines[1:]:
+        if not line.strip("─-"):
+            if said:
+                break
+        else:
+            said.append(line)
+    return " ".join(said).rstrip(".")

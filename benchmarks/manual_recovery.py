@@ -33,8 +33,9 @@ from animate3d.motion.template import Template
 from animate3d.motion.tracking import TrackSettings, track
 from animate3d.motion.trajectory import load_placed_folder
 from animate3d.rotations import matrix_to_quaternion
-from animate3d.runs.base import reduced
-from animate3d.runs.mesh import APPEARANCE_STEPS, FIT_CONFIG, FIT_SIZE, VISUALIZE_CONFIG
+from animate3d.runs.mesh import APPEARANCE_STEPS, FIT_CONFIG, FIT_SIZE, reduced
+
+VISUALIZE_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_frame_16.yaml"
 
 DOCUMENTED = "custom/threestudio-animate3d/configs/mesh_animation_frame_16.yaml"
 LOOSER = ["system.loss.lambda_arap=1.0", "system.grad_ratio=1.0", "system.geometry.delta_xyz_network_lr=0.001"]

@@ -16,9 +16,7 @@ SMALL = (
     f"recon:data.width={SIZE}",
     f"recon:data.height={SIZE}",
     "recon:system.progressive_iter_per_frame=1",
-    "trainer.enable_progress_bar=false",
-    *(f"{step}:data.random_camera.eval_width={SIZE}" for step in ("recon_vis", "testset")),
-    *(f"{step}:data.random_camera.eval_height={SIZE}" for step in ("recon_vis", "testset")),
+    "recon:trainer.enable_progress_bar=false",
 )
 
 
@@ -34,4 +32,5 @@ def write_testset(folder: Path, names: tuple[str, ...] = ("bird", "fish")) -> Pa
 
 
 def step_options(results: Path, **changes: object) -> StepOptions:
-    return StepOptions(**{"results": results, "refine": False, "recon_steps": STEPS, "overrides": SMALL, **changes})  # type: ignore[arg-type]
+    small = {"recon_steps": STEPS, "overrides": SMALL, "render_size": SIZE, "target_size": SIZE}
+    return StepOptions(**{"results": results, "refine": False, **small, **changes})  # type: ignore[arg-type]

@@ -76,9 +76,10 @@ def test_resources_are_found_from_an_unrelated_folder(installed: Path, tmp_path:
 import animate3d, pathlib
 from animate3d.resources import find_resource
 from animate3d.creatures.dragon import demo_asset
-from animate3d.runs.mesh import FIT_CONFIG, STATIC_CONFIG, VISUALIZE_CONFIG
+from animate3d.runs.gaussians import REFINE_CONFIG
+from animate3d.runs.options import GAUSSIAN_CONFIG, MESH_CONFIG
 from animate3d.studio.config import load_config
-for name in (FIT_CONFIG, STATIC_CONFIG, VISUALIZE_CONFIG, "configs/inference/inference.yaml"):
+for name in (MESH_CONFIG, GAUSSIAN_CONFIG, REFINE_CONFIG, "configs/inference/inference.yaml"):
     print(find_resource(name))
 print(demo_asset())
 print(animate3d.__file__)

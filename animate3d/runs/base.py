@@ -108,6 +108,10 @@ class Run(ABC):
     def surface(self) -> Surface:
         """What is tracked."""
 
+    def shown(self, surface: Surface) -> Mesh:
+        """What stands for the model in pictures of its tracked motion; has the vertices of the surface."""
+        return Mesh.from_faces(surface.vertices, surface.triangles, vertex_colors=surface.colors)
+
     def draw_splats(self, cameras: Cameras) -> Tensor:
         """The placed model as the documented step 2 draws it."""
         return self.draw(cameras)
@@ -291,11 +295,11 @@ class Run(ABC):
         return self._tracked[self.frames_hash]
 
     def score(self) -> float:
-        """How much of the current frames' change a tracked surface of the model shows too."""
+        """How much of the current frames' change the tracked model shows too."""
         surface = self.surface()
         positions = self.track_surface(surface).positions
-        mesh = Mesh.from_faces(surface.vertices, surface.triangles, vertex_colors=surface.colors)
-        drawn = render_mesh(mesh, positions, self.cameras(self.frames.shape[2]), shading=False)
+        cameras = self.cameras(self.frames.shape[2])
+        drawn = render_mesh(self.shown(surface), positions, cameras, supersample=1, shading=False)
         return explained_motion(self.frames, torch.from_numpy(drawn).float() / 255)
 
     def track_step(self, model: str, save: Callable[[Surface, np.ndarray, np.ndarray], object], *paths: Path) -> Path:

@@ -123,6 +123,9 @@ class _MeshRun(Run):
     def surface(self) -> Surface:
         return Surface(self.placed, self.model.triangles()[0], self.model.welded(), vertex_colors(self.model))
 
+    def shown(self, surface: Surface) -> Mesh:
+        return self.model
+
     @property
     def trajectory(self) -> Path:
         """Folder of the vertices at every frame, in the placed frame."""

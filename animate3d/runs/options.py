@@ -62,6 +62,16 @@ class Clip:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Renders:
+    """Pictures of a Gaussian model."""
+
+    render_size: int = 512
+    """Gaussians: pixels of the renders among the results"""
+    target_size: int = 1024
+    """Gaussians: pixels of the renders that refinement starts from"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Work:
     """Of the whole run."""
 
@@ -111,21 +121,17 @@ class AnimateOptions(Clip, RunOptions):
 
 
 @dataclass(frozen=True)
-class GaussianOptions(RunOptions):
+class GaussianOptions(Renders, RunOptions):
     """`RunOptions` of a model of 3D Gaussians.
 
     Attributes:
         refine: continue with 4D score distillation; needs ``video``.
         track: start the fit from a surface around the model, followed through the frames.
-        render_size: pixels of the renders among the results.
-        target_size: pixels of the renders that refinement starts from.
     """
 
     config: str = field(default=GAUSSIAN_CONFIG, kw_only=True)
     refine: bool = field(default=False, kw_only=True)
     track: bool = field(default=True, kw_only=True)
-    render_size: int = field(default=512, kw_only=True)
-    target_size: int = field(default=1024, kw_only=True)
 
 
 # The command lines
@@ -205,7 +211,7 @@ class MotionFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Output(Clip):
+class Output(Clip, Renders):
     """Files and their contents."""
 
     formats: Annotated[str | None, arg(metavar="A,B", help_behavior_hint="")] = None

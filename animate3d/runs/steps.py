@@ -105,6 +105,7 @@ class Steps:
             "facts": facts,
             "outputs": list(outputs),
             "seconds": round(meter.seconds, 2),
+            "cpu_seconds": round(meter.cpu_seconds, 2),
             "peak_memory_mb": round(meter.peak_bytes / 2**20),
         }
         self._write()
@@ -126,12 +127,12 @@ class Steps:
 
 
 class _Meter:
-    """Wall time and the highest resident memory of this process while the context is open."""
+    """Wall time, CPU time and the highest resident memory of this process while the context is open."""
 
     def __enter__(self) -> _Meter:
         self._process = psutil.Process()
         self.peak_bytes = self._process.memory_info().rss
-        self._start = time.perf_counter()
+        self._start, self._cpu_start = time.perf_counter(), time.process_time()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -146,6 +147,7 @@ class _Meter:
         self._thread.join()
         self.peak_bytes = max(self.peak_bytes, self._process.memory_info().rss)
         self.seconds = time.perf_counter() - self._start
+        self.cpu_seconds = time.process_time() - self._cpu_start
 
 
 def _checked(record: Any) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def done(asset: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     return options, animate(options)
 
 
+@pytest.mark.slow
 def test_with_a_field_the_fit_starts_from_the_tracked_motion(
     done: tuple[AnimateOptions, AnimateResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ from animate3d.motion.proxy import Carrier, MovingSurface
 from animate3d.mvvdm.tiny import write_tiny
 from animate3d.runs import gaussians as module
 from animate3d.runs import mesh as meshes
+from animate3d.runs.fit import Training
 from animate3d.runs.gaussians import GaussianOptions, GaussianResult, animate_gaussians
 from animate3d.studio import api
 from animate3d.studio.plugins import load_plugins
@@ -52,21 +53,17 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "model.ply", write_gaussian_frames(model, folder / "frames", rise=SHIFT)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _small_renders() -> object:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "RENDER_SIZE", 32)
-        patch.setattr(module, "TARGET_SIZE", 64)
-        yield
+SMALL = {"render_size": 32, "target_size": 64}
 
 
 @pytest.fixture(scope="module")
 def done(small: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[GaussianOptions, GaussianResult]:
     """A real run, with few steps that learn fast."""
-    out = tmp_path_factory.mktemp("out")
+    # Everything in it would mean something to YAML, a dotlist, a shell or a format string.
+    out = tmp_path_factory.mktemp("out") / "take: 1 #x [a] ${b} %s {c} 'q' 🦋"
     fast = [f"system.geometry.{key}=0.01" for key in ("delta_xyz_network_lr", "global_trans_lr")]
     fast += ["trainer.max_steps=60", "system.progressive_iter_per_frame=5", "system.grad_ratio=1.0"]
-    options = GaussianOptions(*small, out, overrides=tuple(fast), fps=5.0, seed=2)
+    options = GaussianOptions(*small, out, overrides=tuple(fast), fps=5.0, seed=2, **SMALL)
     return options, animate_gaussians(options)
 
 
@@ -119,15 +116,16 @@ def test_the_record_has_every_step_and_an_unchanged_run_does_nothing(
     record = json.loads(result.record.read_text())
     assert record["model"] == str(options.model) and record["seed"] == 2
     results = ["7 ply sequence", "7 trajectory", "7 renders", "7 turntable"]
-    assert list(record["steps"]) == ["1 Gaussians", "2 four-view render", "5 tracking", "5 motion", *results]
+    assert list(record["steps"]) == ["1 Gaussians", "5 tracking", "5 motion", *results]
     assert record["steps"]["1 Gaussians"]["facts"] == {"gaussians": 1204, "sh_degree": 1, "dropped": 0}
-    monkeypatch.setattr(module._GaussianRun, "_launch", lambda *arguments: pytest.fail("something ran"))
+    monkeypatch.setattr(Training, "launch", lambda *arguments: pytest.fail("something ran"))
     said: list[str] = []
     animate_gaussians(options, said.append)
-    assert len(said) == 8 and all(line.endswith(": up to date") for line in said)
+    assert [line for line in said if line[0] in "·✓"] == [f"· {name} up to date" for name in record["steps"]]
     said.clear()
     animate_gaussians(replace(options, fps=6.0), said.append)
-    assert sorted(line.split(":")[0] for line in said if ": done" in line) == [results[0], results[1], results[3]]
+    again = [line[2:].rpartition(" ")[0].rpartition(" ")[0] for line in said if line.startswith("✓")]
+    assert again == [results[0], results[1], results[3]]
 
 
 def test_a_motion_fitted_to_fewer_gaussians_moves_all(
@@ -210,7 +208,9 @@ def test_a_model_elsewhere_with_broken_rows_is_placed_and_comes_back_in_its_own_
     data = PlyData.read(str(tmp_path / "away.ply"), mmap=False)
     data["vertex"]["x"][3] = np.nan
     data.write(str(tmp_path / "away.ply"))
-    options = GaussianOptions(tmp_path / "away.ply", small[1], tmp_path / "out", overrides=FEW_STEPS, track=False)
+    options = GaussianOptions(
+        tmp_path / "away.ply", small[1], tmp_path / "out", overrides=FEW_STEPS, track=False, **SMALL
+    )
     # As large as the cameras allow is not what these frames show, so a placement is given.
     options = replace(options, placement=inverse(away))
     with pytest.warns(UserWarning, match="1 of 1204 Gaussians"):
@@ -248,7 +248,7 @@ def test_a_model_that_frame_0_does_not_show_stops_with_advice_that_works(
     def fit(run: object, start: object) -> None:
         raise Aligned
 
-    monkeypatch.setattr(module._GaussianRun, "fit", fit)
+    monkeypatch.setattr(module.GaussianRun, "fit", fit)
     with pytest.raises(Aligned):
         animate_gaussians(replace(options, placement=placement))
 
@@ -282,11 +282,16 @@ def test_prompt_to_refined_model_with_tiny_weights(
         "0",
         "--refine",
         "--no-tracking",
+        "--render-size",
+        "32",
+        "--target-size",
+        "64",
     ]
     arguments += ["--out", str(tmp_path / "out"), *FEW_STEPS, "refine.trainer.max_steps=2", *size, *wide]
     assert cli.main(arguments) == 0
     steps = json.loads((tmp_path / "out" / "run.json").read_text())["steps"]
     names = ["1 Gaussians", "2 four-view render", "3 videos", "4 masks", "5 motion", "6 renders to refine"]
+    assert len(list((tmp_path / "out" / "work" / "targets").glob("*.png"))) == 4 * 3
     assert list(steps)[:7] == [*names, "6 refinement"]
     assert steps["5 motion"]["settings"]["overrides"] == list(FEW_STEPS)
     with np.load(tmp_path / "out" / "trajectory.npz") as data:
@@ -298,13 +303,13 @@ def test_prompt_to_refined_model_with_tiny_weights(
     ("arguments", "said"),
     [
         (["--formats", "glb"], "holds Gaussians, which have no mesh to export"),
-        (["--max-morphs", "3"], "leave out --formats, --max-morphs and --loop"),
-        (["--refine"], "Refinement needs the video model: give --prompt and --weights"),
+        (["--max-morphs", "3", "--loop"], "leave out --max-morphs, --loop"),
+        (["--refine"], "Refinement needs the video model: give --prompt and --weights as well"),
         (["--prompt", "x", "--weights", "w"], r"either a prompt or a folder of frames \(both only with --refine\)"),
         (["--prompt", "x", "--weights", "w", "--refine", "--views", "3"], "works with 4 views, got 3"),
         (["--prompt", "x", "--weights", "w", "--refine"], "folder of weights w does not exist"),
         (["--prompt", "x", "--pretrained-unet-path", "m.ckpt", "--refine"], r"checkpoint m\.ckpt does not exist"),
-        (["refine.trainer.max_steps=3"], "begin with `refine.` are for --refine"),
+        (["refine.trainer.max_steps=3"], "begin with `refine:` are for --refine"),
         (["--fps", "0"], "frames per second must be positive"),
         (["--placement", "nope.json"], r"nope\.json does not exist"),
         (["--views", "3"], "3 views need a multiple of 3"),

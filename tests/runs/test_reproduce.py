@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,34 +22,52 @@ from animate3d.frames import load_frames
 from animate3d.gaussians import load_ply
 from animate3d.mvvdm.tiny import write_tiny
 from animate3d.runs import reproduce
+from animate3d.runs import testset as module
+from animate3d.runs.fit import Training
+from animate3d.runs.gaussians import GaussianRun
+from animate3d.runs.overrides import settings_of
 from animate3d.runs.testset import ObjectRun, StepOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Recorder(ObjectRun):
-    """Notes what would be launched, and leaves the files of its results."""
+class Recorder:
+    """Notes the settings of trainings and the pictures that are drawn, and leaves the files of their results."""
 
-    def __init__(self, item: TestObject, options: StepOptions, stop_in: str = "") -> None:
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.trained: dict[str, list[str]] = {}
+        self.drawn: list[str] = []
         self.said: list[str] = []
-        self.launched: dict[str, list[str]] = {}
-        self._stop_in = stop_in
-        super().__init__(item, options, self.said.append)
+        self.stop_in = ""
 
-    def _launch(self, config: str, keys: Sequence[str], mode: str) -> None:
-        values = dict(key.split("=", 1) for key in keys)
-        name = values["name"]
-        self.launched[name] = list(keys)
-        trial = Path(values["exp_root_dir"]) / name / values["tag"]
-        if mode == "test":
-            (trial / "save" / "images").mkdir(parents=True, exist_ok=True)
-            (trial / "save" / "images" / "0.png").write_text(str(keys))
-            return
-        (trial / "ckpts").mkdir(parents=True, exist_ok=True)
-        (trial / "ckpts" / "last.ckpt").write_text(name)
-        if name == self._stop_in:
-            raise KeyboardInterrupt
-        (trial / "ckpts" / f"epoch=0-step={values['trainer.max_steps']}.ckpt").write_text(str(keys))
+        def launch(training: Training, config: str, keys: list[str]) -> None:
+            self.trained[training.name] = keys
+            training.checkpoints.mkdir(parents=True, exist_ok=True)
+            (training.checkpoints / "last.ckpt").write_text(training.name)
+            if training.name == self.stop_in:
+                raise KeyboardInterrupt
+            training.result.write_text(str(keys))
+
+        def draw(folder: Path) -> None:
+            self.drawn.append(folder.parents[2].name)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "0.png").write_text("drawn")
+
+        patch.setattr(Training, "launch", launch)
+        patch.setattr(GaussianRun, "motion", lambda run, checkpoint, view_dependent: None)
+        patch.setattr(GaussianRun, "_render_targets", lambda run, fitted, folder: draw(folder))
+        patch.setattr(module, "render_testset", lambda motion, folder, size: draw(folder))
+
+    def run(self, item: TestObject, options: StepOptions) -> list[str]:
+        """Names of the folders that were written to, in order."""
+        self.trained, self.drawn, self.said = {}, [], []
+        ObjectRun(item, options, self.said.append).run()
+        return [*self.trained, *self.drawn]
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    return Recorder(monkeypatch)
 
 
 @pytest.fixture
@@ -58,62 +75,59 @@ def item(testset: Path) -> TestObject:
     return read_testset(testset, ["fish"])[0]
 
 
-def test_the_four_documented_steps_hand_on_their_results(item: TestObject, tmp_path: Path) -> None:
-    run = Recorder(item, step_options(tmp_path, refine=True, refine_steps=7, weights=Path("w")))
-    run.run()
-    assert list(run.launched) == ["recon", "recon_vis", "refine", "refine_testset"]
-    recon, vis, refine, shown = run.launched.values()
-    assert f"data.image_root={item.videos}" in recon
-    assert f"system.geometry.geometry_convert_from={item.model}" in recon
+def test_the_four_documented_steps_hand_on_their_results(recorder: Recorder, item: TestObject, tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    options = step_options(tmp_path, refine=True, refine_steps=7, weights=tmp_path / "w")
+    assert recorder.run(item, options) == ["recon", "refine", "recon_vis", "refine_testset"]
+    recon, refine = recorder.trained.values()
+    assert f"data.image_root={item.videos}" in recon and f"trainer.max_steps={STEPS}" in recon
     assert "system.prompt_processor.prompt=A fish is bending." in refine
-    assert f"resume={tmp_path}/recon/fish/ckpts/epoch=0-step={STEPS}.ckpt" in vis
     assert f"data.image_root={tmp_path}/recon_vis/fish/save/images" in refine
     assert f"system.weights={tmp_path}/recon/fish/ckpts/epoch=0-step={STEPS}.ckpt" in refine
-    assert "system.guidance.pretrained_model_name_or_path=w" in refine
-    assert f"resume={tmp_path}/refine/fish/ckpts/epoch=0-step=7.ckpt" in shown
-    assert all(f"system.n_frame={FRAMES}" in keys for keys in run.launched.values())
+    assert f"system.guidance.pretrained_model_name_or_path={tmp_path}/w" in refine
+    assert f"data.random_camera.batch_size={4 * FRAMES}" in refine
+    assert all(f"system.n_frame={FRAMES}" in keys for keys in (recon, refine))
+    assert (tmp_path / "refine_testset" / "fish" / "save" / "images").is_dir()
 
 
-def test_without_refinement_the_test_views_show_the_reconstruction(item: TestObject, tmp_path: Path) -> None:
-    run = Recorder(item, step_options(tmp_path))
-    run.run()
-    assert list(run.launched) == ["recon", "recon_testset"]
+def test_without_refinement_the_test_views_show_the_reconstruction(
+    recorder: Recorder, item: TestObject, tmp_path: Path
+) -> None:
+    assert recorder.run(item, step_options(tmp_path)) == ["recon", "recon_testset"]
 
 
-def test_overrides_are_for_all_steps_or_for_one(item: TestObject, tmp_path: Path) -> None:
-    run = Recorder(item, step_options(tmp_path, overrides=("a.b=1", "testset:c=x:y", "recon:data.width=8")))
-    run.run()
-    assert run.launched["recon"][-2:] == ["a.b=1", "data.width=8"]
-    assert run.launched["recon_testset"][-2:] == ["a.b=1", "c=x:y"]
-    for wrong in ("nothing", "step5:a=1"):
+def test_overrides_are_for_the_fit_or_for_one_step(recorder: Recorder, item: TestObject, tmp_path: Path) -> None:
+    recorder.run(item, step_options(tmp_path, overrides=("a.b=1", "refine:c=x:y", "recon:data.width=8", "fit:d=2")))
+    assert recorder.trained["recon"][-3:] == ["a.b=1", "data.width=8", "d=2"]
+    assert settings_of("refine", ("a=1", "refine:c=x:y", "refine.d=2")) == ("c=x:y", "d=2")
+    for wrong in ("nothing", "step5:a=1", "=3", "fit:=3"):
         with pytest.raises(InputError, match="step:key=value"):
             step_options(tmp_path, overrides=(wrong,))
 
 
-def test_finished_steps_are_skipped_until_their_settings_change(item: TestObject, tmp_path: Path) -> None:
-    Recorder(item, step_options(tmp_path)).run()
-    again = Recorder(item, step_options(tmp_path))
-    again.run()
-    assert not again.launched and again.said == ["recon: up to date", "testset: up to date"]
-    refined = Recorder(item, step_options(tmp_path, refine=True))
-    refined.run()
-    assert list(refined.launched) == ["recon_vis", "refine", "refine_testset"]
-    longer = Recorder(item, step_options(tmp_path, recon_steps=9))
-    longer.run()
-    assert list(longer.launched) == ["recon", "recon_testset"]
+def test_finished_steps_are_skipped_until_their_settings_change(
+    recorder: Recorder, item: TestObject, tmp_path: Path
+) -> None:
+    recorder.run(item, step_options(tmp_path))
+    assert recorder.run(item, step_options(tmp_path)) == []
+    assert all(line.endswith("up to date") for line in recorder.said) and len(recorder.said) == 3
+    (tmp_path / "w").mkdir()
+    refined = step_options(tmp_path, refine=True, weights=tmp_path / "w")
+    assert recorder.run(item, refined) == ["refine", "recon_vis", "refine_testset"]
+    assert recorder.run(item, step_options(tmp_path, recon_steps=9)) == ["recon", "recon_testset"]
 
 
-def test_an_interrupted_training_continues_and_an_outdated_one_does_not(item: TestObject, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        Recorder(item, step_options(tmp_path), stop_in="recon").run()
-    other = Recorder(item, step_options(tmp_path, recon_steps=9))
-    with pytest.raises(KeyboardInterrupt):
-        other._stop_in = "recon"
-        other.run()
-    assert not any(key.startswith("resume=") for key in other.launched["recon"]), "another number of steps"
-    again = Recorder(item, step_options(tmp_path, recon_steps=9))
-    again.run()
-    assert f"resume={tmp_path}/recon/fish/ckpts/last.ckpt" in again.launched["recon"]
+def test_an_interrupted_training_continues_and_an_outdated_one_does_not(
+    recorder: Recorder, item: TestObject, tmp_path: Path
+) -> None:
+    recorder.stop_in = "recon"
+    for steps in (STEPS, 9):
+        with pytest.raises(KeyboardInterrupt):
+            recorder.run(item, step_options(tmp_path, recon_steps=steps))
+        assert not any(key.startswith("resume=") for key in recorder.trained["recon"]), "another number of steps"
+    recorder.stop_in = ""
+    recorder.run(item, step_options(tmp_path, recon_steps=9))
+    assert f"resume={tmp_path}/recon/fish/ckpts/last.ckpt" in recorder.trained["recon"]
 
 
 def test_what_refinement_lacks_is_said_before_anything_runs(
@@ -133,8 +147,10 @@ def test_unknown_flags_are_refused(testset: Path) -> None:
     arguments = ["--testset", str(testset), "--no-refine"]
     with pytest.raises(SystemExit):
         reproduce.main([*arguments, "--refine", "yes"])
-    with pytest.raises(InputError, match="`word` is not key=value"):
+    with pytest.raises(SystemExit):
         reproduce.main([*arguments, "word"])
+    with pytest.raises(InputError, match="`step5:a=1` is not a setting"):
+        reproduce.main([*arguments, "step5:a=1"])
 
 
 def test_the_synthetic_test_set_has_the_published_layout_and_known_motions(tmp_path: Path) -> None:
@@ -167,7 +183,15 @@ def test_the_script_runs_all_objects_to_the_table_though_one_fails(tmp_path: Pat
     damaged = testset / "pretrained_gaussian" / "cat.ply"
     damaged.write_bytes(damaged.read_bytes()[:500])
     write_tiny(tmp_path / "tiny")
-    small = [*SMALL, f"refine:data.width={SIZE}", f"refine:data.height={SIZE}"]
+    small = [
+        *SMALL,
+        "--render-size",
+        "32",
+        "--target-size",
+        "32",
+        f"refine:data.width={SIZE}",
+        f"refine:data.height={SIZE}",
+    ]
     small += ["refine:data.random_camera.width=32", "refine:data.random_camera.height=32"]
     process = script(
         tmp_path, "--testset", "testset", "--weights", "tiny", "--recon-steps", "4", "--refine-steps", "2", *small
@@ -185,6 +209,7 @@ def test_the_script_runs_all_objects_to_the_table_though_one_fails(tmp_path: Pat
 def test_the_script_continues_after_a_request_to_end(tmp_path: Path) -> None:
     write_testset(tmp_path / "testset")
     arguments = ["--testset", "testset", "--no-refine", "--objects", "bird", "--recon-steps", "60", *SMALL]
+    arguments += ["--render-size", "32"]
     arguments.append("recon:checkpoint.every_n_train_steps=4")
     process = script(tmp_path, *arguments)
     saved = tmp_path / "out" / "recon" / "bird" / "ckpts" / "last.ckpt"
@@ -198,5 +223,5 @@ def test_the_script_continues_after_a_request_to_end(tmp_path: Path) -> None:
     again = script(tmp_path, *arguments)
     output, _ = again.communicate(timeout=900)
     assert again.returncode == 0, output
-    assert "recon (continued)" in output
+    assert "5 motion is continued" in output
     assert (tmp_path / "table" / "evaluation.md").is_file()
