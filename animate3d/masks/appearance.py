@@ -38,7 +38,7 @@ class Background:
     noise: float
 
     def log_density(self, image: Image) -> Image:
-        """Of every pixel, lit or in shadow. A shadow scales the colour towards black. ``[H, W]``"""
+        """Log-density of every pixel ``[H, W]``, lit or in shadow; a shadow scales the colour towards black."""
         difference = image - self.color
         variance = self.noise**2
         lit = _normal((difference**2).sum(-1), variance, 3)
@@ -120,7 +120,7 @@ class ObjectColors:
         self._table = self._densities(self._counts)
 
     def log_density(self, image: Image) -> Image:
-        """Of every pixel. ``[H, W]``"""
+        """Log-density of every pixel ``[H, W]``."""
         index = (image.clip(0, 255) / _BLOCK).astype(np.intp).clip(0, _BINS - 1)
         return self._table[index[..., 0], index[..., 1], index[..., 2]]
 

@@ -27,7 +27,7 @@ class Segmenter(Protocol):
 
     @property
     def name(self) -> str:
-        """As given to ``--backend``."""
+        """The value of ``--backend`` that selects it."""
 
     def segment(self, frames: NDArray[np.uint8], template: Image) -> Iterator[Image]:
         """Alpha ``[H, W]`` 0..1 of each of the frames ``[F, H, W, 3]``, given that of frame 0; all 0 when lost."""

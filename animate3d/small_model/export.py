@@ -22,7 +22,7 @@ from animate3d.small_model.models import add_origin_head
 from animate3d.small_model.world import world_of
 
 ORIGINS, ORIGINS_LOG = "origins.ckpt", "origins.jsonl"
-"""Of `animate3d.small_model.origins`, in the folder of a training."""
+"""Files of `animate3d.small_model.origins` in the folder of a training."""
 MOST_BYTES = 25 * 2**20
 WORLD_CLIPS = 900  # a third as many creatures
 

@@ -30,8 +30,8 @@ from animate3d.mvvdm.tiny import END, NOISE_SCHEDULE, START, clip_tokenizer
 MAX_TOKENS = 24
 TEXT_WIDTH, IMAGE_WIDTH = 96, 64
 LATENT_DEVIATION = 0.7
-"""Of scaled latents. Creatures fill a tenth of an image and stand out even from much noise: with less signal, the
-motion is decided at more of the noise levels."""
+"""Standard deviation of scaled latents. Creatures fill a tenth of an image and stand out even from much noise: with
+less signal, the motion is decided at more of the noise levels."""
 
 
 def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
@@ -142,7 +142,7 @@ def silence_residuals(unet: MultiViewUNet) -> None:
 
 
 def add_origin_head(unet: MultiViewUNet, patch_size: int) -> MultiViewUNet:
-    """The same UNet with a new head for `Origins`, which says that every pixel stays where it is."""
+    """A copy of the UNet with a new head for `Origins`, which says that every pixel stays where it is."""
     arguments = {name: value for name, value in unet.config.items() if not name.startswith("_")}
     grown = MultiViewUNet(**{**arguments, "origin_factor": patch_size})
     missing, unexpected = grown.load_state_dict(unet.state_dict(), strict=False)

@@ -47,11 +47,12 @@ from animate3d.small_model.export import ORIGINS, ORIGINS_LOG, read_origins, tra
 from animate3d.small_model.models import add_origin_head
 
 LEARNING_RATE = 6e-4
-"""At the start; it falls linearly to zero."""
+"""Learning rate at the start; it falls linearly to zero."""
 WEIGHT = 0.1
-"""Of the origins' losses beside that of the denoising, which they must not disturb."""
+"""Weight of the origins' losses next to the denoising loss, which they must not disturb."""
 VIEW_WEIGHTS = (1.0, 0.5, 0.25, 0.5)
-"""Of places in the pixel's own first image and those of the views that follow; the view opposite shares least."""
+"""Weights of places in the first images of the pixel's own view and of those that follow; the view opposite shares
+least."""
 SAME_POINT = 0.09
 """Two pixels show the same point of the surface when their rest positions are nearer than this (objects: about 1)."""
 SILHOUETTE_WEIGHT = 5.0
@@ -81,7 +82,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Truth:
-    """Of B clips.
+    """True origins of the pixels of B clips.
 
     Attributes:
         places: as in `Origins`, for every view.
@@ -163,7 +164,7 @@ def true_origins(rest: Tensor, coverage: Tensor, cameras: Cameras) -> tuple[Tens
 
 
 def origin_losses(origins: Origins, truth: Truth) -> tuple[Tensor, Tensor, Tensor]:
-    """Of the frames after frame 0: error of the places, error of the sources, and mean distance in pixels.
+    """Errors of the places and of the sources, and mean distance in pixels, over the frames after frame 0.
 
     The distance is that in the own view, over the pixels that it shows.
     """
@@ -271,7 +272,7 @@ def _save(
 def _batches(
     encoder: Encoder, clips: list[Clip], steps: range, rank: int, processes: int, seed: int
 ) -> Iterator[tuple[Denoising, Truth]]:
-    """Of every step; random numbers are a function of seed, step and place in the batch, as in `train.py`."""
+    """The batch of every step; random numbers are a function of seed, step and place in the batch, as in `train.py`."""
     cameras = reconstruction_cameras(VIEWS, SIZE)
     camera = get_camera(VIEWS, ELEVATION, 0.0).expand(CLIPS_PER_PROCESS, -1, -1)
     factor, channels = encoder.pipeline.vae_scale_factor, encoder.pipeline.vae.config["latent_channels"]

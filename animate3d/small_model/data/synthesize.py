@@ -33,7 +33,7 @@ SETTINGS, LIST, TRAJECTORY = "synthesis.json", "clips.json", "trajectory.npz"
 HELD_OUT, CREATURES = "held_out", "creatures"
 LICENCE = "CC0"
 VERSION = 1
-"""Of what a seed makes; a folder is only continued by the version that began it."""
+"""Number of the rules that make clips from a seed; a folder is only continued by the version that began it."""
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 

@@ -15,7 +15,7 @@ from animate3d.meshes import Mesh
 from animate3d.rasterize import Splats, render
 
 ELEVATION = 15.0
-"""Of `reconstruction_cameras`, degrees; view k of V looks from azimuth 360 k / V."""
+"""Elevation of `reconstruction_cameras`, degrees; view k of V looks from azimuth 360 k / V."""
 _EXTENT = 2.0
 
 
