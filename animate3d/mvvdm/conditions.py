@@ -101,10 +101,10 @@ def group_images(images: object) -> list[list[Image.Image]]:
     """One list of V images per object, from one object's images or a list of such lists.
 
     Raises:
-        InputError: no images, something that is no image, or objects with different numbers of views.
+        InputError: no images, something that is not an image, or objects with different numbers of views.
     """
     if not isinstance(images, Sequence) or isinstance(images, str) or not images:
-        raise InputError("`images` is empty or no list; give the V images of one object, or a list of such lists.")
+        raise InputError("`images` is empty or not a list; give the V images of one object, or a list of such lists.")
     groups = [list(group) for group in images] if isinstance(images[0], Sequence) else [list(images)]
     opened = [[_image(item) for item in group] for group in groups]
     counts = sorted({len(group) for group in opened})

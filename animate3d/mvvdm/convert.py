@@ -116,7 +116,7 @@ def load_converted(folder: str | os.PathLike[str], *, dtype: torch.dtype = torch
     folder = existing_folder(folder, "weights folder")
     if not is_converted(folder):
         raise InputError(
-            f"{folder} is no folder made by `animate3d convert-weights`: its model_index.json is missing or names "
+            f"{folder} is not a folder made by `animate3d convert-weights`: its model_index.json is missing or names "
             "another pipeline."
         )
     try:
@@ -205,7 +205,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """An inference config as plain values.
 
     Raises:
-        InputError: missing, or no YAML mapping.
+        InputError: missing, or not a YAML mapping.
     """
     path = existing_file(path, "config")
     try:
@@ -213,7 +213,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     except Exception as error:  # the YAML and interpolation errors share no base class
         raise InputError(f"The config {path} cannot be read: {_first_line(error)}") from error
     if not isinstance(config, dict):
-        raise InputError(f"The config {path} is no mapping of keys to values.")
+        raise InputError(f"The config {path} is not a mapping of keys to values.")
     return {str(key): value for key, value in config.items()}
 
 

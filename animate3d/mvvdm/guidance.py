@@ -178,7 +178,7 @@ class Conditions:
     camera: Tensor | None
 
     def first_sample(self, views: int) -> Conditions:
-        """Those of sample 0."""
+        """The conditions of sample 0 alone."""
         camera = None if self.camera is None else self.camera[:views]
         return Conditions(self.text[:views], self.without_text[:views], self.image[:views], camera)
 
@@ -260,7 +260,7 @@ class VideoGuidance:
             ("noisy"), its estimate in one step ("one_step") and completely denoised ("denoised").
 
         Raises:
-            InputError: the number of images is no multiple of V·F.
+            InputError: the number of images is not a multiple of V·F.
         """
         images = self.views * self.frames
         if len(rgb) % images or len(rgb) == 0:

@@ -129,7 +129,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
 
     @property
     def guidance_scale(self) -> float:
-        """Of the call that runs."""
+        """Guidance scale of the call that runs."""
         return self._guidance_scale
 
     @property

@@ -28,7 +28,7 @@ def split(
         the folder, and whether lossless frames were used.
 
     Raises:
-        InputError: no such file, no GIF, or the width is no multiple of V.
+        InputError: no such file, not a GIF, or the width is not a multiple of V.
     """
     gif = Path(gif)
     target = Path(output_folder) / gif.stem

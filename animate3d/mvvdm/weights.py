@@ -128,7 +128,7 @@ def describe(keys: list[str]) -> str:
         return "it looks like a motion checkpoint of another model size or configuration"
     if any(key.startswith("down_blocks.") for key in keys):
         return "it looks like an image UNet"
-    return "it is no kind of file this program knows"
+    return "it is not a kind of file that this program knows"
 
 
 def load_checked(unet: MultiViewUNet, tensors: Mapping[str, Tensor], allowed_missing: set[str], source: object) -> None:
@@ -276,7 +276,7 @@ def load_unet(
     arguments = unet_arguments(image_config, motion_config)
     projection = prompt.get("image_proj", {}).get("proj.weight", prompt.get("image_proj.proj.weight"))
     if projection is None:
-        raise InputError(f"{ip_adapter} is no IP-Adapter with four image tokens: {describe(list(prompt))}.")
+        raise InputError(f"{ip_adapter} is not an IP-Adapter with four image tokens: {describe(list(prompt))}.")
     arguments["image_embed_dim"] = projection.shape[1]
     arguments["image_tokens"] = projection.shape[0] // arguments["cross_attention_dim"]
     unet = MultiViewUNet(

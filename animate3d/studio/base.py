@@ -23,7 +23,7 @@ class Updateable:
         self.update_step(epoch, global_step, on_load_weights=on_load_weights)
 
     def do_update_step_end(self, epoch: int, global_step: int) -> None:
-        """As `do_update_step`, after the optimiser step."""
+        """Do what `do_update_step` does, after the optimiser step."""
         for part in self._updateable_parts():
             part.do_update_step_end(epoch, global_step)
         self.update_step_end(epoch, global_step)

@@ -48,7 +48,7 @@ for _name, _function in _RESOLVERS.items():
 
 
 class UnknownKeyError(InputError, TypeError):
-    """A config holds a key that its component does not have, or is no mapping."""
+    """A config holds a key that its component does not have, or is not a mapping."""
 
 
 def parse_structured(config_class: type, cfg: dict[str, Any] | DictConfig) -> Any:

@@ -213,5 +213,5 @@ def test_damaged_weights_are_one_clear_sentence(weights: Path, tmp_path: Path) -
     with pytest.raises(InputError, match="incomplete or damaged"):
         load_converted(broken)
     (broken / "model_index.json").write_text(json.dumps({"_class_name": "Other"}))
-    with pytest.raises(InputError, match="no folder made by"):
+    with pytest.raises(InputError, match="not a folder made by"):
         load_converted(broken)

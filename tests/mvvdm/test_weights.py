@@ -96,7 +96,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_error_that_names_keys_and_kind(
         "foreign": ({"model.diffusion_model.x": torch.zeros(1)}, "full Stable Diffusion"),
         "gaussians": ({"geometry._xyz": torch.zeros(1)}, "4D reconstruction"),
         "ip": ({"image_proj.proj.weight": torch.zeros(1)}, "an IP-Adapter"),
-        "unknown": ({"weight": torch.zeros(1)}, "no kind of file"),
+        "unknown": ({"weight": torch.zeros(1)}, "not a kind of file"),
         "empty": ({}, "holds no tensors"),
     }
     for name, (tensors, message) in cases.items():
@@ -151,7 +151,7 @@ def test_missing_parts_are_named_before_large_files_are_read(releases: Path, con
         convert.assemble(config, tmp_path / "absent.ckpt")
     with pytest.raises(InputError, match="neither models/ip-adapter"):
         convert.assemble({**config, "ip_adapter_path": str(tmp_path)}, releases / "motion.ckpt")
-    with pytest.raises(InputError, match="no folder made by"):
+    with pytest.raises(InputError, match="not a folder made by"):
         convert.load_converted(tmp_path)
 
 

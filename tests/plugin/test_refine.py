@@ -259,7 +259,7 @@ def test_the_loss_in_parts_is_the_loss_of_all_images(refining: Callable[..., tup
     system, batch = refining()
     step = system._step(batch, with_first=True)
     images = system.renderer.draw(step.splats, system._views(batch), step.background)
-    target, mask = system._target(step, step.frames, slice(None))
+    target, mask = system._target(step, step.frames, slice(None), slice(None))
     four = (images.color, images.alpha, target, mask)
     tensors = StepTensors(
         *(image[1:] for image in four),

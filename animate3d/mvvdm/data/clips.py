@@ -48,7 +48,7 @@ def draw(record: Record, num_views: int, *, seed: int, epoch: int) -> Draw:
 def decode_views(
     videos: Sequence[str | bytes], fraction: float, *, n_frames: int, stride: int, size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The same frames of every view.
+    """Decode the same frames of every view.
 
     Args:
         videos: paths or contents of V files of equal length.

@@ -33,7 +33,7 @@ def wanted_kinds(names: str) -> set[str]:
     """The kinds a comma-separated list names, e.g. ``cc0,by,by-sa``.
 
     Raises:
-        InputError: a name is no kind.
+        InputError: a name is not a kind.
     """
     kinds = {licence_kind(name) for name in names.split(",") if name.strip()}
     unknown = kinds - {*KINDS, UNKNOWN}

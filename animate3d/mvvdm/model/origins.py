@@ -16,14 +16,14 @@ from torch.nn.functional import grid_sample
 _REACH = 10.0
 """Pixels per unit of the head's output, so that usual motions are of order one."""
 _CONTRAST = 4.0
-"""The same for the logits."""
+"""Logits per unit of the head's output."""
 _DECISION = 2.0
 """Sharpens the choice among the sources when painting: two pictures half a pixel apart would mix to a blurred one."""
 
 
 @dataclass(frozen=True)
 class Origins:
-    """Of B samples with V views and F frames of H×W pixels.
+    """Where the pixels of B samples with V views and F frames of H×W pixels come from.
 
     Attributes:
         places: ``[B, V, F, V, 2, H, W]`` x and y, in pixels, in the first image of the pixel's own view, then in those

@@ -303,8 +303,8 @@ class MultiViewUNet(UNetMotionModel):
             return_origins: return the pair of the prediction and the origins.
 
         Raises:
-            InputError: origins are asked of a model without a head for them, the batch is no multiple of V, there are
-                too many frames, or h or w cannot be halved as often as the model does.
+            InputError: origins are asked of a model without a head for them, the batch is not a multiple of V, there
+                are too many frames, or h or w cannot be halved as often as the model does.
         """
         views = num_views or self.config["num_views"]
         frames = sample.shape[2]

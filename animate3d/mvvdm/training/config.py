@@ -73,7 +73,7 @@ class TrainingConfig:
     gradient_accumulation_steps: int = 1
     learning_rate: float = 1e-4
     lr_scheduler: str = "constant"
-    """Of diffusers: constant, constant_with_warmup, linear, cosine, ..."""
+    """Name of a schedule of diffusers: constant, constant_with_warmup, linear, cosine, ..."""
     lr_warmup_steps: int = 0
     lr_decay_steps: int = 0
     """Over the last so many steps the learning rate falls to zero, on top of ``lr_scheduler``."""
@@ -117,7 +117,7 @@ class TrainingConfig:
     num_views: int = 4
 
     report_to: list[str] = field(default_factory=lambda: ["tensorboard"])
-    """Of tensorboard and wandb; what is not installed is left out."""
+    """Any of tensorboard and wandb; what is not installed is left out."""
     is_debug: bool = False
     """Write to ``output_dir/debug``, which a new run replaces."""
 

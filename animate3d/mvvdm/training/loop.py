@@ -166,7 +166,7 @@ class Trainer:
                 num_training_steps=self.total_steps,
             )
         except ValueError as error:
-            raise InputError(f"`lr_scheduler` is {config.lr_scheduler!r}, which is no schedule: {error}.") from error
+            raise InputError(f"`lr_scheduler` is {config.lr_scheduler!r}, which is not a schedule: {error}.") from error
         if config.lr_decay_steps:
             self.lr_scheduler.lr_lambdas = [
                 _decayed(factor, self.total_steps, config.lr_decay_steps) for factor in self.lr_scheduler.lr_lambdas

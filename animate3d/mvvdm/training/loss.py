@@ -75,5 +75,5 @@ def denoising_loss(unet: nn.Module, batch: Denoising, scheduler: Any) -> Tensor:
 
 
 def denoising_error(predicted: Tensor, batch: Denoising, scheduler: Any) -> Tensor:
-    """The same of a prediction ``[B, V, C, F, h, w]``."""
+    """Mean squared error of a prediction ``[B, V, C, F, h, w]`` over the frames after frame 0, in float32."""
     return mse_loss(predicted[:, :, :, 1:].float(), target(batch, scheduler).float())

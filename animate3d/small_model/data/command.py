@@ -29,18 +29,6 @@ uid_info_dict.json next to them (they are not unpacked), or a JSON of this comma
 _SOURCE_HELP = "folder, JSON, or tar archives (also as quoted glob patterns)"
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``data`` with its two actions to the commands of a parser."""
-    parser = commands.add_parser(
-        "data",
-        help="training data of the diffusion model: check it, write its JSON, make it up",
-        description="Training data of the diffusion model.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_actions(parser)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run ``check``, ``index`` or ``synthesize`` with their flags."""
     parser = argparse.ArgumentParser(

@@ -23,7 +23,7 @@ from .orbits import OrbitConfig, RandomOrbits, camera_batch, test_items, validat
 VALIDATION_BATCH = 8
 MASK_THRESHOLD = 0.5
 PIXELS_AT_ONCE = 1 << 22
-"""Of all images that a training step holds together by default: 64 of 256², 4 of 1024²."""
+"""Pixels of all images that a training step holds together by default: 64 images of 256², 4 of 1024²."""
 
 
 @dataclass
@@ -101,7 +101,7 @@ def images_at_once(config: MultiImageConfig) -> int:
     """Images in memory at a time, all of them when they fit.
 
     Raises:
-        InputError: data.chunk_views is no positive number.
+        InputError: data.chunk_views is not a positive number.
     """
     if config.chunk_views is not None and config.chunk_views < 1:
         raise InputError(f"data.chunk_views is {config.chunk_views}; it is a number of images, at least 1.")

@@ -24,7 +24,7 @@ class SplatRenderer(threestudio.Rasterizer):
         """In training the background is inverted with the probability 1 - p; outside of training it always is
         (that is why the static config asks for 0.498 and shows 0.502)."""
         backend: str = "auto"
-        """Of the rasteriser: auto, reference, cpu or cuda."""
+        """Rasteriser: auto, reference, cpu or cuda."""
         chunk_views: int | None = None
         """Images rendered at once, to bound the memory."""
 

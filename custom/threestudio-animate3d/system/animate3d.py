@@ -1,6 +1,7 @@
 """`gaussian-splatting-animate3d-system`: fits a deformation field to videos, refines it, shows the result."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -147,20 +148,19 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
 
     def _compare_images(self, step: Step, weights: dict[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum and values of the image terms: those of frame 0 see it alone, the others the trained frames."""
+        of_first = {name: weight for name, weight in weights.items() if name in ON_FIRST_FRAME}
+        of_trained = {name: weight for name, weight in weights.items() if name not in ON_FIRST_FRAME}
         loss, values = step.moved.new_zeros(()), {}
-        for on_first in (False, True):
-            chosen = {name: weight for name, weight in weights.items() if (name in ON_FIRST_FRAME) == on_first}
-            if not chosen:
+        for frames, some_weights in ((step.trained, of_trained), (slice(1), of_first)):
+            if not some_weights:
                 continue
-            part = slice(1) if on_first else step.trained
-            frames = step.frames[part]
             total, terms = image_losses(
-                part_of(step.splats, part),
+                part_of(step.splats, frames),
                 self._views(step.batch),
-                lambda splats, cameras: self.renderer.draw(splats, cameras, step.background, self._grad_ratio),
-                lambda f, v, frames=frames: self._target(step, frames[f], v),
+                partial(self.renderer.draw, background=step.background, grad_ratio=self._grad_ratio),
+                partial(self._target, step, step.frames[frames]),
                 self._image_terms,
-                chosen,
+                some_weights,
                 step.batch.get("chunk_views", len(step.batch["rgb"])),
             )
             loss, values = loss + total, values | terms
@@ -186,8 +186,9 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
             )
         return batch_cameras(batch, batch["rgb"].device)[:: self.cfg.n_frame]
 
-    def _target(self, step: Step, frames: Tensor, views: slice) -> tuple[Tensor, Tensor]:
-        """Colour on the background and mask ``[F, V, H, W, 3 | 1]`` of some images."""
+    def _target(self, step: Step, frames: Tensor, part: slice, views: slice) -> tuple[Tensor, Tensor]:
+        """Colour on the background and mask ``[F, V, H, W, 3 | 1]`` of a part of the numbered frames, and of views."""
+        frames = frames[part]
         rgb, mask = (
             step.batch[name].unflatten(0, (self.cfg.n_view, self.cfg.n_frame)).transpose(0, 1)
             for name in ("rgb", "mask")

@@ -234,7 +234,7 @@ def test_a_finished_training_is_not_overwritten(configure: Configure) -> None:
         ("pretrained_model_path=./nowhere", r"base model \./nowhere does not exist"),
         ("unet_checkpoint_path=nowhere.ckpt", r"motion checkpoint nowhere\.ckpt does not exist"),
         ("trainable_modules=[nothing]", r"no parameter of the model has such a name"),
-        ("lr_scheduler=steep", r"`lr_scheduler` is 'steep', which is no schedule"),
+        ("lr_scheduler=steep", r"`lr_scheduler` is 'steep', which is not a schedule"),
         ("resume_from_checkpoint=nowhere.ckpt", r"checkpoint nowhere\.ckpt does not exist"),
         ("lora.rank=0", r"`lora` needs a `rank` of at least 1"),
     ],
