@@ -19,7 +19,7 @@ _NAMES = {
     "animate": "animate3d.api",
     "bundled_model_folder": "animate3d.bundled_model",
     "export_animation": "animate3d.api",
-    "load_gaussians": "animate3d.api",
+    "load_gaussians": "animate3d.gaussians",
     "load_mesh": "animate3d.meshes",
     "render": "animate3d.api",
     "track": "animate3d.api",

@@ -16,7 +16,6 @@ from animate3d.cameras import Cameras, reconstruction_cameras
 from animate3d.export import export
 from animate3d.frames import GREY, count_frames, load_frames
 from animate3d.gaussians import Gaussians, holds_gaussians
-from animate3d.gaussians import load_ply as load_gaussians
 from animate3d.gaussians.placement import automatic_placement
 from animate3d.meshes import Mesh, Placement, vertex_colors
 from animate3d.motion.template import Template
@@ -26,13 +25,14 @@ from animate3d.motion.trajectory import Trajectory, weld
 from animate3d.rasterize import Splats
 from animate3d.rasterize import render as rasterize
 from animate3d.rasterize.textured import render_mesh
+from animate3d.runs.console import Console
 from animate3d.runs.gaussians import GaussianOptions, GaussianResult, animate_gaussians
 from animate3d.runs.mesh import AnimateOptions, AnimateResult
 from animate3d.runs.mesh import animate as animate_mesh
 from animate3d.runs.presets import choose_preset
-from animate3d.runs.videos import VideoOptions, preset_videos
+from animate3d.runs.videos import preset_videos
 
-__all__ = ["animate", "export_animation", "load_gaussians", "render", "track"]
+__all__ = ["animate", "export_animation", "render", "track"]
 
 
 def animate(
@@ -44,7 +44,7 @@ def animate(
     weights: str | os.PathLike[str] | None = None,
     preset: str | None = None,
     motion_strength: float = 1.0,
-    announce: Callable[[str], None] = print,
+    announce: Callable[[str], None] | None = None,
     **options: Any,
 ) -> AnimateResult | GaussianResult:
     """Animate a mesh or a Gaussian model from a sentence or from videos, as `animate3d animate` does.
@@ -52,33 +52,38 @@ def animate(
     Run it again with the same ``out`` to continue after an interruption; steps that are up to date are skipped.
 
     Args:
-        model: a mesh file, an object folder, or a ply of Gaussians.
+        model: a mesh file, an object folder, or a file of Gaussians.
         out: folder of the results.
         prompt: what happens, for example "a dog is jumping"; the videos are made with the video model.
         frames: in place of a prompt, a folder of RGBA images ``{v*F+f}.png`` of four synchronised videos.
         weights: folder of a video model; None uses what the preset names.
         preset: "laptop" (the bundled model) or "full" (the released weights); None chooses by what there is.
         motion_strength: 0.25 to 4; 1 is usual.
-        announce: is given every line about the progress.
+        announce: is given every line about the progress; None prints them.
         options: further settings: the fields of `AnimateOptions` or `GaussianOptions` (``formats``, ``fps``,
-            ``seed``, ``loop``, …) and of `VideoOptions` (``steps``, ``guidance_scale``, ``samples``, …; the number
-            of frames of every video is ``frame_count``).
+            ``seed``, ``loop``, …), and with a prompt those of `SamplerSettings` and `VideoOptions` (``steps``,
+            ``guidance_scale``, ``samples``, …; the number of frames of every video is ``frame_count``).
 
     Raises:
         InputError: an input cannot be used, or frame 0 of the videos does not show the placed model.
         TypeError: an unknown option.
     """
-    if "frame_count" in options:
-        options["frames"] = options.pop("frame_count")
-    of_videos = {field.name for field in fields(VideoOptions)}
-    videos = {name: options.pop(name) for name in list(options) if name in of_videos}
+    of_gaussians = holds_gaussians(model)
+    of_run = {field.name for field in fields(GaussianOptions if of_gaussians else AnimateOptions)}
+    videos = {name: options.pop(name) for name in list(options) if name not in of_run}
+    if videos and prompt is None:
+        raise TypeError(f"`{next(iter(videos))}` is not a setting of an animation from videos.")
+    if "frame_count" in videos:
+        videos["frames"] = videos.pop("frame_count")
     given = bool(frames or weights or videos.get("checkpoint") or options.get("refine"))
     chosen = choose_preset(preset, weights_given=given, cuda=torch.cuda.is_available())
     chosen = chosen.with_motion_strength(motion_strength)
     video = None if prompt is None else preset_videos(prompt, chosen, weights=_path(weights), **videos)
     asked = {"rigidity": chosen.rigidity, "video": video, **options}
-    if holds_gaussians(model):
+    announce = Console() if announce is None else announce
+    if of_gaussians:
         return animate_gaussians(GaussianOptions(Path(model), _path(frames), Path(out), **asked), announce)
+    asked.setdefault("field", bool(options.get("overrides") or options.get("config")))  # they are settings of its fit
     return animate_mesh(AnimateOptions(Path(model), _path(frames), Path(out), **asked), announce)
 
 
@@ -87,6 +92,7 @@ def track(
     frames: str | os.PathLike[str] | NDArray[np.float32],
     *,
     views: int = 4,
+    cameras: Cameras | None = None,
     placement: Placement | None = None,
     rigidity: float = 1.0,
     fps: float = 8.0,
@@ -96,9 +102,9 @@ def track(
 
     Args:
         mesh: the mesh at rest, which frame 0 shows.
-        frames: a folder of RGBA images ``{v*F+f}.png``, or ``[V, F, H, W, 4]`` in 0..1. View v looks from azimuth
-            360° v / V at elevation 15°.
+        frames: a folder of RGBA images ``{v*F+f}.png``, or ``[V, F, H, W, 4]`` in 0..1.
         views: V of a folder.
+        cameras: ``[V]`` of the frames' size; None for azimuths 360° v / V at elevation 15°.
         placement: how the mesh stands before the cameras; None places it automatically.
         rigidity: factor on the weight that holds the mesh's shape.
         fps: frames per second of the videos.
@@ -115,7 +121,7 @@ def track(
     placement = placement or mesh.automatic_placement()
     placed = np.asarray(placement.apply(mesh.vertices))
     template = Template(placed, mesh.triangles()[0], mesh.welded(), vertex_colors(mesh))
-    cameras = reconstruction_cameras(len(frames), frames.shape[2])
+    cameras = cameras or reconstruction_cameras(len(frames), frames.shape[2])
     positions, _ = track_template(template, frames, cameras, TrackSettings().scaled(rigidity), progress)
     trajectory = Trajectory.from_placed(positions, placement, fps)
     return Trajectory(weld(trajectory.positions, mesh.welded()), fps)

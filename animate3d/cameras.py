@@ -42,7 +42,7 @@ class Cameras:
 
     @property
     def positions(self) -> Tensor:
-        """``[..., 3]``"""
+        """Positions in world coordinates ``[..., 3]``."""
         return self.c2w[..., :3, 3]
 
     @property
@@ -68,7 +68,7 @@ class Cameras:
         return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
     def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """World points to pixels.
+        """Project world points to pixels.
 
         Args:
             points: ``[..., P, 3]``, batch shape broadcastable with the cameras'.

@@ -50,11 +50,11 @@ def report() -> str:
 
 def _bundled_model() -> str:
     from animate3d.bundled_model.folder import bundled_model_folder  # these take seconds
-    from animate3d.creatures.captions import MOTIONS
+    from animate3d.creatures.captions import FAMILY_MOTIONS
 
     try:
         folder = bundled_model_folder()
     except InputError:
         return "missing; make it with `make train-bundled` (hours)"
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return f"{size / 1e6:.0f} MB, knows {', '.join(MOTIONS)} (--preset laptop)"
+    return f"{size / 1e6:.0f} MB, knows {', '.join(FAMILY_MOTIONS)} (--preset laptop)"

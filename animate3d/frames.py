@@ -174,7 +174,7 @@ def _on_grey(frames: np.ndarray) -> np.ndarray:
     if frames.shape[-1] == 3:
         return frames
     alpha = frames[..., 3:].astype(np.float32) / 255
-    return (frames[..., :3] * alpha + 127.5 * (1 - alpha) + 0.5).astype(np.uint8)
+    return (frames[..., :3] * alpha + 255 * GREY * (1 - alpha) + 0.5).astype(np.uint8)
 
 
 def _checked(frames: np.ndarray, dimensions: int) -> np.ndarray:

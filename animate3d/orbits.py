@@ -21,7 +21,7 @@ from animate3d.errors import InputError
 
 @dataclass(frozen=True)
 class OrbitRanges:
-    """What random orbits are drawn from.
+    """The ranges that random orbits are drawn from.
 
     Attributes:
         elevation_deg, azimuth_deg, fovy_deg: degrees, lower and upper end.
@@ -94,7 +94,7 @@ def frame_times(frames: int) -> Tensor:
 
 
 def draw_orbits(samples: int, views: int, frames: int, generator: torch.Generator | None = None) -> OrbitDraws:
-    """Draw the numbers of ``samples`` orbits."""
+    """Draw the random numbers of ``samples`` orbits."""
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def quaternion_to_matrix(quats: Tensor) -> Tensor:
-    """Quaternions w x y z, any length -> rotation matrices.
+    """Rotation matrices of quaternions w x y z of any length.
 
     Args:
         quats: ``[..., 4]``; normalised here.
@@ -88,7 +88,7 @@ def axis_rotation(axis: str, angle: Tensor) -> Tensor:
 
 
 def euler_to_matrix(angles: Tensor) -> Tensor:
-    """Euler angles about x, y, z -> Rz · Ry · Rx.
+    """Rotation matrices Rz · Ry · Rx of Euler angles about x, y, z.
 
     Args:
         angles: ``[..., 3]`` radians.

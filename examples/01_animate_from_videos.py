@@ -13,10 +13,10 @@ from animate3d.evaluation.recovery import recovery
 OUT = Path("outputs/examples/videos")
 
 
-def main(out: Path = OUT, frame_count: int = 16, size: int = 256, overrides: tuple[str, ...] = ()) -> None:
-    """Animate the dragon; `overrides` are settings of the motion fit, such as "trainer.max_steps=200"."""
+def main(out: Path = OUT, frame_count: int = 16, size: int = 256) -> None:
+    """Animate the dragon; `field=True` would fit a deformation field on top of the tracked motion."""
     truth = write_demo_frames("wing_flap", out / "frames", frames_per_view=frame_count, size=size)
-    result = animate3d.animate(demo_asset(), frames=out / "frames", out=out, formats=("glb",), overrides=overrides)
+    result = animate3d.animate(demo_asset(), frames=out / "frames", out=out, formats=("glb",))
     report = recovery(result.trajectory, truth)
     print(f"{result.files['glb']}: mean vertex error {100 * report.error:.2f} % of the dragon's size,")
     print(f"where the true motion moves it by {100 * report.displacement:.2f} %")

@@ -34,6 +34,16 @@ def golden(request: pytest.FixtureRequest) -> Path:
     return LARGE_SET if LARGE_SET.is_dir() else request.getfixturevalue("committed_golden")
 
 
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """A test that asks for it runs on the CPU, and once more on the GPU where there is one (`-m cuda`)."""
+    if request.param == "cuda":
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA GPU, and PyTorch finds none")
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # its ten bits hide what is compared
+    return torch.device(request.param)
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)

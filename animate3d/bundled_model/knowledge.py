@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from animate3d.bundled_model.folder import SIZE, bundled_model_folder
-from animate3d.creatures.captions import MOTIONS, OTHER_NAMES, captions
+from animate3d.creatures.captions import FAMILY_MOTIONS, OTHER_NAMES, captions
 from animate3d.creatures.families import FAMILIES
 from animate3d.files import atomic_file, existing_file
 from animate3d.frames import silhouette
@@ -34,7 +34,7 @@ _NEGATIONS = frozenset(("not", "no", "never", "without"))
 
 @dataclass(frozen=True)
 class Reading:
-    """What the model can make of a prompt.
+    """What a prompt means to the bundled model.
 
     Attributes:
         family: the kind of creature that it names; None when it names none.
@@ -48,7 +48,7 @@ class Reading:
 def read_prompt(prompt: str) -> Reading:
     """Family by its noun, motion by the phrase of the training that the prompt has the largest part of."""
     words = re.findall(r"[a-z]+", prompt.lower())
-    nouns = {noun: name for name in MOTIONS for noun in (name, *OTHER_NAMES.get(name, ()))}
+    nouns = {noun: name for name in FAMILY_MOTIONS for noun in (name, *OTHER_NAMES.get(name, ()))}
     forms = [(word, word.removesuffix("s"), word.removesuffix("ies") + "y") for word in words]
     named = [nouns[form] for word_forms in forms for form in word_forms if form in nouns]
     if not named:
@@ -58,7 +58,7 @@ def read_prompt(prompt: str) -> Reading:
         return Reading(family, None)
     heard = {
         motion: max(_part(words, phrase) for pair in FAMILIES[family].motions[motion].phrases for phrase in pair)
-        for motion in MOTIONS[family]
+        for motion in FAMILY_MOTIONS[family]
     }
     best = max(heard, key=lambda motion: heard[motion])
     return Reading(family, best if heard[best][0] >= _HEARD else None)
@@ -79,13 +79,13 @@ def prompt_notices(prompt: str) -> list[str]:
     """Sentences for the user when the prompt is outside of what the model was trained on; empty when it is not."""
     reading = read_prompt(prompt)
     if reading.family is None:
-        known = ", ".join(MOTIONS)
+        known = ", ".join(FAMILY_MOTIONS)
         return [
             f"The bundled model knows these creatures: {known}. The prompt names none of them, so the motion is a "
             "guess; for anything else use the released weights (--preset full, see docs/mvvdm.md)."
         ]
     if reading.motion is None:
-        examples = ", ".join(f"“{captions(reading.family, motion)[0]}”" for motion in MOTIONS[reading.family])
+        examples = ", ".join(f"“{captions(reading.family, motion)[0]}”" for motion in FAMILY_MOTIONS[reading.family])
         return [
             f"The bundled model does not know this motion of a {reading.family}, so what happens is a guess; it knows "
             f"{examples}."
@@ -98,7 +98,7 @@ class World:
     """The outlines of the training's creatures: per family a mean and the main ways in which members differ from it.
 
     Attributes:
-        means: ``[families, D]``, in the order of `MOTIONS`.
+        means: ``[families, D]``, in the order of `FAMILY_MOTIONS`.
         axes: ``[families, K, D]`` orthonormal.
         reach: ``[families]`` the largest unexplained part of an outline that counts as known.
     """
@@ -116,12 +116,12 @@ class World:
         """Sentences for the user about the model, by its outline ``[D]``, that is to move and the prompt for it."""
         notices = prompt_notices(prompt)
         distance = self.distances(outline[None])[0]
-        nearest = list(MOTIONS)[int(distance.argmin())]
+        nearest = list(FAMILY_MOTIONS)[int(distance.argmin())]
         if float(distance.min()) > 1:
             notices.append(
                 "This model looks like none of the creatures the bundled model was trained on, which are smooth, "
-                f"colourful cartoons of these kinds: {', '.join(MOTIONS)}. Expect small or wrong motion; use the "
-                "released weights (--preset full) or videos of your own (--frames)."
+                f"colourful cartoons of these kinds: {', '.join(FAMILY_MOTIONS)}. Expect small or wrong motion; use "
+                "the released weights (--preset full) or videos of your own (--frames)."
             )
         elif (family := read_prompt(prompt).family) is not None and family != nearest:
             notices.append(

@@ -9,7 +9,7 @@ import numpy as np
 from animate3d.creatures.families import FAMILIES
 from animate3d.creatures.looks import COLORS, PATTERNS
 
-MOTIONS: dict[str, tuple[str, ...]] = {name: tuple(family.motions) for name, family in FAMILIES.items()}
+FAMILY_MOTIONS: dict[str, tuple[str, ...]] = {name: tuple(family.motions) for name, family in FAMILIES.items()}
 """The names of the motions of every family."""
 
 _ADJECTIVES = (("",), ("color",), ("pattern",), ("pattern", "color"))
@@ -45,7 +45,7 @@ def vocabulary() -> list[str]:
 
 
 def _plain_sentences() -> Iterator[str]:
-    for family, motions in MOTIONS.items():
+    for family, motions in FAMILY_MOTIONS.items():
         for motion in motions:
             yield from captions(family, motion)
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from animate3d.creatures.families import FAMILIES
 from animate3d.creatures.family import Body, Family, Motion
+from animate3d.creatures.family_mesh import family_mesh
 from animate3d.creatures.looks import Look, draw_look
 from animate3d.creatures.sculpt.fields import Points
-from animate3d.creatures.template import template
 from animate3d.errors import InputError
 from animate3d.meshes import Material, Mesh, save_obj
 
@@ -43,7 +43,7 @@ class Creature:
 
 
 def family_named(name: str) -> Family:
-    """One of `FAMILIES`.
+    """The family of a name in `FAMILIES`.
 
     Raises:
         InputError: there is none of this name.
@@ -54,7 +54,7 @@ def family_named(name: str) -> Family:
 
 
 def motion_named(family: Family, name: str) -> Motion:
-    """A motion of a family.
+    """The motion of a family that has a name.
 
     Raises:
         InputError: there is none of this name.
@@ -75,7 +75,7 @@ def make_creature(family: str, seed: int) -> Creature:
         InputError: the family is unknown.
     """
     kind = family_named(family)
-    base = template(kind)
+    base = family_mesh(kind)
     generator = np.random.default_rng(seed)
     traits = {name: float(generator.uniform(low, high)) for name, (low, high) in kind.traits.items()}
     yaw = float(kind.facing + generator.uniform(-YAW, YAW))

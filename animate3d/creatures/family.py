@@ -41,7 +41,7 @@ Pose = Callable[[Body, float, float], Points]
 
 @dataclass(frozen=True)
 class Motion:
-    """A motion that can be named.
+    """A motion of a family, with the phrases that name it in captions.
 
     Attributes:
         pose: gives the rest pose at time 0.

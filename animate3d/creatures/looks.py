@@ -104,7 +104,7 @@ def draw_look(seed: int, surface: Points) -> Look:
 
 
 def mirrored(points: Points) -> Points:
-    """Points of the right side on the left. ``[..., 3]``"""
+    """Mirror points of the right side to the left one. ``[..., 3]``"""
     return np.concatenate([np.abs(points[..., :1]), points[..., 1:]], axis=-1)
 
 

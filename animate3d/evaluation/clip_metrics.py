@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from animate3d.evaluation.recovery import MOVING
 from animate3d.frames import silhouette
 
-Video = NDArray[np.float32]
-"""``[V, F, H, W, 3]`` 0..1 before mid-grey; frame 0 is the condition."""
+VideoArray = NDArray[np.float32]
+"""A multi-view video ``[V, F, H, W, 3]``, 0..1, on mid-grey; frame 0 is the condition."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ClipScore:
     psnr: float
 
 
-def score_clip(generated: Video, truths: Sequence[Video], prompted: int) -> ClipScore:
+def score_clip(generated: VideoArray, truths: Sequence[VideoArray], prompted: int) -> ClipScore:
     """Compare a clip with all motions of its family, made by the same creature.
 
     Args:
@@ -52,15 +52,15 @@ def score_clip(generated: Video, truths: Sequence[Video], prompted: int) -> Clip
     return ClipScore(
         nearest=nearest,
         nearest_or_static=-1 if static_error < errors[nearest] else nearest,
-        iou=silhouette_iou(made, truth),
-        static_iou=silhouette_iou(still, truth),
+        iou=mean_silhouette_iou(made, truth),
+        static_iou=mean_silhouette_iou(still, truth),
         energy=static_error / max(float(((truth - still) ** 2).mean()), 1e-12),
         psnr=float(-10 * np.log10(max(errors[prompted], 1e-12))),
     )
 
 
-def silhouette_iou(a: Video, b: Video) -> float:
-    """Mean over views and frames; 1 where neither shows anything."""
+def mean_silhouette_iou(a: VideoArray, b: VideoArray) -> float:
+    """Overlap (IoU) of two videos' silhouettes, mean over views and frames; 1 where neither shows anything."""
     first, second = (silhouette(video) for video in (a, b))
     both = (first & second).sum(axis=(-2, -1))
     either = (first | second).sum(axis=(-2, -1))
@@ -83,7 +83,7 @@ class TrajectoryScore:
 
 
 def score_trajectory(positions: NDArray[np.floating], truth: NDArray[np.floating]) -> TrajectoryScore:
-    """Compare ``[F, N, 3]`` with the truth in the same coordinates."""
+    """Compare a trajectory ``[F, N, 3]`` with the true one in the same coordinates."""
     diagonal = float(np.linalg.norm(np.ptp(truth[0], axis=0)))
     moved, should = positions[1:] - positions[:1], truth[1:] - truth[:1]
     length, wanted = np.linalg.norm(moved, axis=-1), np.linalg.norm(should, axis=-1)

@@ -9,10 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from animate3d.frames import composite
+from animate3d.frames import GREY, composite
 
-BACKGROUND = 0.5
-"""Grey level behind the object in everything that is compared; that of the renders and of the generated videos."""
 MASK_THRESHOLD = 0.5
 NO_ERROR = 1e-10
 """Smallest squared error: 100 dB stands for equal images."""
@@ -34,7 +32,7 @@ class Video:
     @classmethod
     def from_straight(cls, rgba: Tensor) -> Video:
         """Images ``[F, H, W, 4]`` whose colour is the object's alone, as the given videos are stored."""
-        return cls(composite(rgba, BACKGROUND), rgba[..., 3])
+        return cls(composite(rgba, GREY), rgba[..., 3])
 
     @classmethod
     def from_rendered(cls, rgba: Tensor) -> Video:
@@ -52,7 +50,7 @@ class Video:
         return self.alpha > MASK_THRESHOLD
 
     def standing_still(self) -> Video:
-        """Frame 0 all the time."""
+        """A video that shows frame 0 all the time."""
         return Video(self.color[:1].expand_as(self.color), self.alpha[:1].expand_as(self.alpha))
 
     def shrunk(self, size: int) -> Video:
@@ -96,7 +94,7 @@ def image_scores(seen: Video, given: Video) -> ImageScores:
 
 
 def psnr(squared_error: Tensor) -> Tensor:
-    """In dB, of colours in 0..1."""
+    """PSNR in dB for a squared error of colours in 0..1."""
     return -10 * torch.log10(squared_error.clamp_min(NO_ERROR))
 
 

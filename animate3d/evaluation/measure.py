@@ -1,4 +1,4 @@
-"""All metrics of one object."""
+"""Measure all metrics of one object."""
 
 from __future__ import annotations
 
@@ -126,6 +126,6 @@ def _measure_images(result: Measurement, videos: Path, renders: Path) -> None:
 
 
 def _mean(values: np.ndarray) -> float:
-    """Over what was measurable; NaN when nothing was."""
+    """Mean over what was measurable; NaN when nothing was."""
     usable = values[np.isfinite(values)]
     return float(usable.mean()) if usable.size else float("nan")

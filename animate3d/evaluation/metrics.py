@@ -1,4 +1,4 @@
-"""The columns of the table."""
+"""The metrics of `animate3d evaluate`: the columns of its table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of an object.
+    """A metric: its name, unit and direction.
 
     Attributes:
         key: its name in the CSV file.
@@ -38,7 +38,7 @@ MEASURED = (
     Metric("displacement", "displacement, %", 2, "", 100),
     Metric("arap", "ARAP energy, 10⁻³", 2, "lower", 1e3),
 )
-"""Measured always."""
+"""Metrics that are always measured."""
 
 VBENCH = (
     Metric("i2v_subject", "I2V subject", 3, "higher"),
@@ -46,6 +46,6 @@ VBENCH = (
     Metric("dynamic_degree", "dynamic degree", 3),
     Metric("aesthetic_quality", "aesthetic quality", 3, "higher"),
 )
-"""VBench-I2V's, measured where it is installed."""
+"""Metrics of VBench-I2V, measured where it is installed."""
 
 METRICS = MEASURED + VBENCH

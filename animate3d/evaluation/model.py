@@ -15,9 +15,8 @@ from tqdm import tqdm
 
 from animate3d.cameras import TESTSET_AZIMUTHS_DEG, testset_cameras
 from animate3d.errors import InputError
-from animate3d.evaluation.image_metrics import BACKGROUND
 from animate3d.evaluation.testset import Checkpoint
-from animate3d.frames import load_frames, numbered_images, save_frames
+from animate3d.frames import GREY, load_frames, numbered_images, save_frames
 from animate3d.orbits import frame_times
 from animate3d.rasterize import render
 from animate3d.resources import find_resource
@@ -48,12 +47,12 @@ class MovingModel:
     use_delta_scale: bool
 
     def __len__(self) -> int:
-        """N"""
+        """Number of Gaussians N."""
         return len(self.geometry.get_xyz)
 
     @property
     def opacities(self) -> Tensor:
-        """``[N]``"""
+        """Opacities of the Gaussians ``[N]``, 0 to 1."""
         return self.geometry.get_opacity[:, 0].detach().cpu()
 
     @torch.no_grad()
@@ -72,7 +71,7 @@ class MovingModel:
         cameras = testset_cameras(size).to(moved[0].device)
         for v, name in enumerate(VIEW_NAMES):
             splats = self.geometry.splats_of(*moved, cameras.positions[v : v + 1])
-            seen = render(splats, cameras[v : v + 1], background=BACKGROUND)
+            seen = render(splats, cameras[v : v + 1], background=GREY)
             images = torch.cat([seen.color, seen.alpha], dim=-1)[:, 0]
             yield name, (images.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
 
@@ -133,5 +132,5 @@ def saved_size(folder: Path, frames: int, newer_than: Path) -> int | None:
 
 
 def load_view(folder: Path, name: str, frames: int) -> Tensor:
-    """A view of `save_views`, float32 ``[F, H, W, 4]``."""
+    """Read a view that `save_views` wrote, float32 ``[F, H, W, 4]``."""
     return load_frames(folder / name, 1, frames)[0]

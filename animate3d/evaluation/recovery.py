@@ -8,6 +8,7 @@ import numpy as np
 
 from animate3d.cameras import TESTSET_AZIMUTHS_DEG, TESTSET_ELEVATIONS_DEG, testset_cameras
 from animate3d.errors import InputError
+from animate3d.frames import GREY
 from animate3d.meshes import Mesh, Placement
 from animate3d.motion.trajectory import Trajectory
 from animate3d.rasterize.textured import render_mesh
@@ -92,4 +93,4 @@ def _matching(trajectory: Trajectory | np.ndarray, truth: np.ndarray) -> np.ndar
 
 def _on_grey(images: np.ndarray) -> np.ndarray:
     rgba = images.astype(np.float32) / 255
-    return rgba[..., :3] * rgba[..., 3:] + 0.5 * (1 - rgba[..., 3:])
+    return rgba[..., :3] * rgba[..., 3:] + GREY * (1 - rgba[..., 3:])

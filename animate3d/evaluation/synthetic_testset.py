@@ -22,7 +22,7 @@ from animate3d.meshes import Mesh, load_mesh
 
 @dataclass(frozen=True)
 class SyntheticObject:
-    """A creature in a motion of the demo.
+    """An object of the synthetic test set: the dragon in a known motion.
 
     Attributes:
         motion: its name.

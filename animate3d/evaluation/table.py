@@ -23,7 +23,7 @@ _READING = (
 
 
 def mean_of(measurements: Sequence[Measurement], metric: Metric) -> float:
-    """Over the objects of which it was measured; NaN without any."""
+    """Mean of a metric over the objects of which it was measured; NaN without any."""
     values = [m.values[metric.key] for m in measurements if math.isfinite(m.values.get(metric.key, math.nan))]
     return sum(values) / len(values) if values else math.nan
 

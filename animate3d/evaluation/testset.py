@@ -18,13 +18,13 @@ from animate3d.files import existing_file, existing_folder, read_json
 
 STAGES = ("recon", "refine")
 VIEWS = 4
-"""Videos of every object."""
+"""Number of videos of every object."""
 MODELS, VIDEOS, PROMPTS = "pretrained_gaussian", "tracking_rgba_images", "prompts.json"
 
 
 @dataclass(frozen=True)
 class TestObject:
-    """One object.
+    """An object of a test set.
 
     Attributes:
         name: of its files.
@@ -93,7 +93,7 @@ class Checkpoint:
 
 
 def find_checkpoint(results: Path, stage: str, name: str) -> Checkpoint:
-    """The latest step of a stage.
+    """The checkpoint of the latest step of a stage.
 
     Raises:
         InputError: there is none.

@@ -41,7 +41,7 @@ class Subject:
 
 @dataclass
 class VBenchResults:
-    """Outcome.
+    """VBench's metrics of the objects, or why they are missing.
 
     Attributes:
         values: object -> key of `metrics.VBENCH` -> mean over its videos.
@@ -53,7 +53,7 @@ class VBenchResults:
 
     @classmethod
     def nothing(cls, reason: str) -> VBenchResults:
-        """Nothing was measured."""
+        """Results of which nothing was measured, for one reason."""
         return cls(reasons={metric.key: reason for metric in VBENCH})
 
 
@@ -91,7 +91,7 @@ def _newer(path: Path, time: float) -> bool:
 
 
 def run_vbench(python: Path, folder: Path, weights: Path | None) -> None:
-    """Run the program of the folder.
+    """Run the measuring program that `export_videos` put into a folder.
 
     Raises:
         InputError: the interpreter is not there, or the program broke off.
@@ -143,7 +143,7 @@ def vbench(
     default_folder: Path,
     announce: Callable[[str], None],
 ) -> VBenchResults:
-    """Export, run where that is possible, and read.
+    """Measure with VBench: export the videos, run it where that is possible, and read the results.
 
     Args:
         folder: to exchange videos and results; None uses ``default_folder``, and only when VBench can be run.

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from animate3d.frames import GREY
+
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-GREY = 127.5  # the background that the diffusion model is trained with, in 8-bit levels
+_GREY_LEVEL = 255 * GREY
 _LEAST_NOISE = 1.5  # quantisation and resampling leave at least this, in 8-bit levels
 _LEAST_PIXELS = 50  # background pixels needed to estimate anything from them
 _MOST_PIXELS = 6000  # more do not change the fit of six numbers
@@ -75,7 +77,7 @@ def fit_background(image: Image, outside: Mask, fallback: Background | None = No
     """
     height, width = outside.shape
     if outside.sum() < _LEAST_PIXELS:
-        return fallback or Background(np.full((height, width, 3), GREY, np.float32), 4.0)
+        return fallback or Background(np.full((height, width, 3), _GREY_LEVEL, np.float32), 4.0)
     rows, columns = np.nonzero(outside)
     keep = slice(None, None, -(-len(rows) // _MOST_PIXELS))
     rows, columns = rows[keep], columns[keep]
@@ -115,7 +117,7 @@ class ObjectColors:
         self._table = self._densities(self._counts)
 
     def add(self, image: Image, mask: Mask) -> None:
-        """Learn colours that come into view."""
+        """Add the colours of an image's object to the histogram, for parts that come into view."""
         self._counts = self._counts + _histogram(image, mask)
         self._table = self._densities(self._counts)
 

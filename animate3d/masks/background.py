@@ -60,7 +60,7 @@ class BackgroundSegmenter:
         self._settings = settings or BackgroundSettings()
 
     def segment(self, frames: NDArray[np.uint8], template: Image) -> Iterator[Image]:
-        """Follow the object.
+        """Follow the object through the frames of one view.
 
         Args:
             frames: ``[F, H, W, 3]``
@@ -116,7 +116,7 @@ class BackgroundSegmenter:
         return self._settings.motion * distance.clip(-1, 1) * _agreement(image, _warp(other, flow), noise)
 
     def _outline_cost(self, image: Image, noise: float) -> Image:
-        """``[H, W]``: low where the outline may run along an edge of the image."""
+        """Cost of an outline through each pixel ``[H, W]``, low along edges of the image."""
         smooth = cv2.GaussianBlur(image, (0, 0), 0.7)
         along_y = np.diff(smooth, axis=0, append=smooth[-1:])
         along_x = np.diff(smooth, axis=1, append=smooth[:, -1:])
@@ -177,13 +177,13 @@ def _warp(image: Image, flow: Image) -> Image:
 
 
 def _agreement(image: Image, carried: Image, noise: float) -> Image:
-    """0..1, how well the flow explains the image. ``[H, W]``"""
+    """How well the flow explains the image, 0 to 1. ``[H, W]``"""
     difference = cv2.blur(((image - carried) ** 2).sum(-1), (3, 3)) / 3
     return 1.0 / (1.0 + (difference / (9 * noise**2 + _FLOW_ERROR**2)) ** 2)
 
 
 def _signed_distance(mask: Mask) -> Image:
-    """Positive inside, in pixels. ``[H, W]``"""
+    """Signed distance to the outline in pixels, positive inside. ``[H, W]``"""
     inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
     outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
     # Without any edge the distance is the largest float.

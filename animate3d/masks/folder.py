@@ -172,7 +172,7 @@ def count_views(template_folder: str | os.PathLike[str], images: int) -> int:
 
 
 def _numbered(folder: Path, what: str) -> list[Path]:
-    """``0.png`` to ``n-1.png`` in order."""
+    """The images ``0.png`` to ``n-1.png`` of a folder in order."""
     found = {int(p.stem): p for p in folder.glob("*.png") if p.stem.isascii() and p.stem.isdecimal()}
     if not found:
         raise InputError(f"{folder} holds no {what}: numbered images 0.png, 1.png, … are needed.")
@@ -209,7 +209,7 @@ def _check_target(save_path: Path, inputs: tuple[Path, ...]) -> bool:
 
 
 def _load_template(path: Path) -> Image:
-    """Alpha ``[H, W]`` 0..1"""
+    """Read the alpha ``[H, W]``, 0..1, of a template."""
     alpha = load_images([path], alpha=True)[0, ..., 3].numpy()
     if not (alpha > 0.5).any():
         raise InputError(f"The alpha channel of the template {path} is empty: it shows no object.")
@@ -217,7 +217,7 @@ def _load_template(path: Path) -> Image:
 
 
 def _load_view(paths: list[Path]) -> NDArray[np.uint8]:
-    """``[F, H, W, 3]``"""
+    """Read the frames of a view on grey. ``[F, H, W, 3]``"""
     return (composite(load_images(paths), GREY) * 255 + 0.5).byte().numpy()
 
 

@@ -15,13 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from animate3d.errors import InputError
-from animate3d.masks.background import BackgroundSegmenter
 
 if TYPE_CHECKING:
     from transformers import Sam2VideoModel
     from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
-
-    from animate3d.masks.folder import Segmenter
 
 Image = NDArray[np.float32]
 
@@ -34,39 +31,6 @@ HUB_MODELS = {
 """Released models, the best first, and the size of their weights."""
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, with which the models were trained
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-
-
-def choose_segmenter(backend: str, model: str | None = None, device: str | torch.device | None = None) -> Segmenter:
-    """The segmenter for ``--backend`` and ``--model``.
-
-    Args:
-        backend: ``auto`` (SAM 2 when its weights are on this machine, else the background), ``background``, ``sam2``.
-        model: a folder or a hub name; by default the best of `HUB_MODELS` in the local cache.
-        device: for SAM 2; by default CUDA when there is one.
-
-    Raises:
-        InputError: unknown backend, or weights that are not here. Nothing is downloaded.
-    """
-    if backend not in ("auto", "background", "sam2"):
-        raise InputError(f"The backend `{backend}` is unknown; known are: auto, background, sam2.")
-    if backend == "background":
-        if model is not None:
-            raise InputError(
-                "A SAM 2 model was given, but the backend `background` uses none; choose `--backend sam2`."
-            )
-        return BackgroundSegmenter()
-    folder = find_weights(model)
-    if folder is not None:
-        return Sam2Segmenter(folder, device)
-    # A model that was asked for by name is not quietly replaced by another method.
-    if backend == "auto" and model is None:
-        return BackgroundSegmenter()
-    name = model or next(iter(HUB_MODELS))
-    size = f"about {HUB_MODELS[name]}" if name in HUB_MODELS else "of unknown size"
-    raise InputError(
-        f"The SAM 2 weights `{name}` ({size}) are not on this machine, and nothing is downloaded unasked. "
-        f"Fetch them with `hf download {name}`, give the folder of a copy as --model, or use `--backend background`."
-    )
 
 
 def find_weights(model: str | os.PathLike[str] | None = None) -> Path | None:
@@ -112,7 +76,7 @@ class Sam2Segmenter:
         self._model: Sam2VideoModel | None = None
 
     def segment(self, frames: NDArray[np.uint8], template: Image) -> Iterator[Image]:
-        """Follow the object.
+        """Follow the object through the frames of one view.
 
         Args:
             frames: ``[F, H, W, 3]``

@@ -84,7 +84,11 @@ def track(
         current = nodes[-1] + (settings.velocity * (nodes[-1] - nodes[-2]) if f > 1 else 0.0)
         for stiffness, finest in zip(settings.stiffness, settings.finest, strict=True):
             rays = matcher.match(current, f, finest)
-            anchors = depth_anchors(template, cameras, current, nodes[0 if settings.ref=="rest" else -1], settings.depth) if len(frames)==1 else None
+            anchors = (
+                depth_anchors(template, cameras, current, nodes[0 if settings.ref == "rest" else -1], settings.depth)
+                if len(frames) == 1
+                else None
+            )
             current = fit.solve(current, rays, stiffness, settings.turns, anchors)
         nodes.append(current)
         progress(f)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.creatures import dragon
-from animate3d.creatures.captions import MOTIONS, captions
+from animate3d.creatures.captions import FAMILY_MOTIONS, captions
 from animate3d.creatures.creatures import Creature, family_named, make_creature, move, save_creature
 from animate3d.errors import InputError
 from animate3d.evaluation import recovery
@@ -56,7 +56,7 @@ def usual_prompt(family: str) -> str:
         InputError: the family is unknown.
     """
     family_named(family)
-    return captions(family, MOTIONS[family][0])[0]
+    return captions(family, FAMILY_MOTIONS[family][0])[0]
 
 
 def write_prompted_creature(
@@ -65,7 +65,7 @@ def write_prompted_creature(
     """Make a creature in ``out/creature``.
 
     Args:
-        family: a name in `MOTIONS`.
+        family: a name in `FAMILY_MOTIONS`.
         prompt: by default the family's usual one.
         seed: of its looks. No training creature is the same: theirs are even, this one's is made odd.
 

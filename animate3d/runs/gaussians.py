@@ -212,8 +212,9 @@ class GaussianRun(Run):
 
         def save_plys() -> None:
             up = "y" if abs(self.placement.rotation[2, 1]) > 0.7 else "z"
-            moved = {"means": own.means, "quats": own.quats, "scales": own.scales}
-            export_gaussians(self.model, files["plys"], **moved, fps=fps, up_axis=up)
+            export_gaussians(
+                self.model, files["plys"], means=own.means, quats=own.quats, scales=own.scales, fps=fps, up_axis=up
+            )
 
         def save_paths() -> None:
             rows = np.flatnonzero(self.kept)

@@ -22,7 +22,7 @@ _UNPAINTED = "Patterns on moving parts are lost."
 
 
 def model_card(facts: Mapping[str, Any]) -> str:
-    """Markdown."""
+    """The model card as Markdown."""
     data: Mapping[str, Any] = facts.get("data", {})
     start: Mapping[str, Any] = facts.get("start", {})
     refiner: Mapping[str, Any] = facts.get("refiner", {})

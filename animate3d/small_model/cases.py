@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from animate3d.bundled_model.folder import SIZE, VIEWS
 from animate3d.errors import InputError
-from animate3d.evaluation.clip_metrics import Video
+from animate3d.evaluation.clip_metrics import VideoArray
 from animate3d.files import existing_folder, read_json
 from animate3d.meshes import Mesh, load_mesh
 from animate3d.mvvdm.data.records import UID_INFO
@@ -42,7 +42,7 @@ class Subject:
         """Read the creature's mesh."""
         return load_mesh(self.folder)
 
-    def videos(self) -> list[Video]:
+    def videos(self) -> list[VideoArray]:
         """The true clip of every motion."""
         mesh = self.mesh()
         rendered = (render_views(mesh, placed.astype(np.float64), views=VIEWS, size=SIZE) for placed in self.positions)

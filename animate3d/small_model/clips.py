@@ -16,7 +16,7 @@ from animate3d.mvvdm.data import build_dataset
 
 @dataclass(frozen=True)
 class Clips:
-    """N clips.
+    """N clips of a data set, in memory.
 
     Attributes:
         pixels: uint8 ``[N, V, F, 3, H, W]``

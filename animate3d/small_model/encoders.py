@@ -16,17 +16,17 @@ from torch.nn.functional import cross_entropy, mse_loss
 from tqdm import trange
 from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
-from animate3d.creatures.captions import MOTIONS, OTHER_NAMES, captions, vocabulary
+from animate3d.creatures.captions import FAMILY_MOTIONS, OTHER_NAMES, captions, vocabulary
 from animate3d.creatures.looks import COLORS, PATTERNS
 from animate3d.small_model.clips import Clips
 from animate3d.small_model.models import IMAGE_WIDTH, TEXT_WIDTH
 
-FAMILIES = list(MOTIONS)
-ALL_MOTIONS = [(family, motion) for family, motions in MOTIONS.items() for motion in motions]
+FAMILIES = list(FAMILY_MOTIONS)
+ALL_MOTIONS = [(family, motion) for family, motions in FAMILY_MOTIONS.items() for motion in motions]
 COLOR_NAMES = ["", *COLORS]
 PATTERN_NAMES = ["", *(pattern for pattern in PATTERNS if pattern != "plain")]
 FILLERS = ("cute", "little", "big", "small", "happily", "slowly", "quickly", "beautiful", "friendly", "cartoon", "very")
-"""Words that change nothing."""
+"""Words that do not change the meaning of a sentence."""
 LAST = 20
 """Steps at the end over which the share of right answers is averaged."""
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from animate3d.bundled_model.folder import VIEWS, bundled_model_folder
 from animate3d.cameras import reconstruction_cameras
 from animate3d.errors import InputError, run_command
-from animate3d.evaluation.clip_metrics import ClipScore, Video, score_clip, score_trajectory
+from animate3d.evaluation.clip_metrics import ClipScore, VideoArray, score_clip, score_trajectory
 from animate3d.files import write_json
 from animate3d.frames import composite, contact_sheet, save_image
 from animate3d.mvvdm.convert import load_converted
@@ -37,8 +37,14 @@ _SHEET_SCALE = 2
 
 
 def generate(
-    pipeline: MultiViewVideoPipeline, first: Video, prompts: list[str], *, seed: int, steps: int, guidance_scale: float
-) -> list[Video]:
+    pipeline: MultiViewVideoPipeline,
+    first: VideoArray,
+    prompts: list[str],
+    *,
+    seed: int,
+    steps: int,
+    guidance_scale: float,
+) -> list[VideoArray]:
     """One clip per prompt from the same four images ``[V, 1, H, W, 3]``."""
     images = [Image.fromarray((view[0] * 255).round().astype(np.uint8)) for view in first]
     preset = PRESETS["laptop"]
@@ -141,7 +147,7 @@ def evaluate_animations(
     return rows
 
 
-def _sheet(truths: list[Video], made: list[Video]) -> np.ndarray:
+def _sheet(truths: list[VideoArray], made: list[VideoArray]) -> np.ndarray:
     """For every motion two views of the truth and below them the same of the clip. ``[H', W', 3]``"""
     rows = []
     for truth, clip in zip(truths, made, strict=True):

@@ -138,7 +138,7 @@ def true_origins(rest: Tensor, coverage: Tensor, cameras: Cameras) -> tuple[Tens
     size = rest.new_tensor([width, height])
 
     def read(images: Tensor, pixels: Tensor) -> Tensor:
-        """``[r, c, H, W]`` at ``[r, P, 2]``: ``[r, P, c]``"""
+        """Sample images ``[r, c, H, W]`` at pixels ``[r, P, 2]``: ``[r, P, c]``."""
         grid = (2 * pixels / size - 1)[:, None]
         return grid_sample(images, grid, padding_mode="border", align_corners=False)[:, :, 0].transpose(1, 2)
 
@@ -189,7 +189,7 @@ class Joint(nn.Module):
         self.unet, self.scheduler = unet, scheduler
 
     def forward(self, batch: Denoising, truth: Truth) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Denoising, place and source loss, and the mean distance in pixels."""
+        """The denoising, place and source losses, and the mean distance in pixels."""
         predicted, origins = call(self.unet, batch, self.scheduler, return_origins=True)
         predicted = predicted.unflatten(0, (-1, batch.latents.shape[1]))
         return (denoising_error(predicted, batch, self.scheduler), *origin_losses(origins, truth))
@@ -296,7 +296,7 @@ def _batches(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line of one process."""
+    """Run one process of the training; `animate3d.small_model.train` starts them."""
     parser = argparse.ArgumentParser(prog="animate3d.small_model.origins", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="of `animate3d data synthesize`")
     parser.add_argument("--out", type=Path, required=True, help="of animate3d.small_model.train")

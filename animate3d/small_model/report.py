@@ -38,7 +38,7 @@ def summary(clips: Sequence[Row], animations: Sequence[Row]) -> dict[str, Any]:
 
 
 def write_report(out: Path, clips: Sequence[Row], animations: Sequence[Row]) -> Path:
-    """Write ``evaluation.md``."""
+    """Write the tables and pictures of ``evaluation.md``."""
     text = _clips(clips)
     if animations:
         text += "\n" + _animations(animations)

@@ -81,7 +81,7 @@ class Plan:
 
     @property
     def clip_list(self) -> Path:
-        """The clips of the data set."""
+        """File that lists the clips of the data set."""
         return self.data / "clips.json"
 
 
@@ -174,8 +174,8 @@ def _check_synthesized(plan: Plan) -> None:
         )
 
 
-def train_origins(plan: Plan) -> None:
-    """The UNet learns where pixels come from, and goes on denoising."""
+def origins_stage(plan: Plan) -> None:
+    """Stage in which the UNet learns where pixels come from, and goes on denoising."""
     if origin_steps_done(plan) >= plan.origin_steps:
         return
     values = {"data": plan.data, "out": plan.out, "steps": plan.origin_steps, "seed": plan.seed}
@@ -210,7 +210,7 @@ def _run(command: list[str]) -> int:
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int | None:
-    """The exit code, after a moment; None while it runs."""
+    """The exit code of a process after a moment; None while it runs."""
     try:
         return process.wait(timeout=0.2)
     except subprocess.TimeoutExpired:
@@ -224,7 +224,7 @@ def steps_done(plan: Plan) -> int:
 
 
 def origin_steps_done(plan: Plan) -> int:
-    """Steps of the origins' training."""
+    """Steps of the origins' training that are done."""
     content = read_origins(plan.out, steps_done(plan))
     return 0 if content is None else int(content["global_step"])
 
@@ -242,7 +242,7 @@ def make_refiner(plan: Plan) -> None:
 
 
 def run(plan: Plan, stages: Sequence[str] = STAGES, overrides: Sequence[str] = ()) -> None:
-    """Make what is missing."""
+    """Run the stages of the training whose results are missing."""
     if "data" in stages:
         make_data(plan)
     # What the later stages need, before hours of training.
@@ -255,7 +255,7 @@ def run(plan: Plan, stages: Sequence[str] = STAGES, overrides: Sequence[str] = (
     if "unet" in stages:
         train_unet(plan, overrides)
     if "origins" in stages:
-        train_origins(plan)
+        origins_stage(plan)
     if "refiner" in stages and not (plan.out / REFINER_FACTS).is_file():
         make_refiner(plan)
     if "export" in stages:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from animate3d.bundled_model.knowledge import AXES, World, outline, read_prompt, unexplained
-from animate3d.creatures.captions import MOTIONS
+from animate3d.creatures.captions import FAMILY_MOTIONS
 from animate3d.small_model.clips import Clips
 
 _MARGIN = 1.2  # on the largest distance that training creatures have: a creature may be somewhat unlike all of them
@@ -24,7 +24,7 @@ def fit_world(outlines: Tensor, families: Sequence[str]) -> World:
     """Fit a `World` to outlines of creatures ``[N, D]`` and the family of each; every family needs at least four."""
     spaces, reaches = [], []
     generator = torch.Generator().manual_seed(0)
-    for name in MOTIONS:
+    for name in FAMILY_MOTIONS:
         own = outlines[torch.tensor([family == name for family in families])]
         own = own[torch.randperm(len(own), generator=generator)]
         halves = own[::2], own[1::2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from animate3d.creatures import FAMILIES, MOTIONS, captions, vocabulary
+from animate3d.creatures import FAMILIES, FAMILY_MOTIONS, captions, vocabulary
 from animate3d.creatures.captions import draw_caption
 from animate3d.creatures.looks import COLORS, PATTERNS
 
@@ -14,7 +14,7 @@ def test_the_vocabulary_is_small():
 
 def test_all_captions_use_only_the_vocabulary():
     words = set(vocabulary())
-    for family, motions in MOTIONS.items():
+    for family, motions in FAMILY_MOTIONS.items():
         for motion in motions:
             for color in ("", *COLORS):
                 for sentence in captions(family, motion, color, "striped"):
@@ -22,7 +22,7 @@ def test_all_captions_use_only_the_vocabulary():
 
 
 def test_every_motion_has_several_phrasings_of_its_own():
-    for family, motions in MOTIONS.items():
+    for family, motions in FAMILY_MOTIONS.items():
         sentences = [captions(family, motion) for motion in motions]
         assert min(len(set(some)) for some in sentences) >= 4
         assert len(set().union(*sentences)) == sum(len(set(some)) for some in sentences), family
@@ -41,4 +41,4 @@ def test_drawn_captions_follow_from_the_seed_and_do_not_call_a_pattern_plain():
     assert len(set(drawn)) > 8
     assert not any("plain" in sentence for sentence in drawn)
     assert 0.2 < sum("red" in sentence for sentence in drawn) / 200 < 0.6
-    assert set(PATTERNS) > {"striped", "spotted"} and set(FAMILIES) == set(MOTIONS)
+    assert set(PATTERNS) > {"striped", "spotted"} and set(FAMILIES) == set(FAMILY_MOTIONS)

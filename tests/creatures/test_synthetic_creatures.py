@@ -7,18 +7,20 @@ import pytest
 import torch
 
 from animate3d.cameras import reconstruction_cameras
-from animate3d.creatures import FAMILIES, MOTIONS, make_creature, move, save_creature
+from animate3d.creatures import FAMILIES, FAMILY_MOTIONS, make_creature, move, save_creature
 from animate3d.errors import InputError
 from animate3d.meshes import load_mesh
 from animate3d.small_model.data.views import render_views
 
-CASES = [(family, motion) for family, motions in MOTIONS.items() for motion in motions]
+CASES = [(family, motion) for family, motions in FAMILY_MOTIONS.items() for motion in motions]
 
 
 def test_there_are_enough_families_and_motions():
     assert len(FAMILIES) >= 6
     assert len(CASES) >= 15
-    assert min(len(motions) for motions in MOTIONS.values()) >= 3  # a guess is right in a third of the cases at most
+    assert (
+        min(len(motions) for motions in FAMILY_MOTIONS.values()) >= 3
+    )  # a guess is right in a third of the cases at most
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -87,7 +89,7 @@ def test_motions_look_different_from_each_other_and_from_standing_still(family: 
     placement = creature.mesh.automatic_placement()
     videos = [
         render_views(creature.mesh, placement.apply(move(creature, motion, 8)), views=4, size=64) / 255.0 - 0.5
-        for motion in MOTIONS[family]
+        for motion in FAMILY_MOTIONS[family]
     ]
     videos.append(np.repeat(videos[0][:, :1], 8, axis=1))
     contrast = np.sqrt((videos[-1] ** 2).mean())

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from animate3d.evaluation.clip_metrics import score_clip, score_trajectory, silhouette_iou
+from animate3d.evaluation.clip_metrics import mean_silhouette_iou, score_clip, score_trajectory
 
 
 def clip(shifts):
@@ -40,7 +40,7 @@ def test_half_the_contrast_has_a_quarter_of_the_energy():
 
 def test_iou_of_nothing_with_nothing_is_one():
     empty = np.full((1, 2, 4, 4, 3), 0.5, dtype=np.float32)
-    assert silhouette_iou(empty, empty) == 1.0
+    assert mean_silhouette_iou(empty, empty) == 1.0
 
 
 def test_trajectories_are_scored_by_direction_and_length():

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from animate3d.motion import LOSSES, StepTensors, tv_loss, weighted_losses
+from animate3d.motion import LOSSES, StepTensors, tv_loss
 
 
 @pytest.fixture
@@ -52,15 +52,8 @@ def test_every_term_is_a_finite_number_with_a_gradient(step: StepTensors, name: 
     assert torch.isfinite(gradient).all() and gradient.any()
 
 
-def test_only_terms_with_a_weight_are_computed(step: StepTensors) -> None:
-    bare = dataclasses.replace(step, depth=None, normal=None, first=None)
-    losses = weighted_losses(bare, {"rgb": 100.0, "mask": 100.0, "depth_tv_loss": 0.0, "arap": 4.0})
-    assert set(losses) == {"rgb", "mask"}
-    torch.testing.assert_close(losses["rgb"], 100 * (step.color - step.target_color).square().mean())
-
-
 @pytest.mark.parametrize("name", ["depth_tv_loss", "normal_tv", "first_frame_rgb", "first_frame_mask"])
 def test_a_term_without_its_input_says_so(step: StepTensors, name: str) -> None:
     bare = dataclasses.replace(step, depth=None, normal=None, first=None)
     with pytest.raises(ValueError, match=f"lambda_{name}"):
-        weighted_losses(bare, {name: 1.0})
+        LOSSES[name](bare)

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from animate3d.bundled_model.knowledge import read_prompt
-from animate3d.creatures.captions import MOTIONS
+from animate3d.creatures.captions import FAMILY_MOTIONS
 from animate3d.creatures.creatures import move
 from animate3d.errors import InputError
 from animate3d.meshes import load_mesh
 from animate3d.runs.demo import usual_prompt, write_prompted_creature
 
 
-@pytest.mark.parametrize("family", list(MOTIONS))
+@pytest.mark.parametrize("family", list(FAMILY_MOTIONS))
 def test_the_usual_sentence_names_creature_and_motion(family: str) -> None:
     reading = read_prompt(usual_prompt(family))
-    assert (reading.family, reading.motion) == (family, MOTIONS[family][0])
+    assert (reading.family, reading.motion) == (family, FAMILY_MOTIONS[family][0])
 
 
 def test_the_intended_motion_belongs_to_the_written_mesh(tmp_path: Path) -> None:

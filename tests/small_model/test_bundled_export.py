@@ -18,7 +18,7 @@ from animate3d.mvvdm.training import checkpoints
 from animate3d.small_model import models
 from animate3d.small_model.data.synthesize import VERSION
 from animate3d.small_model.export import MOST_BYTES, export, trained_pipeline
-from animate3d.small_model.train import Plan, run, steps_done, train_origins
+from animate3d.small_model.train import Plan, origins_stage, run, steps_done
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,11 @@ def test_origins_do_not_replace_a_unet_that_was_trained_further(with_origins: Pa
     latest = with_origins / "run" / "checkpoints" / "latest.ckpt"
     checkpoints.write(latest.resolve(), {**checkpoints.read(latest), "global_step": 9})
     plan = Plan(data=tmp_path, out=with_origins, exported=tmp_path / "model")
-    for use in (lambda: trained_pipeline(with_origins), lambda: run(plan, ["export"]), lambda: train_origins(plan)):
+    for use in (
+        lambda: trained_pipeline(with_origins),
+        lambda: run(plan, ["export"]),
+        lambda: origins_stage(plan),
+    ):
         with pytest.raises(InputError, match=r"step 7, not to that after step 9; remove it and .*origins\.jsonl"):
             use()
     with pytest.raises(InputError, match="step 7, not to that after step 12"):  # before it trains

@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from animate3d.bundled_model.knowledge import World, outline, prompt_notices, read_prompt
-from animate3d.creatures.captions import MOTIONS, captions
+from animate3d.creatures.captions import FAMILY_MOTIONS, captions
 from animate3d.errors import InputError
 from animate3d.small_model.world import fit_world
 
-CASES = [(family, motion) for family, motions in MOTIONS.items() for motion in motions]
+CASES = [(family, motion) for family, motions in FAMILY_MOTIONS.items() for motion in motions]
 
 
 @pytest.mark.parametrize(("family", "motion"), CASES)
@@ -54,16 +54,16 @@ def test_the_one_named_first_moves_and_other_words_do_no_harm(prompt, family, mo
 
 def test_an_unknown_motion_lists_the_known():
     (notice,) = prompt_notices("a dog is reading")
-    assert captions("dog", MOTIONS["dog"][0])[0] in notice
+    assert captions("dog", FAMILY_MOTIONS["dog"][0])[0] in notice
 
 
 @pytest.fixture(scope="module")
 def world():
     """Families whose members differ along two directions of 64, and a bit everywhere; one more member of each."""
     generator = torch.Generator().manual_seed(0)
-    names = [name for name in MOTIONS for _ in range(40)]
-    centres = torch.rand(len(MOTIONS), 64, generator=generator)
-    ways = torch.randn(len(MOTIONS), 2, 64, generator=generator) / 8
+    names = [name for name in FAMILY_MOTIONS for _ in range(40)]
+    centres = torch.rand(len(FAMILY_MOTIONS), 64, generator=generator)
+    ways = torch.randn(len(FAMILY_MOTIONS), 2, 64, generator=generator) / 8
     members = [
         centre + torch.randn(41, 2, generator=generator) @ way + 0.02 * torch.randn(41, 64, generator=generator)
         for centre, way in zip(centres, ways, strict=True)
@@ -73,20 +73,20 @@ def world():
 
 def test_known_creatures_pass_without_a_word(world):
     fitted, others = world
-    for index, (family, motions) in enumerate(MOTIONS.items()):
+    for index, (family, motions) in enumerate(FAMILY_MOTIONS.items()):
         assert fitted.notices(others[index], captions(family, motions[0])[0]) == []
 
 
 def test_a_model_unlike_all_is_told_so(world):
     fitted, others = world
-    (notice,) = fitted.notices(others[0].flip(0), captions("fish", MOTIONS["fish"][0])[0])
+    (notice,) = fitted.notices(others[0].flip(0), captions("fish", FAMILY_MOTIONS["fish"][0])[0])
     assert "none of the creatures" in notice
 
 
 def test_a_prompt_for_another_creature_is_told_so(world):
     fitted, others = world
-    index = list(MOTIONS).index("dog")
-    (notice,) = fitted.notices(others[index], captions("fish", MOTIONS["fish"][0])[0])
+    index = list(FAMILY_MOTIONS).index("dog")
+    (notice,) = fitted.notices(others[index], captions("fish", FAMILY_MOTIONS["fish"][0])[0])
     assert "looks more like a dog" in notice
 
 

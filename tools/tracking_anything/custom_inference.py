@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from animate3d.errors import run_command
-from animate3d.masks import choose_segmenter, segment_folder
+from animate3d.masks import BACKENDS, choose_segmenter, segment_folder
 
 _EPILOG = """Frames are {v*F+f}.png (view v, frame f), templates {v}.png; results have the names of the frames.
 
@@ -39,8 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--backend",
         default="auto",
-        choices=("auto", "background", "sam2"),
-        help="auto (default) takes SAM 2 when its weights are on this machine, else the grey background",
+        choices=BACKENDS,
+        help="auto (default) uses SAM 2 when its weights are on this machine, else the grey background",
     )
     parser.add_argument("--model", help="SAM 2: a folder or a hub name that is in the local cache")
     options = parser.parse_args(argv)

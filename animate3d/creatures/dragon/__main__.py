@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from animate3d.cameras import reconstruction_cameras
-from animate3d.creatures.dragon import MOTIONS, motion_named, write_creature, write_frames
+from animate3d.creatures.dragon import MOTIONS, motion_named, write_dragon, write_frames
 from animate3d.creatures.dragon.creature import NAME
 from animate3d.errors import run_command
 from animate3d.frames import contact_sheet, save_gif, save_image, side_by_side
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     motions = {name: motion_named(name) for name in options.motions}
 
-    mesh = load_mesh(write_creature(options.out / NAME, options.seed))
+    mesh = load_mesh(write_dragon(options.out / NAME, options.seed))
     placement = mesh.automatic_placement()
     placement.save(options.out / "placement.json")
     for name, motion in tqdm(motions.items(), desc="motions", unit="motion"):

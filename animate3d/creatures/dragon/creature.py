@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from animate3d.creatures.dragon import shape as dragon
-from animate3d.creatures.dragon.paint import paint
+from animate3d.creatures.dragon.paint import paint_dragon
 from animate3d.creatures.dragon.shape import Part
 from animate3d.creatures.sculpt.atlas import bake, unwrap
 from animate3d.creatures.sculpt.fields import Points, distance_and_slope
@@ -22,7 +22,7 @@ _TEXTURE_SIZE = 512
 _BUMP = 0.012  # height of the relief in the normal map, in the mesh's units
 
 
-def make_creature(seed: int = 0) -> Mesh:
+def make_dragon(seed: int = 0) -> Mesh:
     """A closed quad mesh of about 5000 evenly spread vertices, y up, facing +z, with UVs and PBR textures.
 
     Args:
@@ -39,7 +39,7 @@ def make_creature(seed: int = 0) -> Mesh:
     triangles = quads[:, split].reshape(-1, 3)
     uvs = atlas.corner_uvs[:, split].reshape(-1, 3, 2)
     baked, covered, _ = bake(uvs, np.concatenate([vertices, normals], axis=1)[triangles], _TEXTURE_SIZE)
-    surface = paint(baked[..., :3], baked[..., 3:], seed)
+    surface = paint_dragon(baked[..., :3], baked[..., 3:], seed)
     texel = np.sqrt(_area(vertices, triangles) / covered.sum())
     mesh = Mesh.from_faces(
         vertices,
@@ -62,9 +62,9 @@ def make_creature(seed: int = 0) -> Mesh:
     return mesh
 
 
-def write_creature(folder: str | os.PathLike[str], seed: int = 0) -> Path:
+def write_dragon(folder: str | os.PathLike[str], seed: int = 0) -> Path:
     """Make the creature and save it as ``<folder>/base.obj`` with ``base.mtl`` and textures; returns the OBJ."""
-    return save_obj(make_creature(seed), Path(folder))
+    return save_obj(make_dragon(seed), Path(folder))
 
 
 def _chart_groups(vertices: Points, quads: np.ndarray) -> tuple[np.ndarray, dict[int, Points]]:

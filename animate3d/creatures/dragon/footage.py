@@ -9,7 +9,7 @@ import numpy as np
 
 from animate3d.cameras import reconstruction_cameras
 from animate3d.creatures.dragon.creature import ASSET
-from animate3d.creatures.dragon.motions import MOTIONS, Motion, unit_times
+from animate3d.creatures.dragon.motions import MOTIONS, VertexMotion, unit_times
 from animate3d.errors import InputError
 from animate3d.files import atomic_file
 from animate3d.frames import save_frames
@@ -22,8 +22,8 @@ def demo_asset() -> Path:
     return ASSET
 
 
-def motion_named(name: str) -> Motion:
-    """One of `MOTIONS`.
+def motion_named(name: str) -> VertexMotion:
+    """The dragon's motion of a name in `MOTIONS`.
 
     Raises:
         InputError: there is none of this name.
@@ -35,7 +35,7 @@ def motion_named(name: str) -> Motion:
 
 def write_frames(
     mesh: Mesh,
-    motion: Motion,
+    motion: VertexMotion,
     placement: Placement,
     folder: str | os.PathLike[str],
     *,

@@ -16,7 +16,7 @@ from animate3d.creatures.dragon.shape import Part
 from animate3d.creatures.rigs import bend_limb, smooth_step, turn_points
 
 Positions = NDArray[np.float64]
-Motion = Callable[[Positions, Positions], Positions]
+VertexMotion = Callable[[Positions, Positions], Positions]
 
 _LEFT, _UP, _BACK = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, -1.0])
 _WING_HINGE = np.array([0.0, 0.35, 0.94])  # along the root of the membrane, so that a stroke fans air
@@ -24,7 +24,7 @@ _TAIL_BASE = np.array([0.0, -0.1, -0.25])
 
 
 def unit_times(frames: int) -> Positions:
-    """``[F]`` from 0 to 1."""
+    """Evenly spaced times of F frames, from 0 to 1. ``[F]``"""
     return np.linspace(0.0, 1.0, frames)
 
 
@@ -85,7 +85,7 @@ def hop(vertices: Positions, times: Positions) -> Positions:
     return _animate(vertices, times, pose)
 
 
-MOTIONS: dict[str, Motion] = {"wing_flap": wing_flap, "bend": bend, "hop": hop}
+MOTIONS: dict[str, VertexMotion] = {"wing_flap": wing_flap, "bend": bend, "hop": hop}
 
 
 def mean_displacement(positions: Positions) -> float:

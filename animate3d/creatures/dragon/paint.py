@@ -29,7 +29,7 @@ class Paint:
     height: Points
 
 
-def paint(points: Points, normals: Points, seed: int) -> Paint:
+def paint_dragon(points: Points, normals: Points, seed: int) -> Paint:
     """Colour and material of surface points.
 
     Args:

@@ -61,7 +61,7 @@ def unwrap(
 
 
 def quad_normals(vertices: Points, quads: Quads) -> Points:
-    """Unit normals ``[P, 3]``."""
+    """Unit normals of quads ``[P, 3]``."""
     corners = vertices[quads]
     normals = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)

@@ -16,7 +16,7 @@ Field = Callable[[Points], Points]
 
 
 def sphere(points: Points, center: ArrayLike, radius: float) -> Points:
-    """A ball."""
+    """Signed distance to a ball."""
     return np.linalg.norm(points - np.asarray(center), axis=-1) - radius
 
 

@@ -42,7 +42,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def main(argv: list[str] | None = None) -> int:
-    """``check``, ``index`` or ``synthesize`` with their flags."""
+    """Run ``check``, ``index`` or ``synthesize`` with their flags."""
     parser = argparse.ArgumentParser(
         prog="animate3d data",
         description="Training data of the diffusion model.",
@@ -131,7 +131,7 @@ def _index(options: argparse.Namespace) -> int:
 
 
 def _synthesize(options: argparse.Namespace) -> int:
-    from animate3d.creatures import MOTIONS
+    from animate3d.creatures import FAMILY_MOTIONS
     from animate3d.small_model.data.synthesize import HELD_OUT, LIST, Settings, synthesize
 
     settings = Settings(
@@ -141,7 +141,7 @@ def _synthesize(options: argparse.Namespace) -> int:
         size=options.size,
         frames=options.frames,
         views=options.views,
-        families=tuple(options.families.split(",")) if options.families else tuple(MOTIONS),
+        families=tuple(options.families.split(",")) if options.families else tuple(FAMILY_MOTIONS),
     )
     synthesize(
         options.out,

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from animate3d.creatures.captions import MOTIONS
+from animate3d.creatures.captions import FAMILY_MOTIONS
 from animate3d.errors import InputError
 
 VARIATION = 0.1
-"""Amplitude and speed vary by this share."""
+"""Share by which amplitude and speed vary."""
 _TRAIN, _HELD_OUT = 0, 1
 
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """One motion of a creature.
+    """The plan of one clip: a motion of a creature.
 
     Attributes:
         name: of the clip's folder, ``"00"`` and so on.
@@ -51,18 +51,18 @@ class CreaturePlan:
 
 
 def plan(
-    clips: int, seed: int, families: Sequence[str] = tuple(MOTIONS), *, held_out: bool = False
+    clips: int, seed: int, families: Sequence[str] = tuple(FAMILY_MOTIONS), *, held_out: bool = False
 ) -> list[CreaturePlan]:
-    """Creatures with so many clips in all; families take turns.
+    """Plan creatures with so many clips in all; families take turns.
 
     A larger data set of the same seed begins with the clips of a smaller one.
 
     Raises:
         InputError: a family is unknown, or there is none.
     """
-    unknown = [name for name in families if name not in MOTIONS]
+    unknown = [name for name in families if name not in FAMILY_MOTIONS]
     if unknown or not families:
-        raise InputError(f"The families {list(families)} must be some of: {', '.join(MOTIONS)}.")
+        raise InputError(f"The families {list(families)} must be some of: {', '.join(FAMILY_MOTIONS)}.")
     creatures: list[CreaturePlan] = []
     missing = clips
     while missing > 0:
@@ -77,7 +77,7 @@ def _creature(number: int, most_clips: int, seed: int, families: Sequence[str], 
     family = families[number % len(families)]
     creature_seed = 2 * int(generator.integers(2**40)) + part
     clips = []
-    for index, motion in enumerate(MOTIONS[family]):
+    for index, motion in enumerate(FAMILY_MOTIONS[family]):
         amplitude, speed = (float(x) for x in generator.uniform(1 - VARIATION, 1 + VARIATION, 2).round(4))
         clips.append(ClipPlan(f"{index:02d}", motion, amplitude, speed, int(generator.integers(2**31))))
     prefix = "h" if part == _HELD_OUT else "t"

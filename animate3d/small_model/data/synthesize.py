@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from animate3d.creatures.captions import MOTIONS, draw_caption
+from animate3d.creatures.captions import FAMILY_MOTIONS, draw_caption
 from animate3d.creatures.creatures import make_creature, move, save_creature
 from animate3d.creatures.looks import draw_words
 from animate3d.errors import InputError
@@ -58,7 +58,7 @@ class Settings:
     size: int = 64
     frames: int = 8
     views: int = 4
-    families: tuple[str, ...] = tuple(MOTIONS)
+    families: tuple[str, ...] = tuple(FAMILY_MOTIONS)
 
     def __post_init__(self) -> None:
         smallest = {"clips": 1, "held_out": 0, "seed": 0, "size": 16, "frames": 1, "views": 1}

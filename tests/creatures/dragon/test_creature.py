@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from animate3d.creatures.dragon import demo_asset, make_creature
+from animate3d.creatures.dragon import demo_asset, make_dragon
 from animate3d.creatures.dragon import shape as dragon
 from animate3d.creatures.sculpt.atlas import bake
 from animate3d.creatures.sculpt.surface import quad_surface
@@ -19,7 +19,7 @@ def asset() -> Mesh:
 
 @pytest.fixture(scope="module")
 def generated() -> Mesh:
-    return make_creature()
+    return make_dragon()
 
 
 def edge_lengths(mesh: Mesh) -> np.ndarray:
@@ -96,7 +96,7 @@ def test_the_generator_makes_the_committed_asset(asset: Mesh, generated: Mesh) -
 def test_another_seed_moves_the_spots_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("animate3d.creatures.dragon.creature._TEXTURE_SIZE", 128)
     monkeypatch.setattr("animate3d.creatures.dragon.creature._SPACING", 0.07)
-    one, other = make_creature(1), make_creature(2)
+    one, other = make_dragon(1), make_dragon(2)
     assert (one.vertices == other.vertices).all()
     assert (one.materials[0].textures["diffuse"] != other.materials[0].textures["diffuse"]).any()
 

@@ -18,13 +18,15 @@ TEXTURE_SIZE = 160
 
 
 @dataclass(frozen=True, eq=False)
-class Template:
-    """Attributes:
-    vertices: ``[N, 3]``
-    quads: ``[P, 4]`` that face outwards.
-    corner_uvs: ``[P, 4, 2]``, v up.
-    texel_points, texel_normals: ``[M, 3]`` the places on the surface that texels show.
-    texels: ``[H, W]`` which of them every texel shows; those outside of faces take the nearest.
+class FamilyMesh:
+    """The mesh of a family and where its texels lie.
+
+    Attributes:
+        vertices: ``[N, 3]``
+        quads: ``[P, 4]`` that face outwards.
+        corner_uvs: ``[P, 4, 2]``, v up.
+        texel_points, texel_normals: ``[M, 3]`` the places on the surface that texels show.
+        texels: ``[H, W]`` which of them every texel shows; those outside of faces show the nearest.
     """
 
     vertices: Points
@@ -36,7 +38,7 @@ class Template:
 
 
 @cache
-def template(family: Family) -> Template:
+def family_mesh(family: Family) -> FamilyMesh:
     """A closed mesh of a family's solid with an atlas; made once per process, in a second or two."""
     vertices, quads = quad_surface(family.solid, family.low, family.high, family.spacing, relax_steps=12)
     # A hair of rounding makes the numbers independent of the last bits of the linear algebra.
@@ -52,4 +54,4 @@ def template(family: Family) -> Template:
     rows, columns = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
     texels = (np.cumsum(covered).reshape(covered.shape) - 1)[rows, columns]
     points, across = np.split(baked[covered], 2, axis=1)
-    return Template(vertices, quads, atlas.corner_uvs.round(5), points, across, texels)
+    return FamilyMesh(vertices, quads, atlas.corner_uvs.round(5), points, across, texels)

@@ -1,0 +1,84 @@
+"""``import animate3d``: cheap, complete, the same for type checkers, and its documented examples run."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import animate3d
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "api.md"
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, animate3d; print(*(n for n in ('numpy', 'torch', 'animate3d.api') if n in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "\n"
+
+
+def test_every_public_name_is_there_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(getattr(animate3d, name).__doc__ for name in animate3d.__all__)
+    assert set(animate3d.__all__) <= set(dir(animate3d))
+    with pytest.raises(AttributeError, match="no attribute 'animte'"):
+        animate3d.animte  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_no_public_name_is_a_subpackage() -> None:
+    modules = {path.stem for path in (ROOT / "animate3d").iterdir()}
+    assert modules.isdisjoint(animate3d.__all__)
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse((ROOT / "animate3d" / "__init__.pyi").read_text())
+    stub = {alias.asname: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert stub == animate3d._NAMES  # type: ignore[attr-defined]
+
+
+def test_every_public_name_is_on_the_page() -> None:
+    text = PAGE.read_text()
+    assert [name for name in animate3d.__all__ if f"`{name}`" not in text] == []
+
+
+def run_examples(text: str, names: dict[str, Any]) -> None:
+    """Run the ``python`` blocks of a page one after another."""
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        exec(compile(block, str(PAGE), "exec"), names)
+
+
+def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    run_examples(PAGE.read_text().split("## Everything")[0], names)
+    assert names["trajectory"].positions.shape == (2, *names["mesh"].vertices.shape)
+    assert (tmp_path / "dragon.glb").is_file() and (tmp_path / "dragon.usdc").is_file()
+    assert names["images"].shape == (4, 2, 512, 512, 4) and names["front"].shape == (128, 128, 4)
+    assert names["videos"].shape == (4, 2, 64, 64, 3)
+
+
+@pytest.mark.slow
+def test_the_example_of_a_whole_run_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    run_examples("```python\nimport animate3d\nfrom animate3d.creatures import make_creature\n```\n", names)
+    run_examples(PAGE.read_text().split("## Everything")[1], names)
+    assert names["result"].files["glb"].is_file() and names["result"].trajectory.n_frames == 2
+
+
+def test_gaussians_are_drawn_like_the_mesh_they_come_from(tmp_path: Path) -> None:
+    from small_asset import finned_tube
+
+    from animate3d.cameras import reconstruction_cameras
+    from animate3d.gaussians import from_mesh
+
+    mesh, cameras = finned_tube(), reconstruction_cameras(size=32)
+    placement = mesh.automatic_placement()
+    drawn = animate3d.render(from_mesh(mesh), cameras, placement=placement, positions=mesh.vertices[None])
+    expected = animate3d.render(mesh, cameras)
+    both = ((drawn[..., 3] > 127) & (expected[..., 3] > 127)).sum()
+    assert both / (expected[..., 3] > 127).sum() > 0.8
