@@ -193,10 +193,10 @@ def test_positions_far_off_or_undefined_do_not_reach_outside_the_planes(bad: flo
         torch.testing.assert_close(found[:, 1::2], whole[:, 1::2])
     scalar(tuple(part[:, 1::2] for part in changes)).backward()
     assert all(torch.isfinite(plane.grad).all() for plane in field.grids.parameters())
-    edge = xyz.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1)  # the border is repeated
-    if bad == bad:
-        for found, border in zip(changes, field(edge, TIMES)[:2], strict=True):
-            torch.testing.assert_close(found[:, ::2], border[:, ::2])
+    if bad == bad:  # the border is repeated: as just inside of it
+        inside = xyz.nan_to_num(0.0, 1.0, -1.0).clamp(1e-6 - 1, 1 - 1e-6)
+        for found, border in zip(changes, field(inside, TIMES)[:2], strict=True):
+            torch.testing.assert_close(found[:, ::2], border[:, ::2], rtol=0, atol=1e-4)
 
 
 def test_autocast_does_not_lower_the_precision_of_the_field() -> None:
