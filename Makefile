@@ -28,10 +28,10 @@ train-bundled: $(READY) ## make the bundled model from nothing (four hours; cont
 	$(BIN)/python -m animate3d.small_model.train
 
 test: $(READY) ## the fast tests
-	$(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: $(READY) ## all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

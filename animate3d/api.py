@@ -122,7 +122,7 @@ def track(
     placed = np.asarray(placement.apply(mesh.vertices))
     template = Template(placed, mesh.triangles()[0], mesh.welded(), vertex_colors(mesh))
     cameras = cameras or reconstruction_cameras(len(frames), frames.shape[2])
-    positions, _ = track_template(template, frames, cameras, TrackSettings().scaled(rigidity), progress)
+    positions = track_template(template, frames, cameras, TrackSettings().scaled(rigidity), progress).positions
     trajectory = Trajectory.from_placed(positions, placement, fps)
     return Trajectory(weld(trajectory.positions, mesh.welded()), fps)
 

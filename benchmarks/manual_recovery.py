@@ -70,7 +70,7 @@ class Case:
             self.mesh.triangles()[0],
             self.mesh.welded(),
             vertex_colors(self.mesh),
-            max_nodes=nodes,
+            nodes=nodes,
         )
         return track(template, frames.numpy(), reconstruction_cameras(4, size), settings)
 

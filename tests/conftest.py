@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,13 @@ from animate3d.evaluation.testset import read_testset
 from animate3d.runs.testset import ObjectRun
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """With a worker per core (``-n``) every worker has one thread; more would only take turns."""
+    if getattr(config.option, "numprocesses", None):
+        for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
+
+
 @pytest.fixture(scope="session")
 def committed_golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The committed part of the reference method's own numbers."""
@@ -24,6 +32,16 @@ def committed_golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def golden(request: pytest.FixtureRequest) -> Path:
     """Folder of the reference method's own numbers: all of them where they are present, else the committed part."""
     return LARGE_SET if LARGE_SET.is_dir() else request.getfixturevalue("committed_golden")
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """A test that asks for it runs on the CPU, and once more on the GPU where there is one (`-m cuda`)."""
+    if request.param == "cuda":
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA GPU, and PyTorch finds none")
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # its ten bits hide what is compared
+    return torch.device(request.param)
 
 
 @pytest.fixture(autouse=True)

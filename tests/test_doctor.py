@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -9,29 +10,52 @@ import torch
 
 import animate3d
 from animate3d import doctor
+from animate3d.export import SUFFIXES
+from animate3d.export import blender as writer
 
 
-def test_the_report_names_versions_device_backend_and_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+def row(label: str) -> str:
+    """What the report says about something."""
+    (line,) = [line for line in doctor.report().splitlines() if line.split()[:1] == [label]]
+    return line.strip().removeprefix(label).strip()
+
+
+def test_the_report_names_versions_device_and_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    text = doctor.report()
-    assert f"animate3d {animate3d.__version__}" in text and torch.__version__ in text
-    assert "CPU (no CUDA device)" in text and "cpu (numba)" in text and "glb gltf usd" in text
+    assert animate3d.__version__ in row("animate3d") and torch.__version__ in row("animate3d")
+    assert row("device") == "CPU (no CUDA device)" and row("rasteriser") == "cpu (numba)"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "A Large GPU")
+    monkeypatch.setattr(doctor, "available", lambda name: name == "gsplat")
+    assert row("device") == "A Large GPU" and row("rasteriser") == "cuda (gsplat)"
+    monkeypatch.setattr(doctor, "available", lambda name: False)
+    assert row("rasteriser") == "cpu (numba)"
+
+
+def test_every_format_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "blender", lambda: "bpy")
+    named = row("exporters").replace("(bpy)", "").split()
+    assert sorted(named) == sorted(set(SUFFIXES) - {"usda", "usdc", "usdz"})  # forms of usd
 
 
 def test_a_missing_package_comes_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "available", lambda name: False)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
-    text = doctor.report()
-    assert "missing: pip install 'animate3d[viewer]'" in text
-    assert "fbx and abc need: pip install 'animate3d[blender]'" in text and doctor.blender() is None
+    monkeypatch.setattr(doctor, "blender", lambda: None)
+    monkeypatch.setattr(doctor, "available", lambda name: name == "matplotlib")
+    for _, distribution, _, extra in doctor._OPTIONAL:
+        missing = f"missing: pip install 'animate3d[{extra}]'"
+        assert row(distribution).startswith(missing) == (distribution != "matplotlib"), distribution
+    assert row("matplotlib").startswith(metadata.version("matplotlib"))
+    assert row("exporters").endswith("fbx and abc need: pip install 'animate3d[blender]', or a Blender")
 
 
 def test_blender_is_found_as_module_or_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "available", lambda name: name == "bpy")
+    monkeypatch.setattr(writer, "available", lambda name: name == "bpy")
     assert doctor.blender() == "bpy"
-    monkeypatch.setattr(doctor, "available", lambda name: False)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(writer, "available", lambda name: False)
+    monkeypatch.setattr(writer.shutil, "which", lambda name: f"/usr/bin/{name}")
     assert doctor.blender() == "blender executable" and "fbx abc (blender executable)" in doctor.report()
+    monkeypatch.setattr(writer.shutil, "which", lambda name: None)
+    assert doctor.blender() is None
 
 
 def test_every_optional_package_belongs_to_an_extra_of_the_project() -> None:

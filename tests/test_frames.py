@@ -65,7 +65,8 @@ def test_other_files_in_the_folder_do_not_count(tmp_path):
     save_frames(tmp_path / "frames", some(1, 1))
     for name in ("preview.png", "mask_0.png", "notes.txt"):
         (tmp_path / "frames" / name).touch()
-    load_frames(tmp_path / "frames", 1, 1)
+    read = load_frames(tmp_path / "frames", 1, 1)
+    np.testing.assert_array_equal((read * 255).round().byte().numpy(), some(1, 1))
 
 
 def test_different_sizes_missing_alpha_and_truncated_images(tmp_path):

@@ -13,7 +13,7 @@ from animate3d.export.fbx_finish import FbxContent
 from animate3d.export.morphs import MorphTargets
 from animate3d.export.shading import moving_normals
 from animate3d.export.textures import TextureFiles, linear_color, srgb_to_linear, texture_files
-from animate3d.meshes.appearance import alpha_mode
+from animate3d.export.transparency import alpha_mode
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.pieces import Piece, pieces
 
@@ -126,7 +126,7 @@ def _depth(mesh: Mesh, part: int) -> int:
 
 def _material(mesh: Mesh, index: int, files: dict[str, str], folder: Path) -> dict[str, Any]:
     material = mesh.materials[index]
-    mode = alpha_mode(mesh, index)
+    mode, _ = alpha_mode(mesh, index)
     color = linear_color(material.base_color)
     glow = [value * material.emissive_strength for value in material.emissive]
     textures = {role: str(folder / name) for role, name in files.items() if role != "emissive" or any(glow)}

@@ -124,6 +124,7 @@ class _Surface:
 def _surface(clip: Clip, morphs: MorphTargets) -> _Surface:
     frames = morphs.frames()
     groups, normals = moving_normals(clip.mesh, frames)
+    normals = normals.astype(np.float32)  # of all frames at once: half of the memory
     found = primitives(clip.mesh, groups)
     rows = sum(len(primitive.corners) * (2 + (primitive.mirrored is not None)) for primitive in found)
     most = float(np.abs(morphs.deltas).max(initial=0))
@@ -161,14 +162,14 @@ def _primitive(surface: _Surface, primitive: Primitive, buffer: Buffer) -> dict[
         "NORMAL": add(normals[0], "i1"),
         "_VERTEX_ID": buffer.add(vertices.astype(np.float32), ARRAY_BUFFER),
     }
-    for number, uvs in enumerate(uv_sets(mesh, primitive.material)):
-        attributes[f"TEXCOORD_{number}"] = add(uvs[primitive.corners], "u2")
+    for number, uvs in enumerate(uv_sets(mesh, primitive.material, primitive.corners)):
+        attributes[f"TEXCOORD_{number}"] = add(uvs, "u2")
     colors = _colors(mesh, primitive.material, vertices)
     if colors is not None:
         attributes["COLOR_0"] = buffer.add(colors, ARRAY_BUFFER)
     tangents = None
     if primitive.mirrored is not None:
-        uvs = normal_map_uvs(mesh, primitive.material)[primitive.corners]
+        uvs = normal_map_uvs(mesh, primitive.material, primitive.corners)
         tangents = moving_tangents(uvs, primitive, surface.frames[:, vertices], normals)
         hands = np.where(primitive.mirrored, -1.0, 1.0)[:, None]
         attributes["TANGENT"] = add(np.concatenate([tangents[0], hands], axis=1), "i1")

@@ -42,13 +42,15 @@ def primitives(mesh: Mesh, groups: np.ndarray) -> list[Primitive]:
     owners = np.zeros(mesh.n_faces, dtype=np.int64) if mesh.face_parts is None else mesh.face_parts
     places = owners[faces] * len(mesh.materials) + mesh.face_materials[faces]
     found = []
-    for place in np.unique(places):
-        part, material = divmod(int(place), len(mesh.materials))
-        chosen = triangles[places == place]
+    order = np.argsort(places, kind="stable")
+    firsts = np.unique(places[order], return_index=True)[1]
+    for numbers in np.split(order, firsts[1:]):
+        part, material = divmod(int(places[numbers[0]]), len(mesh.materials))
+        chosen = triangles[numbers]
         keys = kinds[chosen]
         mirrored = None
         if wants_tangents(mesh, material):
-            mirrored = _uv_areas(normal_map_uvs(mesh, material)[chosen]) < 0
+            mirrored = _uv_areas(normal_map_uvs(mesh, material, chosen)) < 0
             keys = 2 * keys + mirrored[:, None]
         _, first, entry = np.unique(keys, return_index=True, return_inverse=True)
         corners = chosen.reshape(-1)[first]
@@ -57,17 +59,24 @@ def primitives(mesh: Mesh, groups: np.ndarray) -> list[Primitive]:
     return found
 
 
-def uv_sets(mesh: Mesh, material: int) -> list[np.ndarray]:
-    """Texture coordinates ``[K, 2]`` that a material's JSON refers to, by set, v down; empty without any."""
+def uv_sets(mesh: Mesh, material: int, corners: np.ndarray) -> list[np.ndarray]:
+    """Texture coordinates that a material's JSON refers to, by set, v down; an empty list for a mesh without any.
+
+    Args:
+        corners: ``[...]`` numbers of face corners.
+
+    Returns:
+        ``[..., 2]`` float32 each.
+    """
     if mesh.corner_uvs is None:
         return []
     source = mesh.materials[material].gltf
     if source is None or mesh.gltf is None or not mesh.gltf.uv_sets:
-        sets = [mesh.corner_uvs * [1, -1] + [0, 1]]
+        sets = [mesh.corner_uvs[corners] * [1, -1] + [0, 1]]
     else:
-        sets = list(mesh.gltf.uv_sets)
+        sets = [uvs[corners] for uvs in mesh.gltf.uv_sets]
     wanted = 1 + max((lookup_of(info).uv_set for info in texture_infos(source.entry)), default=0) if source else 1
-    none = np.zeros((len(mesh.corners), 2), dtype=np.float32)
+    none = np.zeros((*corners.shape, 2))
     return [np.nan_to_num(uvs).astype(np.float32) for uvs in (*sets, *[none] * (wanted - len(sets)))]
 
 
@@ -78,11 +87,11 @@ def wants_tangents(mesh: Mesh, material: int) -> bool:
     return mapped and mesh.corner_uvs is not None
 
 
-def normal_map_uvs(mesh: Mesh, material: int) -> np.ndarray:
-    """Where the normal map is looked up at every corner ``[K, 2]``, v up."""
+def normal_map_uvs(mesh: Mesh, material: int, corners: np.ndarray) -> np.ndarray:
+    """Where the normal map is looked up at face corners ``[...]``, v up. ``[..., 2]``"""
     source = mesh.materials[material].gltf
     lookup = Lookup() if source is None else lookup_of(source.entry.get("normalTexture", {}))
-    return lookup.apply(uv_sets(mesh, material)[lookup.uv_set]) * [1, -1] + [0, 1]
+    return lookup.apply(uv_sets(mesh, material, corners)[lookup.uv_set]) * [1, -1] + [0, 1]
 
 
 def moving_tangents(uvs: np.ndarray, primitive: Primitive, positions: np.ndarray, normals: np.ndarray) -> np.ndarray:
@@ -95,13 +104,13 @@ def moving_tangents(uvs: np.ndarray, primitive: Primitive, positions: np.ndarray
         normals: ``[F, S, 3]``
 
     Returns:
-        ``[F, S, 3]``
+        ``[F, S, 3]`` float32
     """
     triangles, count = primitive.triangles, len(primitive.corners)
     (u1, v1), (u2, v2) = (uvs[triangles[:, k]].T - uvs[triangles[:, 0]].T for k in (1, 2))
     sign = np.sign(u1 * v2 - u2 * v1)
     flat = triangles.reshape(-1)
-    tangents = np.empty_like(positions)
+    tangents = np.empty(positions.shape, dtype=np.float32)
     for frame, points in enumerate(positions):
         first = points[triangles[:, 1]] - points[triangles[:, 0]]
         second = points[triangles[:, 2]] - points[triangles[:, 0]]

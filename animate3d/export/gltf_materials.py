@@ -35,6 +35,7 @@ class MaterialWriter:
             name: [] for name in ("materials", "textures", "images", "samplers")
         }
         self._encoded: dict[str, bytes] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
         for index, material in enumerate(mesh.materials):
             source = material.gltf
             self._sections["materials"].append(self._written(index) if source is None else self._copied(source))
@@ -118,13 +119,11 @@ class MaterialWriter:
 
     def _numbered(self, section: str, entry: dict[str, Any]) -> int:
         """The number of an entry, which is added unless an equal one is there."""
-        entries = self._sections[section]
-        text = json.dumps(entry, sort_keys=True)
-        for number, known in enumerate(entries):
-            if json.dumps(known, sort_keys=True) == text:
-                return number
-        entries.append(copy.deepcopy(entry))
-        return len(entries) - 1
+        key = section, json.dumps(entry, sort_keys=True)
+        if key not in self._numbers:
+            self._numbers[key] = len(self._sections[section])
+            self._sections[section].append(copy.deepcopy(entry))
+        return self._numbers[key]
 
 
 def extension_names(value: Any) -> set[str]:

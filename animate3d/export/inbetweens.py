@@ -1,9 +1,9 @@
 """Frames between the frames of a clip, in which the surface turns instead of cutting through.
 
 Linear in-betweens of a turning part move its points along chords, and the part shrinks. Here every vertex's
-neighbourhood turns from one frame into the next at an even rate, and the positions are those whose edges fit the turned
+neighbourhood turns from one frame into the next, and the positions are those whose edges fit the turned
 edges best (the interpolation that goes with as-rigid-as-possible deformation: a linear system whose matrix is the same
-for all frames). Velocities are made equal on both sides of a frame, as a cubic spline does.
+for all frames). Turns ease from one interval into the next as a cubic spline does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from animate3d.export.clip import Clip
 from animate3d.meshes.mesh import Mesh
 
 _HOLD = 1e-8  # against edges of weight 1: places components that no edge ties to anything
-_STEP = 1e-3  # of an interval, for velocities
 _MOST_FRAMES = 100_000
 
 Array = NDArray[np.float64]
@@ -82,58 +81,61 @@ class _Surface:
             ``[G, N, 3]``
         """
         count = len(frames)
+        last = count if closes else count - 1
         points = frames[:, self._kept]
+        after = np.roll(points, -1, axis=0)
+        turns = np.stack([self._rotations(points[k], after[k]) for k in range(last)])
+        moves = (after - points)[:last].mean(axis=1, keepdims=True)
         starts = np.minimum(np.floor(at).astype(int), count - 1)
         found = frames[starts]
-        last = count if closes else count - 1
-        ends = {}  # velocity at both ends of every interval, per interval
-        for k in range(last):
-            turned = self._turned(points[k], points[(k + 1) % count], np.array([_STEP, 1 - _STEP]))
-            ends[k] = ((turned[0] - points[k]) / _STEP, (points[(k + 1) % count] - turned[1]) / _STEP)
         for k in range(last):
             inside = np.flatnonzero((starts == k) & (at > k))
-            if len(inside) == 0:
-                continue
-            before, after = (
-                ends.get((k - 1) % count if closes else k - 1),
-                ends.get((k + 1) % count if closes else k + 1),
-            )
-            t = at[inside] - k
-            moved = self._turned(points[k], points[(k + 1) % count], t)
-            # Cubic terms that bring both ends to the mean velocity of the two intervals that meet there.
-            start = 0 if before is None else (before[1] - ends[k][0]) / 2
-            end = 0 if after is None else (after[0] - ends[k][1]) / 2
-            t = t[:, None, None]
-            moved += t * (1 - t) ** 2 * start + t**2 * (t - 1) * end
-            # Copies of a vertex that had come apart keep their distance.
-            apart = (1 - t) * (frames[k] - points[k][self._owner])
-            apart = apart + t * (frames[(k + 1) % count] - points[(k + 1) % count][self._owner])
-            found[inside] = moved[:, self._owner] + apart
+            for frame, t in zip(inside, at[inside] - k, strict=True):
+                turn = _eased(turns, k, t, closes=closes)
+                moved = self._turned(points[k], after[k], turns[k], turn, t)
+                # No edge says where the whole is: its middle goes along a spline.
+                moved += _eased(moves, k, t, closes=closes) - t * moves[k]
+                # Copies of a vertex that had come apart keep their distance.
+                apart = (1 - t) * (frames[k] - points[k][self._owner])
+                apart += t * (frames[(k + 1) % count] - after[k][self._owner])
+                found[frame] = moved[self._owner] + apart
         return found
 
-    def _turned(self, start: Array, end: Array, at: Array) -> Array:
-        """Positions ``[T, n, 3]`` on the way from ``start`` to ``end`` ``[n, 3]`` at the shares ``at`` ``[T]``."""
-        first, second = self._incidence @ start, self._incidence @ end
-        axis = self._rotations(first, second)
-        i, j = self._edges.T
-        results = []
-        for share in at:
-            forward, back = _rotation(share * axis), _rotation((share - 1) * axis)
-            linear = (1 - share) * start + share * end
-            edges = np.zeros_like(first)
-            for node in (i, j):
-                edges += 0.5 * (1 - share) * np.einsum("eij,ej->ei", forward[node], first)
-                edges += 0.5 * share * np.einsum("eij,ej->ei", back[node], second)
-            results.append(self._solver.solve(self._incidence.T @ edges + _HOLD * linear))
-        return np.stack(results)
+    def _turned(self, start: Array, end: Array, whole: Array, turn: Array, share: float) -> Array:
+        """Positions ``[n, 3]`` on the way from ``start`` to ``end``.
 
-    def _rotations(self, first: Array, second: Array) -> Array:
-        """The rotation vector of every vertex that best takes its edges ``[E, 3]`` to those of the next frame."""
+        Args:
+            start, end: ``[n, 3]``
+            whole: ``[n, 3]`` rotation vectors from the start to the end.
+            turn: ``[n, 3]`` rotation vectors from the start to here.
+            share: of the end in the edges' lengths.
+        """
+        first, second = self._incidence @ start, self._incidence @ end
+        forward = _rotation(turn)
+        back = forward @ _rotation(-whole)
+        edges = np.zeros_like(first)
+        for node in self._edges.T:
+            edges += 0.5 * (1 - share) * np.einsum("eij,ej->ei", forward[node], first)
+            edges += 0.5 * share * np.einsum("eij,ej->ei", back[node], second)
+        linear = (1 - share) * start + share * end
+        return self._solver.solve(self._incidence.T @ edges + _HOLD * linear)
+
+    def _rotations(self, start: Array, end: Array) -> Array:
+        """The rotation vector of every vertex ``[n, 3]`` that best takes its edges to those of the next frame."""
+        first, second = self._incidence @ start, self._incidence @ end
         outer = second[:, :, None] * first[:, None, :]
         covariance = (self._around @ outer.reshape(-1, 9)).reshape(-1, 3, 3)
         u, _, vt = np.linalg.svd(covariance)
         u[:, :, 2] *= np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)[:, None]
         return _vector(u @ vt)
+
+
+def _eased(steps: Array, k: int, t: float, *, closes: bool) -> Array:
+    """How much of step ``k`` of ``[I, ...]`` is done at the share ``t``, with even velocity from step to step."""
+    before = steps[k - 1] if k > 0 or closes else steps[k]
+    after = steps[(k + 1) % len(steps)] if k + 1 < len(steps) or closes else steps[k]
+    start, end = (before + steps[k]) / 2, (steps[k] + after) / 2
+    return t * t * (3 - 2 * t) * steps[k] + t * (1 - t) ** 2 * start + t * t * (t - 1) * end
 
 
 def _vector(rotations: Array) -> Array:

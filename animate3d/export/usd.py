@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from animate3d.export.staging import staged
 from animate3d.export.textures import TextureFiles, srgb_to_linear, texture_files
 from animate3d.export.usd_materials import write_material
 from animate3d.files import portable_name
+from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.pieces import Piece, pieces
 
 TIME_CODES_PER_SECOND = 24.0
@@ -33,9 +35,11 @@ def write_usd(clip: Clip, path: Path) -> None:
     Raises:
         InputError: the USD library could not write the file.
     """
+    packed = path.suffix.lower() == ".usdz"
+    if packed:
+        clip = replace(clip, mesh=_with_plain_normal_maps(clip.mesh))
     no_uvs = clip.mesh.corner_uvs is None
     textures = TextureFiles([{} for _ in clip.mesh.materials], {}) if no_uvs else texture_files(clip.mesh)
-    packed = path.suffix.lower() == ".usdz"
     name = portable_name(path.stem, "model")
     with staged(path) as target:
         # What goes into a package is written under hidden names, which stay behind.
@@ -51,6 +55,21 @@ def write_usd(clip: Clip, path: Path) -> None:
                 _pack(target, {f"{name}.usdc": layer} | {f"textures/{n}": folder / n for n in textures.files})
         except Tf.ErrorException as error:
             raise InputError(f"{path} could not be written by the USD library: {_first_line(error)}") from error
+
+
+def _with_plain_normal_maps(mesh: Mesh) -> Mesh:
+    """The scale of normal maps put into their texels: packages allow one way to read a normal map only."""
+    materials = []
+    for material in mesh.materials:
+        image = material.textures.get("normal")
+        if image is None or image.shape[-1] < 3 or material.normal_scale == 1:
+            materials.append(material)
+            continue
+        normals = (image[..., :3] / 127.5 - 1) * [material.normal_scale, material.normal_scale, 1.0]
+        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+        texels = ((normals + 1) * 127.5 + 0.5).astype(np.uint8)
+        materials.append(replace(material, textures={**material.textures, "normal": texels}, normal_scale=1.0))
+    return replace(mesh, materials=materials)
 
 
 def _pack(package: Path, files: dict[str, Path]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from pxr import Gf, Sdf, UsdShade
 
 from animate3d.export.textures import linear_color
-from animate3d.meshes.appearance import alpha_mode
+from animate3d.export.transparency import alpha_mode
 from animate3d.meshes.materials import Material
 from animate3d.meshes.mesh import Mesh
 
@@ -38,11 +38,11 @@ def write_material(
     glow = np.array(source.emissive) * source.emissive_strength
     if glow.any():
         surface.CreateInput("emissiveColor", types.Color3f).Set(Gf.Vec3f(*glow.tolist()))
-    mode = alpha_mode(mesh, index)
+    mode, cutoff = alpha_mode(mesh, index)
     if mode != "opaque":
         surface.CreateInput("opacity", types.Float).Set(float(source.base_color[3]))
     if mode == "mask":
-        surface.CreateInput("opacityThreshold", types.Float).Set(float(source.alpha_cutoff))
+        surface.CreateInput("opacityThreshold", types.Float).Set(float(cutoff))
     shown = {role: name for role, name in files.items() if role != "emissive" or glow.any()}
     reader = _reader(stage, path, "st", "UsdPrimvarReader_float2", types.Float2) if shown else None
     for role, name in shown.items():

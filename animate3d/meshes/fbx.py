@@ -14,7 +14,7 @@ from PIL import Image
 from animate3d.errors import InputError, require
 from animate3d.files import existing_file, plain_link
 from animate3d.meshes.materials import Material, find_texture, image_array, linear_to_srgb, read_texture
-from animate3d.meshes.mesh import Mesh, Part
+from animate3d.meshes.mesh import FAR, Mesh, Part
 from animate3d.meshes.mtl import keep_visible
 from animate3d.meshes.pieces import join
 
@@ -51,12 +51,18 @@ def load_fbx(path: Path) -> Mesh:
     numbers: dict[str, int] = {}
     part_of = [_add_part(item, parts, numbers) for item in objects]
     mesh = join([mesh_of_object(item, path, materials) for item in objects], path, parts, part_of).check()
-    if mesh.near_origin() is not mesh:
+    if any(_is_coarse(item) for item in objects):
         warnings.warn(
             f"{path} lies far from its origin and is read in single precision, which may spoil its shape.", stacklevel=2
         )
     keep_visible(mesh.materials, path)
     return mesh
+
+
+def _is_coarse(item: Any) -> bool:
+    """Whether the coordinates inside an object, which Blender holds in single precision, are far from their origin."""
+    points = _array(item.data.vertices, "co", 3)
+    return bool(np.abs(points).max() > FAR * np.linalg.norm(np.ptp(points, axis=0)))
 
 
 def _add_part(item: Any, parts: list[Part], numbers: dict[str, int]) -> int:

@@ -15,7 +15,7 @@ from animate3d.files import existing_file
 from animate3d.meshes.appearance import vertex_colors
 from animate3d.meshes.gltf_extensions import DRACO, check_extensions
 from animate3d.meshes.gltf_file import DAMAGE, Entry, GltfFile, dequantized
-from animate3d.meshes.gltf_materials import MaterialReader, Surface
+from animate3d.meshes.gltf_materials import MOST_UV_SETS, MaterialReader, Surface
 from animate3d.meshes.gltf_nodes import Instance, instances, joint_matrices
 from animate3d.meshes.materials import linear_to_srgb
 from animate3d.meshes.mesh import GltfAttributes, Mesh, Part
@@ -201,7 +201,7 @@ class _Attributes:
     def uvs(self, count: int) -> list[np.ndarray | None]:
         """Every set of texture coordinates ``[V, 2]``, None where a number is left out."""
         numbers = [int(name[9:]) for name in self._entries if name.startswith("TEXCOORD_") and name[9:].isdecimal()]
-        found = [self(f"TEXCOORD_{number}") for number in range(min(max(numbers, default=-1) + 1, 16))]
+        found = [self(f"TEXCOORD_{number}") for number in range(min(max(numbers, default=-1) + 1, MOST_UV_SETS))]
         return [uv if uv is None or uv.shape == (count, 2) else None for uv in found]
 
     def colors(self, count: int) -> np.ndarray | None:

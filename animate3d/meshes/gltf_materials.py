@@ -20,6 +20,7 @@ from animate3d.meshes.materials import GltfMaterial, GltfTexture, Material, imag
 _SPECULAR = "KHR_materials_pbrSpecularGlossiness"
 _TRANSFORM = "KHR_texture_transform"
 _WRAPS = {33071: "clamp", 33648: "mirror", 10497: "repeat"}
+MOST_UV_SETS = 16
 _DIELECTRIC = 0.04  # reflectance of what is not metal
 
 
@@ -276,14 +277,17 @@ def tinted(image: np.ndarray, factor: np.ndarray) -> np.ndarray:
 
 def lookup_of(info: Entry) -> Lookup:
     """Where a reference to a texture looks it up."""
-    transform = info.get("extensions", {}).get(_TRANSFORM)
-    if transform is None:
-        return Lookup(int(info.get("texCoord", 0)))
+    transform = info.get("extensions", {}).get(_TRANSFORM) or {}
+    uv_set = int(transform.get("texCoord", info.get("texCoord")) or 0)
+    if not 0 <= uv_set < MOST_UV_SETS:
+        raise ValueError(f"there is no set {uv_set} of texture coordinates")
+    if not transform:
+        return Lookup(uv_set)
     (x, y), (width, height) = _numbers(transform.get("offset"), 2, 0.0), _numbers(transform.get("scale"), 2, 1.0)
     angle = float(transform.get("rotation", 0.0))
     cos, sin = float(np.cos(angle)), float(np.sin(angle))
     matrix = ((width * cos, height * sin, x), (-width * sin, height * cos, y))
-    return Lookup(int(transform.get("texCoord", info.get("texCoord", 0))), matrix)
+    return Lookup(uv_set, matrix)
 
 
 def _numbers(values: Any, count: int, default: float) -> list[float]:

@@ -166,7 +166,7 @@ def _add_maps(entry: MtlEntry, block: _Block, mtl: Path) -> None:
         if kind == "opacity":
             opacity = image[..., 3] if image.shape[-1] == 4 else image[..., 0]
             continue
-        if kind == "normal" and _is_height(image):
+        if keyword in (b"bump", b"map_bump") and _is_height(image):
             warnings.warn(f"{mtl}: {found.name!r} holds heights, not normals; it is left out.", stacklevel=4)
             continue
         material.textures[kind] = image

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -146,4 +147,4 @@ def _unique_names(names: list[str]) -> list[str]:
 
 
 def _one_line(name: str, default: str) -> str:
-    return " ".join(name.split()) or default
+    return re.sub(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]+", " ", name).strip() or default

@@ -11,7 +11,7 @@ from animate3d.motion.arap import (
 )
 from animate3d.motion.deformation import Deformation, DeformationField
 from animate3d.motion.kplanes import KPlanes
-from animate3d.motion.losses import LOSSES, StepTensors, tv_loss, weighted_losses
+from animate3d.motion.losses import LOSSES, StepTensors, tv_loss
 from animate3d.motion.schedule import FrameSchedule
 from animate3d.motion.trajectory import Trajectory, load_placed_folder, save_placed_folder, weld
 
@@ -33,6 +33,5 @@ __all__ = [
     "random_edge_neighbours",
     "save_placed_folder",
     "tv_loss",
-    "weighted_losses",
     "weld",
 ]

@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from animate3d.motion.surfaces import Array, Ids
 
 _FIRM = 0.25  # share of a piece's surface that touches another one, from which on they move together
+_HOLD = 0.05  # of a firm bond, against a link inside of a piece: what a camera sees of a piece decides where it goes
 _FAINT = 1e-3  # hold of a piece on its nearest neighbour: nothing against what a camera sees of it
 _NEAREST = 8  # nodes by which a piece hangs on its nearest neighbour
 
@@ -54,7 +55,7 @@ def find_bonds(rest: Array, normals: Array, areas: Array, pieces: Ids, edge: flo
     a, b = contacts // count, contacts % count
     share = dict(zip(contacts.tolist(), (touching / size[a]).tolist(), strict=True))
     both = np.array([max(share[k], share.get((k % count) * count + k // count, 0.0)) for k in contacts.tolist()])
-    firm = np.minimum(both / _FIRM, 1.0) ** 2 if len(contacts) else np.zeros(0)
+    firm = _HOLD * np.minimum(both / _FIRM, 1.0) ** 2 if len(contacts) else np.zeros(0)
     nearest = _nearest_neighbours(rest, pieces, np.setdiff1d(np.arange(count), a))
     pairs, firmness = np.concatenate([pairs, nearest]), np.concatenate([firm[of], np.full(len(nearest), _FAINT)])
     pairs, kept = np.unique(np.sort(pairs, axis=1), axis=0, return_index=True)

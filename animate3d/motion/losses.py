@@ -98,13 +98,3 @@ LOSSES: Mapping[str, Callable[[StepTensors], Tensor]] = {
     "normal_tv": lambda step: image_tv(needed(step.normal, "normal_tv")),
 }
 """Terms that depend on one step's renders and Gaussians; ARAP and SDS have inputs of their own."""
-
-
-def weighted_losses(step: StepTensors, weights: Mapping[str, float]) -> dict[str, Tensor]:
-    """Every term of `LOSSES` whose weight is not zero, times its weight.
-
-    Args:
-        step: the step's tensors.
-        weights: by term name, without the ``lambda_`` prefix; names that are not in `LOSSES` are ignored.
-    """
-    return {name: weights[name] * LOSSES[name](step) for name in LOSSES if weights.get(name, 0.0) != 0}

@@ -12,7 +12,7 @@ from animate3d.motion.bonds import find_bonds
 from animate3d.motion.density import adjacency, edge_length, gather, split_evenly
 from animate3d.motion.surfaces import Array, Ids, edges_of, sum_at, vertex_areas, vertex_normals
 
-_NODES = 4000  # more cost time and gain nothing: the frames do not resolve finer motion
+_NODES = 3000  # more cost time and gain nothing: the frames do not resolve finer motion
 _ANCHORS = 4  # nodes that carry a vertex of a thinned surface
 _CROWDED = 1.25  # times the wanted nodes, before a surface is thinned
 
@@ -106,6 +106,10 @@ class Template:
             ]
         )
         return moved, rotations[:, self._node_of]
+
+    def carry_values(self, values: Array) -> Array:
+        """One number per node ``[F, M]`` at the vertices ``[F, N]``."""
+        return values[:, self._node_of]
 
 
 def _proper(triangles: Ids) -> Ids:

@@ -33,19 +33,23 @@ def assemble(
     motion_checkpoint: str | os.PathLike[str] | None = None,
     *,
     dtype: torch.dtype = torch.float32,
+    untrained: bool = False,
 ) -> MultiViewVideoPipeline:
-    """A pipeline from the sources that an inference config names.
+    """A pipeline from the sources that a config of inference or training names.
 
     Args:
-        config: ``configs/inference/inference.yaml`` as a mapping. When ``pretrained_model_path`` is a folder made by
-            `convert`, that folder is the whole pipeline: the paths of the adapters and the attention settings are
-            not read.
-        motion_checkpoint: the method's trained weights; may be None only for a converted folder.
+        config: ``configs/inference/inference.yaml`` or ``configs/training/train.yaml`` as a mapping. When
+            ``pretrained_model_path`` is a folder made by `convert`, that folder is the whole pipeline: the paths of the
+            adapters and the attention settings are not read.
+        motion_checkpoint: the method's trained weights; None or empty only for a converted folder, or ``untrained``.
         dtype: of all models.
+        untrained: without a motion checkpoint, leave the method's own layers of released parts as they start.
 
     Raises:
         InputError: a source is missing, damaged, or does not fit.
     """
+    if motion_checkpoint:
+        existing_file(motion_checkpoint, "motion checkpoint")  # before the large files are read
     source = resolve(config["pretrained_model_path"], what="base model", patterns=MVDREAM_FILES)
     if is_converted(source):
         pipeline = load_converted(source, dtype=dtype)
@@ -54,12 +58,12 @@ def assemble(
         if config.get("i2v_cond_time_zero"):
             pipeline.unet.register_to_config(i2v_cond_time_zero=True)
     else:
-        if not motion_checkpoint:
+        if not motion_checkpoint and not untrained:
             raise InputError(
                 "The base model alone makes no videos: give the motion checkpoint (`--pretrained_unet_path`), or a "
                 "folder made by `animate3d convert-weights` as `pretrained_model_path`."
             )
-        pipeline = _assemble_released(source, config, motion_checkpoint, dtype)
+        pipeline = _assemble_released(source, config, motion_checkpoint or None, dtype)
     # What the config does not name, such as the kind of prediction, stays as the folder has it.
     pipeline.scheduler = DDIMScheduler.from_config(
         pipeline.scheduler.config, **config.get("noise_scheduler_kwargs", {})
@@ -68,13 +72,12 @@ def assemble(
 
 
 def _assemble_released(
-    mvdream: Path, config: Mapping[str, Any], motion_checkpoint: str | os.PathLike[str], dtype: torch.dtype
+    mvdream: Path, config: Mapping[str, Any], motion_checkpoint: str | os.PathLike[str] | None, dtype: torch.dtype
 ) -> MultiViewVideoPipeline:
     for part in ("unet", "vae", "text_encoder", "tokenizer"):
         existing_folder(mvdream / part, f"{part} of the base model")
     motion_adapter = resolve(config["motion_adapter_path"], what="motion adapter", patterns=ADAPTER_FILES)
     ip_adapter, encoder = ip_adapter_files(config["ip_adapter_path"])
-    existing_file(motion_checkpoint, "motion checkpoint")  # before the large files are read
     unet = load_unet(
         mvdream,
         motion_adapter,
@@ -90,7 +93,7 @@ def _assemble_released(
             text_encoder=CLIPTextModel.from_pretrained(mvdream / "text_encoder", dtype=dtype),
             tokenizer=CLIPTokenizer.from_pretrained(mvdream / "tokenizer"),
             unet=torch.nn.Module.to(unet, dtype),  # diffusers' own `to` warns without cause
-            scheduler=DDIMScheduler(**config.get("noise_scheduler_kwargs", {})),
+            scheduler=DDIMScheduler(),
             feature_extractor=CLIPImageProcessorPil(),
             image_encoder=CLIPVisionModelWithProjection.from_pretrained(encoder, dtype=dtype),
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
@@ -345,7 +346,7 @@ class VideoGuidance:
 
         @torch.no_grad()
         def predict(noisy: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
-            sample = noisy.flatten(0, 1).transpose(1, 2).to(unet.dtype)  # [(b v), c, f, h, w]
+            sample = rearrange(noisy, "b v f c h w -> (b v) c f h w").to(unet.dtype)
             rows = timesteps.to(sample.device).repeat_interleave(self.views)
             pairs = (
                 (conditions.text, conditions.image),
@@ -363,7 +364,7 @@ class VideoGuidance:
                 )[0]
                 for text, image in pairs
             ]
-            predictions = (out.transpose(1, 2).unflatten(0, noisy.shape[:2]).to(noisy) for out in outputs)
+            predictions = (rearrange(out, "(b v) c f h w -> b v f c h w", v=self.views).to(noisy) for out in outputs)
             with_text, without = (self._noise(out, noisy, timesteps) for out in predictions)
             return with_text, without
 
@@ -384,4 +385,7 @@ class VideoGuidance:
         predict = self.predictor(conditions.first_sample(self.views))
         finished = denoise(noisy, timesteps[:1], predict, self.alphas_cumprod, guidance_scale)
         videos = {"noisy": noisy, "one_step": result.target[:1], "denoised": finished}
-        return {name: self.pipeline.decode_latents(video[0].transpose(1, 2)) for name, video in videos.items()}
+        return {
+            name: self.pipeline.decode_latents(rearrange(video[0], "v f c h w -> v c f h w"))
+            for name, video in videos.items()
+        }

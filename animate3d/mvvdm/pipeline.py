@@ -15,6 +15,7 @@ from diffusers.pipelines.free_init_utils import FreeInitMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline, StableDiffusionMixin
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils.outputs import BaseOutput
+from einops import rearrange
 from PIL import Image
 from torch import Generator, Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
@@ -447,13 +448,13 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         """Frames of a type; with origins painted with ``colours`` ``[(b v), 3, H, W]`` -1..1, or with frame 0."""
         if call.output_type == "latent":
             return video
-        frames = self.decode_latents(video, call.decode_chunk_size).unflatten(0, (-1, views))
+        frames = rearrange(self.decode_latents(video, call.decode_chunk_size), "(b v) f c h w -> b v f c h w", v=views)
         if origins is not None:
             first = frames[:, :, 0] if colours is None else (colours.to(frames) / 2 + 0.5).unflatten(0, (-1, views))
             frames = torch.cat([first[:, :, None], paint(frames, first, origins)[:, :, 1:]], dim=2)
         if call.output_type == "pt":
             return frames
-        array = frames.movedim(-3, -1).cpu().numpy()
+        array = rearrange(frames, "b v f c h w -> b v f h w c").cpu().numpy()
         if call.output_type == "np":
             return array
         pixels = (array * 255).round().astype(np.uint8)
@@ -462,6 +463,6 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
     @torch.no_grad()
     def decode_latents(self, video: Tensor, chunk: int = 16) -> Tensor:
         """Latents ``[N, c, f, h, w]`` to float32 frames ``[N, f, 3, H, W]`` in 0..1, ``chunk`` images at a time."""
-        images = (video / self.vae.config["scaling_factor"]).transpose(1, 2).flatten(0, 1).to(self.vae.dtype)
+        images = rearrange(video / self.vae.config["scaling_factor"], "n c f h w -> (n f) c h w").to(self.vae.dtype)
         decoded = [self.vae.decode(part, return_dict=False)[0].float() for part in images.split(chunk)]
-        return (torch.cat(decoded) / 2 + 0.5).clamp(0, 1).unflatten(0, (-1, video.shape[2]))
+        return rearrange((torch.cat(decoded) / 2 + 0.5).clamp(0, 1), "(n f) c h w -> n f c h w", f=video.shape[2])

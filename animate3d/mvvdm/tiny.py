@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,13 +132,17 @@ def _tokenizer() -> CLIPTokenizer:
     shifted = range(256, 256 + 256 - len(printable))  # CLIP shows bytes that do not print as later characters
     letters = [chr(code) for code in (*printable, *shifted)]
     tokens = [*letters, *(f"{letter}</w>" for letter in letters), START, END]
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(tokens)}))
-        (Path(folder) / "merges.txt").write_text("#version: 0.2\n")
-        settings = {"model_max_length": 77, "bos_token": START, "eos_token": END, "pad_token": END, "unk_token": END}
-        (Path(folder) / "tokenizer_config.json").write_text(
-            json.dumps({"tokenizer_class": "CLIPTokenizer", **settings})
-        )
+    return clip_tokenizer(tokens, [], 77)
+
+
+def clip_tokenizer(tokens: Sequence[str], merges: Sequence[str], length: int) -> CLIPTokenizer:
+    """CLIP's tokenizer with other tokens (`START` and `END` among them) and merges, for texts of ``length`` tokens."""
+    settings = {"model_max_length": length, "bos_token": START, "eos_token": END, "pad_token": END, "unk_token": END}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(tokens)}))
+        (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]))
+        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "CLIPTokenizer", **settings}))
         return CLIPTokenizer.from_pretrained(folder)
 
 

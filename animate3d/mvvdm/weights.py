@@ -187,11 +187,6 @@ def load_motion_checkpoint(unet: MultiViewUNet, path: str | os.PathLike[str]) ->
         unet.drop_origin_head()
 
 
-def motion_state_dict(unet: MultiViewUNet) -> dict[str, Tensor]:
-    """The trained part of the model, as `load_motion_checkpoint` reads it."""
-    return {key: value for key, value in unet.state_dict().items() if is_trained(key)}
-
-
 def unet_arguments(image_config: Mapping[str, Any], motion_config: Mapping[str, Any]) -> dict[str, Any]:
     """Constructor arguments of `MultiViewUNet` from the configs of MVDream's UNet and of the motion adapter."""
     suffix = {"down": "DownBlockMotion", "up": "UpBlockMotion"}

@@ -26,7 +26,7 @@ from animate3d.gaussians import Gaussians
 from animate3d.meshes import Mesh, Placement
 from animate3d.motion.score import explained_motion
 from animate3d.motion.template import Surface, Template
-from animate3d.motion.tracking import TrackSettings, track
+from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.rasterize.textured import render_mesh
 from animate3d.resources import find_resource
 from animate3d.runs import alignment
@@ -67,7 +67,7 @@ class Run(ABC):
         self.placement_file = self.work / "placement.json"
         self.static_images = self.work / "static"
         self._stiffer = 1.0  # than the options say, once the model is found not to know the object or the motion
-        self._tracked: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # by the hash of the frames
+        self._tracked: dict[str, Tracked] = {}  # by the hash of the frames
 
     @property
     def record_folder(self) -> Path:
@@ -277,8 +277,8 @@ class Run(ABC):
             f"{self.called} (IoU {overlap[worst]:.2f}, {alignment.MIN_ALIGNMENT} is needed; see {picture}). {text}"
         )
 
-    def track_surface(self, surface: Surface) -> tuple[np.ndarray, np.ndarray]:
-        """Its vertices ``[F, N, 3]`` and their rotations ``[F, N, 3, 3]``, followed through the frames."""
+    def track_surface(self, surface: Surface) -> Tracked:
+        """The surface followed through the frames."""
         if self.frames_hash not in self._tracked:  # it was tracked already if a sample was scored
             with counted(self.frames.shape[1] - 1, "tracking", "frame") as tell:
                 self._tracked[self.frames_hash] = track(
@@ -293,7 +293,7 @@ class Run(ABC):
     def score(self) -> float:
         """How much of the current frames' change a tracked surface of the model shows too."""
         surface = self.surface()
-        positions, _ = self.track_surface(surface)
+        positions = self.track_surface(surface).positions
         mesh = Mesh.from_faces(surface.vertices, surface.triangles, vertex_colors=surface.colors)
         drawn = render_mesh(mesh, positions, self.cameras(self.frames.shape[2]), shading=False)
         return explained_motion(self.frames, torch.from_numpy(drawn).float() / 255)
@@ -308,7 +308,8 @@ class Run(ABC):
 
         def follow() -> dict[str, Any]:
             surface = self.surface()
-            save(surface, *self.track_surface(surface))
+            tracked = self.track_surface(surface)
+            save(surface, tracked.positions, tracked.rotations)
             return {"explained": self.score()}
 
         facts = self.steps.run(

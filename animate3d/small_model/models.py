@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -27,22 +25,13 @@ from animate3d.bundled_model.folder import SIZE, VIEWS
 from animate3d.mvvdm.model.motion_module import MotionTransformer
 from animate3d.mvvdm.model.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.model.unet import MultiViewUNet
+from animate3d.mvvdm.tiny import END, NOISE_SCHEDULE, START, clip_tokenizer
 
 MAX_TOKENS = 24
 TEXT_WIDTH, IMAGE_WIDTH = 96, 64
 LATENT_DEVIATION = 0.7
 """Standard deviation of scaled latents. Creatures fill a tenth of an image and stand out even from much noise: with
 less signal, the motion is decided at more of the noise levels."""
-START, END = "<|startoftext|>", "<|endoftext|>"
-NOISE_SCHEDULE: dict[str, Any] = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "linear",
-    "clip_sample": False,
-    "prediction_type": "v_prediction",
-    "timestep_spacing": "trailing",  # few steps have to begin where there is nothing but noise
-}
 
 
 def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
@@ -63,15 +52,7 @@ def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
     state = json.loads(learned.to_str())["model"]
     tokens = [*state["vocab"], START, END]
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in state["merges"]]
-    settings = {"model_max_length": MAX_TOKENS, "bos_token": START, "eos_token": END, "pad_token": END}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(tokens)}))
-        (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]))
-        (folder / "tokenizer_config.json").write_text(
-            json.dumps({"tokenizer_class": "CLIPTokenizer", "unk_token": END, **settings})
-        )
-        return CLIPTokenizer.from_pretrained(folder)
+    return clip_tokenizer(tokens, merges, MAX_TOKENS)
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -113,8 +94,9 @@ def build_feature_extractor() -> CLIPImageProcessorPil:
 
 
 def build_scheduler() -> DDIMScheduler:
-    """The noise schedule of the full model, for velocities."""
-    return DDIMScheduler(**NOISE_SCHEDULE)
+    """The noise levels of the full model, for velocities; few steps have to begin where there is nothing but noise."""
+    changes = {"prediction_type": "v_prediction", "timestep_spacing": "trailing", "steps_offset": 0}
+    return DDIMScheduler(**{**NOISE_SCHEDULE, **changes})
 
 
 def build_unet(latent_channels: int, patch_size: int) -> MultiViewUNet:

@@ -13,9 +13,9 @@ from types import FrameType
 from typing import Any
 
 import torch
-from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from animate3d.errors import InputError
 from animate3d.files import atomic_file

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from animate3d.errors import InputError, require
+from animate3d.errors import InputError
 from animate3d.studio.registry import near_names
 
 
@@ -36,10 +36,7 @@ def parse_optimizer(config: Any, model: nn.Module) -> torch.optim.Optimizer:
         groups: Any = [{"params": get_parameters(model, n), "name": n, **args} for n, args in config.params.items()]
     else:
         groups = model.parameters()
-    if config.name == "FusedAdam":
-        optimizer_class = require("apex.optimizers", feature="The optimiser FusedAdam", extra="cuda").FusedAdam
-    else:
-        optimizer_class = _find(torch.optim, config.name, torch.optim.Optimizer, "optimiser")
+    optimizer_class = _find(torch.optim, config.name, torch.optim.Optimizer, "optimiser")
     return optimizer_class(groups, **config.get("args", {}))
 
 

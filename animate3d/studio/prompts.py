@@ -55,11 +55,6 @@ class PromptProcessorOutput:
     uncond_text_embeddings_vd: Tensor
     directions: list[DirectionConfig]
     direction2idx: dict[str, int]
-    use_perp_neg: bool
-    perp_neg_f_sb: tuple[float, float, float]
-    perp_neg_f_fsb: tuple[float, float, float]
-    perp_neg_f_fs: tuple[float, float, float]
-    perp_neg_f_sf: tuple[float, float, float]
     prompt: str
     prompts_vd: list[str]
 
@@ -84,48 +79,6 @@ class PromptProcessorOutput:
             return torch.cat([self.text_embeddings_vd[indices], self.uncond_text_embeddings_vd[indices]])
         expand = (batch_size, -1, -1)
         return torch.cat([self.text_embeddings.expand(expand), self.uncond_text_embeddings.expand(expand)])
-
-    def get_text_embeddings_perp_neg(
-        self,
-        elevation: Tensor,
-        azimuth: Tensor,
-        camera_distances: Tensor,
-        view_dependent_prompting: bool = True,
-    ) -> tuple[Tensor, Tensor]:
-        """Perp-Neg: embeddings between neighbouring views, and two views to keep away from.
-
-        Returns:
-            ``[4B, L, D]`` (positive, unconditional, two negatives per camera) and the negatives' weights ``[B, 2]``.
-        """
-        if not view_dependent_prompting:
-            raise InputError("Perp-Neg needs view-dependent prompting.")
-        side, front, back, overhead = self.text_embeddings_vd
-        positive, uncond, negative, weights = [], [], [], []
-        indices = self.get_direction_indices(elevation, azimuth, camera_distances)
-        for index, azi in zip(indices.tolist(), shift_azimuth_deg(azimuth).abs().tolist(), strict=True):
-            plain = self.uncond_text_embeddings_vd[index]
-            uncond.append(plain)
-            if index == self.direction2idx["overhead"]:
-                positive.append(overhead)
-                negative += [plain, plain]
-                weights += [0.0, 0.0]
-            elif azi < 90:
-                r = 1 - azi / 90  # 1 at the front, 0 at the side
-                positive.append(r * front + (1 - r) * side)
-                negative += [front, side]
-                weights += [-_decay(self.perp_neg_f_fs, r), -_decay(self.perp_neg_f_sf, 1 - r)]
-            else:
-                r = 2 - azi / 90  # 1 at the side, 0 at the back
-                positive.append(r * side + (1 - r) * back)
-                negative += [side, front]
-                weights += [-_decay(self.perp_neg_f_sb, r), -_decay(self.perp_neg_f_fsb, r)]
-        embeddings = torch.stack([*positive, *uncond, *negative])
-        return embeddings, torch.tensor(weights, device=embeddings.device).view(-1, 2)
-
-
-def _decay(parameters: tuple[float, float, float], r: float) -> float:
-    a, b, c = parameters
-    return a * float(torch.exp(torch.tensor(-b * r))) + c
 
 
 class PromptProcessor(BaseObject):
@@ -163,8 +116,9 @@ class PromptProcessor(BaseObject):
 
     def configure(self) -> None:  # type: ignore[override]
         """Word the prompt for every direction."""
-        if self.cfg.use_prompt_debiasing:
-            raise InputError("use_prompt_debiasing is not part of the embedded host; leave it false.")
+        for key in ("use_perp_neg", "use_prompt_debiasing"):
+            if self.cfg[key]:
+                raise InputError(f"{key} is not part of the embedded host; leave it false.")
         if self.cfg.view_dependent_prompt_front:
             wording = {d: f"{'backside' if d == 'back' else d} view of {{}}" for d in _DIRECTIONS}
         else:
@@ -220,11 +174,6 @@ class PromptProcessor(BaseObject):
             uncond_text_embeddings_vd=uncond_vd,
             directions=self.directions,
             direction2idx=self.direction2idx,
-            use_perp_neg=self.cfg.use_perp_neg,
-            perp_neg_f_sb=tuple(self.cfg.perp_neg_f_sb),
-            perp_neg_f_fsb=tuple(self.cfg.perp_neg_f_fsb),
-            perp_neg_f_fs=tuple(self.cfg.perp_neg_f_fs),
-            perp_neg_f_sf=tuple(self.cfg.perp_neg_f_sf),
             prompt=self.prompt,
             prompts_vd=self.prompts_vd,
         )

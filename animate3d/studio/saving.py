@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +68,6 @@ class SaverMixin:
         tiles = [image[..., c : c + 3] for c in range(0, image.shape[-1], 3)]
         return np.concatenate([np.pad(t, ((0, 0), (0, 0), (0, 3 - t.shape[-1]))) for t in tiles], axis=1)
 
-    def get_uv_image_(
-        self, img: Any, data_format: str = "HWC", data_range: tuple[float, float] = (0, 1), cmap: str = "checkerboard"
-    ) -> np.ndarray:
-        """Texture coordinates as a checkerboard, or as red and green (``cmap="color"``)."""
-        if cmap not in ("checkerboard", "color"):
-            raise ValueError(f"Unknown colour map '{cmap}': use 'checkerboard' or 'color'.")
-        low, high = data_range
-        uv = (_hwc(img, data_format).clip(low, high) - low) / (high - low)
-        if cmap == "checkerboard":
-            checks = (uv * 64).astype(int).sum(-1) % 2 == 0
-            return (checks[..., None] * np.array([255] * 3)).astype(np.uint8)
-        return to_uint8(np.concatenate([uv, np.zeros_like(uv[..., :1])], axis=-1))
-
     def get_grayscale_image_(
         self, img: Any, data_range: tuple[float, float] | None = (0, 1), cmap: str | None = "jet"
     ) -> np.ndarray:
@@ -97,11 +83,10 @@ class SaverMixin:
         return cv2.cvtColor(cv2.applyColorMap(gray, COLORMAPS[cmap]), cv2.COLOR_BGR2RGB)
 
     def get_image_grid_(self, imgs: list[Any], align: Any = "max") -> np.ndarray:
-        """Rows of ``{"type": rgb|uv|grayscale, "img": ..., "kwargs": {...}}`` as one picture."""
+        """Rows of ``{"type": rgb|grayscale, "img": ..., "kwargs": {...}}`` as one picture."""
         rows = imgs if imgs and isinstance(imgs[0], list) else [imgs]
         make: dict[str, Any] = {
             "rgb": self.get_rgb_image_,
-            "uv": self.get_uv_image_,
             "grayscale": self.get_grayscale_image_,
         }
         images = [[make[item["type"]](item["img"], **item.get("kwargs", {})) for item in row] for row in rows]
@@ -133,12 +118,6 @@ class SaverMixin:
         """See `get_rgb_image_`."""
         return self.save_image(filename, self.get_rgb_image_(img, **kw))
 
-    def save_uv_image(
-        self, filename: str, img: Any, name: str | None = None, step: int | None = None, **kw: Any
-    ) -> str:
-        """See `get_uv_image_`."""
-        return self.save_image(filename, self.get_uv_image_(img, **kw))
-
     def save_grayscale_image(
         self, filename: str, img: Any, name: str | None = None, step: int | None = None, **kw: Any
     ) -> str:
@@ -162,13 +141,6 @@ class SaverMixin:
             cv2.putText(image, text, (4, 16 * (line + 1)), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1)
         return self.save_image(filename, image)
 
-    def save_cubemap(
-        self, filename: str, img: Any, data_range: tuple[float, float] = (0, 1), rgba: bool = False
-    ) -> str:
-        """Six faces ``[6, H, W, C]`` side by side."""
-        faces = to_uint8(img, data_range)
-        return self.save_image(filename, np.concatenate(list(faces if rgba else faces[..., :3]), axis=1))
-
     def save_data(self, filename: str, data: Any) -> str:
         """A dict of arrays as ``.npz``, anything else as ``.npy``."""
         data = to_numpy(data)
@@ -181,25 +153,11 @@ class SaverMixin:
                 np.save(file, data)
         return path
 
-    def save_state_dict(self, filename: str, data: Any) -> str:
-        """`torch.save`."""
-        path = self.get_save_path(filename)
-        with atomic_file(path) as temporary:
-            torch.save(data, temporary)
-        return path
-
     def save_json(self, filename: str, payload: Any) -> str:
         """JSON with four spaces."""
         path = self.get_save_path(filename)
         with atomic_file(path) as temporary:
             temporary.write_text(json.dumps(payload, indent=4))
-        return path
-
-    def save_file(self, filename: str, src_path: str) -> str:
-        """Copy a file."""
-        path = self.get_save_path(filename)
-        with atomic_file(path) as temporary:
-            shutil.copyfile(src_path, temporary)
         return path
 
     def save_img_sequence(
@@ -245,10 +203,6 @@ class SaverMixin:
         with atomic_file(path) as temporary:
             temporary.write_text("\n".join(lines) + "\n")
         return path
-
-    def save_obj(self, filename: str, mesh: Any, **_: Any) -> str:
-        """The geometry of ``mesh`` (``v_pos``, ``t_pos_idx``) as OBJ."""
-        return self.save_mesh(filename, mesh.v_pos, mesh.t_pos_idx)
 
 
 def _hwc(img: Any, data_format: str) -> np.ndarray:

@@ -60,10 +60,13 @@ Modules without names hold functions that are the same on every host.
 MARK = "__animate3d_embedded__"
 
 
-def names_from_host() -> dict[str, object]:
-    """The host's own names, taken from the real threestudio."""
+def host_names(embedded: bool) -> dict[str, object]:
+    """The host's own names and what they stand for, in the embedded host or in the real threestudio."""
+    paths = {
+        m: f"animate3d.studio.{e}" if embedded else f"threestudio.{m}".rstrip(".") for m, (e, _) in SURFACE.items()
+    }
     return {
-        name: getattr(importlib.import_module(f"threestudio.{module}".rstrip(".")), name)
+        name: getattr(importlib.import_module(paths[module]), name)
         for module, (_, names) in SURFACE.items()
         for name in names
     }

@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 
 def typechecker(function: _T) -> _T:
-    """Mark for run-time checks; the embedded host checks only under ``--typecheck``."""
+    """Mark a function for threestudio's run-time checks, which the embedded host does not have."""
     return function
 
 

@@ -119,6 +119,7 @@ def test_an_object_that_fills_the_image() -> None:
     assert last.min() == 1.0
 
 
+@pytest.mark.slow
 def test_leaving_masks_out_makes_the_tracked_surface_worse() -> None:
     mesh = load_mesh(demo_asset())
     placement, times = mesh.automatic_placement(), unit_times(12)[:6]
@@ -130,8 +131,8 @@ def test_leaving_masks_out_makes_the_tracked_surface_worse() -> None:
     def error(alpha: np.ndarray) -> float:
         rgba = np.concatenate([clip.frames / 255, alpha[..., None] / 255], axis=-1).astype(np.float32)
         colors = np.full((mesh.n_vertices, 3), 0.5)
-        template = Template(truth[0], triangles, mesh.welded(), colors, max_nodes=300)
-        positions, _ = track(template, rgba, reconstruction_cameras(4, 128))
+        template = Template(truth[0], triangles, mesh.welded(), colors, nodes=300)
+        positions, *_ = track(template, rgba, reconstruction_cameras(4, 128))
         return float(np.linalg.norm(positions - truth, axis=-1)[1:].mean())
 
     with_masks, without = error(segment(clip)), error(np.full(clip.alpha.shape, 255))

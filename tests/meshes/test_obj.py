@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from animate3d.errors import InputError
-from animate3d.meshes import Material, Mesh, load_mesh, load_obj, save_obj
+from animate3d.meshes import Material, Mesh, Part, load_mesh, load_obj, save_obj
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -269,3 +269,57 @@ def test_a_hundred_thousand_vertices_are_read_in_about_a_second(tmp_path):
     start = time.process_time()
     assert load_obj(path).n_vertices == side * side
     assert time.process_time() - start < 4  # measured 0.4 s; generous because the machine is shared
+
+
+def test_objects_and_groups_are_parts(tmp_path):
+    text = SQUARE + "f 1 2 3\no body\nf 1 2 3\ng head\nf 2 3 4\no left eye\ng left eye\nf 1 3 4\ng head\nf 1 2 4\n"
+    mesh = load_obj(write(tmp_path, text.replace("g head\nf 1 2 4\n", "")))
+    assert mesh.parts == [Part(""), Part("body"), Part("head", 1), Part("left eye")]
+    np.testing.assert_array_equal(mesh.face_parts, [0, 1, 2, 3])
+    assert load_obj(write(tmp_path, SQUARE + "f 1 2 3\n")).face_parts is None
+
+
+def test_groups_alone_are_parts_and_go_on_under_their_name(tmp_path):
+    mesh = load_obj(write(tmp_path, SQUARE + "g a\nf 1 2 3\ng b\nf 1 3 4\ng a\nf 1 2 4\n"))
+    assert mesh.parts == [Part("a"), Part("b")]
+    np.testing.assert_array_equal(mesh.face_parts, [0, 1, 0])
+
+
+def test_two_objects_of_one_name_are_two_parts(tmp_path):
+    mesh = load_obj(write(tmp_path, SQUARE + "o eye\nf 1 2 3\no eye\nf 1 3 4\n"))
+    assert mesh.parts == [Part("eye"), Part("eye")]
+
+
+def test_parts_are_written_and_read_again(tmp_path):
+    mesh = load_obj(write(tmp_path, SQUARE + "o a b\nf 1 2 3\no c\nf 1 3 4\n"))
+    again = load_obj(save_obj(mesh, tmp_path / "again"))
+    assert (again.parts, again.face_parts.tolist()) == (mesh.parts, mesh.face_parts.tolist())
+
+
+def test_several_material_files_are_all_read(tmp_path):
+    write(tmp_path, "newmtl a\nKd 1 0 0\n", "one.mtl")
+    write(tmp_path, "newmtl b\nKd 0 1 0\n", "number two.mtl")
+    write(tmp_path, "newmtl c\nKd 0 0 1\n", "three.mtl")
+    text = "mtllib one.mtl number two.mtl\nmtllib three.mtl\n" + SQUARE
+    mesh = load_obj(write(tmp_path, text + "".join(f"usemtl {name}\nf 1 2 3\n" for name in "abc")))
+    assert [material.base_color[:3] for material in mesh.materials] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+
+
+def test_zbrush_colors_are_read_from_comments(tmp_path):
+    text = "#MRGB ffff0000ff00ff00\n#MRGB ff0000ffff102030\n" + SQUARE + "f 1 2 3\n"
+    expected = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [16, 32, 48]]
+    np.testing.assert_allclose(load_obj(write(tmp_path, text)).vertex_colors * 255, expected, atol=1e-3)
+    with pytest.warns(UserWarning, match="MRGB"):
+        assert load_obj(write(tmp_path, text.replace("102030\n", "1020\n"))).vertex_colors is None
+
+
+def test_a_byte_order_mark_before_the_material_file(tmp_path):
+    write(tmp_path, "newmtl a\nKd 1 0 0\n", "other.mtl")
+    (tmp_path / "m.obj").write_bytes(b"\xef\xbb\xbfmtllib other.mtl\n" + (SQUARE + "usemtl a\nf 1 2 3\n").encode())
+    assert load_obj(tmp_path / "m.obj").materials[0].base_color[:3] == (1, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["a\nb.obj", "a\rb.obj", "a\0b.obj"])
+def test_a_name_with_a_line_break_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="line break"):
+        load_mesh(tmp_path / name)

@@ -184,9 +184,19 @@ def test_the_thread_count_does_not_change_the_result() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1e30])
 def test_positions_far_off_or_undefined_do_not_reach_outside_the_planes(bad: float) -> None:
-    field = random_field(dtype=torch.float32)
-    xyz = torch.full((3, 3), bad)
-    scalar(field(xyz, TIMES)[:2]).backward()
+    """What is read outside is foreign memory: then neighbours change, or the same call gives other numbers."""
+    field, (xyz, _, _) = random_field(dtype=torch.float32), random_gaussians(6, torch.float32)
+    expected = [part.detach() for part in field(xyz, TIMES)[:2]]
+    xyz[::2] = bad
+    changes = field(xyz, TIMES)[:2]
+    for found, whole in zip(changes, expected, strict=True):
+        torch.testing.assert_close(found[:, 1::2], whole[:, 1::2])
+    scalar(tuple(part[:, 1::2] for part in changes)).backward()
+    assert all(torch.isfinite(plane.grad).all() for plane in field.grids.parameters())
+    edge = xyz.nan_to_num(0.0, 1.0, -1.0).clamp(-1, 1)  # the border is repeated
+    if bad == bad:
+        for found, border in zip(changes, field(edge, TIMES)[:2], strict=True):
+            torch.testing.assert_close(found[:, ::2], border[:, ::2])
 
 
 def test_autocast_does_not_lower_the_precision_of_the_field() -> None:

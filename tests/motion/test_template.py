@@ -4,7 +4,7 @@ import numpy as np
 import trimesh
 from moving_shapes import patterned_capsule, template_of
 
-from animate3d.motion.template import Template, surface_links
+from animate3d.motion.template import Template
 
 
 def test_coincident_vertices_become_one_node() -> None:
@@ -12,44 +12,78 @@ def test_coincident_vertices_become_one_node() -> None:
     doubled = np.concatenate([mesh.vertices, mesh.vertices])
     groups = np.tile(np.arange(mesh.n_vertices), 2)
     template = Template(doubled, mesh.triangles()[0], groups, np.zeros_like(doubled))
-    assert template.n_nodes == mesh.n_vertices
+    assert template.n_nodes == template_of(mesh).n_nodes
     moved, _ = template.carry(template.rest[None] + 0.5, np.eye(3)[None, None].repeat(template.n_nodes, axis=1))
     np.testing.assert_allclose(moved[0], doubled + 0.5)
 
 
 def test_a_thinned_surface_reproduces_rigid_motions_exactly() -> None:
     mesh = patterned_capsule(3)
-    template = template_of(mesh, max_nodes=100)
+    template = template_of(mesh, nodes=100)
     turn = trimesh.transformations.rotation_matrix(0.8, [1, 2, 3])[:3, :3]
     nodes = template.rest @ turn.T + [0.1, 0.2, 0.3]
     moved, _ = template.carry(nodes[None], np.broadcast_to(turn, (1, template.n_nodes, 3, 3)))
     np.testing.assert_allclose(moved[0], mesh.vertices @ turn.T + [0.1, 0.2, 0.3], atol=1e-12)
 
 
-def test_the_two_sides_of_a_thin_plate_are_linked_and_separate_plates_are_not() -> None:
-    plate = trimesh.creation.box(extents=[1, 1, 0.05]).subdivide_to_size(0.1)
-    far = plate.copy()
-    far.apply_translation([0, 0, 0.6])
-    both = trimesh.util.concatenate([plate, far])
-    vertices, triangles = np.array(both.vertices), np.array(both.faces)
-    links = surface_links(vertices, triangles)
-    step = vertices[links[:, 0]] - vertices[links[:, 1]]
-    inner = np.abs(vertices[links]).max(axis=(1, 2)) < 0.45  # away from the rim, where mesh edges cross too
-    through = inner & (np.abs(step[:, 2]) > 0.04)
-    assert through.any()
+def plain(shape: trimesh.Trimesh, nodes: int = 1000) -> Template:
+    vertices = np.array(shape.vertices)
+    return Template(vertices, np.array(shape.faces), np.arange(len(vertices)), np.zeros_like(vertices), nodes=nodes)
+
+
+def plates(gap: float, thickness: float = 0.05) -> trimesh.Trimesh:
+    plate = trimesh.creation.box(extents=[1, 1, thickness])
+    other = plate.copy()
+    other.apply_translation([0, 0, thickness + gap])
+    return trimesh.util.concatenate([plate, other])
+
+
+def test_a_coarse_mesh_is_split_and_its_vertices_are_nodes() -> None:
+    template = plain(trimesh.creation.box(extents=[1, 1, 0.05]), nodes=500)
+    assert 300 < template.n_nodes < 600
+    length = np.linalg.norm(np.diff(template.rest[template.links], axis=1), axis=-1)
+    assert length.max() < 3 * template.edge
+    moved, _ = template.carry(template.rest[None] + 0.5, np.eye(3)[None, None].repeat(template.n_nodes, axis=1))
+    np.testing.assert_array_equal(moved[0], template.vertices + 0.5)
+
+
+def test_thinning_keeps_pieces_apart_and_thin_parts_drawn() -> None:
+    wire = trimesh.creation.cylinder(radius=0.004, height=2, sections=8).subdivide_to_size(0.05)
+    near = wire.copy()
+    near.apply_translation([0.009, 0, 0])
+    ball = trimesh.creation.icosphere(4, radius=0.5)
+    template = plain(trimesh.util.concatenate([wire, near, ball]), nodes=400)
+    assert template.pieces.max() == 2
+    area = np.bincount(template.pieces, template.areas)
+    assert area[:2].min() > 0.6 * wire.area
+
+
+def test_the_two_sides_of_a_thin_plate_are_linked() -> None:
+    template = plain(plates(gap=0.6))
+    step = np.diff(template.rest[template.links], axis=1)[:, 0]
+    inner = np.abs(template.rest[template.links][..., :2]).max(axis=(1, 2)) < 0.45  # away from the rim
+    assert (inner & (np.abs(step[:, 2]) > 0.04)).any()
     assert (np.abs(step[:, 2]) < 0.3).all()
 
 
-def test_loose_pieces_that_nearly_touch_are_linked() -> None:
-    body, eye = trimesh.creation.icosphere(2), trimesh.creation.icosphere(2, radius=0.3)
-    eye.apply_translation([1.32, 0, 0])
-    both = trimesh.util.concatenate([body, eye])
-    links = surface_links(np.array(both.vertices), np.array(both.faces))
-    side = links < len(body.vertices)
-    assert (side[:, 0] != side[:, 1]).any()
+def test_pieces_that_lie_on_each_other_are_bound_firmly_and_those_that_touch_in_a_corner_faintly() -> None:
+    flat = plain(plates(gap=0.001))
+    firm = flat.bonds.firmness.max()
+    assert firm < 0.2  # what a camera sees of a piece has the say
+    corner = trimesh.creation.box(extents=[1, 1, 0.05])
+    other = corner.copy()
+    other.apply_translation([0.99, 0.99, 0.051])
+    touching = plain(trimesh.util.concatenate([corner, other]))
+    assert len(touching.bonds.pairs) and touching.bonds.firmness.max() < 0.1 * firm
 
 
-def test_inside_out_faces_give_the_same_links() -> None:
-    plate = trimesh.creation.box(extents=[1, 1, 0.05]).subdivide_to_size(0.1)
-    vertices, triangles = np.array(plate.vertices), np.array(plate.faces)
-    np.testing.assert_array_equal(surface_links(vertices, triangles), surface_links(vertices, triangles[:, ::-1]))
+def test_a_piece_that_touches_nothing_hangs_faintly_on_its_nearest_neighbour() -> None:
+    bonds = plain(plates(gap=0.6)).bonds
+    assert len(bonds.pairs) and bonds.firmness.max() < 0.002
+
+
+def test_the_way_that_faces_are_wound_does_not_matter() -> None:
+    plate = trimesh.creation.box(extents=[1, 1, 0.05])
+    turned = trimesh.Trimesh(plate.vertices, plate.faces[:, ::-1], process=False)
+    count, other = len(plain(plate).links), len(plain(turned).links)
+    assert abs(count - other) < 0.01 * count

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from moving_shapes import bending, footage, patterned_capsule, template_of
 
-from animate3d.motion.tracking import _outline_pairs, track
+from animate3d.motion.tracking import track
 
 FRAMES = 5
 
@@ -18,7 +18,7 @@ def relative_error(positions: np.ndarray, truth: np.ndarray) -> float:
 def test_a_bending_body_is_followed() -> None:
     mesh = patterned_capsule()
     truth = bending(mesh, FRAMES)
-    positions, rotations = track(template_of(mesh), *footage(mesh, truth, size=128))
+    positions, rotations, _ = track(template_of(mesh), *footage(mesh, truth, size=128))
     assert relative_error(positions, truth) < 0.2
     np.testing.assert_array_equal(positions[0], mesh.vertices)
     # The surroundings turn with the bend: about y, by more than the angle at their height and less than twice that.
@@ -30,24 +30,25 @@ def test_a_bending_body_is_followed() -> None:
 def test_a_jump_of_the_whole_object_is_followed() -> None:
     mesh = patterned_capsule(2)
     truth = mesh.vertices + np.linspace(0, 1, FRAMES)[:, None, None] * np.array([0.15, 0.1, 0.2])
-    positions, _ = track(template_of(mesh), *footage(mesh, truth))
+    positions, *_ = track(template_of(mesh), *footage(mesh, truth))
     assert relative_error(positions, truth) < 0.1
 
 
 def test_a_thinned_template_moves_all_vertices() -> None:
     mesh = patterned_capsule()
     truth = bending(mesh, FRAMES)
-    template = template_of(mesh, max_nodes=150)
+    template = template_of(mesh, nodes=150)
     assert 75 < template.n_nodes <= 150
-    positions, rotations = track(template, *footage(mesh, truth, size=128))
+    positions, rotations, confidence = track(template, *footage(mesh, truth, size=128))
     assert positions.shape == truth.shape and rotations.shape == (*truth.shape, 3)
+    assert confidence.shape == truth.shape[:2]
     assert relative_error(positions, truth) < 0.2
 
 
 def test_nothing_moves_when_the_frames_stand_still() -> None:
     mesh = patterned_capsule(2)
     truth = np.repeat(mesh.vertices[None], 3, axis=0)
-    positions, _ = track(template_of(mesh), *footage(mesh, truth))
+    positions, *_ = track(template_of(mesh), *footage(mesh, truth))
     assert np.abs(positions - truth).max() < 1e-2
 
 
@@ -55,18 +56,6 @@ def test_empty_frames_leave_the_object_where_it_was() -> None:
     mesh = patterned_capsule(2)
     frames, cameras = footage(mesh, np.repeat(mesh.vertices[None], 3, axis=0))
     frames[:, 1:] = 0
-    positions, _ = track(template_of(mesh), frames, cameras)
+    positions, *_ = track(template_of(mesh), frames, cameras)
     assert np.isfinite(positions).all()
     assert np.abs(positions - mesh.vertices).max() < 0.2
-
-
-def test_outline_pairs_join_what_only_one_silhouette_covers() -> None:
-    drawn, target = np.zeros((2, 8, 8), dtype=bool)
-    drawn[2:6, 1:4] = True
-    target[2:6, 3:6] = True
-    rows, columns, at = _outline_pairs(drawn, target, stride=1)
-    pairs = {((c, r), tuple(to)) for r, c, to in zip(rows, columns, at.astype(int).tolist(), strict=True)}
-    assert ((1, 2), (3, 2)) in pairs  # drawn outside the target: to the target's nearest pixel
-    assert ((3, 5), (5, 5)) in pairs  # target not covered: its nearest drawn pixel comes
-    assert len(pairs) == 8 + 8
-    assert len(_outline_pairs(drawn, np.zeros_like(target), stride=1)[0]) == 0

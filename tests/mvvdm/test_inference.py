@@ -187,7 +187,7 @@ def test_bad_input_is_one_clear_sentence(weights: Path, images: Path, tmp_path: 
         ("--L", "40"): "makes 2 to 32",
         ("--device", "tpu9"): "`tpu9` is not known",
         ("--dtype", "int8"): "`int8` is not known",
-        ("--offload",): "nothing to move",
+        ("--offload", "--device", "cpu"): "nothing to move",
         ("--weights", str(tmp_path)): "unet of the base model|base model alone",
         ("--config", "absent.yaml"): "absent.yaml exists neither",
     }

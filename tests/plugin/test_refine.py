@@ -161,6 +161,7 @@ def test_prompts_do_not_depend_on_the_view_unless_asked(plugin: ModuleType, weig
             asked.append((azimuth.tolist(), by_view))
             return torch.randn(2 * len(azimuth), 77, 32)
 
+    device = api.get_device()
     count = 4 * FRAMES
     orbit = {
         "elevation": torch.zeros(count),
@@ -171,7 +172,8 @@ def test_prompts_do_not_depend_on_the_view_unless_asked(plugin: ModuleType, weig
     }
     for flag in (False, True):
         settings = {"view_dependent_prompting": True} if flag else {}
-        guidance(weights, **settings)(torch.rand(count, 16, 16, 3), Prompts(), **orbit)
+        rgb = torch.rand(count, 16, 16, 3, device=device)
+        guidance(weights, **settings)(rgb, Prompts(), **{name: value.to(device) for name, value in orbit.items()})
     assert asked == [([0.0, 1.0, 2.0, 3.0], False), ([0.0, 1.0, 2.0, 3.0], True)]
 
 

@@ -17,7 +17,7 @@ from animate3d.cameras import reconstruction_cameras
 from animate3d.evaluation.image_metrics import silhouette_iou
 from animate3d.meshes import Mesh, Placement
 from animate3d.rasterize.textured import render_mesh
-from animate3d.runs.alignment import MIN_ALIGNMENT, save_comparison, suggest
+from animate3d.runs.alignment import MIN_ALIGNMENT, Advice, save_comparison, suggest
 
 
 def masks_of(mesh: Mesh, placement: Placement, views: int = 4, size: int = 96) -> Tensor:
@@ -37,6 +37,10 @@ def turned(mesh: Mesh, axis: int, degrees: float, centred: bool = True) -> Mesh:
     return mesh.with_vertices(vertices @ rotation.T)
 
 
+def advised(mesh: Mesh, placement: Placement, masks: Tensor) -> Advice:
+    return suggest(mesh, placement, masks, reconstruction_cameras(len(masks), masks.shape[-1]))
+
+
 def test_overlap_is_intersection_over_union_and_sizes_may_differ() -> None:
     a, b = torch.zeros(3, 8, 8), torch.zeros(3, 16, 16)
     a[0, :4], b[0, 4:12] = 1.0, 1.0  # rows 0-3 against 2-5
@@ -51,7 +55,7 @@ def test_following_the_advised_flags_makes_a_turned_mesh_match(axis: int, degree
     masks = masks_of(mesh, mesh.automatic_placement())
     other = turned(mesh, axis, degrees)
     assert min(silhouette_iou(masks, masks_of(other, other.automatic_placement()))) < MIN_ALIGNMENT
-    advice = suggest(other, other.automatic_placement(), masks)
+    advice = advised(other, other.automatic_placement(), masks)
     found = re.search(r"--rot-x-degree (\S+) --rot-z-degree (\S+) --scale-factor (\S+)", advice.text)
     assert found and advice.placement is None
     followed = Placement.from_flags(*(float(value) for value in found.groups()))
@@ -64,7 +68,7 @@ def test_where_flags_cannot_say_it_the_advised_placement_makes_the_mesh_match(vi
     masks = masks_of(mesh, mesh.automatic_placement(), views)
     other = turned(mesh, 2, 90)  # rolled over: a turn before the one about x
     other = other.with_vertices(100 * (other.vertices + 3))
-    advice = suggest(other, other.automatic_placement(), masks)
+    advice = advised(other, other.automatic_placement(), masks)
     assert advice.placement is not None and "--rot-x-degree" not in advice.text
     assert min(silhouette_iou(masks, masks_of(other, advice.placement, views))) > 0.9
 
@@ -73,7 +77,7 @@ def test_a_mesh_of_another_size_in_its_file_gets_the_scale() -> None:
     mesh = turned(finned_tube(), 1, 0)
     wanted = Placement.from_flags(90, 90, 0.6)
     masks = masks_of(mesh, wanted)
-    advice = suggest(mesh, replace(wanted, scale=1.2), masks)
+    advice = advised(mesh, replace(wanted, scale=1.2), masks)
     assert "--rot-x-degree 90 --rot-z-degree 90 --scale-factor" in advice.text
     assert float(advice.text.split("--scale-factor ")[1].split()[0]) == pytest.approx(0.6, rel=0.03)
 
@@ -83,13 +87,13 @@ def test_frames_of_something_else_get_no_false_promise() -> None:
     masks = torch.zeros(4, 64, 64)
     masks[:, 20:44, 4:60] = 1.0
     masks[:, 30:34, 4:60] = 0.0
-    advice = suggest(mesh, mesh.automatic_placement(), masks)
+    advice = advised(mesh, mesh.automatic_placement(), masks)
     assert "check that the frames show this mesh" in advice.text and advice.placement is None
 
 
 def test_empty_frames_do_not_break_the_search() -> None:
     mesh = finned_tube()
-    assert "check that the frames" in suggest(mesh, mesh.automatic_placement(), torch.zeros(4, 32, 32)).text
+    assert "check that the frames" in advised(mesh, mesh.automatic_placement(), torch.zeros(4, 32, 32)).text
 
 
 def test_the_picture_shows_frame_model_outlines_and_advice(tmp_path: Path) -> None:

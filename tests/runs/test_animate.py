@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pygltflib
 import pytest
+import torch
 from PIL import Image
 from small_asset import FEW_STEPS, FRAMES, SIZE, truth, write_asset
 
@@ -19,10 +20,14 @@ from animate3d.evaluation.recovery import recovery
 from animate3d.files import write_json
 from animate3d.meshes import Placement, load_mesh
 from animate3d.motion.tracking import track
+from animate3d.rasterize.textured import render_mesh
 from animate3d.runs import base as run_module
 from animate3d.runs import mesh as module
+from animate3d.runs.fit import Training
 from animate3d.runs.mesh import AnimateOptions, AnimateResult, animate
 from animate3d.runs.videos import VideoOptions
+
+SCORE = run_module.Run.score
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +37,26 @@ def asset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def done(asset: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[AnimateOptions, AnimateResult]:
-    """A real run, with few steps."""
+    """A real run."""
     mesh, frames = asset
-    out = tmp_path_factory.mktemp("out")
-    options = AnimateOptions(mesh, frames, out, formats=("glb", "usdc"), overrides=FEW_STEPS, seed=5)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "APPEARANCE_STEPS", 10)
-        return options, animate(options)
+    # Everything in it would mean something to YAML, a dotlist, a shell or a format string.
+    out = tmp_path_factory.mktemp("out") / "take: 1 #x [a] ${b} %s {c} 'q' \"🦋\""
+    options = AnimateOptions(mesh, frames, out, formats=("glb", "usdc"), seed=5)
+    return options, animate(options)
+
+
+def test_with_a_field_the_fit_starts_from_the_tracked_motion(
+    done: tuple[AnimateOptions, AnimateResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, tracked = done
+    monkeypatch.setattr(module, "APPEARANCE_STEPS", 10)
+    out = options.out.parent / "field: 1 #x [a] ${b} 'q'"
+    result = animate(replace(options, out=out, formats=("glb",), field=True, overrides=FEW_STEPS))
+    steps = json.loads(result.record.read_text())["steps"]
+    assert list(steps)[2:5] == ["5 appearance", "5 motion", "6 trajectory"]
+    assert steps["5 motion"]["settings"]["overrides"] == list(FEW_STEPS)
+    change = np.abs(result.trajectory.positions - tracked.trajectory.positions).max()
+    assert 0 < change < 0.05 * load_mesh(options.model).diagonal()
 
 
 def test_the_known_motion_is_recovered(done: tuple[AnimateOptions, AnimateResult]) -> None:
@@ -70,14 +88,14 @@ def test_the_record_tells_inputs_settings_versions_seed_time_and_memory(
 ) -> None:
     options, result = done
     record = json.loads(result.record.read_text())
-    assert record["mesh"] == str(options.model) and record["frames"] == str(options.frames) and record["seed"] == 5
+    assert record["model"] == str(options.model) and record["frames"] == str(options.frames) and record["seed"] == 5
     assert {"animate3d", "python", "torch", "numpy"} <= record["versions"].keys()
-    names = ["1 mesh to Gaussians", "2 four-view render", "5 appearance", "5 tracking", "5 motion", "6 trajectory"]
-    assert list(record["steps"]) == [*names, "7 glb", "7 usdc", "7 preview"]
+    names = ["1 placement", "5 tracking", "6 trajectory", "7 glb", "7 usdc", "7 preview"]
+    assert list(record["steps"]) == names
     for step in record["steps"].values():
         assert step["state"] == "done" and step["seconds"] >= 0 and step["peak_memory_mb"] > 100
         assert step["inputs"] and all(len(value) == 64 for value in step["inputs"].values())
-    assert record["steps"]["5 motion"]["settings"]["overrides"] == list(FEW_STEPS)
+    assert record["steps"]["5 tracking"]["facts"]["explained"] > 0.8
     saved = Placement.load(options.out / "work" / "placement.json")
     assert np.allclose(saved.matrix(), load_mesh(options.model).automatic_placement().matrix())
 
@@ -88,16 +106,13 @@ def test_an_unchanged_run_does_nothing_from_any_folder(
     options, _ = done
     copy = tmp_path / "moved"
     shutil.copytree(options.out, copy)
-    monkeypatch.setattr(module, "APPEARANCE_STEPS", 10)
-    monkeypatch.setattr(module._Run, "_launch", _no_launch)
     monkeypatch.chdir(copy)
     said: list[str] = []
     animate(replace(options, out=Path()), said.append)
-    assert len(said) == 9 and all(line.endswith(": up to date") for line in said)
-
-
-def _no_launch(self: object, config: str, overrides: object, mode: str) -> None:
-    raise AssertionError(f"{config} ran")
+    assert [line for line in said if line.startswith("·")] == [
+        f"· {name} up to date" for name in json.loads((copy / "run.json").read_text())["steps"]
+    ]
+    assert not any(line.startswith("✓") for line in said)
 
 
 class Pretend:
@@ -105,49 +120,44 @@ class Pretend:
 
     def __init__(self, options: AnimateOptions, patch: pytest.MonkeyPatch) -> None:
         self.options, self.launched = options, []
-        self.during: Callable[[str], None] = lambda mode: None
+        self.during: Callable[[], None] = lambda: None
         pretend = self
 
-        def launch(run: module._Run, config: str, overrides: list[str], mode: str) -> None:
-            pretend.launched.append((Path(config).stem, overrides))
-            pretend.during(mode)
-            if mode == "train":
-                run.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-                run.checkpoint.write_text("weights")
-            elif "name=static_vis" in overrides:
-                run.static_images.mkdir(parents=True, exist_ok=True)
-                for v in range(4):
-                    Image.new("RGBA", (SIZE, SIZE)).save(run.static_images / f"{v}.png")
-            else:
-                run.trajectory.mkdir(parents=True, exist_ok=True)
-                placed = run.placement.apply(truth(run.mesh.vertices, run.frames.shape[1]))
-                for frame, positions in enumerate(placed):
-                    np.save(run.trajectory / f"{frame}.npy", positions.astype(np.float32))
+        def launch(training: Training, config: str, keys: list[str]) -> None:
+            pretend.launched.append((Path(config).stem, keys))
+            pretend.during()
+            training.result.parent.mkdir(parents=True, exist_ok=True)
+            training.result.write_text("weights")
 
         def track(template: object, frames: np.ndarray, *rest: object, **more: object) -> tuple[np.ndarray, np.ndarray]:
             shape = (frames.shape[1], len(template.vertices))  # type: ignore[attr-defined]
             return np.zeros((*shape, 3)), np.broadcast_to(np.eye(3), (*shape, 3, 3)).copy()
 
-        patch.setattr(module._Run, "_launch", launch)
+        def positions(run: module._MeshRun, motion: Path) -> np.ndarray:
+            return np.asarray(run.placement.apply(truth(run.model.vertices, run.frames.shape[1])))
+
+        patch.setattr(Training, "launch", launch)
         patch.setattr(run_module, "track", track)
+        patch.setattr(run_module.Run, "score", lambda run: 0.5)
         patch.setattr(module, "fit_appearance", lambda gaussians, *rest, **more: gaussians)
+        patch.setattr(module._MeshRun, "_positions", positions)
 
     def __call__(self, **changed: object) -> list[str]:
         """Run; returns the steps that were not up to date."""
         said: list[str] = []
         animate(replace(self.options, **changed), said.append)
-        return [line.partition(": done")[0] for line in said if ": done" in line]
+        return [line[2:].rpartition(" ")[0].rpartition(" ")[0] for line in said if line.startswith("✓")]
 
 
 @pytest.fixture
 def pretend(asset: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pretend:
     mesh, frames = tmp_path / "asset" / "tube", tmp_path / "asset" / "frames"
     shutil.copytree(asset[0].parent, tmp_path / "asset")
-    return Pretend(AnimateOptions(mesh, frames, tmp_path / "out", formats=("glb",)), monkeypatch)
+    return Pretend(AnimateOptions(mesh, frames, tmp_path / "out", formats=("glb",), field=True), monkeypatch)
 
 
 def test_another_frame_rate_only_exports_again(pretend: Pretend) -> None:
-    assert len(pretend()) == 8
+    assert len(pretend()) == 7
     assert pretend() == []
     assert pretend(fps=12.0) == ["7 glb", "7 preview"]
     assert pretend(fps=12.0, formats=("glb", "obj")) == ["7 obj"]
@@ -166,12 +176,12 @@ def test_a_changed_texture_or_frame_counts_even_when_the_mesh_is_named_by_its_fi
     pretend(model=mesh)
     texture = pretend.options.model / "texture_diffuse.png"
     Image.new("RGB", (32, 32), (9, 9, 9)).save(texture)
-    assert pretend(model=mesh)[0] == "1 mesh to Gaussians"
+    assert pretend(model=mesh)[0] == "1 placement"
     frame = pretend.options.frames / f"{FRAMES - 1}.png"
     image = Image.open(frame)
     image.putpixel((0, 0), (1, 2, 3, 255))
     image.save(frame)
-    assert pretend(model=mesh)[0] == "5 appearance"
+    assert pretend(model=mesh)[0] == "5 tracking"
 
 
 def test_results_may_lie_inside_the_inputs(pretend: Pretend) -> None:
@@ -183,16 +193,15 @@ def test_results_may_lie_inside_the_inputs(pretend: Pretend) -> None:
 def test_a_stopped_fit_goes_on_from_its_checkpoint(pretend: Pretend) -> None:
     checkpoint = pretend.options.out / "work" / "mesh" / "object" / "ckpts" / "last.ckpt"
 
-    def stop(mode: str) -> None:
-        if mode == "train":
-            checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.write_text("half")
-            raise KeyboardInterrupt
+    def stop() -> None:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_text("half")
+        raise KeyboardInterrupt
 
     pretend.during = stop
     with pytest.raises(KeyboardInterrupt):
         pretend()
-    pretend.during = lambda mode: None
+    pretend.during = lambda: None
     assert pretend()[0] == "5 motion"
     assert f"resume={checkpoint}" in dict(pretend.launched)["mesh_animation_tracked"]
 
@@ -200,21 +209,20 @@ def test_a_stopped_fit_goes_on_from_its_checkpoint(pretend: Pretend) -> None:
 def test_a_fit_never_goes_on_from_a_checkpoint_of_other_inputs(pretend: Pretend) -> None:
     pretend()
 
-    def stop(mode: str) -> None:
-        if mode == "train":
-            raise KeyboardInterrupt
+    def stop() -> None:
+        raise KeyboardInterrupt
 
     pretend.during = stop
     with pytest.raises(KeyboardInterrupt):
         pretend(seed=1)
-    pretend.during = lambda mode: None
+    pretend.during = lambda: None
     pretend(seed=1)
     assert not any(key.startswith("resume=") for key in dict(pretend.launched)["mesh_animation_tracked"])
 
 
 def test_any_number_of_views(pretend: Pretend, tmp_path: Path) -> None:
     mesh, frames = write_asset(tmp_path / "three", views=3)
-    assert len(pretend(model=mesh, frames=frames, views=3)) == 8
+    assert len(pretend(model=mesh, frames=frames, views=3)) == 7
     assert "data.default_azimuth_deg=[0.0, 120.0, 240.0]" in pretend.launched[-1][1]
 
 
@@ -225,23 +233,24 @@ def test_a_mesh_that_is_not_what_frame_0_shows_stops_with_picture_and_advice_tha
     out = pretend.options.out
     assert (out / "alignment.png").is_file() and not (out / "animation.glb").exists()
     steps = json.loads((out / "run.json").read_text())["steps"]
-    assert list(steps) == ["1 mesh to Gaussians", "2 four-view render"]
+    assert list(steps) == ["1 placement"]
     assert pretend(placement=out / "work" / "suggested_placement.json")[-1] == "7 preview"
     assert not (out / "alignment.png").exists()
 
 
-def test_videos_made_from_the_static_render_of_a_coarse_mesh_are_accepted(pretend: Pretend) -> None:
-    """Its Gaussians are wider than its faces: the overlap with either is enough."""
-    frames = [Image.open(pretend.options.frames / f"{v * FRAMES}.png") for v in range(4)]
-    wide = [Image.new("RGBA", image.size, (128, 128, 128, 255)) for image in frames]
-    for v, image in enumerate(wide):
-        image.paste((0, 0, 0, 0), (0, 0, SIZE, 4))
+def test_videos_made_from_the_documented_step_2_of_a_coarse_mesh_are_accepted(
+    pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its splats are wider than its faces: the overlap with either is enough."""
+    wide = np.ones((4, SIZE, SIZE, 4), np.float32)
+    wide[:, :4, :4] = 0
+    for v in range(4):
+        image = Image.fromarray((wide[v] * 255).astype(np.uint8))
         image.save(pretend.options.frames / f"{v * FRAMES}.png")
     with pytest.raises(InputError, match="does not match the silhouette"):
         pretend()
-    for v, image in enumerate(wide):
-        image.save(pretend.options.out / "work" / "static_vis" / "object" / "save" / "images" / f"{v}.png")
-    assert "5 appearance" in pretend()
+    monkeypatch.setattr(module._MeshRun, "draw_splats", lambda run, cameras: torch.from_numpy(wide))
+    assert "5 tracking" in pretend()
 
 
 @pytest.mark.parametrize(
@@ -260,6 +269,10 @@ def test_videos_made_from_the_static_render_of_a_coarse_mesh_are_accepted(preten
         ({"frames": Path("nope")}, "folder of frames nope does not exist"),
         ({"placement": Path("nope.json")}, "nope.json does not exist"),
         ({"frames": None}, "either a prompt or a folder of frames"),
+        ({"out": Path("two\nlines")}, r"output folder 'two\\nlines' has a line break"),
+        ({"overrides": ("later:a=1",)}, r"step:key=value \(steps: fit, refine, recon\)"),
+        ({"field": False, "overrides": ("a=1",)}, "only runs with --field"),
+        ({"azimuth": float("inf")}, "must be a number of degrees"),
     ],
 )
 def test_what_cannot_be_used_is_told_before_anything_runs(
@@ -311,7 +324,7 @@ def test_one_frame_is_no_motion(pretend: Pretend) -> None:
 
 def test_a_trajectory_of_another_mesh_is_refused(pretend: Pretend) -> None:
     pretend()
-    folder = pretend.options.out / "work" / "mesh_vis" / "object" / "save" / "mesh_trajectory"
+    folder = pretend.options.out / "work" / "trajectory"
     np.save(folder / "1.npy", np.zeros((7, 3), np.float32))
     with pytest.raises(InputError, match=r"1\.npy"):
         pretend()
@@ -342,15 +355,15 @@ def test_of_several_samples_the_one_that_the_mesh_can_follow_is_taken(
         for v in range(4):
             shutil.copy(asset[1] / f"{v * FRAMES + (f if v % 2 else 0)}.png", torn / f"{v * FRAMES + f}.png")
 
-    def make_videos(video: VideoOptions, images: object, folder: Path, seed: int, announce: object) -> Path:
-        shutil.copytree(torn if seed == 7 else asset[1], folder, dirs_exist_ok=True)
-        return folder
+    def make_videos(video: VideoOptions, images: object, folder: Path) -> None:
+        shutil.copytree(torn if video.sampler.seed == 7 else asset[1], folder / "0-a-tube", dirs_exist_ok=True)
 
     def make_masks(video: VideoOptions, raw: Path, templates: Path, target: Path, views: int) -> list[str]:
         shutil.copytree(raw, target, dirs_exist_ok=True)
         return []
 
     monkeypatch.setattr(run_module, "track", track)
+    monkeypatch.setattr(run_module.Run, "score", SCORE)
     monkeypatch.setattr(run_module, "make_videos", make_videos)
     monkeypatch.setattr(run_module, "make_masks", make_masks)
     weights = tmp_path / "weights"
@@ -359,14 +372,14 @@ def test_of_several_samples_the_one_that_the_mesh_can_follow_is_taken(
     options = replace(pretend.options, frames=None, video=video, seed=7)
     said: list[str] = []
     result = animate(options, said.append)
-    assert "taken: sample 2" in said and result.score is not None and 0.2 < result.score <= 1
+    assert "chosen: sample 2" in said and result.score is not None and 0.2 < result.score <= 1
     assert f"data.image_root={options.out / 'work' / 'samples' / '1' / 'frames'}" in pretend.launched[-1][1]
     again: list[str] = []
     assert animate(options, again.append).score == result.score
-    assert not any(": done" in line for line in again)
+    assert not any(line.startswith("✓") for line in again)
     (weights / "unet").write_bytes(b"another model in the same folder")
     animate(options, again.append)
-    assert "3 videos (sample 1): done" in " ".join(again)
+    assert "✓ 3 videos (sample 1)" in " ".join(again)
 
 
 def test_a_loop_is_exported_and_leads_back_to_the_start(pretend: Pretend) -> None:
@@ -382,3 +395,25 @@ def test_rigidity_multiplies_the_weight_of_the_config(pretend: Pretend) -> None:
     pretend(rigidity=0.5)
     assert "system.loss.lambda_arap=10" in dict(pretend.launched)["mesh_animation_tracked"]
     assert pretend(rigidity=2.0)[:2] == ["5 tracking", "5 motion"]
+
+
+def test_one_and_two_videos_show_the_azimuths_asked_for(pretend: Pretend) -> None:
+    for views, azimuth, expected in ((1, 90.0, [90.0]), (2, 0.0, [0.0, 90.0]), (3, 10.0, [10.0, 130.0, 250.0])):
+        run = module._MeshRun(replace(pretend.options, frames=None, views=views, azimuth=azimuth), print)
+        assert run.azimuths == expected
+        eye = run.cameras(32).positions[0]
+        assert float(torch.atan2(eye[1], eye[0]).rad2deg()) == pytest.approx(azimuth, abs=1e-3)
+
+
+def test_what_the_video_model_sees_is_the_textured_mesh_with_smooth_edges_on_grey(pretend: Pretend) -> None:
+    run = module._MeshRun(pretend.options, lambda line: None)
+    with run.at_work(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "STATIC_SIZE", 32)
+        run.place()
+        run.render_static()
+    image = np.asarray(Image.open(run.static_images / "0.png")).astype(float)
+    alpha = image[..., 3]
+    assert (image[alpha == 0][:, :3] == 128).all() and ((alpha > 0) & (alpha < 255)).any()
+    drawn = render_mesh(run.model, run.placed[None], run.cameras(32), supersample=4, shading=False)[0, 0] / 255.0
+    on_grey = 255 * (drawn[..., :3] * drawn[..., 3:] + 0.5 * (1 - drawn[..., 3:]))
+    assert np.abs(image[..., :3] - on_grey).max() <= 1

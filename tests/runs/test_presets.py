@@ -1,6 +1,10 @@
+import inspect
+
 import pytest
 
 from animate3d.errors import InputError
+from animate3d.mvvdm.inference import DEFAULTS, sampler_of
+from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.runs.presets import PRESETS, choose_preset
 
 
@@ -19,18 +23,23 @@ def test_an_unknown_preset_lists_the_known():
         choose_preset("gpu", weights_given=False, cuda=False)
 
 
-def test_full_has_the_documented_settings():
-    full = PRESETS["full"]
-    assert (full.size, full.frames, full.steps, full.guidance_scale, full.freeinit_num_iters) == (256, 16, 25, 7.5, 3)
+def test_full_samples_as_the_pipeline_does_by_default():
+    taken = inspect.signature(MultiViewVideoPipeline.__call__).parameters
+    names = {"num_frames": "frames", "num_inference_steps": "steps", "guidance_scale": "guidance_scale"}
+    sampler = PRESETS["full"].sampler
+    assert {name: taken[name].default for name in names} == {k: getattr(sampler, v) for k, v in names.items()}
+    assert sampler_of(DEFAULTS) == sampler
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_more_strength_means_more_guidance_less_rigidity_fewer_rounds(name):
     preset = PRESETS[name]
     weak, strong = preset.with_motion_strength(0.5), preset.with_motion_strength(2.0)
-    assert weak.guidance_scale < preset.guidance_scale < strong.guidance_scale
+    scales = [p.sampler.guidance_scale for p in (weak, preset, strong)]
+    assert scales[0] < scales[1] < scales[2]
     assert weak.rigidity > preset.rigidity > strong.rigidity
-    assert weak.freeinit_num_iters >= preset.freeinit_num_iters >= strong.freeinit_num_iters
+    rounds = [p.sampler.freeinit_num_iters for p in (weak, preset, strong)]
+    assert rounds == sorted(rounds, reverse=True)
     assert preset.with_motion_strength(1.0) == preset
 
 

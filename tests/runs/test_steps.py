@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ class Work:
         self.folder, self.calls, self.said = folder, [], []
 
     def run(self, fail: BaseException | None = None, **changed: object) -> object:
-        def action(resuming: bool) -> dict[str, object]:
+        def action(resuming: bool = False) -> dict[str, object]:
             self.calls.append(resuming)
             if fail is not None:
                 raise fail
@@ -27,7 +28,8 @@ class Work:
 
         given = {"inputs": {"source": self.folder / "source"}, "settings": {"fps": 8.0}}
         steps = Steps(self.folder, self.said.append)
-        return steps.run("fit", action, outputs=[self.folder / "result"], **(given | changed))  # type: ignore[arg-type]
+        outputs = [self.folder / "result"]
+        return steps.run("fit", action, resume=lambda: action(True), outputs=outputs, **(given | changed))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def work(tmp_path: Path) -> Work:
 
 def test_an_unchanged_step_is_skipped_and_gives_its_facts(work: Work) -> None:
     assert work.run() == {"number": 1} == work.run()
-    assert work.calls == [False] and work.said[-1] == "fit: up to date"
+    assert work.calls == [False] and work.said[-1] == "· fit up to date"
 
 
 @pytest.mark.parametrize("change", ["content", "setting", "output", "hash"])
@@ -81,11 +83,8 @@ def test_other_settings_start_over_instead_of_continuing(work: Work) -> None:
 
 
 def test_a_step_without_its_result_is_an_error_and_not_done(work: Work) -> None:
-    def nothing(resuming: bool) -> None:
-        return None
-
     with pytest.raises(InputError, match=r"ended without its result .*result"):
-        Steps(work.folder).run("fit", nothing, outputs=[work.folder / "result"])
+        Steps(work.folder).run("fit", lambda: None, outputs=[work.folder / "result"])
     assert json.loads((work.folder / "run.json").read_text())["steps"]["fit"]["state"] == "started"
 
 
@@ -94,7 +93,7 @@ def test_the_record_holds_hashes_settings_versions_time_and_memory(work: Work) -
     work.run()
     record = json.loads((work.folder / "run.json").read_text())
     step = record["steps"]["fit"]
-    assert record["seed"] == 3 and record["mesh"] == "a/b.obj"
+    assert record["seed"] == 3 and record["mesh"] == str(Path("a/b.obj").absolute())
     assert {"animate3d", "python", "torch", "numpy"} <= record["versions"].keys()
     assert step["state"] == "done" and step["outputs"] == ["result"] and step["settings"] == {"fps": 8.0}
     assert len(step["inputs"]["source"]) == 64 and step["seconds"] >= 0 and step["peak_memory_mb"] > 10
@@ -117,3 +116,22 @@ def test_a_record_of_something_else_counts_as_none(work: Work, text: str) -> Non
 def test_a_missing_input_is_named(work: Work) -> None:
     with pytest.raises(InputError, match="source does not exist"):
         work.run(inputs={"source": work.folder / "nope" / "source"})
+
+
+def test_a_step_is_one_line_that_tells_how_it_ended(work: Work) -> None:
+    work.run()
+    begun, done = work.said
+    assert begun == "  fit …" and re.fullmatch(r"✓ fit \d+\.\d s", done)
+
+
+def test_paths_of_the_record_lead_from_any_working_directory(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(work.folder.parent)
+    work.folder = Path(work.folder.name)
+    settings = {"inside": work.folder / "source", "outside": Path("elsewhere")}
+    work.run(settings=settings)
+    found = json.loads((work.folder / "run.json").read_text())["steps"]["fit"]["settings"]
+    assert found == {"inside": "source", "outside": str(Path("elsewhere").absolute())}
+    work.folder = work.folder.absolute()
+    monkeypatch.chdir("/")
+    work.run(settings={"inside": work.folder / "source", "outside": work.folder.parent / "elsewhere"})
+    assert work.calls == [False]

@@ -76,14 +76,17 @@ def test_images_are_normalised_as_by_the_feature_extractor() -> None:
     torch.testing.assert_close(encoders.normalized(images.float() / 127.5 - 1, extractor), expected, atol=1e-4, rtol=0)
 
 
-def test_the_refiner_beats_the_linear_decoding() -> None:
+def test_the_refiner_beats_a_linear_decoding_that_is_off() -> None:
+    """It takes thousands of steps to sharpen edges, but few to learn that all images come out too bright."""
     clips = some_clips(2)
     torch.manual_seed(0)
     autoencoder = models.build_autoencoder()
     autoencoder.fit(clips.images(torch.arange(32)))
+    with torch.no_grad():
+        autoencoder.unproject.bias.add_(0.3)
     latents = autoencoder.project.weight.clone()
-    quality = train_refiner(autoencoder, clips, steps=25, batch=4)
-    assert np.isfinite(list(quality.values())).all() and quality["refined"] > quality["linear"] - 3
+    quality = train_refiner(autoencoder, clips, steps=40, batch=2)
+    assert quality["refined"] > quality["linear"] + 4  # 22.3 and 16.2 dB
     assert torch.equal(autoencoder.project.weight, latents)
 
 

@@ -114,6 +114,7 @@ def test_clips_are_drawn_again_with_their_captions(data: Path) -> None:
     assert [clip.text for clip in render_clips(data, 1, 2)] == captions[1:]
 
 
+@pytest.mark.slow
 def test_training_learns_and_goes_on(
     data: Path,
     untrained: Callable[[], MultiViewVideoPipeline],

@@ -69,8 +69,12 @@ def test_conditional_embeddings_come_first(processor: Any) -> None:
     assert embeddings[:, 0, 0].tolist() == [len("a cat, front view"), len("a cat, side view"), 0.0, 0.0]
     plain = output.get_text_embeddings(zeros, azimuth, zeros, view_dependent_prompting=False)
     assert plain[:, 0, 0].tolist() == [5.0, 5.0, 0.0, 0.0]
-    embeddings, weights = output.get_text_embeddings_perp_neg(zeros, azimuth, zeros)
-    assert embeddings.shape == (8, 77, 8) and weights.shape == (2, 2)
+
+
+@pytest.mark.parametrize("key", ["use_perp_neg", "use_prompt_debiasing"])
+def test_what_the_host_does_not_have_is_refused(key: str) -> None:
+    with pytest.raises(InputError, match=f"{key} is not part of the embedded host"):
+        Recorder({**SETTINGS, key: True})
 
 
 def test_wording(tmp_path: Path) -> None:
@@ -105,4 +109,4 @@ def test_clip_embeddings_of_the_tiny_model(golden: Path, tmp_path: Path, monkeyp
     )
     with torch.no_grad():
         expected = CLIPTextModel.from_pretrained(folder / "text_encoder")(tokens.input_ids)[0]
-    torch.testing.assert_close(output.text_embeddings, expected)
+    torch.testing.assert_close(output.text_embeddings.cpu(), expected)

@@ -62,9 +62,8 @@ class AnimatedFile:
             graph = bpy.context.evaluated_depsgraph_get()
             items = [item.evaluated_get(graph) for item in _mesh_objects(bpy)]
             if mesh is None:
-                mesh = join(
-                    [_with_gltf_colors(mesh_of_object(item, self.path), item) for item in items], self.path
-                ).check()
+                meshes = [_with_gltf_colors(mesh_of_object(item, self.path), item) for item in items]
+                mesh = join(meshes, self.path).check()
             points = np.concatenate([_world_points(item) for item in items])
             if len(points) != mesh.n_vertices:
                 raise InputError(

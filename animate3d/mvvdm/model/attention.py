@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from diffusers.models.attention_processor import Attention
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -104,10 +105,8 @@ class MultiViewProcessor(Processor):
     ) -> Tensor:
         """``[(b v f), l, c]`` to the same shape."""
         views, frames = layout.views, layout.frames
-        batch_shape = (-1, views, frames)
-        length = hidden_states.shape[1]
         # Tokens of all views side by side: one copy here instead of three after the projections.
-        tokens = hidden_states.unflatten(0, batch_shape).transpose(1, 2).flatten(2, 3)  # [b, f, (v l), c]
+        tokens = rearrange(hidden_states, "(b v f) l c -> b f (v l) c", v=views, f=frames)
         query, key, value = (_heads(layer(tokens), attn.heads) for layer in (attn.to_q, attn.to_k, attn.to_v))
         out = attend(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), self.backend)
         out = out.flatten(2).view_as(tokens)
@@ -116,8 +115,7 @@ class MultiViewProcessor(Processor):
             query = _heads(self.to_q_i2v(tokens), attn.heads).flatten(1, 2)
             reference = attend(query, key[:, 0], value[:, 0], self.backend)
             out = out + self.to_out_i2v(reference.flatten(2)).view_as(tokens)
-        out = _output(attn, out)
-        return out.unflatten(2, (views, length)).transpose(1, 2).flatten(0, 2)
+        return rearrange(_output(attn, out), "b f (v l) c -> (b v f) l c", v=views)
 
 
 class PromptProcessor(Processor):
@@ -158,8 +156,7 @@ class PromptProcessor(Processor):
             text, images = encoder_hidden_states
         else:
             text, images = encoder_hidden_states, []
-        query = attn.to_q(hidden_states)
-        query = _heads(query.reshape(text.shape[0], -1, query.shape[-1]), attn.heads)  # frames end to end
+        query = rearrange(attn.to_q(hidden_states), "(n f) l (h d) -> n (f l) h d", n=len(text), h=attn.heads)
         out = attend(query, _heads(attn.to_k(text), attn.heads), _heads(attn.to_v(text), attn.heads), self.backend)
         if self.scale != 0:
             for image, to_k, to_v in zip(images, self.to_k_ip, self.to_v_ip, strict=False):
@@ -265,17 +262,18 @@ class SpatioTemporalProcessor(Processor):
 
     def _spatial(self, heads: int, hidden_states: Tensor, layout: Layout) -> Tensor:
         views, frames, height, width = layout
-        # [b, v, h, w, f, c]: every frame attends within itself, so frames stand beside the heads and nothing moves.
-        tokens = hidden_states.unflatten(0, (-1, views, height, width))
+        # Every frame attends within itself, so frames stand beside the heads and nothing moves.
+        tokens = rearrange(hidden_states, "(b v y x) f c -> b v y x f c", v=views, y=height, x=width)
         encoding = self._spatial_encoding(layout, hidden_states)
         if encoding is not None:
             tokens = tokens + encoding[..., None, :]
-        tokens = tokens.flatten(1, 3)  # [b, (v h w), f, c]
+        tokens = rearrange(tokens, "b v y x f c -> b (v y x) f c")
         query, key, value = (
-            _heads(layer(tokens), heads).flatten(2, 3) for layer in (self.to_q_sp, self.to_k_sp, self.to_v_sp)
-        )  # [b, (v h w), (f heads), d]
+            rearrange(layer(tokens), "b s f (h d) -> b s (f h) d", h=heads)
+            for layer in (self.to_q_sp, self.to_k_sp, self.to_v_sp)
+        )
         out = attend(query, key, value, self.backend)
-        return self.to_out_sp(out.unflatten(2, (frames, heads)).flatten(3).view_as(hidden_states))
+        return self.to_out_sp(rearrange(out, "b s (f h) d -> (b s) f (h d)", f=frames))
 
     def _spatial_encoding(self, layout: Layout, like: Tensor) -> Tensor | None:
         """``[v, h, w, c]``, or with ones for axes that do not matter; None when there is nothing to add."""
@@ -289,7 +287,7 @@ class SpatioTemporalProcessor(Processor):
 
     def _image(self, heads: int, hidden_states: Tensor, layout: Layout) -> Tensor:
         # Pixels and frames of a view end to end read the pixels of its frame 0.
-        tokens = hidden_states.unflatten(0, (-1, layout.height * layout.width))  # [(b v), (h w), f, c]
+        tokens = rearrange(hidden_states, "(n s) f c -> n s f c", s=layout.height * layout.width)
         first = tokens[:, :, 0]
         query = _heads(self.to_q_i2v(tokens.flatten(1, 2)), heads)
         key, value = _heads(self.to_k_i2v(first), heads), _heads(self.to_v_i2v(first), heads)

@@ -17,6 +17,7 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import ImageProjection, MultiIPAdapterImageProjection, TimestepEmbedding
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  # diffusers looks for it here to load pipelines
 from diffusers.models.unets.unet_motion_model import UNetMotionModel, UNetMotionOutput, UpBlockMotion
+from einops import rearrange
 from torch import Tensor, nn
 
 from animate3d.errors import InputError, require
@@ -319,13 +320,13 @@ class MultiViewUNet(UNetMotionModel):
             prompt = (encoder_hidden_states, self._image_tokens(added_cond_kwargs))
         if self.config["concat_first_frame"]:
             sample = torch.cat([sample, sample[:, :, :1].expand_as(sample)], dim=1)
-        hidden_states = self.conv_in(sample.transpose(1, 2).flatten(0, 1))  # [(b v f), c, h, w]
+        hidden_states = self.conv_in(rearrange(sample, "n c f h w -> (n f) c h w"))
         if self.positions is not None:
             hidden_states = hidden_states + self._position_map(*hidden_states.shape[-2:])
         hidden_states = self._blocks(hidden_states, embedding, prompt, layout)
         norm = cast(nn.Module, self.conv_norm_out)
         features = nn.functional.silu(norm(hidden_states))
-        out = self.conv_out(features).unflatten(0, (-1, frames)).transpose(1, 2)
+        out = rearrange(self.conv_out(features), "(n f) c h w -> n c f h w", f=frames)
         if return_origins:
             return out, cast(OriginHead, self.origin_head)(features, frames)
         return UNetMotionOutput(sample=out) if return_dict else (out,)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
+from yaml import YAMLError
 
 from animate3d.errors import InputError
 from animate3d.files import existing_file
 from animate3d.mvvdm.model.unet import TRAINED
+from animate3d.studio.registry import near_names
 
 PRECISIONS = ("no", "fp16", "bf16")
 TRACKERS = ("tensorboard", "wandb")
@@ -173,16 +175,30 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     path = existing_file(path, "config")
     for item in overrides:
         if "=" not in item:
-            raise InputError(f"`{item}` is no override; write key=value, e.g. learning_rate=5e-5.")
+            raise InputError(f"`{item}` is not an override; write key=value, e.g. learning_rate=5e-5.")
+    schema = OmegaConf.structured(TrainingConfig)
+    OmegaConf.set_readonly(schema, False)  # as the values of a frozen dataclass are
     try:
-        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
-        values = OmegaConf.to_container(merged, resolve=True)
-    except Exception as error:  # the YAML and interpolation errors share no base class
+        given = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        if not isinstance(given, DictConfig):
+            raise InputError(f"The config {path} is not a mapping of keys to values.")
+        for key, value in given.items():
+            kind: Any = OmegaConf.get_type(schema, str(key)) if key in schema else None
+            if value is None and kind in (str, list):
+                given[key] = kind()  # YAML's null is an empty text or list
+        config = OmegaConf.to_object(OmegaConf.merge(schema, given))
+    except ConfigKeyError as error:
+        known = [item.name for item in dataclasses.fields(error.object_type or TrainingConfig)]
+        raise InputError(f"{path}: there is no key `{error.full_key}`{near_names(str(error.key), known)}.") from error
+    except MissingMandatoryValue as error:
+        raise InputError(f"{path}: the key `{error.full_key}` is missing.") from error
+    except ValidationError as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"{path}: `{error.full_key}` cannot be used: {reason}.") from error
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, TypeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"The config {path} cannot be read: {reason}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"The config {path} is no mapping of keys to values.")
-    config = _build(TrainingConfig, {str(key): value for key, value in values.items()}, str(path))
+    assert isinstance(config, TrainingConfig)
     config.check()
     return config
 
@@ -195,67 +211,3 @@ def to_dict(config: TrainingConfig) -> dict[str, Any]:
 def _need(condition: bool, key: str, value: object, rule: str) -> None:
     if not condition:
         raise InputError(f"`{key}` is {value!r}; {rule}.")
-
-
-def _build(kind: Any, values: Mapping[str, Any], where: str, prefix: str = "") -> Any:
-    types = get_type_hints(kind)
-    fields = {item.name: item for item in dataclasses.fields(kind)}
-    for key in values:
-        if key not in fields:
-            close = difflib.get_close_matches(key, fields, n=1)
-            hint = f"; did you mean `{prefix}{close[0]}`?" if close else "."
-            raise InputError(f"{where}: there is no key `{prefix}{key}`{hint}")
-    arguments = {}
-    for name, item in fields.items():
-        if name in values:
-            arguments[name] = _convert(values[name], types[name], where, prefix + name)
-        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
-            raise InputError(f"{where}: the key `{prefix}{name}` is missing.")
-    return kind(**arguments)
-
-
-def _convert(value: Any, kind: Any, where: str, key: str) -> Any:
-    """``value`` as ``kind``; YAML's null is an empty text or list."""
-    if dataclasses.is_dataclass(kind):
-        if isinstance(value, dict):
-            return _build(kind, value, where, f"{key}.")
-    elif get_origin(kind) is list:
-        (element,) = get_args(kind)
-        if value is None:
-            return []
-        if isinstance(value, list):
-            return [_convert(item, element, where, key) for item in value]
-    elif get_origin(kind) is dict:
-        if isinstance(value, dict):
-            return {str(name): item for name, item in value.items()}
-    elif get_args(kind):  # a union: the first alternative that takes the value
-        for alternative in get_args(kind):
-            if alternative is type(None):
-                if value is None:
-                    return None
-            elif _takes(alternative, value):
-                return _convert(value, alternative, where, key)
-    elif _takes(kind, value):
-        return kind(value) if value is not None else ""
-    raise InputError(f"{where}: `{key}` is {value!r}, which is no {_kind_name(kind)}.")
-
-
-def _takes(kind: Any, value: Any) -> bool:
-    if get_origin(kind) is not None:
-        return isinstance(value, get_origin(kind))
-    if kind is str:  # YAML reads a name such as 2024 as a number
-        return isinstance(value, str | int | float | None) and not isinstance(value, bool)
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, kind)
-
-
-def _kind_name(kind: Any) -> str:
-    names = {bool: "true or false", int: "whole number", float: "number", str: "text"}
-    if get_origin(kind) is list:
-        return "list"
-    if get_origin(kind) is dict or dataclasses.is_dataclass(kind):
-        return "mapping"
-    return names.get(kind) or " or ".join(_kind_name(part) for part in get_args(kind) if part is not type(None))

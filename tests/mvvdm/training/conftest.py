@@ -43,6 +43,7 @@ def overrides_for(example: Path, output: Path) -> list[str]:
 @pytest.fixture()
 def configure(example: Path, tmp_path: Path) -> Configure:
     """A config of a tiny training; arguments are overrides."""
+    pytest.importorskip("av")
 
     def make(*overrides: str) -> TrainingConfig:
         return load_config(CONFIGS / "tiny.yaml", [*overrides_for(example, tmp_path), *overrides])

@@ -89,18 +89,23 @@ def test_a_written_config_reads_back(tmp_path: Path) -> None:
     assert load_config(path) == config
 
 
+def test_null_is_an_empty_text_or_list(tmp_path: Path) -> None:
+    config = load_config(CONFIGS / "train.yaml", ["unet_checkpoint_path=null", "report_to=null", "lora=null"])
+    assert (config.unet_checkpoint_path, config.report_to, config.lora) == ("", [], None)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("learning_rat=1", r"no key `learning_rat`; did you mean `learning_rate`\?"),
-        ("validation_data.prompt=a", r"no key `validation_data\.prompt`; did you mean `validation_data\.prompts`"),
-        ("train_batch_size=many", r"`train_batch_size` is 'many', which is no whole number"),
+        ("learning_rat=1", r"no key `learning_rat` \(near: learning_rate"),
+        ("validation_data.prompt=a", r"no key `validation_data\.prompt` \(near: prompts"),
+        ("train_batch_size=many", r"`train_batch_size` cannot be used: Value 'many' .* Integer"),
         ("train_batch_size=0", r"`train_batch_size` is 0; it must be at least 1"),
         ("text_dropout=2", r"`text_dropout` is 2\.0; it lies between 0 and 1"),
         ("mixed_precision_training=fp8", r"`mixed_precision_training` is 'fp8'"),
         ("train_data.sample_n_frames=1", r"must be at least 2"),
         ("validation_data.prompts=[one]", r"1 prompts and 2 images"),
-        ("learning_rate", r"`learning_rate` is no override; write key=value"),
+        ("learning_rate", r"`learning_rate` is not an override; write key=value"),
         ("report_to=[mail]", r"`report_to` is 'mail'"),
     ],
 )
@@ -111,7 +116,7 @@ def test_wrong_values_are_named(override: str, message: str) -> None:
 
 def test_a_file_that_is_no_config_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("- 1\n")
-    with pytest.raises(InputError, match=r"cannot be read|no mapping"):
+    with pytest.raises(InputError, match=r"not a mapping"):
         load_config(tmp_path / "a.yaml")
     with pytest.raises(InputError, match="does not exist"):
         load_config(tmp_path / "b.yaml")

@@ -261,6 +261,7 @@ def test_float16_needs_a_gpu() -> None:
         choose_precision("fp16")
 
 
+@pytest.mark.slow
 def test_the_learning_rate_falls_to_zero_at_the_end_of_a_continued_run(configure: Configure) -> None:
     rates = {}
     for extra in (["max_train_steps=4"], ["max_train_steps=8", "lr_decay_steps=4"]):
@@ -272,6 +273,7 @@ def test_the_learning_rate_falls_to_zero_at_the_end_of_a_continued_run(configure
     assert [rates[step] for step in range(1, 9)] == pytest.approx([rate] * 5 + [0.75 * rate, 0.5 * rate, 0.25 * rate])
 
 
+@pytest.mark.slow
 def test_trains_everything_on_velocities_in_bfloat16(configure: Configure) -> None:
     config = configure(
         "max_train_steps=2",

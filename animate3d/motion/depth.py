@@ -1,0 +1,41 @@
+"""What is assumed about depth where one view alone does not show it.
+
+A shift along the line of sight costs rigidity nothing and hardly changes the picture, so small biases of the flow add
+up to a drift. The whole object therefore keeps its mean distance, and of the motions in depth that explain the frames
+the least is preferred.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from animate3d.cameras import Cameras
+from animate3d.motion.rigid_fit import Anchors
+from animate3d.motion.surfaces import Array
+from animate3d.motion.template import Template
+
+
+class DepthPrior:
+    """The distances of a template at rest from its only camera.
+
+    Args:
+        weight: pull of every node towards its distance at rest, against the stiffness of its links.
+    """
+
+    def __init__(self, template: Template, cameras: Cameras, weight: float) -> None:
+        self._eye = cameras.positions[0].double().cpu().numpy()
+        self._say = template.areas / template.areas.mean()
+        self._weights = weight * self._say
+        self._rest = np.linalg.norm(template.rest - self._eye, axis=1)
+
+    def anchors(self, nodes: Array) -> Anchors:
+        """Of nodes ``[M, 3]``: each along its line of sight, at the distance it has at rest."""
+        sight = nodes - self._eye
+        sight /= np.linalg.norm(sight, axis=1, keepdims=True)
+        return Anchors(sight, sight @ self._eye + self._rest, self._weights)
+
+    def at_rest_distance(self, nodes: Array) -> Array:
+        """Nodes ``[M, 3]`` scaled about the camera to the mean distance at rest: the picture stays as it is."""
+        sight = nodes - self._eye
+        now = np.average(np.linalg.norm(sight, axis=1), weights=self._say)
+        return self._eye + sight * (np.average(self._rest, weights=self._say) / now)

@@ -1,0 +1,170 @@
+"""Where the frames show the points of a moving surface."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animate3d.cameras import Cameras
+from animate3d.motion.flow import Bytes, Image, covered, find_flow, sample, stored
+from animate3d.motion.outlines import bare_pairs, hidden_pairs, outside_pairs, sparse_pixels
+from animate3d.motion.rigid_fit import Rays
+from animate3d.motion.surfaces import Array, Ids
+from animate3d.motion.template import Template
+from animate3d.rasterize.visibility import visible_triangles
+
+_DEPTH_MARGIN = 1.02  # a point of the surface lies behind what frame 0 shows when it is this much farther away
+_REACH = 0.03  # of the image: how far a limb in front may be from a pixel that a limb behind it could show as well
+
+
+class MatchSettings(NamedTuple):
+    """See `TrackSettings`."""
+
+    stride: int
+    residual: float
+    outline: float
+
+
+class _Points(NamedTuple):
+    """Points of the surface and where they should be seen in one view."""
+
+    triangles: NDArray[np.int32]  # [P]
+    barycentrics: Array  # [P, 3]
+    at: Array  # [P, 2] x, y
+    trust: Array  # [P]
+
+
+class Matcher:
+    """Finds where the frames show the points of the surface."""
+
+    def __init__(self, template: Template, frames: Image, cameras: Cameras, settings: MatchSettings) -> None:
+        self._template, self._cameras, self._settings = template, cameras, settings
+        self._first = np.ascontiguousarray(frames[:, 0])
+        self._targets = stored(frames)
+        self._viewmats = cameras.viewmats.double().cpu().numpy()
+        self._c2w = cameras.c2w.double().cpu().numpy()
+        self._focals = cameras.focal.double().cpu().numpy()
+        self._half = np.array([cameras.width, cameras.height]) / 2
+        self._corner = _a_corner_of_each(template.triangles, template.n_nodes)
+        winners, weights = visible_triangles(template.rest, template.triangles, cameras)
+        self._first_inverse_depth = []
+        for v, (winner, weight) in enumerate(zip(winners, weights, strict=True)):
+            depth = self._local(v, self._on_surface(template.rest, winner, weight))[..., 2]
+            self._first_inverse_depth.append(np.where(winner >= 0, 1.0 / np.maximum(depth, 1e-6), 0).astype(np.float32))
+
+    def match(self, nodes: Array, frame: int, finest: int) -> tuple[Rays, Array]:
+        """Compare the surface at ``nodes [M, 3]`` with one frame; ``finest``: see `find_flow`.
+
+        Returns:
+            rays of all views, and how well each node was found again, 0..1 ``[M]``; 0 for what no camera sees.
+        """
+        winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
+        views = range(len(winners))
+        with ThreadPoolExecutor() as pool:  # OpenCV works outside of the interpreter's lock
+            found = list(pool.map(lambda v: self._match_view(v, nodes, frame, winners[v], weights[v], finest), views))
+        rays, confidence = zip(*found, strict=True)
+        return Rays(*(np.concatenate(parts) for parts in zip(*rays, strict=True))), np.max(confidence, axis=0)
+
+    def _match_view(
+        self, v: int, nodes: Array, frame: int, winner: NDArray[np.int32], weights: Image, finest: int
+    ) -> tuple[Rays, Array]:
+        drawn, target = self._draw(v, winner, weights), self._targets[v, frame]
+        flow = self._flow_points(drawn, target, winner, weights, finest)
+        hits = np.bincount(self._template.triangles[flow.triangles].ravel(), minlength=len(nodes))
+        trusted = self._template.triangles[flow.triangles].ravel()
+        confidence = np.bincount(trusted, np.repeat(flow.trust, 3), len(nodes)) / np.maximum(hits, 1)
+        outline = self._outline_points(v, nodes, drawn, target, winner, weights)
+        points = _Points(*(np.concatenate(parts) for parts in zip(flow, outline, strict=True)))
+        return self._rays(v, points), confidence
+
+    def _flow_points(
+        self, drawn: Bytes, target: Bytes, winner: NDArray[np.int32], weights: Image, finest: int
+    ) -> _Points:
+        """Visible points, and where the flow says they went; a change of colour takes the trust away."""
+        rows, columns = sparse_pixels(winner >= 0, self._settings.stride)
+        at = np.stack([columns, rows], axis=1) + find_flow(drawn, target, finest)[rows, columns]
+        shown = sample(target, at)
+        difference = (shown[:, :3].astype(np.float64) - drawn[rows, columns, :3]) / 255
+        trust = 1.0 / (1.0 + (difference**2).sum(axis=1) / self._settings.residual**2)
+        trust[shown[:, 3] < 128] = 0.0  # the flow has left the object
+        return _Points(winner[rows, columns], _barycentrics(weights[rows, columns]), at, trust)
+
+    def _outline_points(
+        self, v: int, nodes: Array, drawn: Bytes, target: Bytes, winner: NDArray[np.int32], weights: Image
+    ) -> _Points:
+        """Points that bring the outlines together, and hidden ones that come into view."""
+        stride, triangles = self._settings.stride, self._template.triangles
+        bare_rows, bare_columns = sparse_pixels(covered(target) & ~covered(drawn), stride)
+        hidden = np.ones(len(nodes), bool)
+        hidden[triangles[np.unique(winner[winner >= 0])].ravel()] = False
+        local = self._local(v, nodes)
+        at = self._focals[v] * local[:, :2] / np.maximum(local[:, 2:], 1e-6) + self._half - 0.5
+        sought = np.stack([bare_columns, bare_rows], axis=1).astype(np.float64)
+        wanted = target[bare_rows, bare_columns, :3] / 255.0
+        reach = _REACH * self._cameras.height
+        node, behind = hidden_pairs(at, self._template.colors, hidden, sought, wanted, reach)
+        front = (bare_rows[~behind], bare_columns[~behind])
+        pairs = (outside_pairs(covered(drawn), covered(target), stride), bare_pairs(covered(drawn), front))
+        rows, columns, to = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+        triangle, corner = self._corner[0][node[behind]], self._corner[1][node[behind]]
+        return _Points(
+            np.concatenate([winner[rows, columns], triangle]).astype(np.int32),
+            np.concatenate([_barycentrics(weights[rows, columns]), np.eye(3)[corner]]),
+            np.concatenate([to, sought[behind]]),
+            np.full(len(rows) + len(triangle), self._settings.outline),
+        )
+
+    def _rays(self, v: int, points: _Points) -> Rays:
+        toward = np.concatenate(
+            [(points.at + 0.5 - self._half) / self._focals[v], np.ones((len(points.at), 1))], axis=1
+        )
+        toward = (toward * [1.0, -1.0, -1.0]) @ self._c2w[v, :3, :3].T
+        toward /= np.linalg.norm(toward, axis=1, keepdims=True)
+        origins = np.broadcast_to(self._c2w[v, :3, 3], toward.shape)
+        return Rays(points.triangles, points.barycentrics, origins, toward, points.trust * self._settings.stride**2)
+
+    def _draw(self, v: int, winner: NDArray[np.int32], weights: Image) -> Bytes:
+        """The surface in view v as a stored image: every point shows what frame 0 of this view shows there.
+
+        Points that frame 0 hides, or that lie outside of it, show the model's own colour.
+        """
+        on = winner >= 0
+        rest = self._local(v, self._on_surface(self._template.rest, winner, weights)[on])
+        at = self._focals[v] * rest[:, :2] / rest[:, 2:] + self._half - 0.5
+        shown = sample(self._first[v], at)
+        inverse_depth = sample(self._first_inverse_depth[v], at, cv2.INTER_NEAREST)
+        hidden = (inverse_depth > _DEPTH_MARGIN / rest[:, 2]) | (shown[:, 3] < 0.9)
+        own = self._on_surface(self._template.colors, winner, weights)[on]
+        image = np.zeros((*winner.shape, 4), np.float32)
+        image[on, :3] = np.where(hidden[:, None], own, shown[:, :3])
+        image[on, 3] = 1.0
+        return stored(image)
+
+    def _local(self, v: int, points: Array) -> Array:
+        """World -> camera coordinates, OpenCV axes."""
+        return points @ self._viewmats[v, :3, :3].T + self._viewmats[v, :3, 3]
+
+    def _on_surface(self, values: Array, winner: NDArray[np.int32], weights: Image) -> Array:
+        """Values of the nodes at every pixel (where nothing is visible: those of triangle 0). ``[H, W, D]``"""
+        corners = self._template.triangles[np.maximum(winner, 0)]
+        w1, w2 = weights[..., :1], weights[..., 1:]
+        a, b, c = (values[corners[..., k]] for k in range(3))
+        return (1.0 - w1 - w2) * a + w1 * b + w2 * c
+
+
+def _barycentrics(weights: Image) -> Array:
+    """All three from those of corners 1 and 2. ``[P, 3]``"""
+    both = weights.astype(np.float64)
+    return np.concatenate([1.0 - both.sum(axis=1, keepdims=True), both], axis=1)
+
+
+def _a_corner_of_each(triangles: Ids, count: int) -> tuple[Ids, Ids]:
+    """A triangle at each node and the node's corner of it ``[M], [M]`` (nodes without one: the first)."""
+    triangle, corner = np.zeros((2, count), np.int64)
+    for k in range(3):
+        triangle[triangles[:, k]], corner[triangles[:, k]] = np.arange(len(triangles)), k
+    return triangle, corner
