@@ -54,19 +54,20 @@ def run_examples(text: str, names: dict[str, Any]) -> None:
 def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    run_examples(PAGE.read_text().split("## Everything")[0], names)
+    run_examples(PAGE.read_text().split("## Videos")[0], names)
     assert names["trajectory"].positions.shape == (2, *names["mesh"].vertices.shape)
     assert (tmp_path / "dragon.glb").is_file() and (tmp_path / "dragon.usdc").is_file()
     assert names["images"].shape == (4, 2, 512, 512, 4) and names["front"].shape == (128, 128, 4)
-    assert names["videos"].shape == (4, 2, 64, 64, 3)
 
 
 @pytest.mark.slow
-def test_the_example_of_a_whole_run_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_of_the_video_model_and_of_a_whole_run_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    run_examples("```python\nimport animate3d\nfrom animate3d.creatures import make_creature\n```\n", names)
-    run_examples(PAGE.read_text().split("## Everything")[1], names)
+    names: dict[str, Any] = {"animate3d": animate3d}
+    run_examples("## Videos" + PAGE.read_text().split("## Videos")[1], names)
+    assert names["videos"].shape == (4, 2, 64, 64, 3)
     assert names["result"].files["glb"].is_file() and names["result"].trajectory.n_frames == 2
 
 

@@ -60,6 +60,7 @@ def test_positions_are_exported(tmp_path: Path) -> None:
     assert len(list((tmp_path / "views").glob("*.png"))) == 8
 
 
+@pytest.mark.slow
 def test_videos_are_sampled(tmp_path: Path) -> None:
     example("04_sample_videos")(tmp_path, 2, 1)
     assert len(list(tmp_path.glob("*.png"))) == 4 * 2 and (tmp_path / "preview.mp4").is_file()
