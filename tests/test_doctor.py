@@ -9,6 +9,7 @@ import torch
 
 import animate3d
 from animate3d import doctor
+from animate3d.export import blender as blender_export
 
 
 def test_the_report_names_versions_device_backend_and_formats(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,18 +20,20 @@ def test_the_report_names_versions_device_backend_and_formats(monkeypatch: pytes
 
 
 def test_a_missing_package_comes_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "available", lambda name: False)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    for module in (doctor, blender_export):
+        monkeypatch.setattr(module, "available", lambda name: False)
+    monkeypatch.setattr(blender_export.shutil, "which", lambda name: None)
     text = doctor.report()
     assert "missing: pip install 'animate3d[viewer]'" in text
     assert "fbx and abc need: pip install 'animate3d[blender]'" in text and doctor.blender() is None
 
 
 def test_blender_is_found_as_module_or_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "available", lambda name: name == "bpy")
+    monkeypatch.setattr(blender_export, "available", lambda name: name == "bpy")
     assert doctor.blender() == "bpy"
-    monkeypatch.setattr(doctor, "available", lambda name: False)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    for module in (doctor, blender_export):
+        monkeypatch.setattr(module, "available", lambda name: False)
+    monkeypatch.setattr(blender_export.shutil, "which", lambda name: f"/usr/bin/{name}")
     assert doctor.blender() == "blender executable" and "fbx abc (blender executable)" in doctor.report()
 
 
