@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import cv2
@@ -61,7 +62,11 @@ def scissors() -> tuple[list[trimesh.Trimesh], Motion]:
 
 
 def antennae() -> tuple[list[trimesh.Trimesh], Motion]:
-    pieces = [ball(0.35, (0, 0, -0.2), 3), tube(0.02, (0, -0.1, 0.1), (0, -0.3, 0.8)), tube(0.02, (0, 0.1, 0.1), (0, 0.3, 0.8))]
+    pieces = [
+        ball(0.35, (0, 0, -0.2), 3),
+        tube(0.02, (0, -0.1, 0.1), (0, -0.3, 0.8)),
+        tube(0.02, (0, 0.1, 0.1), (0, 0.3, 0.8)),
+    ]
     return pieces, lambda x, k, t: turned(x, (1, 0, 0), (0, 0, 0.1), 0.5 * t * (-1) ** k) if k else x
 
 
@@ -144,7 +149,10 @@ def asset(name: str) -> tuple[Mesh, np.ndarray]:
     vertices, faces = np.array(whole.vertices), np.array(whole.faces)
     starts = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
     truth = np.concatenate(
-        [np.stack([motion(vertices[a:b], k, t) for t in times]) for k, (a, b) in enumerate(zip(starts, starts[1:]))],
+        [
+            np.stack([motion(vertices[a:b], k, t) for t in times])
+            for k, (a, b) in enumerate(itertools.pairwise(starts.tolist()))
+        ],
         axis=1,
     )
     waves = np.random.default_rng(0).normal(size=(3, 12, 3)) * 6
