@@ -14,7 +14,6 @@ from animate3d.motion.rigid_fit import Anchors
 from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
 
-
 _LET_GO = 0.03  # of the diagonal: a node this far from its distance at rest is pulled back a quarter as much
 
 
