@@ -22,7 +22,8 @@ def triangle_areas(vertices: Array, triangles: Ids) -> Array:
 
 def vertex_areas(vertices: Array, triangles: Ids) -> Array:
     """A third of the area of the triangles at every vertex. ``[N]``"""
-    return np.bincount(triangles.ravel(), np.repeat(triangle_areas(vertices, triangles) / 3, 3), len(vertices))
+    thirds = np.repeat(triangle_areas(vertices, triangles) / 3, 3)
+    return sum_at(thirds[:, None], triangles.ravel(), len(vertices))[:, 0]
 
 
 def vertex_normals(vertices: Array, triangles: Ids) -> Array:
