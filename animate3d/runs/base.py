@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from animate3d.cameras import Cameras, orbit_cameras
@@ -24,10 +23,8 @@ from animate3d.files import atomic_directory, content_hash, existing_file, exist
 from animate3d.frames import composite, contact_sheet, count_frames, load_frames, numbered_images, save_image
 from animate3d.gaussians import Gaussians
 from animate3d.meshes import Mesh, Placement
-from animate3d.motion.score import explained_motion
 from animate3d.motion.template import Surface, Template
-from animate3d.motion.tracking import Tracked, TrackSettings, track
-from animate3d.rasterize.textured import render_mesh
+from animate3d.motion.tracking import TrackSettings, track
 from animate3d.resources import find_resource
 from animate3d.runs import alignment
 from animate3d.runs.console import compiling_told, counted
@@ -35,6 +32,7 @@ from animate3d.runs.fit import Training, frame_settings, rigidity_settings
 from animate3d.runs.lock import alone_in
 from animate3d.runs.options import RunOptions
 from animate3d.runs.overrides import FIT, settings_of
+from animate3d.runs.quality import Followed, judged, sentence
 from animate3d.runs.steps import Steps
 from animate3d.runs.videos import INFERENCE_CONFIG, VideoOptions, made_frames, make_masks, make_videos
 
@@ -53,6 +51,8 @@ class Run(ABC):
     """Of the folder that the field is trained in."""
     called: str
     """The model in messages."""
+    ends_in_tracking = False
+    """Whether the tracked motion is the result: then it must never be worse than none."""
 
     def __init__(self, options: RunOptions, announce: Callable[[str], None]) -> None:
         self.options, self.announce = options, announce
@@ -67,7 +67,7 @@ class Run(ABC):
         self.placement_file = self.work / "placement.json"
         self.static_images = self.work / "static"
         self._stiffer = 1.0  # than the options say, once the model is found not to know the object or the motion
-        self._tracked: dict[str, Tracked] = {}  # by the hash of the frames
+        self._followed: dict[str, Followed] = {}  # by the hash of the frames
 
     @property
     def record_folder(self) -> Path:
@@ -281,26 +281,26 @@ class Run(ABC):
             f"{self.called} (IoU {overlap[worst]:.2f}, {alignment.MIN_ALIGNMENT} is needed; see {picture}). {text}"
         )
 
-    def track_surface(self, surface: Surface) -> Tracked:
-        """The surface followed through the frames."""
-        if self.frames_hash not in self._tracked:  # it was tracked already if a sample was scored
+    def track_surface(self, surface: Surface) -> Followed:
+        """The surface followed through the frames, and how much of them its motion explains."""
+        if self.frames_hash not in self._followed:  # it was tracked already if a sample was scored
+            cameras = self.cameras(self.frames.shape[2])
             with counted(self.frames.shape[1] - 1, "tracking", "frame") as tell:
-                self._tracked[self.frames_hash] = track(
+                tracked = track(
                     Template(*surface),
                     self.frames.numpy(),
-                    self.cameras(self.frames.shape[2]),
+                    cameras,
                     TrackSettings().scaled(self.rigidity),
                     progress=tell,
                 )
-        return self._tracked[self.frames_hash]
+            self._followed[self.frames_hash] = judged(
+                self.shown(surface), tracked, self.frames, cameras, keep=self.ends_in_tracking
+            )
+        return self._followed[self.frames_hash]
 
     def score(self) -> float:
         """How much of the current frames' change the tracked model shows too."""
-        surface = self.surface()
-        positions = self.track_surface(surface).positions
-        cameras = self.cameras(self.frames.shape[2])
-        drawn = render_mesh(self.shown(surface), positions, cameras, supersample=1, shading=False)
-        return explained_motion(self.frames, torch.from_numpy(drawn).float() / 255)
+        return self.track_surface(self.surface()).explained.total
 
     def track_step(self, model: str, save: Callable[[Surface, np.ndarray, np.ndarray], object], *paths: Path) -> Path:
         """Step 5: the motion of the surface; says how much of what the frames show it explains.
@@ -317,16 +317,16 @@ class Run(ABC):
             surface = self.surface()
             tracked = self.track_surface(surface)
             save(surface, tracked.positions, tracked.rotations)
-            return {"explained": self.score()}
+            return tracked.facts()
 
         facts = self.steps.run(
             "5 tracking",
             follow,
             inputs={"model": model, "placement": self.placement_file, "frames": self.frames_hash},
-            settings={"azimuths": self.azimuths, "rigidity": self.rigidity},
+            settings={"azimuths": self.azimuths, "rigidity": self.rigidity, "harmless": self.ends_in_tracking},
             outputs=paths,
         )
-        self.announce(f"the tracked motion explains {100 * facts['explained']:.0f} % of the frames' change")
+        self.announce(sentence(facts, len(self.frames), self.frames.shape[2]))
         return paths[0]
 
     def fit_field(self, training: Training, keys: Sequence[str], inputs: dict[str, Path | str]) -> Path:
