@@ -15,7 +15,7 @@ from torch import Tensor
 from animate3d.errors import InputError
 from animate3d.gaussians import Gaussians
 from animate3d.gaussians.placement import core
-from animate3d.motion.template import Array, Ids
+from animate3d.motion.surfaces import Array, Ids
 from animate3d.rotations import matrix_to_quaternion, quaternion_multiply, quaternion_to_matrix
 
 _CELLS = 128  # along the longest side, at most
