@@ -32,7 +32,7 @@ from animate3d.runs.fit import Training, frame_settings, rigidity_settings
 from animate3d.runs.lock import alone_in
 from animate3d.runs.options import RunOptions
 from animate3d.runs.overrides import FIT, settings_of
-from animate3d.runs.quality import Followed, judged, sentence
+from animate3d.runs.quality import Followed, judged, quality_sentence
 from animate3d.runs.steps import Steps
 from animate3d.runs.videos import INFERENCE_CONFIG, VideoOptions, made_frames, make_masks, make_videos
 
@@ -326,7 +326,7 @@ class Run(ABC):
             settings={"azimuths": self.azimuths, "rigidity": self.rigidity, "harmless": self.ends_in_tracking},
             outputs=paths,
         )
-        self.announce(sentence(facts, len(self.frames), self.frames.shape[2]))
+        self.announce(quality_sentence(facts, len(self.frames), self.frames.shape[2]))
         return paths[0]
 
     def fit_field(self, training: Training, keys: Sequence[str], inputs: dict[str, Path | str]) -> Path:

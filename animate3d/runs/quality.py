@@ -61,7 +61,7 @@ def judged(mesh: Mesh, tracked: Tracked, frames: torch.Tensor, cameras: Cameras,
     return Followed(*tracked, explained(frames, torch.from_numpy(drawn).float() / 255), 0.0)
 
 
-def sentence(facts: Mapping[str, Any], views: int, size: int) -> str:
+def quality_sentence(facts: Mapping[str, Any], views: int, size: int) -> str:
     """One line for the user from `Followed.facts`.
 
     Args:
