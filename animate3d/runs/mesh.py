@@ -233,7 +233,7 @@ class _MeshRun(Run):
         return target
 
     def preview(self, trajectory: Trajectory) -> None:
-        """What the textured mesh looks like, for people: the views of the videos, then two that nothing was fitted to."""
+        """Pictures for people: the textured mesh in the views of the videos, then in two that nothing was fitted to."""
         options = self.options
         azimuths = [*self.azimuths, *(self.azimuths[0] + turn for turn in UNSEEN)]
 
