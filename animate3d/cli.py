@@ -46,9 +46,18 @@ A sentence goes through the bundled model; with --motion the videos are exact, w
 Run the same command again to continue after an interruption.
 """
 
+_RENDER_EXAMPLES = """examples:
+  animate3d render dragon.glb --out still/
+  animate3d render dragon.glb --out still/ --view three-quarter --size 832x480 --background green
+  animate3d render chair.obj --out still/ --view 30,10 --front=-z --shading flat
+
+Give still.png to an image-to-video generator, and its clip with camera.json to `animate3d animate --video`.
+"""
+
 _SUMMARIES = {
     "animate": "a mesh or Gaussian model and a prompt, or videos of how it moves -> an animated file",
     "demo": "animate a creature from a sentence with the bundled model, or check a known motion",
+    "render": "a picture of a mesh for a video generator, and the camera it was seen by",
     "doctor": "what is installed and usable on this machine",
     "launch": "one step with a config: launch --config … --train|--test … key=value",
     "convert-weights": "put the released weights together in one folder",
@@ -80,6 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     own: dict[str, Callable[[Sequence[str]], int]] = {
         "animate": _animate,
         "demo": _demo,
+        "render": _render,
         "doctor": _doctor,
         "evaluate": _evaluate,
     }
@@ -255,6 +265,31 @@ def _demo_options(given: DemoCommand, output: Output) -> dict[str, Any]:
         "formats": _formats(output.formats),
         "field": given.field,
     }
+
+
+def _render(arguments: Sequence[str]) -> int:
+    from animate3d.runs.options import RenderCommand
+
+    given, _ = _parsed(RenderCommand, "render", arguments, _RENDER_EXAMPLES)
+
+    from animate3d.meshes import Placement
+    from animate3d.runs.render import StillOptions, render_still
+
+    placement = _placement(given.placement)
+    options = StillOptions(
+        given.model,
+        given.out,
+        view=given.view,
+        size=given.size,
+        background=given.background,
+        lit=given.shading == "lit",
+        field_of_view=given.fov,
+        front=given.front,
+        placement=Placement.load(placement) if isinstance(placement, Path) else placement,
+    )
+    picture = render_still(options)
+    print(f"{picture}\n{picture.with_name('camera.json')}")
+    return 0
 
 
 def _doctor(arguments: Sequence[str]) -> int:

@@ -244,6 +244,29 @@ class AnimateCommand:
 
 
 @dataclass(frozen=True)
+class RenderCommand:
+    """Flags of `animate3d render`."""
+
+    model: Positional[Path]
+    """mesh file (obj, glb, gltf, ply, stl, off, fbx) or object folder"""
+    out: Folder
+    """folder for still.png, camera.json and transforms.json"""
+    placement: Annotated[PlacementFlags, group("placement")]
+    view: Annotated[str, arg(metavar="VIEW")] = "front"
+    """front, side, three-quarter, or azimuth and elevation in degrees as 30,10"""
+    size: Annotated[str, arg(metavar="WxH")] = "1280x720"
+    """width and height in pixels"""
+    background: Literal["grey", "white", "green", "transparent"] = "grey"
+    """what is behind the model"""
+    shading: Literal["lit", "flat"] = "lit"
+    """lit: soft light from the camera; flat: the bare colours"""
+    fov: Annotated[float, arg(metavar="DEGREES")] = 40.0
+    """vertical field of view"""
+    front: Annotated[str | None, arg(metavar="AXIS", help_behavior_hint="")] = None
+    """axis of the file that the model faces, as --front=-y (default: what the format's convention says)"""
+
+
+@dataclass(frozen=True)
 class DemoCommand:
     """Flags of `animate3d demo`."""
 
