@@ -76,7 +76,7 @@ def animate(
     if "frame_count" in videos:
         videos["frames"] = videos.pop("frame_count")
     given = bool(frames or weights or videos.get("checkpoint") or options.get("refine"))
-    chosen = choose_preset(preset, weights_given=given, cuda=torch.cuda.is_available())
+    chosen = choose_preset(preset, weights_given=given)
     chosen = chosen.with_motion_strength(motion_strength)
     video = None if prompt is None else preset_videos(prompt, chosen, weights=_path(weights), **videos)
     asked = {"rigidity": chosen.rigidity, "video": video, **options}

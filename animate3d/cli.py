@@ -219,14 +219,13 @@ def _preset(given: AnimateCommand) -> Preset:
     asked = given.from_prompt
     # Videos that are given speckle no more than those of the full model, and refinement is made for that one.
     full = given.from_videos.frames or given.motion.refine or asked.weights or asked.pretrained_unet_path
-    preset = choose_preset(asked.preset, weights_given=bool(full), cuda=_has_cuda())
+    preset = choose_preset(asked.preset, weights_given=bool(full))
+    if asked.prompt and preset.bundled and asked.preset is None:
+        print(
+            "the small model in this package makes the videos; the released weights animate anything, on a GPU "
+            "(docs/mvvdm.md says how to get them, then --weights DIR)"
+        )
     return preset.with_motion_strength(asked.motion_strength)
-
-
-def _has_cuda() -> bool:
-    import torch  # takes a second
-
-    return torch.cuda.is_available()
 
 
 def _formats(given: str | None) -> tuple[str, ...]:

@@ -4,6 +4,10 @@ Run by hand, it takes long:
 
     python benchmarks/manual_recovery.py --levels tracking field          # about 15 minutes on two cores
     python benchmarks/manual_recovery.py --levels documented       # about 30 minutes
+    python benchmarks/manual_recovery.py --folders FOLDER --views 4 2 side front --levels tracking
+
+A folder holds the model of somebody else in known motion: ``mesh/``, ``frames/{v*16+f}.png`` of the automatically
+placed mesh from the four reconstruction cameras, and ``truth.npy [F, N, 3]`` in the mesh's own coordinates.
 """
 
 from __future__ import annotations
@@ -15,7 +19,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
@@ -26,10 +29,9 @@ from animate3d.frames import load_frames
 from animate3d.gaussians import from_mesh, save_edges, save_ply
 from animate3d.meshes import load_mesh
 from animate3d.meshes.appearance import vertex_colors
-from animate3d.motion import tracking
 from animate3d.motion.appearance import fit_appearance
 from animate3d.motion.start import save_start
-from animate3d.motion.template import Template
+from animate3d.motion.template import NODES, Template
 from animate3d.motion.tracking import TrackSettings, track
 from animate3d.motion.trajectory import load_placed_folder
 from animate3d.rotations import matrix_to_quaternion
@@ -38,19 +40,31 @@ from animate3d.runs.mesh import APPEARANCE_STEPS, FIT_CONFIG, FIT_SIZE, reduced
 VISUALIZE_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_frame_16.yaml"
 
 DOCUMENTED = "custom/threestudio-animate3d/configs/mesh_animation_frame_16.yaml"
+VIEWS = {"4": [0, 1, 2, 3], "2": [0, 1], "side": [1], "front": [0]}  # of the four reconstruction cameras
 LOOSER = ["system.loss.lambda_arap=1.0", "system.grad_ratio=1.0", "system.geometry.delta_xyz_network_lr=0.001"]
 
 
 class Case:
-    """One motion of the demo creature and what is measured on it."""
+    """One known motion and what is measured on it.
 
-    def __init__(self, motion: str, folder: Path, frames: int) -> None:
+    Args:
+        motion: of the demo creature; or the name of ``given``.
+        folder: for what is written.
+        given: folder of a model in known motion, see above.
+    """
+
+    def __init__(self, motion: str, folder: Path, frames: int, given: Path | None = None) -> None:
         self.motion, self.folder = motion, folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.mesh = load_mesh(demo_asset())
+        self.mesh = load_mesh(given / "mesh" if given else demo_asset())
         self.placement = self.mesh.automatic_placement()
-        self.truth = write_demo_frames(motion, folder / "frames", frames_per_view=frames)
-        self.frames = load_frames(folder / "frames", 4, frames)
+        if given:
+            self.truth = np.load(given / "truth.npy", allow_pickle=False).astype(np.float64)
+            self.frames = load_frames(given / "frames", 4, len(self.truth))
+        else:
+            self.truth = write_demo_frames(motion, folder / "frames", frames_per_view=frames)
+            self.frames = load_frames(folder / "frames", 4, frames)
+        self.views = VIEWS["4"]
         self.start: tuple[np.ndarray, np.ndarray] | None = None
 
     def report(self, label: str, placed: np.ndarray, seconds: float) -> None:
@@ -63,9 +77,12 @@ class Case:
             flush=True,
         )
 
-    def tracked(self, settings: TrackSettings, size: int = 256, nodes: int = 2000) -> tuple[np.ndarray, np.ndarray]:
-        frames = self.frames.flatten(0, 1)
-        frames = reduced(frames, size).unflatten(0, self.frames.shape[:2])
+    def tracked(
+        self, settings: TrackSettings, size: int = 256, nodes: int = NODES, bonds: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Positions ``[F, N, 3]`` and rotations; ``bonds``: their firmness, None as they are."""
+        seen = self.frames[self.views]
+        frames = reduced(seen.flatten(0, 1), size).unflatten(0, seen.shape[:2])
         template = Template(
             np.asarray(self.placement.apply(self.mesh.vertices)),
             self.mesh.triangles()[0],
@@ -73,7 +90,9 @@ class Case:
             vertex_colors(self.mesh),
             nodes=nodes,
         )
-        return track(template, frames.numpy(), reconstruction_cameras(4, size), settings)
+        if bonds is not None:
+            template.bonds = template.bonds._replace(firmness=np.full(len(template.bonds.pairs), bonds))
+        return track(template, frames.numpy(), reconstruction_cameras(4, size)[self.views], settings)[:2]
 
     def fitted(self, config: str, *, start: bool, appearance: bool, overrides: list[str]) -> np.ndarray:
         from animate3d.studio.launch import launch
@@ -112,25 +131,20 @@ def tracking_levels(case: Case) -> Iterator[tuple[str, Callable[[], np.ndarray]]
         "tracking": (TrackSettings(), {}),
         "… without outline pairs": (TrackSettings(outline=0.0), {}),
         "… without extrapolation": (TrackSettings(velocity=0.0), {}),
-        "… one stiff round": (TrackSettings(stiffness=(10.0,)), {}),
-        "… one soft round": (TrackSettings(stiffness=(1.0,)), {}),
+        "… one stiff round": (TrackSettings(stiffness=(10.0,), finest=(0,)), {}),
+        "… one soft round": (TrackSettings(stiffness=(1.0,), finest=(0,)), {}),
+        "… flow at half resolution": (TrackSettings(finest=(1, 1, 1, 1, 1)), {}),
+        "… flow at full resolution in every round": (TrackSettings(finest=(0, 0, 0, 0, 0)), {}),
+        "… without a pull in depth": (TrackSettings(depth=0.0), {}),
+        "… a pull in depth of 0.03": (TrackSettings(depth=0.03), {}),
+        "… pieces bound as firmly as they are in themselves": (TrackSettings(), {"bonds": 1.0}),
+        "… loose pieces": (TrackSettings(), {"bonds": 0.0}),
         "… 500 nodes": (TrackSettings(), {"nodes": 500}),
-        "… all vertices as nodes": (TrackSettings(), {"nodes": 10**6}),
+        "… 1000 nodes": (TrackSettings(), {"nodes": 1000}),
         "… frames of 128²": (TrackSettings(), {"size": 128}),
     }
     for label, (settings, options) in variants.items():
         yield label, lambda settings=settings, options=options: case.tracked(settings, **options)[0]
-
-    full_resolution = tracking.flow_estimator
-
-    def half_resolution() -> np.ndarray:
-        tracking.flow_estimator = lambda: cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        try:
-            return case.tracked(TrackSettings())[0]
-        finally:
-            tracking.flow_estimator = full_resolution
-
-    yield "… flow at half resolution", half_resolution
 
 
 def field_levels(case: Case) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
@@ -166,15 +180,21 @@ LEVELS = {"tracking": tracking_levels, "field": field_levels, "documented": docu
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--motions", nargs="*", default=list(MOTIONS))
+    parser.add_argument("--motions", nargs="*", default=None, help="of the demo creature; all")
+    parser.add_argument("--folders", nargs="*", type=Path, default=[], help="models in known motion")
+    parser.add_argument("--views", nargs="*", default=["4"], choices=list(VIEWS))
     parser.add_argument("--levels", nargs="*", default=["tracking", "field"], choices=list(LEVELS))
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--first", action="store_true", help="only the first row of each level, without the variants")
     options = parser.parse_args()
     print("| motion | level | vertex error | error / displacement | held-out PSNR | time |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for motion in options.motions:
-            case = Case(motion, Path(folder) / motion, options.frames)
+        motions = options.motions if options.motions is not None else [] if options.folders else list(MOTIONS)
+        given = {path.name: path for path in options.folders}
+        for motion, views in itertools.product([*motions, *given], options.views):
+            case = Case(motion, Path(folder) / motion, options.frames, given.get(motion))
+            case.views = VIEWS[views]
+            print(f"views: {views}")
             rest = np.asarray(case.placement.apply(np.repeat(case.mesh.vertices[None], options.frames, axis=0)))
             case.report("static copy", rest, 0.0)
             if "field" in options.levels:

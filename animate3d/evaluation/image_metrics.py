@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from animate3d.frames import GREY, composite
 
@@ -107,6 +106,9 @@ def ssim_map(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         ``[F, H, W]``, mean over the channels.
     """
+    # Brings matplotlib along, which takes a second that every run would pay.
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     maps = []
     for first, second in zip(a.split(_IMAGES_AT_ONCE), b.split(_IMAGES_AT_ONCE), strict=True):
         _, full = structural_similarity_index_measure(

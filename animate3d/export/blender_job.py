@@ -65,22 +65,29 @@ def blender_job(
         shapes.append({name: (deltas[m], turned[m]) for m, name in enumerate(morphs.names) if len(turned)})
     return job, FbxContent(
         names=names,
-        translations={
-            entry["name"]: mesh.origin if mesh.up_axis == "y" else _y_up(mesh.origin)
-            for entry in objects
-            if entry["parent"] is None and mesh.origin.any()
-        },
+        translations=_translations(mesh, objects),
         vertices=[morphs.base[piece.vertices] for piece in found],
         shapes=shapes,
         weights={name: weights[:, m] for m, name in enumerate(morphs.names)},
         times=times,
-        wraps={
-            file: (wraps[0] == "clamp", wraps[1] == "clamp")
-            for material, files in zip(mesh.materials, textures.names, strict=True)
-            for role, file in files.items()
-            if (wraps := material.wraps.get(role)) and "clamp" in wraps
-        },
+        wraps=_clamped(mesh, textures),
     )
+
+
+def _translations(mesh: Mesh, objects: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Where the top objects of a mesh far from its file's origin lie, in double precision and y up."""
+    origin = mesh.origin if mesh.up_axis == "y" else _y_up(mesh.origin)
+    return {entry["name"]: origin for entry in objects if entry["parent"] is None and mesh.origin.any()}
+
+
+def _clamped(mesh: Mesh, textures: TextureFiles) -> dict[str, tuple[bool, bool]]:
+    """Texture files that end at their border, along u and v."""
+    return {
+        file: (wraps[0] == "clamp", wraps[1] == "clamp")
+        for material, files in zip(mesh.materials, textures.names, strict=True)
+        for role, file in files.items()
+        if (wraps := material.wraps.get(role)) and "clamp" in wraps
+    }
 
 
 def time_base(fps: float) -> float:

@@ -13,8 +13,8 @@ def write_fbx(clip: Clip, path: Path, max_morphs: int | None = None) -> MorphTar
     """Write ``.fbx``; returns the morph targets that were written.
 
     Vertices keep their order, polygons their corners. Coordinates in the geometry are those of the mesh's file; the
-    file is y-up in centimetres (the object is scaled by 100), as Blender writes it and engines expect it. Importing
-    it into Blender with default settings gives the same coordinates, with frame k at Blender's frame k + 1.
+    file is y-up in metres (its unit factor says so; the object is not scaled), as engines expect it. Importing
+    it into Blender with default settings gives the same coordinates, with time 0 at Blender's frame 1.
 
     Raises:
         MissingDependencyError: Blender is not there.

@@ -42,7 +42,7 @@ def is_point_cloud_ply(path: str | os.PathLike[str]) -> bool:
     path = Path(path)
     if path.suffix.lower() != ".ply" or not path.is_file() or is_gaussian_ply(path):
         return False
-    holding = {name: element for name, element in read_header(path).items() if element.count > 0}
+    holding = {name: element for name, element in read_header(path).items() if element.rows > 0}
     return holding.keys() == {"vertex"} and set(_MEANS) <= set(holding["vertex"].properties)
 
 

@@ -18,7 +18,7 @@ _HEADER_LIMIT = 1 << 16
 class Element(NamedTuple):
     """What a header says of one element."""
 
-    count: int
+    rows: int
     properties: tuple[str, ...]
 
 
@@ -35,7 +35,7 @@ def read_header(path: Path) -> dict[str, Element]:
             name = words[1]
             elements[name] = Element(int(words[2]), ())
         elif words[:1] == ["property"] and name in elements and len(words) > 2:
-            elements[name] = Element(elements[name].count, (*elements[name].properties, words[-1]))
+            elements[name] = Element(elements[name].rows, (*elements[name].properties, words[-1]))
     return elements
 
 
@@ -47,7 +47,7 @@ def read_elements(path: Path) -> dict[str, Columns]:
     """
     # Before anything is allocated: every value takes a byte at least.
     size = path.stat().st_size
-    if sum(element.count * len(element.properties) for element in read_header(path).values()) > size:
+    if sum(element.rows * len(element.properties) for element in read_header(path).values()) > size:
         raise InputError(f"{path} is not a readable ply file, it may be truncated (its header promises more).")
     try:
         data = PlyData.read(str(path))

@@ -30,7 +30,7 @@ _DEEPEST = 1100  # bytes that one byte of deflate can stand for, a little more t
 
 class _Header(NamedTuple):
     version: int
-    count: int
+    rows: int
     degree: int
     fraction: int
     """Bits after the point of a position."""
@@ -39,7 +39,7 @@ class _Header(NamedTuple):
     def sizes(self) -> tuple[int, ...]:
         """Bytes of positions, opacities, colours, scales, rotations and bands."""
         rotation = 3 if self.version == 2 else 4
-        return tuple(self.count * width for width in (9, 1, 3, 3, rotation, 3 * ((self.degree + 1) ** 2 - 1)))
+        return tuple(self.rows * width for width in (9, 1, 3, 3, rotation, 3 * ((self.degree + 1) ** 2 - 1)))
 
 
 def read_spz(path: Path) -> Gaussians:
@@ -51,10 +51,10 @@ def read_spz(path: Path) -> Gaussians:
     """
     content = path.read_bytes()
     header, streams = _plain(content, path) if content[:4] == _MAGIC.to_bytes(4, "little") else _gzipped(content, path)
-    bytes_of = [np.frombuffer(stream, np.uint8).reshape(header.count, -1) for stream in streams]
+    bytes_of = [np.frombuffer(stream, np.uint8).reshape(header.rows, -1) for stream in streams]
     positions, opacities, colors, scales, rotations, bands = bytes_of
     sh = [(colors / np.float32(255) - 0.5) / np.float32(_COLOR_SCALE)]
-    sh += list(np.moveaxis((bands.reshape(header.count, -1, 3) - np.float32(128)) / 128, 1, 0))
+    sh += list(np.moveaxis((bands.reshape(header.rows, -1, 3) - np.float32(128)) / 128, 1, 0))
     if header.degree > MAX_DEGREE:
         warnings.warn(
             f"{path} has spherical harmonics of degree {header.degree}; those above {MAX_DEGREE} are dropped.",
@@ -79,13 +79,13 @@ def _gzipped(content: bytes, path: Path) -> tuple[_Header, list[bytes]]:
         header = _checked(_HEADER.unpack(start)[:5], (2, 3), path)
         # Before anything is allocated: what the header promises has to be in the file.
         if sum(header.sizes) > _DEEPEST * len(content):
-            raise InputError(f"{path} is truncated: its header promises {header.count} Gaussians.")
+            raise InputError(f"{path} is truncated: its header promises {header.rows} Gaussians.")
         left = stream.unconsumed_tail
         body = stream.decompress(left, sum(header.sizes))
     except zlib.error as error:
         raise InputError(f"{path} is not a readable .spz file, it may be truncated ({error}).") from error
     if len(body) < sum(header.sizes):
-        raise InputError(f"{path} is truncated: its header promises {header.count} Gaussians.")
+        raise InputError(f"{path} is truncated: its header promises {header.rows} Gaussians.")
     ends = np.cumsum(header.sizes)
     return header, [body[end - size : end] for end, size in zip(ends, header.sizes, strict=True)]
 

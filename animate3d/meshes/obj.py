@@ -303,7 +303,7 @@ def _transformed(uvs: np.ndarray, corner_materials: np.ndarray, transforms: list
     for index, (scale, offset) in enumerate(transforms):
         if (scale, offset) != ((1.0, 1.0), (0.0, 0.0)):
             chosen = corner_materials == index
-            uvs[chosen] = (uvs[chosen].astype(np.float64) * scale + offset).astype(np.float32)
+            uvs[chosen] = (uvs[chosen].astype(np.float64) * scale + offset).clip(-1e30, 1e30).astype(np.float32)
     return uvs
 
 

@@ -35,9 +35,12 @@ def load_ply_mesh(path: str | os.PathLike[str]) -> Mesh:
     try:
         vertices = np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float64)
         kept, corners, face_starts = _polygons(face[indices])
-        corner_uvs = _ply_uvs(vertex, face, kept, corners, len(vertices))
-        colors = _ply_colors(vertex)
-        shades = None if colors is not None else _ply_colors(face)
+        with np.errstate(over="ignore"):
+            corner_uvs = _ply_uvs(vertex, face, kept, corners, len(vertices))
+            colors = _ply_colors(vertex)
+            shades = None if colors is not None else _ply_colors(face)
+        if corner_uvs is not None:
+            corner_uvs = np.where(np.isfinite(corner_uvs), corner_uvs, np.float32(np.nan))
         slots = np.zeros(len(kept), dtype=np.int64)
         if any(p.name == "texnumber" for p in face.properties):
             slots = np.asarray(face["texnumber"])[kept].astype(np.int64)

@@ -52,7 +52,7 @@ def find_bonds(rest: Array, normals: Array, areas: Array, pieces: Ids, edge: flo
     touching = np.zeros(len(contacts))
     first = np.unique(np.column_stack([of, pairs[:, 0]]), axis=0)
     np.add.at(touching, first[:, 0], areas[first[:, 1]])
-    a, b = contacts // count, contacts % count
+    a = contacts // count
     share = dict(zip(contacts.tolist(), (touching / size[a]).tolist(), strict=True))
     both = np.array([max(share[k], share.get((k % count) * count + k // count, 0.0)) for k in contacts.tolist()])
     firm = _HOLD * np.minimum(both / _FIRM, 1.0) ** 2 if len(contacts) else np.zeros(0)

@@ -2,7 +2,7 @@
 
 A shift along the line of sight costs rigidity nothing and hardly changes the picture, so small biases of the flow add
 up to a drift. The whole object therefore keeps its mean distance, and of the motions in depth that explain the frames
-the least is preferred.
+the least is preferred; a part that has clearly left its distance, as a bend towards the camera does, is let go.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from animate3d.cameras import Cameras
 from animate3d.motion.rigid_fit import Anchors
 from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
+
+_LET_GO = 0.03  # of the diagonal: a node this far from its distance at rest is pulled back a quarter as much
 
 
 class DepthPrior:
@@ -26,13 +28,16 @@ class DepthPrior:
         self._eye = cameras.positions[0].double().cpu().numpy()
         self._say = template.areas / template.areas.mean()
         self._weights = weight * self._say
+        self._far = _LET_GO * float(np.linalg.norm(np.ptp(template.rest, axis=0)))
         self._rest = np.linalg.norm(template.rest - self._eye, axis=1)
 
     def anchors(self, nodes: Array) -> Anchors:
         """Of nodes ``[M, 3]``: each along its line of sight, at the distance it has at rest."""
         sight = nodes - self._eye
-        sight /= np.linalg.norm(sight, axis=1, keepdims=True)
-        return Anchors(sight, sight @ self._eye + self._rest, self._weights)
+        distance = np.linalg.norm(sight, axis=1)
+        sight /= distance[:, None]
+        weights = self._weights / (1.0 + ((distance - self._rest) / self._far) ** 2) ** 2
+        return Anchors(sight, sight @ self._eye + self._rest, weights)
 
     def at_rest_distance(self, nodes: Array) -> Array:
         """Nodes ``[M, 3]`` scaled about the camera to the mean distance at rest: the picture stays as it is."""

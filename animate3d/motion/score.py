@@ -1,6 +1,8 @@
-"""How much of what happens in the videos the moved model does too: one number to compare samples by."""
+"""How much of what happens in the videos the moved model does too."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
@@ -10,29 +12,64 @@ from animate3d.frames import GREY, composite
 _BLUR = 16  # a share of 1 / _BLUR of the image's height is averaged: speckle of generated videos is no motion
 
 
-def explained_motion(videos: Tensor, drawn: Tensor) -> float:
+class Explained(NamedTuple):
+    """Shares of the videos' change that renders show as well, at most 1; 0 where nothing happens.
+
+    Attributes:
+        total: of everything.
+        frames: ``[F - 1]`` of each frame after frame 0.
+        views: ``[V]``
+    """
+
+    total: float
+    frames: list[float]
+    views: list[float]
+
+
+def explained(videos: Tensor, drawn: Tensor) -> Explained:
     """The share of the videos' change since frame 0 that the renders of the moved model show as well.
 
-    1 - Σ |Δvideo - Δrender|² / Σ |Δvideo|² over slightly blurred pixels, all views and the frames after frame 0.
-    1 is perfect; a model that stands still gets 0, one that moves against the videos less. Videos that no single 3D
-    motion can explain, because their views disagree, score low.
+    1 - Σ |Δvideo - Δrender|² / Σ |Δvideo|² over slightly blurred pixels. 1 is perfect; a model that stands still gets
+    0, one that moves against the videos less. Videos that no single 3D motion can explain, because their views
+    disagree, score low.
 
     Args:
         videos: ``[V, F, H, W, 4]`` RGBA 0..1.
         drawn: the same views and frames of the moved model.
-
-    Returns:
-        at most 1; 0 when nothing happens in the videos.
     """
-    change, shown = (_change(frames) for frames in (videos, drawn))
-    total = float(change.square().sum())
-    return 1.0 - float((change - shown).square().sum()) / total if total > 0 else 0.0
+    change, shown = blurred_change(videos), blurred_change(drawn)
+    total = change.square().sum(dim=(2, 3, 4))  # [V, F - 1]
+    missed = (change - shown).square().sum(dim=(2, 3, 4))
+    return Explained(
+        _share(missed.sum(), total.sum()),
+        [_share(*pair) for pair in zip(missed.sum(0), total.sum(0), strict=True)],
+        [_share(*pair) for pair in zip(missed.sum(1), total.sum(1), strict=True)],
+    )
 
 
-def _change(frames: Tensor) -> Tensor:
+def explained_motion(videos: Tensor, drawn: Tensor) -> float:
+    """`explained`, one number to compare samples by."""
+    return explained(videos, drawn).total
+
+
+def blurred_change(frames: Tensor) -> Tensor:
     """``[V, F-1, H', W', 3]`` blurred difference to frame 0."""
     views, count, height = frames.shape[:3]
-    size = max(1, height // _BLUR)
+    size = blur_size(height)
     images = composite(frames.float(), GREY).flatten(0, 1).movedim(-1, 1)
-    soft = avg_pool2d(images, size, stride=max(1, size // 2)).movedim(1, -1).unflatten(0, (views, count))
+    soft = avg_pool2d(images, size, stride=blur_stride(size)).movedim(1, -1).unflatten(0, (views, count))
     return soft[:, 1:] - soft[:, :1]
+
+
+def blur_size(height: int) -> int:
+    """Pixels along each axis that are averaged."""
+    return max(1, height // _BLUR)
+
+
+def blur_stride(size: int) -> int:
+    """Pixels between neighbouring averages."""
+    return max(1, size // 2)
+
+
+def _share(missed: Tensor, total: Tensor) -> float:
+    return 1.0 - float(missed) / float(total) if float(total) > 0 else 0.0

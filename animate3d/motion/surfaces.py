@@ -22,11 +22,12 @@ def triangle_areas(vertices: Array, triangles: Ids) -> Array:
 
 def vertex_areas(vertices: Array, triangles: Ids) -> Array:
     """A third of the area of the triangles at every vertex. ``[N]``"""
-    return np.bincount(triangles.ravel(), np.repeat(triangle_areas(vertices, triangles) / 3, 3), len(vertices))
+    thirds = np.repeat(triangle_areas(vertices, triangles) / 3, 3)
+    return sum_at(thirds[:, None], triangles.ravel(), len(vertices))[:, 0]
 
 
 def vertex_normals(vertices: Array, triangles: Ids) -> Array:
-    """Unit normals, outwards for a closed surface however its faces are wound; zero where there is no area. ``[N, 3]``"""
+    """Unit normals, outwards for a closed surface however its faces are wound; zero without an area. ``[N, 3]``"""
     facets = _facets(vertices, triangles)
     normals = sum_at(np.repeat(facets, 3, axis=0), triangles.ravel(), len(vertices))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-30

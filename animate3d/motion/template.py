@@ -12,7 +12,7 @@ from animate3d.motion.bonds import find_bonds
 from animate3d.motion.density import adjacency, edge_length, gather, split_evenly
 from animate3d.motion.surfaces import Array, Ids, edges_of, sum_at, vertex_areas, vertex_normals
 
-_NODES = 3000  # more cost time and gain nothing: the frames do not resolve finer motion
+NODES = 3000  # more cost time and gain nothing: the frames do not resolve finer motion
 _ANCHORS = 4  # nodes that carry a vertex of a thinned surface
 _CROWDED = 1.25  # times the wanted nodes, before a surface is thinned
 
@@ -54,7 +54,7 @@ class Template:
         bonds: `Bonds` between loose pieces.
     """
 
-    def __init__(self, vertices: Array, triangles: Ids, groups: Ids, colors: Array, *, nodes: int = _NODES) -> None:
+    def __init__(self, vertices: Array, triangles: Ids, groups: Ids, colors: Array, *, nodes: int = NODES) -> None:
         self.vertices = np.asarray(vertices, dtype=np.float64)
         unique, node_of = np.unique(groups, return_inverse=True)
         count = np.bincount(node_of)

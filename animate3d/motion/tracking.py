@@ -1,8 +1,8 @@
 """The template surface is tracked through the videos, frame by frame.
 
 Gradients of a photometric loss reach a pixel or two; a wing that has moved by ten is lost to them. So each frame is
-brought close by correspondences: draw the surface as it is believed to lie, with the colours it has in frame 0, find the
-optical flow from this picture to the frame, and move the surface so that its points project where the flow says, as
+brought close by correspondences: draw the surface as it is believed to lie, with the colours it has in frame 0, find
+the optical flow from this picture to the frame, and move the surface so that its points project where the flow says, as
 rigidly as possible. A few rounds of draw, match and solve per frame; the stiffness falls from round to round.
 """
 
@@ -48,7 +48,7 @@ class TrackSettings:
     residual: float = 0.08
     outline: float = 0.3
     velocity: float = 0.8
-    depth: float = 0.001
+    depth: float = 0.01
 
     def scaled(self, rigidity: float) -> TrackSettings:
         """The same with every round's stiffness multiplied."""

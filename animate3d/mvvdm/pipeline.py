@@ -33,6 +33,8 @@ from animate3d.mvvdm.sampling import OutputType, SamplingOptions
 
 logger = logging.getLogger(__name__)
 
+_FORMER_MODULES = {f"animate3d.mvvdm.{name}": f"animate3d.mvvdm.model.{name}" for name in ("unet", "patch_autoencoder")}
+
 ORIGIN_TIMESTEP = 400
 """Noise at which origins are read, for models that have them: it hides the sampled pattern and leaves the shape."""
 
@@ -103,6 +105,16 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             feature_extractor=feature_extractor,
             image_encoder=image_encoder,
         )
+
+    @classmethod
+    def load_config(cls, *args: Any, **kwargs: Any) -> Any:
+        """The model index; folders that were written before the UNet's parts had a folder of their own still load."""
+        found = super().load_config(*args, **kwargs)
+        index = found[0] if isinstance(found, tuple) else found
+        for name, value in index.items():
+            if isinstance(value, list | tuple) and value[0] in _FORMER_MODULES:
+                index[name] = [_FORMER_MODULES[value[0]], *value[1:]]
+        return found
 
     def set_use_memory_efficient_attention_xformers(
         self, valid: bool, attention_op: Callable[..., Any] | None = None

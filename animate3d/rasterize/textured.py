@@ -73,32 +73,15 @@ def render_mesh(
         raise InputError(f"`positions` has shape {positions.shape}; a mesh of {n_vertices} vertices needs [F, N, 3].")
     if supersample < 1:
         raise InputError(f"`supersample` is {supersample}; it must be at least 1.")
-    triangles, corners, faces = (np.ascontiguousarray(a, dtype=np.int64) for a in mesh.triangles())
-    materials = np.ascontiguousarray(mesh.face_materials[faces], dtype=np.int64)
-    textures = _pack_textures(mesh)
-    uvs = np.full((len(triangles), 3, 2), np.nan)
-    if mesh.corner_uvs is not None:
-        uvs = mesh.corner_uvs[corners].astype(np.float64)
-    textured = (textures.levels[materials] > 0) & np.isfinite(uvs).all(axis=(1, 2))
-    source = np.where(textured, _TEXTURE, _BASE_COLOR)
-    vertex_colors = np.zeros((0, 3))
-    if mesh.has_vertex_colors and mesh.vertex_colors is not None:
-        vertex_colors = mesh.vertex_colors.astype(np.float64)
-        source[:] = _VERTEX_COLOR
-    base_colors = np.array([m.base_color[:3] for m in mesh.materials], dtype=np.float64).reshape(-1, 3)
+    look = _look(mesh)
     normals = np.zeros((len(positions), 0, 3))
     if shading:
-        normals = _vertex_normals(positions, np.ascontiguousarray(mesh.welded(), dtype=np.int64), triangles)
+        normals = _vertex_normals(positions, np.ascontiguousarray(mesh.welded(), dtype=np.int64), look.triangles)
     images = _draw(
         positions,
         normals,
-        triangles,
-        uvs,
-        source,
-        materials,
-        vertex_colors,
-        base_colors,
-        *textures,
+        *look,
+        *_pack_textures(mesh),
         cameras.viewmats.double().cpu().numpy(),
         cameras.positions.double().cpu().numpy(),
         cameras.focal.double().cpu().numpy(),
@@ -110,6 +93,33 @@ def render_mesh(
     )
     n_views, n_frames = len(cameras.fovy), len(positions)
     return images.reshape(n_views, n_frames, cameras.height, cameras.width, 4)
+
+
+class _Look(NamedTuple):
+    """Triangles and where each takes its colour from, in the order of `_draw`'s arguments."""
+
+    triangles: NDArray[np.int64]  # [T, 3]
+    uvs: NDArray[np.float64]  # [T, 3, 2], NaN without
+    source: NDArray[np.int64]  # [T]
+    materials: NDArray[np.int64]  # [T]
+    vertex_colors: NDArray[np.float64]  # [N, 3], or none
+    base_colors: NDArray[np.float64]  # [M, 3]
+
+
+def _look(mesh: Mesh) -> _Look:
+    triangles, corners, faces = (np.ascontiguousarray(a, dtype=np.int64) for a in mesh.triangles())
+    materials = np.ascontiguousarray(mesh.face_materials[faces], dtype=np.int64)
+    uvs = np.full((len(triangles), 3, 2), np.nan)
+    if mesh.corner_uvs is not None:
+        uvs = mesh.corner_uvs[corners].astype(np.float64)
+    has_texture = np.array(["diffuse" in material.textures for material in mesh.materials])
+    source = np.where(has_texture[materials] & np.isfinite(uvs).all(axis=(1, 2)), _TEXTURE, _BASE_COLOR)
+    vertex_colors = np.zeros((0, 3))
+    if mesh.has_vertex_colors and mesh.vertex_colors is not None:
+        vertex_colors = mesh.vertex_colors.astype(np.float64)
+        source[:] = _VERTEX_COLOR
+    base_colors = np.array([m.base_color[:3] for m in mesh.materials], dtype=np.float64).reshape(-1, 3)
+    return _Look(triangles, uvs, source, materials, vertex_colors, base_colors)
 
 
 def _pack_textures(mesh: Mesh) -> _Textures:

@@ -72,8 +72,8 @@ def animate_gaussians(options: GaussianOptions, announce: Callable[[str], None] 
         InputError: an input cannot be used, frame 0 does not show the placed model, or another run is at work in the
             same folder.
     """
-    check_options(options)
     _check(options)
+    check_options(options)
     run = GaussianRun(options, announce)
     with run.at_work():
         run.convert()

@@ -215,7 +215,8 @@ class _MeshRun(Run):
 
         def write() -> dict[str, Any]:
             given = {name: value for name, value in settings.items() if name in known}
-            return {"report": str(export_with_report(self.model, trajectory.positions, target, **given))}
+            report = export_with_report(self.model, trajectory.positions, target, **given)
+            return {"report": str(report).removeprefix(f"{options.out}/")}
 
         self.steps.run(
             f"7 {suffix}",

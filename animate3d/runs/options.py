@@ -148,8 +148,8 @@ class FromPrompt:
     pretrained_unet_path: OptionalFile = None
     """motion checkpoint, without --weights"""
     preset: Annotated[Literal["laptop", "full"] | None, arg(metavar="{laptop,full}", help_behavior_hint="")] = None
-    """laptop: the small bundled model; full: the released weights (default: full with --weights,
-    --pretrained-unet-path or a CUDA GPU, else laptop)"""
+    """laptop: the small bundled model; full: the released weights (default: full with --weights or
+    --pretrained-unet-path, else laptop)"""
     motion_strength: float = 1.0
     """0.25 to 4; more is more motion"""
     num_samples: int = 1

@@ -55,22 +55,21 @@ PRESETS = {
     ),
     "full": Preset(bundled=False, sampler=RELEASED),
 }
-"""``laptop`` is chosen on machines without CUDA when no weights are given."""
+"""``laptop`` is chosen where no weights are given."""
 
 
-def choose_preset(name: str | None, *, weights_given: bool, cuda: bool) -> Preset:
-    """The preset of a name, or the one that fits the machine.
+def choose_preset(name: str | None, *, weights_given: bool) -> Preset:
+    """The preset of a name; without one, the bundled model unless weights are given.
 
     Args:
-        name: None to choose: weights that are given are those of the full model.
+        name: of a preset, or None; weights that are given are those of the full model.
         weights_given: whether the user named weights.
-        cuda: whether there is a CUDA GPU.
 
     Raises:
         InputError: an unknown name.
     """
     if name is None:
-        name = "full" if weights_given or cuda else "laptop"
+        name = "full" if weights_given else "laptop"
     if name not in PRESETS:
         raise InputError(f"The preset `{name}` is unknown; known are: {', '.join(PRESETS)}.")
     return PRESETS[name]

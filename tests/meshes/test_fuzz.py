@@ -90,7 +90,7 @@ def read(path: Path) -> None:
     Raises:
         AssertionError: another error than one sentence, unusable values, or too long.
     """
-    start = time.perf_counter()
+    start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         try:
@@ -104,7 +104,7 @@ def read(path: Path) -> None:
             assert mesh.face_parts is None or mesh.face_parts.max() < len(mesh.parts)
             assert mesh.triangles()[0].shape[1] == 3
             assert np.isfinite(mesh.automatic_placement().scale)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def check(folder: Path, kind: str, content: bytes) -> None:

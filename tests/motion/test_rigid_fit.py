@@ -5,6 +5,7 @@ import trimesh
 from moving_shapes import patterned_capsule, template_of
 
 from animate3d.motion.rigid_fit import Rays, RigidFit
+from animate3d.motion.template import Template
 
 
 def rays_to(template, positions: np.ndarray, eye: np.ndarray, weight: float = 1.0) -> Rays:  # type: ignore[no-untyped-def]
@@ -42,3 +43,24 @@ def test_rotations_are_proper_even_for_a_mirrored_shape() -> None:
     template = template_of(patterned_capsule(1))
     rotations = RigidFit(template).rotations(template.rest * [-1, 1, 1])
     np.testing.assert_allclose(np.linalg.det(rotations), 1.0, atol=1e-9)
+
+
+def test_pieces_that_lie_on_each_other_go_together_unseen_and_part_when_the_rays_say_so() -> None:
+    box = trimesh.creation.box(extents=[0.5, 0.5, 0.1])
+    upper = box.copy()
+    upper.apply_translation([0, 0, 0.101])
+    both = trimesh.util.concatenate([box, upper])
+    vertices = np.array(both.vertices)
+    template = Template(vertices, np.array(both.faces), np.arange(len(vertices)), np.zeros_like(vertices), nodes=300)
+    first = template.pieces == template.pieces[0]
+    moved = template.rest + np.where(first, 1.0, -1.0)[:, None] * [0.1, 0, 0]
+    eyes = (np.array([0, 3.0, 0]), np.array([0, 0, 3.0]))
+    rays = join(*(rays_to(template, moved, eye) for eye in eyes))
+    fit = RigidFit(template)
+    parted = template.rest
+    for _ in range(3):
+        parted = fit.solve(parted, rays, stiffness=1.0, turns=10)
+    np.testing.assert_allclose(parted, moved, atol=0.01)
+    seen = first[template.triangles[rays.triangles]].all(axis=1)
+    together = fit.solve(template.rest, Rays(*(part[seen] for part in rays)), stiffness=1.0, turns=30)
+    assert (together - template.rest)[~first, 0].mean() > 0.05

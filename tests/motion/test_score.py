@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from animate3d.motion.score import explained_motion
+from animate3d.motion.score import explained, explained_motion
 
 
 def moving_square(shifts, color=(0.9, 0.1, 0.1), size=32):
@@ -38,3 +38,13 @@ def test_speckle_costs_little():
 def test_videos_in_which_nothing_happens_score_zero():
     videos = moving_square([0, 0])
     assert explained_motion(videos, videos) == 0.0
+
+
+def test_the_share_is_told_by_frame_and_view():
+    videos = torch.cat([moving_square([0, 3, 6]), moving_square([0, 0, 0])])
+    drawn = torch.cat([moving_square([0, 3, 0]), moving_square([0, 0, 0])])
+    found = explained(videos, drawn)
+    assert found.frames[0] == pytest.approx(1.0)
+    assert found.frames[1] == pytest.approx(0.0, abs=1e-6)
+    assert found.views[1] == 0.0
+    assert 0 < found.views[0] < 1

@@ -168,6 +168,14 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def test_folders_written_before_the_unet_moved_still_load(tiny: MultiViewVideoPipeline, tmp_path: Path) -> None:
+    tiny.save_pretrained(tmp_path)
+    index = tmp_path / "model_index.json"
+    index.write_text(index.read_text().replace("animate3d.mvvdm.model.unet", "animate3d.mvvdm.unet"))
+    assert "animate3d.mvvdm.unet" in index.read_text()
+    assert type(MultiViewVideoPipeline.from_pretrained(tmp_path).unet) is type(tiny.unet)
+
+
 def test_the_same_seed_gives_the_same_frames_after_saving_and_loading(
     tiny: MultiViewVideoPipeline, tmp_path: Path
 ) -> None:

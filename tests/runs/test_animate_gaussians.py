@@ -262,6 +262,7 @@ def test_a_given_placement_that_leaves_the_pictures_is_told(small: tuple[Path, P
     assert any("without placement flags it is centred and scaled" in line for line in said)
 
 
+@pytest.mark.slow
 def test_prompt_to_refined_model_with_tiny_weights(
     small: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,33 +1,30 @@
-import inspect
 
 import pytest
 
 from animate3d.errors import InputError
 from animate3d.mvvdm.inference import DEFAULTS, sampler_of
-from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
+from animate3d.mvvdm.sampling import SamplingOptions
 from animate3d.runs.presets import PRESETS, choose_preset
 
 
-def test_without_cuda_and_weights_the_bundled_model_is_taken():
-    assert choose_preset(None, weights_given=False, cuda=False).bundled
-    assert not choose_preset(None, weights_given=False, cuda=True).bundled
-    assert not choose_preset(None, weights_given=True, cuda=False).bundled
+def test_without_weights_the_bundled_model_is_chosen_on_every_machine():
+    assert choose_preset(None, weights_given=False).bundled
+    assert not choose_preset(None, weights_given=True).bundled
 
 
 def test_a_named_preset_wins():
-    assert choose_preset("laptop", weights_given=True, cuda=True).bundled
+    assert choose_preset("laptop", weights_given=True).bundled
 
 
 def test_an_unknown_preset_lists_the_known():
     with pytest.raises(InputError, match="laptop, full"):
-        choose_preset("gpu", weights_given=False, cuda=False)
+        choose_preset("gpu", weights_given=False)
 
 
 def test_full_samples_as_the_pipeline_does_by_default():
-    taken = inspect.signature(MultiViewVideoPipeline.__call__).parameters
     names = {"num_frames": "frames", "num_inference_steps": "steps", "guidance_scale": "guidance_scale"}
-    sampler = PRESETS["full"].sampler
-    assert {name: taken[name].default for name in names} == {k: getattr(sampler, v) for k, v in names.items()}
+    sampler, call = PRESETS["full"].sampler, SamplingOptions()
+    assert {name: getattr(call, name) for name in names} == {k: getattr(sampler, v) for k, v in names.items()}
     assert sampler_of(DEFAULTS) == sampler
 
 

@@ -13,7 +13,8 @@ import pytest
 from pxr import Usd, UsdGeom
 
 from animate3d.errors import InputError
-from animate3d.meshes import Material, Mesh, Placement, save_obj
+from animate3d.gaussians import from_mesh
+from animate3d.meshes import Material, Mesh, Placement, load_mesh, save_obj
 from animate3d.motion.trajectory import Trajectory
 
 TOOL = Path(__file__).parents[2] / "tools" / "mesh_animation" / "export_animated_mesh.py"
@@ -48,7 +49,9 @@ def asset(tmp_path: Path) -> tuple[Path, np.ndarray]:
 def points(path: Path, frames: int) -> np.ndarray:
     stage = Usd.Stage.Open(str(path))
     prim = next(prim for prim in stage.Traverse() if prim.IsA(UsdGeom.Mesh))
-    return np.stack([np.array(UsdGeom.Mesh(prim).GetPointsAttr().Get(k)) for k in range(frames)])
+    attribute = UsdGeom.Mesh(prim).GetPointsAttr()
+    assert len(attribute.GetTimeSamples()) == frames
+    return np.stack([np.array(attribute.Get(time)) for time in attribute.GetTimeSamples()])
 
 
 def test_the_documented_flags_undo_the_placement_from_any_folder(asset):
@@ -107,3 +110,23 @@ def test_flags_other_than_the_reconstructions_are_noticed(asset, main, monkeypat
     assert "warning: frame 0 is" in capsys.readouterr().err
     assert main([*where, "--theta_x_degree", "90", "--theta_z_degree", "90", "--scale_factor", "0.76"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_far_mesh_goes_through_step_1_and_step_7(tmp_path, main):
+    """The ply and the trajectory are around the mesh's own origin; the export is at its place again."""
+    place = np.array([448262.5, 120.0, 5411932.25])
+    box = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=np.float64) + place
+    quads = [[1, 2, 4, 3], [5, 7, 8, 6], [1, 5, 6, 2], [3, 4, 8, 7], [1, 3, 7, 5], [2, 6, 8, 4]]
+    lines = [f"v {x!r} {y!r} {z!r}\n" for x, y, z in box.tolist()]
+    faces = ["f " + " ".join(map(str, quad)) + "\n" for quad in quads]
+    (tmp_path / "far.obj").write_text("".join(lines + faces))
+    mesh = load_mesh(tmp_path / "far.obj")
+    placement = mesh.automatic_placement()
+    placement.save(tmp_path / "p.json")
+    assert float(from_mesh(mesh).means.abs().max()) < 2
+    moved = np.stack([mesh.vertices, mesh.vertices + [0, 0.25, 0]])
+    Trajectory(moved).save_npy_folder(tmp_path / "npy", placement)
+    flags = ["--obj_dir", str(tmp_path / "far.obj"), "--npy_dir", str(tmp_path / "npy")]
+    assert main([*flags, "--placement", str(tmp_path / "p.json"), "--output_path", str(tmp_path / "a.obj")]) == 0
+    again = load_mesh(tmp_path / "a.obj" / "frame0001.obj")
+    np.testing.assert_allclose(again.vertices + again.origin, box + [0, 0.25, 0], atol=1e-5)

@@ -179,9 +179,10 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     schema = OmegaConf.structured(TrainingConfig)
     OmegaConf.set_readonly(schema, False)  # as the values of a frozen dataclass are
     try:
-        given = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        given = OmegaConf.load(path)
         if not isinstance(given, DictConfig):
             raise InputError(f"The config {path} is not a mapping of keys to values.")
+        given.merge_with_dotlist(list(overrides))
         for key, value in given.items():
             kind: Any = OmegaConf.get_type(schema, str(key)) if key in schema else None
             if value is None and kind in (str, list):

@@ -1,0 +1,54 @@
+"""What a run shows on the terminal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from io import StringIO
+
+import numba
+import numpy as np
+
+from animate3d.runs.console import Console, compiling_told
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def told(stream: StringIO) -> str:
+    console = Console(stream)
+    for line in ("· 1 placement up to date", "  5 tracking …", "note: small", "✓ 5 tracking 3.2 s"):
+        console(line)
+    return stream.getvalue()
+
+
+def test_on_a_terminal_what_has_begun_is_overwritten_by_what_comes_next() -> None:
+    assert told(Terminal()) == "· 1 placement up to date\n  5 tracking …\r\033[Knote: small\n✓ 5 tracking 3.2 s\n"
+
+
+def test_elsewhere_a_step_is_one_line() -> None:
+    assert told(StringIO()) == "· 1 placement up to date\nnote: small\n✓ 5 tracking 3.2 s\n"
+
+
+def test_compilation_is_told_once_and_only_when_it_happens() -> None:
+    said: list[str] = []
+    kernels = [numba.njit(lambda x, k=k: x + k) for k in range(2)]
+    with compiling_told(said.append):
+        assert said == []
+        for kernel in kernels:
+            kernel(np.ones(2))
+    assert said == ["compiling kernels, once, about 20 s"]
+    with compiling_told(said.append):
+        kernels[0](np.ones(2))
+    assert len(said) == 1
+
+
+def test_warnings_name_no_python_file() -> None:
+    script = (
+        "import warnings; from animate3d.runs.console import quiet_libraries\n"
+        "quiet_libraries(); warnings.warn('The mesh has holes.')"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert ended.stderr == "warning: The mesh has holes.\n"
