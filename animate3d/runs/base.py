@@ -317,7 +317,7 @@ class Run(ABC):
             surface = self.surface()
             tracked = self.track_surface(surface)
             save(surface, tracked.positions, tracked.rotations)
-            return {"explained": self.score()}
+            return {"explained": self.score(), "confidence": frame_confidence(tracked)}
 
         facts = self.steps.run(
             "5 tracking",
@@ -346,6 +346,13 @@ class Run(ABC):
             inputs={**inputs, "frames": self.frames_hash},
             settings={"overrides": overrides, "azimuths": self.azimuths, "rigidity": self.rigidity},
         )
+
+
+def frame_confidence(tracked: Tracked) -> list[float]:
+    """How well each frame was followed, 0..1: the mean over what a camera saw."""
+    seen = tracked.confidence > 0
+    mean = tracked.confidence.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    return [round(float(value), 3) for value in mean]
 
 
 def check_options(options: RunOptions) -> None:

@@ -1,9 +1,9 @@
 """Where a picture of a model was taken from: azimuth, elevation, roll, field of view, distance and offset.
 
 The model is drawn small from all sides and compared with the picture, outline and colours; the best few views are
-refined by Gauss-Newton steps on blurred pictures, whose derivatives are differences of renders. The light of the picture
-is unknown: the colours of a render are multiplied by the light that explains the picture best, constant plus linear in
-the surface's direction.
+refined by Gauss-Newton steps on blurred pictures, whose derivatives are differences of renders. The light of the
+picture is unknown: the colours of a render are multiplied by the light that explains the picture best, constant plus
+linear in the surface's direction.
 """
 
 from __future__ import annotations
@@ -138,7 +138,9 @@ class _Window(NamedTuple):
         corner = (low + high) / 2 - side / 2
         scale = size / side
         straight = rgba.astype(np.float32) / 255
-        layers = np.dstack([straight[..., :3] * straight[..., 3:], straight[..., 3], np.ones(rgba.shape[:2], np.float32)])
+        layers = np.dstack(
+            [straight[..., :3] * straight[..., 3:], straight[..., 3], np.ones(rgba.shape[:2], np.float32)]
+        )
         if scale < 0.5:  # warpAffine does not average
             shrink = max(1, round(0.5 / scale))
             layers = cv2.blur(layers, (shrink * 2 - 1, shrink * 2 - 1), borderType=cv2.BORDER_CONSTANT)
@@ -190,7 +192,10 @@ class _Drawer:
         size = len(window.alpha)
         width, height = window.picture
         focal = window.scale * 0.5 * height / np.tan(np.radians(numbers[:, 3]) / 2)
-        at = [window.scale * (half - corner) - size / 2 for half, corner in zip((width / 2, height / 2), window.corner)]
+        at = [
+            window.scale * (half - corner) - size / 2
+            for half, corner in zip((width / 2, height / 2), window.corner, strict=True)
+        ]
         return self.draw_through(_viewmats(camera_to_world(numbers)), focal, np.array(at), size)
 
     def draw_through(self, viewmats: Array, focal: Array, at: Array, size: int) -> _Drawn:
@@ -343,7 +348,9 @@ def _refine(
             if not np.isfinite(error):
                 error = _cost(current, parameters)
             slope = (residuals[1:8] - residuals[8:15]) / 2  # per step
-            moved, error, damping = _step(drawer, picture, target, blur, (parameters, current, slope, light, error, damping))
+            moved, error, damping = _step(
+                drawer, picture, target, blur, (parameters, current, slope, light, error, damping)
+            )
             if moved is None:
                 break
             parameters = moved
@@ -359,7 +366,9 @@ def _step(drawer, picture, target, blur, state):  # type: ignore[no-untyped-def]
     right = right - _PRIOR_WEIGHT * (_away(parameters) / _PRIOR) * (_STEPS / _PRIOR)
     dampings = damping * np.array([0.1, 1.0, 10.0, 100.0])
     ridge = np.diag(left) + 1e-6 * np.trace(left)
-    tried = np.stack([parameters + (np.linalg.solve(left + np.diag(d * ridge), right)).clip(-6, 6) * _STEPS for d in dampings])
+    tried = np.stack(
+        [parameters + (np.linalg.solve(left + np.diag(d * ridge), right)).clip(-6, 6) * _STEPS for d in dampings]
+    )
     residuals = _residuals(drawer.draw(tried, picture), light, target, picture.known, blur)
     errors = [_cost(residual, p) for residual, p in zip(residuals, tried, strict=True)]
     best = int(np.argmin(errors))
@@ -410,7 +419,9 @@ def _light(color: Image, normal: Image, alpha: Image, picture: _Window) -> Array
     for k in range(3):
         terms = basis * color[both][:, k : k + 1]
         ridge = np.diag([0.02, 0.05, 0.05, 0.05]) * len(terms) * 0.2
-        light[:, k] += np.linalg.solve(terms.T @ terms + ridge, terms.T @ (picture.color[both][:, k] - terms @ plain[:, k]))
+        light[:, k] += np.linalg.solve(
+            terms.T @ terms + ridge, terms.T @ (picture.color[both][:, k] - terms @ plain[:, k])
+        )
     return light
 
 

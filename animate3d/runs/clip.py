@@ -99,8 +99,9 @@ def read_clip(path: Path, trim: Trim | None = None) -> Clip:
                 "frame of so many with --every."
             )
         if kept and (image.shape[1], image.shape[0]) != size:
-            raise InputError(f"The frames of {path} differ in size: {size[0]}x{size[1]} and {image.shape[1]}x"
-                             f"{image.shape[0]}.")
+            raise InputError(
+                f"The frames of {path} differ in size: {size[0]}x{size[1]} and {image.shape[1]}x{image.shape[0]}."
+            )
         size = (image.shape[1], image.shape[0])
         kept.append(_reduced(image))
     if len(kept) < FEWEST:
