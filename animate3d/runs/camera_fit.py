@@ -84,6 +84,26 @@ def find_camera(mesh: Mesh, placement: Placement, rgba: NDArray[np.uint8]) -> Fo
     return FoundCamera(_viewpoint(best, drawer.centre, size), overlap, color_error, rival)
 
 
+def refine_camera(mesh: Mesh, placement: Placement, rgba: NDArray[np.uint8], start: Viewpoint) -> Viewpoint:
+    """The camera near another one that sees the model most like a picture; the field of view stays.
+
+    Args:
+        rgba: see `find_camera`.
+        start: of the picture's size.
+    """
+    drawer = _Drawer(mesh, placement)
+    c2w = start.c2w()
+    c2w[:3, 3] -= drawer.centre
+    about = Viewpoint.of_matrix(c2w, start.field_of_view, start.size)
+    half = np.log(np.tan(np.radians(about.field_of_view) / 2))
+    turn = [about.azimuth, about.elevation, about.roll]
+    parameters = np.array([*turn, half, -np.log(about.distance) - half, *about.offset])
+    steps = _STEPS * [1, 1, 1, 0, 1, 1, 1]
+    for size, blurs in ((_FINE, (4.0, 2.0)), (_FINAL, (2.0, 1.0))):
+        parameters = _refine(drawer, _Window.of(rgba, size), parameters, blurs, (5, 3), steps)[1]
+    return _viewpoint(parameters, drawer.centre, start.size)
+
+
 def _picture_size(rgba: NDArray[np.uint8]) -> tuple[int, int]:
     return rgba.shape[1], rgba.shape[0]
 
@@ -331,7 +351,12 @@ def _refined(
 
 
 def _refine(
-    drawer: _Drawer, picture: _Window, start: Array, blurs: tuple[float, ...], rounds: tuple[int, ...]
+    drawer: _Drawer,
+    picture: _Window,
+    start: Array,
+    blurs: tuple[float, ...],
+    rounds: tuple[int, ...],
+    steps: Array = _STEPS,
 ) -> tuple[float, Array]:
     """Gauss-Newton from coarse to fine blur. Returns the last error and the parameters."""
     parameters, error = start, np.inf
@@ -340,7 +365,7 @@ def _refine(
         damping = 1e-2
         error = np.inf
         for _ in range(count):
-            tried = parameters + np.concatenate([np.zeros((1, 7)), np.diag(_STEPS), -np.diag(_STEPS)])
+            tried = parameters + np.concatenate([np.zeros((1, 7)), np.diag(steps), -np.diag(steps)])
             drawn = drawer.draw(tried, picture)
             light = _light(drawn.color[0], drawn.normal[0], drawn.alpha[0], picture)
             residuals = _residuals(drawn, light, target, picture.known, blur)
@@ -349,7 +374,7 @@ def _refine(
                 error = _cost(current, parameters)
             slope = (residuals[1:8] - residuals[8:15]) / 2  # per step
             moved, error, damping = _step(
-                drawer, picture, target, blur, (parameters, current, slope, light, error, damping)
+                drawer, picture, target, blur, (parameters, current, slope, light, error, damping, steps)
             )
             if moved is None:
                 break
@@ -359,15 +384,15 @@ def _refine(
 
 def _step(drawer, picture, target, blur, state):  # type: ignore[no-untyped-def]
     """One damped step: the first of a few dampings that lowers the error; None where none does."""
-    parameters, current, slope, light, error, damping = state
+    parameters, current, slope, light, error, damping, steps = state
     left, right = slope @ slope.T, -slope @ current
-    pull = _PRIOR_WEIGHT * (_STEPS / _PRIOR) ** 2
+    pull = _PRIOR_WEIGHT * (steps / _PRIOR) ** 2
     left = left + np.diag(pull)
-    right = right - _PRIOR_WEIGHT * (_away(parameters) / _PRIOR) * (_STEPS / _PRIOR)
+    right = right - _PRIOR_WEIGHT * (_away(parameters) / _PRIOR) * (steps / _PRIOR)
     dampings = damping * np.array([0.1, 1.0, 10.0, 100.0])
     ridge = np.diag(left) + 1e-6 * np.trace(left)
     tried = np.stack(
-        [parameters + (np.linalg.solve(left + np.diag(d * ridge), right)).clip(-6, 6) * _STEPS for d in dampings]
+        [parameters + (np.linalg.solve(left + np.diag(d * ridge), right)).clip(-6, 6) * steps for d in dampings]
     )
     residuals = _residuals(drawer.draw(tried, picture), light, target, picture.known, blur)
     errors = [_cost(residual, p) for residual, p in zip(residuals, tried, strict=True)]

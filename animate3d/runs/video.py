@@ -25,7 +25,7 @@ from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.motion.trajectory import save_placed_folder
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.base import check_options
-from animate3d.runs.camera_fit import MIN_OVERLAP, find_camera
+from animate3d.runs.camera_fit import MIN_OVERLAP, find_camera, refine_camera
 from animate3d.runs.clip import Trim, cut_out, read_clip
 from animate3d.runs.console import counted
 from animate3d.runs.mesh import AnimateResult, MeshRun, check_mesh_options, finish
@@ -35,6 +35,7 @@ from animate3d.runs.seen_again import look_at_object, square_cameras
 from animate3d.runs.viewpoint import Viewpoint, load_viewpoint, save_viewpoint
 
 START_POSES = ("rest", "video")
+_NEAR = 0.4  # overlap by a camera that is given, before the first pose is fitted
 _AT_REST = 0.004  # of the diagonal: a first pose that moved less is the pose at rest
 _BLEND = 0.4  # seconds from the pose at rest to the video's
 _UNSURE = 0.25  # confidence of a frame below which it is told
@@ -185,9 +186,10 @@ class VideoRun(MeshRun):
             save_viewpoint(viewpoint, target, self.placement)
         picture = self.options.out / "camera_overlay.png"
         save_image(picture, contact_sheet(np.stack(rows)))
+        needed = _NEAR if self.options.cameras else MIN_OVERLAP
         for v, overlap in enumerate(overlaps):
-            if overlap < MIN_OVERLAP:
-                raise InputError(self._mismatch(v, overlap, picture))
+            if overlap < needed:
+                raise InputError(self._mismatch(v, overlap, needed, picture))
         return {"overlap": overlaps, "warnings": warnings, "cameras": [asdict(load_viewpoint(f)[0]) for f in files]}
 
     def _found(self, view: int, frame: NDArray[np.uint8], warnings: list[str]) -> Viewpoint:
@@ -216,7 +218,7 @@ class VideoRun(MeshRun):
         offset = (viewpoint.offset[0] * share, viewpoint.offset[1] * share)
         return replace(viewpoint, field_of_view=fov, offset=offset, size=(width, height))
 
-    def _mismatch(self, view: int, overlap: float, picture: Path) -> str:
+    def _mismatch(self, view: int, overlap: float, needed: float, picture: Path) -> str:
         if self.options.cameras:
             advice = (
                 f"check that {self.options.cameras[view]} belongs to this clip and that the clip begins near the "
@@ -229,7 +231,7 @@ class VideoRun(MeshRun):
             )
         return (
             f"Frame 0 of {self.options.videos[view]} does not show the {self.called} as any camera would (outlines "
-            f"overlap by {overlap:.2f}, {MIN_OVERLAP} is needed; see {picture}): {advice}."
+            f"overlap by {overlap:.2f}, {needed:g} is needed; see {picture}): {advice}."
         )
 
     # Step 4
@@ -280,10 +282,15 @@ class VideoRun(MeshRun):
         if self.frames_hash not in self._tracked:
             settings = TrackSettings().scaled(self.rigidity)
             frames, cameras = self.frames.numpy(), self.cameras(self.frames.shape[2])
-            rest, gain = self._rest_frame(frames[:, 0], cameras)
-            lit = surface._replace(colors=(surface.colors * gain).clip(0, 1))
-            posed = track(Template(*lit), np.stack([rest, frames[:, 0]], axis=1), cameras, settings)
-            first, turned = posed.positions[1], posed.rotations[1]
+            move = self._rigid_move()
+            placed = self.placed @ move[:3, :3].T + move[:3, 3]
+            rest, gain = self._rest_frame(placed, frames[:, 0], cameras)
+            lit = surface._replace(vertices=placed, colors=(surface.colors * gain).clip(0, 1))
+            # Frame 0 twice: the pose may be far, and every frame has a few rounds only.
+            towards = np.stack([rest, frames[:, 0], frames[:, 0]], axis=1)
+            posed = track(Template(*lit), towards, cameras, replace(settings, velocity=0.0))
+            first, turned = posed.positions[-1], posed.rotations[-1] @ move[:3, :3]
+            self._check_first_pose(first, frames[:, 0], cameras)
             if np.linalg.norm(first - surface.vertices, axis=1).mean() < _AT_REST * _diagonal(surface.vertices):
                 first, turned = surface.vertices, posed.rotations[0]
             with counted(frames.shape[1] - 1, "tracking", "frame") as tell:
@@ -292,14 +299,35 @@ class VideoRun(MeshRun):
             self._tracked[self.frames_hash] = Tracked(moved.positions, rotations, moved.confidence)
         return self._tracked[self.frames_hash]
 
+    def _check_first_pose(self, posed: NDArray[Any], first: NDArray[np.float32], cameras: Cameras) -> None:
+        """Frame 0 has to show the model once it was fitted to it."""
+        drawn = render_mesh(self.model, posed[None], cameras, shading=True)[:, 0]
+        seen = (first * 255 + 0.5).astype(np.uint8)
+        overlaps = [_overlap(a, b) for a, b in zip(seen, drawn, strict=True)]
+        worst = int(np.argmin(overlaps))
+        if overlaps[worst] < MIN_OVERLAP:
+            picture = self.options.out / "first_pose.png"
+            rows = [_overlay(a, b, overlap) for a, b, overlap in zip(seen, drawn, overlaps, strict=True)]
+            save_image(picture, contact_sheet(np.stack(rows)))
+            raise InputError(self._mismatch(worst, overlaps[worst], MIN_OVERLAP, picture))
+
+    def _rigid_move(self) -> NDArray[np.float64]:
+        """What brings the whole placed model to where frame 0 of a given camera shows it ``[4, 4]``."""
+        if not self.options.cameras or len(self._viewpoints) > 1:
+            return np.eye(4)
+        given = _centred(self._viewpoints[0])
+        seen = refine_camera(self.model, self.placement, self._clip(0, [0])[0], given)
+        # What the moved camera sees of the model is what the given one sees of the model moved the other way.
+        return np.asarray(given.c2w() @ np.linalg.inv(seen.c2w()))
+
     def _rest_frame(
-        self, first: NDArray[np.float32], cameras: Cameras
+        self, placed: NDArray[np.float64], first: NDArray[np.float32], cameras: Cameras
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """The model at rest as the clip would show it ``[V, H, W, 4]``, and the gain of its bare colours ``[3]``."""
+        """The placed model as the clip would show it ``[V, H, W, 4]``, and the gain of its bare colours ``[3]``."""
         best: tuple[float, NDArray[np.float32]] | None = None
         bare = np.ones(3)
         for shading in (False, True):
-            drawn = render_mesh(self.model, self.placed[None], cameras, shading=shading)[:, 0].astype(np.float32) / 255
+            drawn = render_mesh(self.model, placed[None], cameras, shading=shading)[:, 0].astype(np.float32) / 255
             both = (drawn[..., 3] > 0.9) & (first[..., 3] > 0.9)
             a, b = drawn[both][:, :3].astype(np.float64), first[both][:, :3].astype(np.float64)
             gain = ((a * b).sum(axis=0) / np.maximum((a * a).sum(axis=0), 1e-6)).clip(0.4, 2.5) if len(a) else bare
@@ -367,11 +395,12 @@ def _overlap(frame: NDArray[np.uint8], drawn: NDArray[np.uint8]) -> float:
 
 
 def _overlay(frame: NDArray[np.uint8], drawn: NDArray[np.uint8], overlap: float) -> NDArray[np.uint8]:
-    """Frame 0, the model, and both outlines side by side ``[3, 256, 256, 3]``."""
+    """Frame 0, the model, and the outlines of both (orange, blue) side by side ``[3, H, H, 3]``."""
     pair = [_on_square(image) for image in (frame, drawn)]
     outlines = pair[0] // 3 + 85
     for image, colour in zip((frame, drawn), ((255, 140, 0), (0, 120, 255)), strict=True):
-        mask = _on_square(np.dstack([image[..., 3:]] * 3 + [image[..., 3:] * 0 + 255]))[..., 0] > 127
+        shown = np.dstack([image[..., 3:]] * 3 + [np.full_like(image[..., 3:], 255)])
+        mask = _on_square(shown, padding=0)[..., 0] > 127
         contours = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
         cv2.drawContours(outlines, contours, -1, colour, 1)
     said = f"IoU {overlap:.2f}"
@@ -379,14 +408,14 @@ def _overlay(frame: NDArray[np.uint8], drawn: NDArray[np.uint8], overlap: float)
     return np.stack([*pair, outlines])
 
 
-def _on_square(image: NDArray[np.uint8], side: int = 384) -> NDArray[np.uint8]:
+def _on_square(image: NDArray[np.uint8], side: int = 384, padding: int = 128) -> NDArray[np.uint8]:
     """RGBA on grey, whole in a square ``[side, side, 3]``."""
     on_grey = (composite(torch.from_numpy(image).float() / 255, 0.5) * 255 + 0.5).byte().numpy()
     height, width = image.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(on_grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    square = np.full((side, side, 3), 128, np.uint8)
+    square = np.full((side, side, 3), padding, np.uint8)
     top, left = (side - size[1]) // 2, (side - size[0]) // 2
     square[top : top + size[1], left : left + size[0]] = small
     return square
