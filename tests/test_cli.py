@@ -249,12 +249,11 @@ PROMPT = ["animate", "dragon.glb", "--prompt", "a dog is walking", "--out", "out
 
 @pytest.fixture
 def bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder in place of the bundled model, on a machine without CUDA."""
+    """A folder in place of the bundled model."""
     from animate3d.bundled_model import folder
 
     monkeypatch.setattr(folder, "PACKAGE_FOLDER", tmp_path)
     (tmp_path / "model_index.json").write_text("{}")
-    monkeypatch.setattr(cli, "_has_cuda", lambda: False)
     return tmp_path
 
 
