@@ -24,6 +24,7 @@ _ANIMATE_EXAMPLES = """examples:
   animate3d animate dragon/ --prompt "a dragon is roaring" --weights weights/animate3d --out outputs/dragon
   animate3d animate dragon/base.obj --frames tracking_rgba_images/dragon --out outputs/dragon
   animate3d animate dragon/ --frames frames/ --out out/ --formats fbx,glb,usdc --fps 12
+  animate3d animate dragon.glb --video clip.mp4 --camera still/camera.json --out outputs/dragon
   animate3d animate dragon/ --frames side_view/ --views 1 --azimuth 90 --out out/
   animate3d animate dragon.ply --frames frames/ --out out/ trainer.max_steps=120 system.loss.lambda_arap=40
   animate3d animate butterfly.ply --frames tracking_rgba_images/butterfly --out outputs/butterfly
@@ -46,9 +47,18 @@ A sentence goes through the bundled model; with --motion the videos are exact, w
 Run the same command again to continue after an interruption.
 """
 
+_RENDER_EXAMPLES = """examples:
+  animate3d render dragon.glb --out still/
+  animate3d render dragon.glb --out still/ --view three-quarter --size 832x480 --background green
+  animate3d render chair.obj --out still/ --view 30,10 --front=-z --shading flat
+
+Give still.png to an image-to-video generator, and its clip with camera.json to `animate3d animate --video`.
+"""
+
 _SUMMARIES = {
     "animate": "a mesh or Gaussian model and a prompt, or videos of how it moves -> an animated file",
     "demo": "animate a creature from a sentence with the bundled model, or check a known motion",
+    "render": "a picture of a mesh for a video generator, and the camera it was seen by",
     "doctor": "what is installed and usable on this machine",
     "launch": "one step with a config: launch --config … --train|--test … key=value",
     "convert-weights": "put the released weights together in one folder",
@@ -80,6 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     own: dict[str, Callable[[Sequence[str]], int]] = {
         "animate": _animate,
         "demo": _demo,
+        "render": _render,
         "doctor": _doctor,
         "evaluate": _evaluate,
     }
@@ -131,9 +142,12 @@ def _animate(arguments: Sequence[str]) -> int:
         "overrides": overrides,
         "video": _video(given.from_prompt, preset),
         "rigidity": preset.rigidity,
+        "fps": _fps(given.output),
         **({"config": given.motion.config} if given.motion.config else {}),
     }
     groups = (given.from_videos, given.output, given.machine)
+    if given.from_clip.video:
+        return _animate_video(given, overrides, {**shared(AnimateOptions, *groups), **asked}, console)
     if holds_gaussians(given.model):
         from animate3d.runs.gaussians import animate_gaussians
 
@@ -150,6 +164,37 @@ def _animate(arguments: Sequence[str]) -> int:
     mesh = AnimateOptions(given.model, **{**shared(AnimateOptions, *groups), **asked, **flags})
     _print_result(animate(mesh, console))
     return 0
+
+
+def _animate_video(
+    given: AnimateCommand, overrides: Sequence[str], asked: dict[str, Any], console: Callable[[str], None]
+) -> int:
+    from animate3d.gaussians import holds_gaussians
+    from animate3d.runs.clip import Trim
+    from animate3d.runs.video import VideoRunOptions, animate_video
+
+    _refuse_gaussian_flags(given)
+    clip = given.from_clip
+    if given.from_videos.frames or given.from_prompt.prompt is not None:
+        raise InputError("Give one of --video, --frames and --prompt.")
+    if holds_gaussians(given.model):
+        raise InputError(f"{given.model} holds Gaussians; --video is for meshes, Gaussians take --frames or --prompt.")
+    flags = {
+        "formats": _formats(given.output.formats),
+        "field": given.motion.field or bool(overrides or given.motion.config),
+        "videos": clip.video,
+        "cameras": clip.camera,
+        "trim": Trim(clip.start, clip.end, clip.every),
+        "rate": given.output.fps,
+        "start_pose": clip.start_pose,
+        "mask_backend": given.from_prompt.mask_backend,
+    }
+    _print_result(animate_video(VideoRunOptions(given.model, **{**asked, **flags}), console))
+    return 0
+
+
+def _fps(output: Output) -> float:
+    return 8.0 if output.fps is None else output.fps
 
 
 def _refuse_mesh_flags(given: AnimateCommand) -> None:
@@ -208,7 +253,13 @@ def _preset(given: AnimateCommand) -> Preset:
 
     asked = given.from_prompt
     # Videos that are given speckle no more than those of the full model, and refinement is made for that one.
-    full = given.from_videos.frames or given.motion.refine or asked.weights or asked.pretrained_unet_path
+    full = (
+        given.from_videos.frames
+        or given.from_clip.video
+        or given.motion.refine
+        or asked.weights
+        or asked.pretrained_unet_path
+    )
     preset = choose_preset(asked.preset, weights_given=bool(full))
     if asked.prompt and preset.bundled and asked.preset is None:
         print(
@@ -251,9 +302,35 @@ def _demo_options(given: DemoCommand, output: Output) -> dict[str, Any]:
 
     return {
         **shared(AnimateOptions, output, given.machine),
+        "fps": _fps(output),
         "formats": _formats(output.formats),
         "field": given.field,
     }
+
+
+def _render(arguments: Sequence[str]) -> int:
+    from animate3d.runs.options import RenderCommand
+
+    given, _ = _parsed(RenderCommand, "render", arguments, _RENDER_EXAMPLES)
+
+    from animate3d.meshes import Placement
+    from animate3d.runs.render import StillOptions, render_still
+
+    placement = _placement(given.placement)
+    options = StillOptions(
+        given.model,
+        given.out,
+        view=given.view,
+        size=given.size,
+        background=given.background,
+        lit=given.shading == "lit",
+        field_of_view=given.fov,
+        front=given.front,
+        placement=Placement.load(placement) if isinstance(placement, Path) else placement,
+    )
+    picture = render_still(options)
+    print(f"{picture}\n{picture.with_name('camera.json')}")
+    return 0
 
 
 def _doctor(arguments: Sequence[str]) -> int:

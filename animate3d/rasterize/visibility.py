@@ -23,14 +23,29 @@ def visible_triangles(
     Returns:
         triangle id or -1 ``[V, H, W]``; perspective-correct barycentrics of corners 1 and 2 ``[V, H, W, 2]``.
     """
+    viewmats, focals = (part.double().cpu().numpy() for part in (cameras.viewmats, cameras.focal))
+    return visible_through(points, triangles, viewmats, focals, cameras.near, cameras.height, cameras.width)
+
+
+def visible_through(
+    points: NDArray[np.float64],
+    triangles: NDArray[np.int64],
+    viewmats: NDArray[np.float64],
+    focals: NDArray[np.float64],
+    near: float,
+    height: int,
+    width: int,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """`visible_triangles` of cameras given by world-to-camera matrices ``[V, 4, 4]``, which may shear, and focal
+    lengths in pixels ``[V]``."""
     return _visible_views(
         np.ascontiguousarray(points, dtype=np.float64),
         np.ascontiguousarray(triangles, dtype=np.int64),
-        cameras.viewmats.double().cpu().numpy(),
-        cameras.focal.double().cpu().numpy(),
-        cameras.near,
-        cameras.height,
-        cameras.width,
+        np.ascontiguousarray(viewmats, dtype=np.float64),
+        np.ascontiguousarray(focals, dtype=np.float64),
+        near,
+        height,
+        width,
     )
 
 

@@ -24,7 +24,7 @@ from animate3d.frames import composite, contact_sheet, count_frames, load_frames
 from animate3d.gaussians import Gaussians
 from animate3d.meshes import Mesh, Placement
 from animate3d.motion.template import Surface, Template
-from animate3d.motion.tracking import TrackSettings, track
+from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.resources import find_resource
 from animate3d.runs import alignment
 from animate3d.runs.console import compiling_told, counted
@@ -284,19 +284,17 @@ class Run(ABC):
     def track_surface(self, surface: Surface) -> Followed:
         """The surface followed through the frames, and how much of them its motion explains."""
         if self.frames_hash not in self._followed:  # it was tracked already if a sample was scored
-            cameras = self.cameras(self.frames.shape[2])
-            with counted(self.frames.shape[1] - 1, "tracking", "frame") as tell:
-                tracked = track(
-                    Template(*surface),
-                    self.frames.numpy(),
-                    cameras,
-                    TrackSettings().scaled(self.rigidity),
-                    progress=tell,
-                )
+            tracked, cameras = self.follow(surface), self.cameras(self.frames.shape[2])
             self._followed[self.frames_hash] = judged(
                 self.shown(surface), tracked, self.frames, cameras, keep=self.ends_in_tracking
             )
         return self._followed[self.frames_hash]
+
+    def follow(self, surface: Surface) -> Tracked:
+        """The surface followed through the frames, the first of which shows it at rest."""
+        cameras, settings = self.cameras(self.frames.shape[2]), TrackSettings().scaled(self.rigidity)
+        with counted(self.frames.shape[1] - 1, "tracking", "frame") as tell:
+            return track(Template(*surface), self.frames.numpy(), cameras, settings, progress=tell)
 
     def score(self) -> float:
         """How much of the current frames' change the tracked model shows too."""
@@ -317,7 +315,7 @@ class Run(ABC):
             surface = self.surface()
             tracked = self.track_surface(surface)
             save(surface, tracked.positions, tracked.rotations)
-            return tracked.facts()
+            return {**tracked.facts(), "confidence": frame_confidence(tracked.confidence)}
 
         facts = self.steps.run(
             "5 tracking",
@@ -346,6 +344,12 @@ class Run(ABC):
             inputs={**inputs, "frames": self.frames_hash},
             settings={"overrides": overrides, "azimuths": self.azimuths, "rigidity": self.rigidity},
         )
+
+
+def frame_confidence(confidence: np.ndarray) -> list[float]:
+    """How well each frame was followed, 0..1: the mean over what a camera saw of ``[F, N]``."""
+    mean = confidence.sum(axis=1) / np.maximum((confidence > 0).sum(axis=1), 1)
+    return [round(float(value), 3) for value in mean]
 
 
 def check_options(options: RunOptions) -> None:

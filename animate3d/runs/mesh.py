@@ -37,7 +37,7 @@ from animate3d.runs.console import counted
 from animate3d.runs.fit import Training, path_setting
 from animate3d.runs.options import MESH_CONFIG, AnimateOptions
 
-__all__ = ["FIT_CONFIG", "AnimateOptions", "AnimateResult", "animate"]
+__all__ = ["FIT_CONFIG", "AnimateOptions", "AnimateResult", "MeshRun", "animate", "check_mesh_options", "finish"]
 
 FIT_CONFIG = MESH_CONFIG
 UNSEEN = (45.0, 225.0)  # degrees from the first video to views that no video shows
@@ -70,8 +70,8 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
             same folder.
     """
     check_options(options)
-    _check(options)
-    run = _MeshRun(options, announce)
+    check_mesh_options(options)
+    run = MeshRun(options, announce)
     with run.at_work():
         run.place()
         score = None
@@ -79,11 +79,21 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
             run.render_static()
             score = run.choose_frames()
         run.check_alignment()
-        start = run.track()
-        run.save_trajectory(run.fit(start) if options.field else start)
-        trajectory = run.read_trajectory()
-        files = {suffix: run.export(trajectory, suffix) for suffix in options.formats}
-        run.preview(trajectory)
+        return finish(run, run.track(), score)
+
+
+def finish(run: MeshRun, start: Path, score: float | None = None) -> AnimateResult:
+    """Steps 5 with a field to 7: from the tracked motion to the files.
+
+    Args:
+        start: what `MeshRun.track` wrote.
+        score: see `AnimateResult`.
+    """
+    options = run.options
+    run.save_trajectory(run.fit(start) if options.field else start)
+    trajectory = run.read_trajectory()
+    files = {suffix: run.export(trajectory, suffix) for suffix in options.formats}
+    run.preview(trajectory)
     moved = np.linalg.norm(trajectory.positions[1:] - trajectory.positions[:1], axis=-1)
     displacement = float(moved.mean() / run.model.diagonal()) if len(moved) else 0.0
     return AnimateResult(
@@ -91,7 +101,7 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
     )
 
 
-class _MeshRun(Run):
+class MeshRun(Run):
     """The steps of a mesh."""
 
     fit_size, fit_name, called = FIT_SIZE, "mesh", "mesh"
@@ -258,7 +268,7 @@ def reduced(images: Tensor, size: int) -> Tensor:
     return torch.nn.functional.interpolate(images.movedim(-1, 1), size=(size, size), mode="area").movedim(1, -1)
 
 
-def _check(options: AnimateOptions) -> None:
+def check_mesh_options(options: AnimateOptions) -> None:
     """What would otherwise come to light only after minutes of work.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from animate3d.arguments import (
     Folder,
@@ -49,8 +49,8 @@ class Views:
 class Clip:
     """How the animation plays."""
 
-    fps: float = 8.0
-    """frames of the motion per second"""
+    fps: OptionalNumber = None
+    """frames of the motion per second (default: those of --video, else 8)"""
     max_morphs: OptionalCount = None
     """meshes: at most so many morph targets in fbx and glb (default: one per frame)"""
     loop: bool = False
@@ -116,6 +116,7 @@ class AnimateOptions(Clip, RunOptions):
         field: fit a deformation field on top of the tracked motion.
     """
 
+    fps: float = field(default=8.0, kw_only=True)
     formats: tuple[str, ...] = field(default=("glb", "usdc"), kw_only=True)
     field: bool = field(default=False, kw_only=True)
 
@@ -182,6 +183,25 @@ class FromVideos(Views):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FromClip:
+    """An ordinary video of how it should move; its camera is found unless it is given. --video a --video b are
+    videos of one moment."""
+
+    video: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="FILE", help_behavior_hint="")] = ()
+    """mp4, mov, webm, gif, … or a folder of pictures: a plain background or alpha, 2 to 600 frames"""
+    camera: Annotated[UseAppendAction[tuple[Path, ...]], arg(metavar="FILE", help_behavior_hint="")] = ()
+    """camera.json of `animate3d render` or a transforms.json, one for each --video (default: it is found)"""
+    start: Annotated[float, arg(metavar="SECONDS")] = 0.0
+    """where in the video to start"""
+    end: Annotated[float | None, arg(metavar="SECONDS", help_behavior_hint="")] = None
+    """where to end"""
+    every: Annotated[int, arg(metavar="N")] = 1
+    """take one frame of so many"""
+    start_pose: Literal["rest", "video"] = "rest"
+    """begin in the model's own pose and blend over to the video's, or begin in that"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlacementFlags:
     """How the model stands before the cameras; automatic unless given."""
 
@@ -237,10 +257,34 @@ class AnimateCommand:
     """folder for the results"""
     from_prompt: Annotated[FromPrompt, group("from a prompt")]
     from_videos: Annotated[FromVideos, group("from videos")]
+    from_clip: Annotated[FromClip, group("from any video")]
     placement: Annotated[PlacementFlags, group("placement")]
     motion: Annotated[MotionFlags, group("motion")]
     output: Annotated[Output, group("output")]
     machine: Annotated[Machine, group("run")]
+
+
+@dataclass(frozen=True)
+class RenderCommand:
+    """Flags of `animate3d render`."""
+
+    model: Positional[Path]
+    """mesh file (obj, glb, gltf, ply, stl, off, fbx) or object folder"""
+    out: Folder
+    """folder for still.png, camera.json and transforms.json"""
+    placement: Annotated[PlacementFlags, group("placement")]
+    view: Annotated[str, arg(metavar="VIEW")] = "front"
+    """front, side, three-quarter, or azimuth and elevation in degrees as 30,10"""
+    size: Annotated[str, arg(metavar="WxH")] = "1280x720"
+    """width and height in pixels"""
+    background: Literal["grey", "white", "green", "transparent"] = "grey"
+    """what is behind the model"""
+    shading: Literal["lit", "flat"] = "lit"
+    """lit: soft light from the camera; flat: the bare colours"""
+    fov: Annotated[float, arg(metavar="DEGREES")] = 40.0
+    """vertical field of view"""
+    front: Annotated[str | None, arg(metavar="AXIS", help_behavior_hint="")] = None
+    """axis of the file that the model faces, as --front=-y (default: what the format's convention says)"""
 
 
 @dataclass(frozen=True)

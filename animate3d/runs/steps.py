@@ -112,6 +112,10 @@ class Steps:
         self.announce(f"✓ {name} {meter.seconds:.1f} s")
         return facts
 
+    def facts(self, name: str) -> Mapping[str, Any]:
+        """What the action of a step noted, now or in an earlier run; nothing where it has not run."""
+        return self.record["steps"].get(name, {}).get("facts", {})
+
     def seconds(self) -> dict[str, float]:
         """What every finished step took, now or in an earlier run."""
         return {name: entry["seconds"] for name, entry in self.record["steps"].items() if "seconds" in entry}

@@ -19,15 +19,17 @@ from animate3d.errors import InputError
 from animate3d.evaluation.recovery import recovery
 from animate3d.files import write_json
 from animate3d.meshes import Placement, load_mesh
-from animate3d.motion.tracking import track
+from animate3d.motion.score import Explained
+from animate3d.motion.tracking import Tracked, track
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs import base as run_module
 from animate3d.runs import mesh as module
 from animate3d.runs.fit import Training
 from animate3d.runs.mesh import AnimateOptions, AnimateResult, animate
+from animate3d.runs.quality import Followed
 from animate3d.runs.videos import VideoOptions
 
-SCORE = run_module.Run.score
+JUDGED = run_module.judged
 
 
 @pytest.fixture(scope="module")
@@ -130,16 +132,19 @@ class Pretend:
             training.result.parent.mkdir(parents=True, exist_ok=True)
             training.result.write_text("weights")
 
-        def track(template: object, frames: np.ndarray, *rest: object, **more: object) -> tuple[np.ndarray, np.ndarray]:
+        def track(template: object, frames: np.ndarray, *rest: object, **more: object) -> Tracked:
             shape = (frames.shape[1], len(template.vertices))  # type: ignore[attr-defined]
-            return np.zeros((*shape, 3)), np.broadcast_to(np.eye(3), (*shape, 3, 3)).copy()
+            return Tracked(np.zeros((*shape, 3)), np.broadcast_to(np.eye(3), (*shape, 3, 3)).copy(), np.ones(shape))
+
+        def judged(mesh: object, tracked: Tracked, *rest: object, **more: object) -> Followed:
+            return Followed(*tracked, Explained(0.5, [0.5] * (len(tracked.positions) - 1), [0.5] * 4), 0.0)
 
         def positions(run: module._MeshRun, motion: Path) -> np.ndarray:
             return np.asarray(run.placement.apply(truth(run.model.vertices, run.frames.shape[1])))
 
         patch.setattr(Training, "launch", launch)
         patch.setattr(run_module, "track", track)
-        patch.setattr(run_module.Run, "score", lambda run: 0.5)
+        patch.setattr(run_module, "judged", judged)
         patch.setattr(module, "fit_appearance", lambda gaussians, *rest, **more: gaussians)
         patch.setattr(module._MeshRun, "_positions", positions)
 
@@ -364,7 +369,7 @@ def test_of_several_samples_the_one_that_the_mesh_can_follow_is_taken(
         return []
 
     monkeypatch.setattr(run_module, "track", track)
-    monkeypatch.setattr(run_module.Run, "score", SCORE)
+    monkeypatch.setattr(run_module, "judged", JUDGED)
     monkeypatch.setattr(run_module, "make_videos", make_videos)
     monkeypatch.setattr(run_module, "make_masks", make_masks)
     weights = tmp_path / "weights"
