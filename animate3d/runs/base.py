@@ -48,7 +48,7 @@ class Run(ABC):
     fit_size: int
     """Pixels at which a field is fitted; smaller frames are used as they are."""
     fit_name: str
-    """Of the folder that the field is trained in."""
+    """Name of the folder that the field is trained in."""
     called: str
     """The model in messages."""
     ends_in_tracking = False
@@ -57,7 +57,7 @@ class Run(ABC):
     def __init__(self, options: RunOptions, announce: Callable[[str], None]) -> None:
         self.options, self.announce = options, announce
         self.model, self.model_hash = self.read_model()
-        if options.frames is not None:  # told now, not after a minute of work
+        if options.frames is not None:  # reported now, not after a minute of work
             self.read_frames(options.frames)
         given = options.placement
         if isinstance(given, Path):
@@ -120,12 +120,12 @@ class Run(ABC):
 
     @cached_property
     def azimuths(self) -> list[float]:
-        """Of the videos, in degrees: evenly spaced, but one and two videos are 90 degrees apart."""
+        """Azimuths of the videos in degrees: evenly spaced, but two videos are 90 degrees apart."""
         views = self.options.views
         return [self.options.azimuth + v * (90.0 if views <= 2 else 360.0 / views) for v in range(views)]
 
     def cameras(self, size: int) -> Cameras:
-        """Those that the videos were seen by."""
+        """The cameras that the videos were seen by."""
         return orbit_cameras(ELEVATION, self.azimuths, size=size)
 
     def read_frames(self, folder: Path) -> None:

@@ -55,11 +55,11 @@ class AnimateResult:
     record: Path
     trajectory: Trajectory
     mean_displacement: float
-    """Of all vertices over the frames after the first, as a share of the bounding-box diagonal."""
+    """Mean over all vertices and frames after the first, as a share of the bounding-box diagonal."""
     seconds: dict[str, float]
-    """Of every step, now or in an earlier run."""
+    """What every step took, now or in an earlier run."""
     score: float | None
-    """Of the best of several samples; None when there was only one."""
+    """Score of the best of several samples; None when there was only one."""
 
 
 def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> AnimateResult:
