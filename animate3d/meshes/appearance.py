@@ -26,17 +26,17 @@ def vertex_colors(mesh: Mesh) -> np.ndarray:
 def corner_colors(mesh: Mesh) -> np.ndarray:
     """Colour of every face corner ``[K, 3]`` float32: its material's diffuse texture, or base colour without one."""
     if len(mesh.materials) == 1:
-        return _material_colors(mesh.materials[0], mesh.corner_uvs, len(mesh.corners))
+        return material_colors(mesh.materials[0], mesh.corner_uvs, len(mesh.corners))
     corner_materials = np.repeat(mesh.face_materials, np.diff(mesh.face_starts))
     colors = np.empty((len(mesh.corners), 3), dtype=np.float32)
     for index, material in enumerate(mesh.materials):
         chosen = np.flatnonzero(corner_materials == index)
         uvs = None if mesh.corner_uvs is None else mesh.corner_uvs[chosen]
-        colors[chosen] = _material_colors(material, uvs, len(chosen))
+        colors[chosen] = material_colors(material, uvs, len(chosen))
     return colors
 
 
-def _material_colors(material: Material, uvs: np.ndarray | None, count: int) -> np.ndarray:
+def material_colors(material: Material, uvs: np.ndarray | None, count: int) -> np.ndarray:
     """``[count, 3]`` for corners of one material; a corner whose uv ``[count, 2]`` is NaN has the base colour."""
     base = np.array(material.base_color[:3], dtype=np.float32)
     image = material.textures.get("diffuse")

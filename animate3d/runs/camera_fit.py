@@ -8,6 +8,7 @@ linear in the surface's direction.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.meshes import Mesh, Placement
-from animate3d.meshes.appearance import vertex_colors
+from animate3d.meshes.appearance import material_colors, vertex_colors
 from animate3d.motion.surfaces import vertex_normals
 from animate3d.rasterize.visibility import visible_through
 from animate3d.runs.viewpoint import Viewpoint, camera_to_world
@@ -26,6 +27,8 @@ Image = NDArray[np.float32]
 
 MIN_OVERLAP = 0.8
 """Silhouette IoU of the picture and the model under which a camera is not believed."""
+
+_SURE_OVERLAP, _MOST_COLOR_ERROR = 0.95, 0.12  # where outlines agree less, colours have to agree
 
 _COARSE, _FINE, _FINAL = 48, 80, 160  # pixels of the window around the object
 _MARGIN = 0.2  # of the object's longer side, around it in the window
@@ -37,6 +40,7 @@ _IN_REACH = 2.5  # times the least error: worse views are given up
 _RIVAL = 40.0  # degrees from the view found, from which on another one is a different answer
 _APART = 25.0  # degrees between candidates
 _USUAL_FOV = 38.0
+_LEAST_TRIANGLES = 6000
 # Parameters: azimuth, elevation, roll (degrees), log of the field of view's tangent, log of the size of the model in
 # the picture, offset. Steps of the differences, and how far from usual each may wander (standard deviations).
 _STEPS = np.array([2.0, 2.0, 2.0, 0.08, 0.02, 0.01, 0.01])
@@ -61,6 +65,12 @@ class FoundCamera:
     overlap: float
     color_error: float
     rival: tuple[Viewpoint, float] | None
+
+    @property
+    def believed(self) -> bool:
+        """Whether the picture shows the model: many outlines fit some view of it, but not with its colours."""
+        fits = self.overlap >= _SURE_OVERLAP or self.color_error <= _MOST_COLOR_ERROR
+        return self.overlap >= MIN_OVERLAP and fits
 
 
 def find_camera(mesh: Mesh, placement: Placement, rgba: NDArray[np.uint8]) -> FoundCamera:
@@ -198,13 +208,37 @@ class _Drawer:
 
     def __init__(self, mesh: Mesh, placement: Placement) -> None:
         placed = np.asarray(placement.apply(mesh.vertices), dtype=np.float64)
-        self._triangles = np.ascontiguousarray(mesh.triangles()[0], dtype=np.int64)
-        used = placed[np.unique(self._triangles)]
+        triangles, corners, faces = mesh.triangles()
+        used = placed[np.unique(triangles)]
         self.centre = (used.min(axis=0) + used.max(axis=0)) / 2
         self.radius = float(np.linalg.norm(used - self.centre, axis=1).max())
-        self._points = placed - self.centre
-        normals = vertex_normals(self._points, self._triangles)
+        normals = vertex_normals(placed, np.ascontiguousarray(triangles, dtype=np.int64))
+        self._points, self._triangles = placed - self.centre, np.ascontiguousarray(triangles, dtype=np.int64)
         self._values = np.concatenate([vertex_colors(mesh), normals], axis=1).astype(np.float32)
+        split = math.ceil(math.sqrt(_LEAST_TRIANGLES / max(len(triangles), 1)))
+        if split > 1 and mesh.corner_uvs is not None and not mesh.has_vertex_colors:
+            self._split(mesh, corners, mesh.face_materials[faces], split)
+
+    def _split(self, mesh: Mesh, corners: NDArray[np.integer], materials: NDArray[np.integer], count: int) -> None:
+        """Split every triangle's sides: a texture shows more than the colours of a coarse mesh's vertices."""
+        steps = [(i, j) for i in range(count + 1) for j in range(count + 1 - i)]
+        number = {step: k for k, step in enumerate(steps)}
+        upward = [((i, j), (i + 1, j), (i, j + 1)) for i, j in steps if i + j < count]
+        downward = [((i + 1, j), (i + 1, j + 1), (i, j + 1)) for i, j in steps if i + j < count - 1]
+        small = np.array([[number[corner] for corner in triangle] for triangle in (*upward, *downward)])
+        shares = np.array([(count - i - j, i, j) for i, j in steps]) / count  # [K, 3]
+        assert mesh.corner_uvs is not None
+        uvs = np.einsum("kc,tcd->tkd", shares, mesh.corner_uvs[corners].astype(np.float64))
+        points = np.einsum("kc,tcd->tkd", shares, self._points[self._triangles])
+        values = np.einsum("kc,tcd->tkd", shares, self._values[self._triangles])
+        for index, material in enumerate(mesh.materials):
+            chosen = np.flatnonzero(materials == index)
+            colors = material_colors(material, uvs[chosen].reshape(-1, 2), len(chosen) * len(steps))
+            values[chosen, :, :3] = colors.reshape(len(chosen), len(steps), 3)
+        first = np.arange(len(self._triangles))[:, None, None] * len(steps)
+        self._triangles = np.ascontiguousarray((first + small).reshape(-1, 3), dtype=np.int64)
+        self._points = points.reshape(-1, 3)
+        self._values = values.reshape(-1, 6).astype(np.float32)
 
     def draw(self, parameters: Array, window: _Window) -> _Drawn:
         """By cameras with parameters ``[B, 7]``, in a window of the picture."""

@@ -288,6 +288,8 @@ def check_mesh_options(options: AnimateOptions) -> None:
         )
     if options.max_morphs is not None and options.max_morphs < 1:
         raise InputError(f"The number of morph targets is limited to {options.max_morphs}; at least 1 is needed.")
+    if options.resample is not None and not (np.isfinite(options.resample) and options.resample > 0):
+        raise InputError(f"--resample is a number of frames per second above 0, got {options.resample:g}.")
     if options.frames is not None and options.video is not None:
         raise InputError("Give either a prompt or a folder of frames.")
     if options.overrides and not options.field:

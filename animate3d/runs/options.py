@@ -223,7 +223,7 @@ class MotionFlags:
     field: bool = False
     """meshes: fit a deformation field on top of the tracked motion"""
     tracking: bool = True
-    """Gaussians: fit the motion from scratch"""
+    """Gaussians: start the fit from the tracked motion; --no-tracking fits from scratch"""
     refine: bool = False
     """Gaussians: refine with the video model (also with --frames and --prompt)"""
     config: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None

@@ -36,7 +36,9 @@ from animate3d.runs.viewpoint import Viewpoint, load_viewpoint, save_viewpoint
 
 START_POSES = ("rest", "video")
 _NEAR = 0.4  # overlap by a camera that is given, before the first pose is fitted
+_WELL = 0.93  # overlap from which a camera that was found is not doubted
 _AT_REST = 0.004  # of the diagonal: a first pose that moved less is the pose at rest
+_BETTER = 0.01  # overlap that bending the model to frame 0 has to gain over moving it as a whole
 _BLEND = 0.4  # seconds from the pose at rest to the video's
 _UNSURE = 0.25  # confidence of a frame below which it is told
 _CLOSE_RIVAL = 1.25  # another view that is so close in error makes the answer doubtful
@@ -194,6 +196,20 @@ class VideoRun(MeshRun):
 
     def _found(self, view: int, frame: NDArray[np.uint8], warnings: list[str]) -> Viewpoint:
         found = find_camera(self.model, self.placement, frame)
+        if not found.believed and found.overlap >= MIN_OVERLAP:
+            picture = self.options.out / "camera_overlay.png"
+            drawn = draw_viewpoint(self.model, self.placement, found.viewpoint, shading=True)
+            save_image(picture, contact_sheet(_overlay(frame, drawn, found.overlap)[None]))
+            raise InputError(
+                f"Frame 0 of {self.options.videos[view]} has other colours than the {self.called} from the best view "
+                f"that was found (see {picture}): check that the clip shows this {self.called}, near its pose at rest "
+                "in the first frame, or give --camera."
+            )
+        if found.overlap < _WELL:
+            warnings.append(
+                f"the outlines of frame 0 of {self.options.videos[view]} and the {self.called} overlap by "
+                f"{found.overlap:.2f} only, so the camera may be off by some degrees; look at camera_overlay.png"
+            )
         if found.rival is not None and found.rival[1] < _CLOSE_RIVAL:
             other = found.rival[0]
             warnings.append(
@@ -285,28 +301,56 @@ class VideoRun(MeshRun):
         placed = self.placed @ move[:3, :3].T + move[:3, 3]
         rest, gain = self._rest_frame(placed, frames[:, 0], cameras)
         lit = surface._replace(vertices=placed, colors=(surface.colors * gain).clip(0, 1))
-        # Frame 0 twice: the pose may be far, and every frame has a few rounds only.
-        towards = np.stack([rest, frames[:, 0], frames[:, 0]], axis=1)
-        posed = track(Template(*lit), towards, cameras, replace(settings, velocity=0.0))
-        first, turned = posed.positions[-1], posed.rotations[-1] @ move[:3, :3]
-        self._check_first_pose(first, frames[:, 0], cameras)
-        if np.linalg.norm(first - surface.vertices, axis=1).mean() < _AT_REST * _diagonal(surface.vertices):
-            first, turned = surface.vertices, posed.rotations[0]
+        first, turned = self._first_pose(lit, rest, frames[:, 0], cameras, settings)
         with counted(frames.shape[1] - 1, "tracking", "frame") as tell:
             moved = track(Template(*lit._replace(vertices=first)), frames, cameras, settings, progress=tell)
-        return Tracked(moved.positions, np.einsum("fnij,njk->fnik", moved.rotations, turned), moved.confidence)
+        rotations = np.einsum("fnij,njk->fnik", moved.rotations, turned @ move[:3, :3])
+        return Tracked(moved.positions, rotations, moved.confidence)
 
-    def _check_first_pose(self, posed: NDArray[Any], first: NDArray[np.float32], cameras: Cameras) -> None:
-        """Frame 0 has to show the model once it was fitted to it."""
+    def _first_pose(
+        self,
+        surface: Surface,
+        rest: NDArray[np.float32],
+        first: NDArray[np.float32],
+        cameras: Cameras,
+        settings: TrackSettings,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Vertices ``[N, 3]`` in frame 0, and their rotations ``[N, 3, 3]``; as the surface is, if that fits as well.
+
+        Args:
+            surface: moved as a whole to where frame 0 shows it.
+            rest: it in the clip's colours ``[V, H, W, 4]``.
+            first: frame 0.
+
+        Raises:
+            InputError: frame 0 does not show the model, however it is bent.
+        """
+        # Frame 0 twice: the pose may be far, and every frame has a few rounds only.
+        towards = np.stack([rest, first, first], axis=1)
+        posed = track(Template(*surface), towards, cameras, replace(settings, velocity=0.0))
+        still, bent = (self._first_overlaps(x, first, cameras) for x in (surface.vertices, posed.positions[-1]))
+        if min(max(still, bent, key=min)) < MIN_OVERLAP:
+            best = surface.vertices if min(still) > min(bent) else posed.positions[-1]
+            self._refuse_first_pose(best, first, cameras)
+        if min(bent) > min(still) + _BETTER:
+            return posed.positions[-1], posed.rotations[-1]
+        near = np.linalg.norm(surface.vertices - self.placed, axis=1).mean() < _AT_REST * _diagonal(self.placed)
+        return (self.placed if near else surface.vertices), posed.rotations[0]
+
+    def _first_overlaps(self, posed: NDArray[Any], first: NDArray[np.float32], cameras: Cameras) -> list[float]:
+        """How far the outlines of frame 0 and the model overlap in every view."""
+        drawn = render_mesh(self.model, posed[None], cameras, shading=False)[:, 0]
+        return [_overlap((a * 255).astype(np.uint8), b) for a, b in zip(first, drawn, strict=True)]
+
+    def _refuse_first_pose(self, posed: NDArray[Any], first: NDArray[np.float32], cameras: Cameras) -> None:
         drawn = render_mesh(self.model, posed[None], cameras, shading=True)[:, 0]
         seen = (first * 255 + 0.5).astype(np.uint8)
         overlaps = [_overlap(a, b) for a, b in zip(seen, drawn, strict=True)]
+        picture = self.options.out / "first_pose.png"
+        rows = [_overlay(a, b, overlap) for a, b, overlap in zip(seen, drawn, overlaps, strict=True)]
+        save_image(picture, contact_sheet(np.stack(rows)))
         worst = int(np.argmin(overlaps))
-        if overlaps[worst] < MIN_OVERLAP:
-            picture = self.options.out / "first_pose.png"
-            rows = [_overlay(a, b, overlap) for a, b, overlap in zip(seen, drawn, overlaps, strict=True)]
-            save_image(picture, contact_sheet(np.stack(rows)))
-            raise InputError(self._mismatch(worst, overlaps[worst], MIN_OVERLAP, picture))
+        raise InputError(self._mismatch(worst, overlaps[worst], MIN_OVERLAP, picture))
 
     def _rigid_move(self) -> NDArray[np.float64]:
         """What brings the whole placed model to where frame 0 of a given camera shows it ``[4, 4]``."""

@@ -1,0 +1,141 @@
+"""Clips of any kind are read the same, and their object is cut out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+from animate3d.errors import InputError
+from animate3d.masks.background import BackgroundSegmenter
+from animate3d.runs.clip import LONGEST, Trim, cut_out, read_clip
+
+SIZE = (66, 50)
+BLUE, ORANGE = (60, 90, 190), (230, 140, 30)
+
+
+def drawn(frames: int = 6, background: tuple[int, ...] = BLUE, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """A disc that wanders to the right. ``[F, H, W, 4]``, alpha exact."""
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    images = np.empty((frames, height, width, 4), np.uint8)
+    for f in range(frames):
+        disc = (x - width * (0.35 + 0.03 * f)) ** 2 + (y - height * 0.5) ** 2 < (0.28 * height) ** 2
+        images[f, ..., :3] = np.where(disc[..., None], ORANGE, background)
+        images[f, ..., 3] = 255 * disc
+    return images
+
+
+def encoded(path: Path, images: np.ndarray, codec: str, pixels: str, fps: float = 10) -> Path:
+    height, width = images.shape[1:3]
+    writer = imageio_ffmpeg.write_frames(
+        str(path), (width, height), pix_fmt_in="rgba", pix_fmt_out=pixels, fps=fps, codec=codec, macro_block_size=1
+    )
+    writer.send(None)
+    for image in images:
+        writer.send(np.ascontiguousarray(image))
+    writer.close()
+    return path
+
+
+@pytest.fixture(params=["mp4", "mov", "webm", "gif", "folder"])
+def opaque(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    images = drawn()
+    images[..., 3] = 255
+    kind = request.param
+    if kind == "folder":
+        for f, image in enumerate(images):
+            Image.fromarray(image[..., :3]).save(
+                tmp_path / f"frame_{f + 8}.jpg", quality=95
+            )  # 8, 9, 10, … in this order
+        return tmp_path
+    path = tmp_path / f"clip.{kind}"
+    if kind == "gif":
+        first, *rest = [Image.fromarray(image[..., :3]) for image in images]
+        first.save(path, save_all=True, append_images=rest, duration=100)
+        return path
+    return encoded(path, images, {"mp4": "libx264", "mov": "libx264", "webm": "libvpx-vp9"}[kind], "yuv420p")
+
+
+def test_every_kind_of_file_gives_its_frames_in_order(opaque: Path) -> None:
+    clip = read_clip(opaque)
+    assert clip.frames.shape == (6, 50, 66, 4)
+    assert clip.size == SIZE and not clip.has_alpha
+    assert clip.fps == pytest.approx(24 if opaque.is_dir() else 10)
+    assert np.abs(clip.frames[..., :3].astype(int) - drawn()[..., :3]).mean() < 8
+
+
+def test_the_object_is_cut_out_of_a_plain_background(opaque: Path) -> None:
+    found = np.stack(list(cut_out(read_clip(opaque), BackgroundSegmenter(), "clip")))
+    mask, truth = found[..., 3] > 127, drawn()[..., 3] > 0
+    overlap = (mask & truth).sum(axis=(1, 2)) / (mask | truth).sum(axis=(1, 2))
+    assert overlap.min() > 0.9
+
+
+@pytest.mark.parametrize("background", [(255, 255, 255), (0, 176, 64), (128, 128, 128), (10, 10, 12)])
+def test_any_plain_colour_is_a_background(tmp_path: Path, background: tuple[int, ...]) -> None:
+    images = drawn(3, background)
+    for f, image in enumerate(images):
+        Image.fromarray(image[..., :3]).save(tmp_path / f"{f}.png")
+    found = np.stack(list(cut_out(read_clip(tmp_path), BackgroundSegmenter(), "clip")))
+    assert np.abs((found[..., 3] > 127) ^ (images[..., 3] > 0)).mean() < 0.02
+
+
+@pytest.mark.parametrize(("suffix", "codec", "pixels"), [("webm", "libvpx-vp9", "yuva420p"), ("mov", "png", "rgba")])
+def test_the_alpha_of_a_clip_is_used_as_it_is(tmp_path: Path, suffix: str, codec: str, pixels: str) -> None:
+    clip = read_clip(encoded(tmp_path / f"clip.{suffix}", drawn(), codec, pixels))
+    assert clip.has_alpha
+    found = np.stack(list(cut_out(clip, BackgroundSegmenter(), "clip")))
+    assert np.array_equal(found, clip.frames)
+    assert ((found[..., 3] > 127) ^ (drawn()[..., 3] > 0)).mean() < 0.01
+
+
+def test_trimming_takes_seconds_and_every_so_many(tmp_path: Path) -> None:
+    images = drawn(8)
+    for f, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{f}.png")
+    clip = read_clip(tmp_path, Trim(start=2 / 24, end=7 / 24, every=2))
+    assert np.array_equal(clip.frames, images[[2, 4, 6]])
+    assert clip.fps == 12
+
+
+def test_large_frames_are_reduced(tmp_path: Path) -> None:
+    for f, image in enumerate(drawn(2, size=(1100, 300))):
+        Image.fromarray(image).save(tmp_path / f"{f}.png")
+    clip = read_clip(tmp_path)
+    assert clip.frames.shape[1:3] == (round(300 * LONGEST / 1100), LONGEST)
+    assert clip.size == (1100, 300)
+
+
+def test_clips_that_cannot_be_used_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.mp4").write_text("no video")
+    one = tmp_path / "one"
+    one.mkdir()
+    Image.fromarray(drawn(1)[0]).save(one / "0.png")
+    for name, said in (
+        ("none.mp4", "does not exist"),
+        ("empty", "holds no pictures"),
+        ("text.mp4", "cannot be read"),
+        ("one", "has 1 frames; a motion needs at least 2"),
+    ):
+        with pytest.raises(InputError, match=said):
+            read_clip(tmp_path / name)
+    with pytest.raises(InputError, match="must come after"):
+        Trim(2, 1)
+
+
+def test_one_colour_and_a_full_picture_are_told(tmp_path: Path) -> None:
+    plain = np.full((2, 40, 60, 4), 200, np.uint8)
+    plain[..., 3] = 255
+    noise = np.random.default_rng(0).integers(0, 255, (2, 40, 60, 4)).astype(np.uint8)
+    noise[..., 3] = 255
+    for name, images, said in (("plain", plain, "shows one colour"), ("noise", noise, "plain background")):
+        (tmp_path / name).mkdir()
+        for f, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / name / f"{f}.png")
+        with pytest.raises(InputError, match=said):
+            list(cut_out(read_clip(tmp_path / name), BackgroundSegmenter(), "clip"))

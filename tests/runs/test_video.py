@@ -1,0 +1,183 @@
+"""One ordinary video drives a mesh: what comes out, what is skipped, what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_asset import bend, finned_tube
+
+from animate3d.cli import main
+from animate3d.creatures.dragon import unit_times
+from animate3d.errors import InputError
+from animate3d.evaluation.recovery import recovery
+from animate3d.frames import save_mp4
+from animate3d.meshes import Mesh, load_mesh, save_obj
+from animate3d.rasterize.textured import render_mesh
+from animate3d.runs.clip import Trim
+from animate3d.runs.mesh import AnimateResult
+from animate3d.runs.video import VideoRunOptions, animate_video, start_at_rest
+from animate3d.runs.viewpoint import Viewpoint, load_viewpoint, save_viewpoint
+
+FRAMES, FPS = 5, 12
+SEEN = Viewpoint(75.0, 20.0, 3.0, 45.0, 2.6, (0.1, 0.05), size=(192, 128))
+
+
+@pytest.fixture(scope="module")
+def tube(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mesh]:
+    folder = tmp_path_factory.mktemp("tube")
+    save_obj(finned_tube(), folder)
+    return folder, load_mesh(folder)
+
+
+def write_clip(mesh: Mesh, path: Path, view: Viewpoint, turned: float = 0.0) -> np.ndarray:
+    """A lit clip of the bending tube on green, H.264; the model turned by some degrees before it bends."""
+    positions = bend(mesh.vertices, unit_times(FRAMES))
+    c, s = np.cos(np.radians(turned)), np.sin(np.radians(turned))
+    x, y, z = np.moveaxis(positions, -1, 0)
+    positions = np.stack([c * x + s * z, y, c * z - s * x], axis=-1)
+    placed = mesh.automatic_placement().apply(positions)
+    rgba = render_mesh(mesh, placed, view.cameras(), supersample=3)[0].astype(np.float32)
+    alpha = rgba[..., 3:] / 255
+    save_mp4(path, (rgba[..., :3] * alpha + np.array([40, 190, 90]) * (1 - alpha) + 0.5).astype(np.uint8), FPS)
+    return positions
+
+
+@pytest.fixture(scope="module")
+def done(
+    tube: tuple[Path, Mesh], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[VideoRunOptions, AnimateResult, np.ndarray]:
+    """A run from a clip and nothing else."""
+    folder, mesh = tube
+    out = tmp_path_factory.mktemp("video run")
+    truth = write_clip(mesh, out / "clip.mp4", SEEN)
+    options = VideoRunOptions(folder, None, out / "out", videos=(out / "clip.mp4",), formats=("glb",))
+    return options, animate_video(options), truth
+
+
+def test_a_clip_alone_moves_the_mesh(done: tuple[VideoRunOptions, AnimateResult, np.ndarray]) -> None:
+    _, result, truth = done
+    assert result.trajectory.fps == FPS
+    assert np.allclose(result.trajectory.positions[0], truth[0], atol=1e-5)
+    found = recovery(result.trajectory, truth)
+    assert found.relative_error < 0.5 and found.error < 0.5 * found.displacement
+    assert result.files["glb"].is_file() and result.preview.is_file()
+
+
+def test_its_camera_is_found_and_noted(done: tuple[VideoRunOptions, AnimateResult, np.ndarray]) -> None:
+    options, result, _ = done
+    found, placement = load_viewpoint(options.out / "work" / "camera.json")
+    assert placement is not None
+    assert abs(found.azimuth - SEEN.azimuth) < 4 and abs(found.elevation - SEEN.elevation) < 4
+    assert (options.out / "camera_overlay.png").is_file()
+    steps = json.loads(result.record.read_text())["steps"]
+    assert steps["3 camera"]["facts"]["overlap"][0] > 0.9
+    assert len(steps["5 tracking"]["facts"]["confidence"]) == FRAMES
+    assert steps["2 video"]["facts"]["fps"] == FPS
+
+
+def test_the_same_again_skips_and_another_start_pose_redoes_the_end(
+    done: tuple[VideoRunOptions, AnimateResult, np.ndarray],
+) -> None:
+    options, _, _ = done
+    lines: list[str] = []
+    animate_video(replace(options, start_pose="video", rate=30.0), lines.append)
+    assert [line[2:].split(" ")[0] for line in lines if line.startswith("·")] == ["1", "2", "3", "4", "5"]
+    assert {line[2] for line in lines if line.startswith("✓")} == {"6", "7"}
+    lines.clear()
+    result = animate_video(replace(options, start_pose="video", rate=30.0), lines.append)
+    assert not any(line.startswith("✓") for line in lines)
+    assert result.trajectory.fps == 30
+
+
+@pytest.mark.slow
+def test_by_the_command_with_a_camera_and_a_turned_first_pose(tube: tuple[Path, Mesh], tmp_path: Path) -> None:
+    folder, mesh = tube
+    truth = write_clip(mesh, tmp_path / "clip.mp4", SEEN, turned=12.0)
+    save_viewpoint(replace(SEEN, size=(768, 512)), tmp_path / "camera.json", mesh.automatic_placement())
+    flags = ["--video", tmp_path / "clip.mp4", "--camera", tmp_path / "camera.json", "--start-pose", "video"]
+    assert main(["animate", str(folder), *map(str, flags), "--out", str(tmp_path / "out"), "--formats", "glb"]) == 0
+    moved = np.load(tmp_path / "out" / "work" / "trajectory" / "0.npy")
+    wanted = mesh.automatic_placement().apply(truth[0])
+    rest = mesh.automatic_placement().apply(mesh.vertices)
+    away = np.linalg.norm(rest - wanted, axis=1).mean()
+    assert np.linalg.norm(moved - wanted, axis=1).mean() < 0.8 * away
+
+
+@pytest.mark.slow
+def test_two_videos_of_one_moment_are_used_together(tube: tuple[Path, Mesh], tmp_path: Path) -> None:
+    folder, mesh = tube
+    views = (SEEN, replace(SEEN, azimuth=-15.0, size=(128, 192), field_of_view=60.0))
+    for v, view in enumerate(views):
+        truth = write_clip(mesh, tmp_path / f"{v}.mp4", view)
+        save_viewpoint(view, tmp_path / f"{v}.json", mesh.automatic_placement())
+    options = VideoRunOptions(
+        folder,
+        None,
+        tmp_path / "out",
+        videos=(tmp_path / "0.mp4", tmp_path / "1.mp4"),
+        cameras=(tmp_path / "0.json", tmp_path / "1.json"),
+        formats=("glb",),
+    )
+    found = recovery(animate_video(options).trajectory, truth)
+    assert found.relative_error < 0.25
+    with pytest.raises(InputError, match="2 --video and 1 --camera"):
+        animate_video(replace(options, cameras=options.cameras[:1]))
+
+
+@pytest.mark.parametrize("camera", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_a_clip_of_something_else_is_refused_with_a_picture(
+    tube: tuple[Path, Mesh], tmp_path: Path, camera: bool
+) -> None:
+    folder, _ = tube
+    y, x = np.mgrid[:96, :128]
+    star = (np.abs(x - 64) * np.abs(y - 48) < 90) & (np.hypot(x - 64, y - 48) < 44)
+    image = np.where(star[..., None], (200, 30, 220), (240, 240, 240)).astype(np.uint8)
+    save_mp4(tmp_path / "clip.mp4", np.stack([image, image]), FPS)
+    save_viewpoint(replace(SEEN, size=(128, 96)), tmp_path / "camera.json")
+    given = (tmp_path / "camera.json",) if camera else ()
+    options = VideoRunOptions(folder, None, tmp_path / "out", videos=(tmp_path / "clip.mp4",), cameras=given)
+    with pytest.raises(InputError, match=r"Frame 0 of .*clip.mp4 .*camera_overlay.png") as told:
+        animate_video(options)
+    assert "\n" not in str(told.value)
+    assert (tmp_path / "out" / "camera_overlay.png").is_file()
+
+
+def test_a_clip_of_one_colour_is_refused_with_a_picture(tube: tuple[Path, Mesh], tmp_path: Path) -> None:
+    folder, _ = tube
+    save_mp4(tmp_path / "clip.mp4", np.full((3, 64, 64, 3), 90, np.uint8), FPS)
+    options = VideoRunOptions(folder, None, tmp_path / "out", videos=(tmp_path / "clip.mp4",))
+    with pytest.raises(InputError, match="shows one colour"):
+        animate_video(options)
+    assert np.array(Image.open(tmp_path / "out" / "video_frame_0.png")).shape[:2] == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"videos": (Path("none.mp4"),)}, "none.mp4 does not exist"),
+        ({"field": True}, "--field"),
+        ({"start_pose": "end"}, "start pose `end`"),
+        ({"cameras": (Path("none.json"),)}, "none.json"),
+        ({"trim": Trim(start=60.0)}, "has 0 frames after trimming"),
+    ],
+)
+def test_wrong_options_are_one_sentence(
+    done: tuple[VideoRunOptions, AnimateResult, np.ndarray], tmp_path: Path, change: dict, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        animate_video(replace(done[0], out=tmp_path, **change))
+
+
+def test_the_start_pose_blends_over_and_leaves_the_rest_alone() -> None:
+    positions = np.random.default_rng(0).normal(size=(10, 3, 3))
+    rest = np.zeros((3, 3))
+    blended = start_at_rest(positions, rest, 4)
+    assert np.allclose(blended[0], rest)
+    assert np.array_equal(blended[4:], positions[4:])
+    share = np.linalg.norm(blended[:5] - positions[:5], axis=(1, 2))
+    assert (np.diff(share) < 0).all()
