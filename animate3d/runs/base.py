@@ -374,6 +374,11 @@ def check_options(options: RunOptions) -> None:
             f"Videos from a prompt have {STATIC_VIEWS} views from azimuth 0 on, got {options.views} from "
             f"{options.azimuth:g} on."
         )
+    if options.overrides:
+        from animate3d.studio.config import load_config  # OmegaConf takes half a second to import
+
+        asked = ["system.prompt_processor.prompt=check", *settings_of(FIT, options.overrides)]
+        load_config(find_resource(options.config), cli_args=asked)
     if options.video is not None and options.video.weights is not None:
         existing_folder(options.video.weights, "folder of weights")
     if options.video is not None and options.video.checkpoint is not None:

@@ -108,7 +108,7 @@ def refine_camera(mesh: Mesh, placement: Placement, rgba: NDArray[np.uint8], sta
     half = np.log(np.tan(np.radians(about.field_of_view) / 2))
     turn = [about.azimuth, about.elevation, about.roll]
     parameters = np.array([*turn, half, -np.log(about.distance) - half, *about.offset])
-    steps = _STEPS * [1, 1, 1, 0, 1, 1, 1]
+    steps = np.asarray(_STEPS, np.float64) * np.array([1.0, 1, 1, 0, 1, 1, 1])
     for size, blurs in ((_FINE, (4.0, 2.0)), (_FINAL, (2.0, 1.0))):
         parameters = _refine(drawer, _Window.of(rgba, size), parameters, blurs, (5, 3), steps)[1]
     return _viewpoint(parameters, drawer.centre, start.size)
@@ -177,7 +177,7 @@ class _Window(NamedTuple):
         # Pixel centres lie at +0.5: x' + 0.5 = scale * (x + 0.5 - corner).
         shift = scale * (0.5 - corner) - 0.5
         matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-        seen = cv2.warpAffine(layers, matrix, (size, size), flags=cv2.INTER_LINEAR)
+        seen = np.asarray(cv2.warpAffine(layers, matrix, (size, size), flags=cv2.INTER_LINEAR), np.float32)
         alpha = seen[..., 3]
         color = seen[..., :3] / np.maximum(alpha, 1e-3)[..., None]
         return cls(
@@ -354,7 +354,7 @@ def _canonical(alpha: Image, color: Image, roll: float) -> _Canonical | None:
     matrix = np.array([[c, -s, 0.0], [s, c, 0.0]])
     matrix[:, 2] = _COARSE / 2 - 0.5 - matrix[:, :2] @ [x - 0.5, y - 0.5]
     layers = np.dstack([color * alpha[..., None], alpha])
-    seen = cv2.warpAffine(layers, matrix, (_COARSE, _COARSE), flags=cv2.INTER_LINEAR)
+    seen = np.asarray(cv2.warpAffine(layers, matrix, (_COARSE, _COARSE), flags=cv2.INTER_LINEAR), np.float32)
     over = np.maximum(seen[..., 3:], 1e-3)
     return _Canonical(seen[..., 3], seen[..., :3] / over, spread, (x, y))
 
