@@ -19,11 +19,13 @@ class Explained(NamedTuple):
         total: of everything.
         frames: ``[F - 1]`` of each frame after frame 0.
         views: ``[V]``
+        changes: ``[F - 1]`` share of the whole change that each frame after frame 0 has.
     """
 
     total: float
     frames: list[float]
     views: list[float]
+    changes: list[float]
 
 
 def explained(videos: Tensor, drawn: Tensor) -> Explained:
@@ -44,6 +46,7 @@ def explained(videos: Tensor, drawn: Tensor) -> Explained:
         _share(missed.sum(), total.sum()),
         [_share(*pair) for pair in zip(missed.sum(0), total.sum(0), strict=True)],
         [_share(*pair) for pair in zip(missed.sum(1), total.sum(1), strict=True)],
+        [float(change) for change in total.sum(0) / total.sum().clamp_min(1e-12)],
     )
 
 

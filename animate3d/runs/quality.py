@@ -41,6 +41,7 @@ class Followed(NamedTuple):
         return {
             "explained": round(self.explained.total, 4),
             "explained_frames": [round(share, 3) for share in self.explained.frames],
+            "changes": [round(share, 3) for share in self.explained.changes],
             "explained_views": [round(share, 3) for share in self.explained.views],
             "held_still": round(self.held, 4),
         }
@@ -69,6 +70,10 @@ def quality_sentence(facts: Mapping[str, Any], views: int, size: int) -> str:
         size: their pixels.
     """
     total, frames = facts["explained"], facts["explained_frames"]
+    # A frame in which next to nothing changes, such as a wing back at rest, says nothing.
+    frames = [
+        share if 2 * len(frames) * change > 1 else 1.0 for share, change in zip(frames, facts["changes"], strict=True)
+    ]
     text = f"the tracked motion explains {100 * total:.0f} % of the videos' change"
     worst = int(np.argmin(frames)) if frames else 0
     if frames and frames[worst] < total - _LAGS:
