@@ -137,11 +137,8 @@ class Pretend:
             return Tracked(np.zeros((*shape, 3)), np.broadcast_to(np.eye(3), (*shape, 3, 3)).copy(), np.ones(shape))
 
         def judged(mesh: object, tracked: Tracked, *rest: object, **more: object) -> Followed:
-            return Followed(
-                *tracked,
-                Explained(0.5, [0.5] * (len(tracked.positions) - 1), [0.5] * 4, [0.1] * (len(tracked.positions) - 1)),
-                0.0,
-            )
+            shares = [0.5] * (len(tracked.positions) - 1)
+            return Followed(*tracked, Explained(0.5, shares, [0.5] * 4, shares), 0.0)
 
         def positions(run: module._MeshRun, motion: Path) -> np.ndarray:
             return np.asarray(run.placement.apply(truth(run.model.vertices, run.frames.shape[1])))
