@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Callable
 from types import ModuleType
 
@@ -49,8 +50,12 @@ def available(module: str) -> bool:
 def run_command(main: Callable[[], int | None]) -> None:
     """Run a command-line entry point: user errors become one line on stderr and exit code 1.
 
-    A full disk and an interrupt count as user errors; anything else is a defect and keeps its traceback.
+    A full disk and an interrupt count as user errors; anything else is a defect and keeps its traceback. Warnings are
+    one sentence each.
     """
+    shown = warnings.showwarning
+    # Not formatwarning, which Lightning replaces when it is imported.
+    warnings.showwarning = _warn
     try:
         code = main()
     except Animate3DError as error:
@@ -60,7 +65,14 @@ def run_command(main: Callable[[], int | None]) -> None:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         code = _complain(f"error: {error.strerror or error}{where}", 1)
+    finally:
+        warnings.showwarning = shown
     sys.exit(code or 0)
+
+
+def _warn(message: Warning | str, *where: object, **more: object) -> None:
+    """Print a warning without the Python file and line that it comes from."""
+    _complain(f"warning: {' '.join(str(message).split())}", 0)
 
 
 def _complain(sentence: str, code: int) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 from tqdm import tqdm
@@ -39,6 +41,18 @@ def test_user_errors_are_one_line_and_an_exit_code(
         run_command(raising(error))
     assert stop.value.code == code
     assert capsys.readouterr() == ("", said)
+
+
+def test_warnings_of_every_command_name_no_python_file() -> None:
+    script = (
+        "import warnings; from animate3d.errors import run_command\n"
+        "def main():\n"
+        "    warnings.formatwarning = lambda *where: 'x.py:3: replaced'  # as Lightning does\n"
+        "    warnings.warn('The mesh\\nhas holes.')\n"
+        "run_command(main)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert ended.stderr == "warning: The mesh has holes.\n"
 
 
 def test_an_error_does_not_hide_at_the_end_of_a_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:

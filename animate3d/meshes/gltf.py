@@ -84,13 +84,25 @@ class _Reader:
             warnings.warn(f"{self._file.path}: points and lines are left out; triangles are read.", stacklevel=3)
         if not pieces:
             raise InputError(f"{self._file.path} holds no triangles; it may be empty or truncated.")
-        joints = {joint for instance in found if instance.skin is not None for joint in self._joints(instance.skin)}
-        if joints:
-            warnings.warn(
-                f"{self._file.path}: its rig (joints: {len(joints)}) is dropped; the mesh stands as the rig holds it.",
-                stacklevel=3,
-            )
+        self._tell_of_motion(found)
         return _assembled(pieces, parts, self._file.path)
+
+    def _tell_of_motion(self, found: list[Instance]) -> None:
+        """Warn, in one sentence, of what moves the meshes in the file and is not read."""
+        animations = len(self._file.items("animations"))
+        joints = {joint for instance in found if instance.skin is not None for joint in self._joints(instance.skin)}
+        meshes = [self._file.item("meshes", instance.mesh) for instance in found]
+        dropped = [f"animation{'s' * (animations > 1)} ({animations})"] if animations else []
+        dropped += [f"rig (joints: {len(joints)})"] if joints else []
+        if any(primitive.get("targets") for mesh in meshes for primitive in mesh["primitives"]):
+            dropped.append("morph targets")
+        if dropped:
+            *others, last = dropped
+            listed = f"{', '.join(others)} and {last}" if others else last
+            are = "is" if len(dropped) == 1 and (animations == 1 or joints) else "are"
+            warnings.warn(
+                f"{self._file.path}: its {listed} {are} dropped; the mesh stands as the scene holds it.", stacklevel=4
+            )
 
     def _joints(self, skin: Any) -> list[Any]:
         return self._file.item("skins", skin)["joints"]

@@ -69,11 +69,9 @@ def compiling_told(announce: Callable[[str], None]) -> Iterator[None]:
 
 
 def quiet_libraries() -> None:
-    """Warnings as one sentence, and no chatter of Lightning, transformers and diffusers; before they are imported."""
+    """No chatter of Lightning, transformers and diffusers; before they are imported."""
     for library in ("TRANSFORMERS", "DIFFUSERS", "HF_HUB"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
-    warnings.formatwarning = lambda message, *where, **more: f"warning: {message}\n"  # no Python file names
     for library in ("pytorch_lightning", "lightning_fabric", "transformers", "diffusers", "huggingface_hub"):
         warnings.filterwarnings("ignore", module=library)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 import warnings
@@ -301,17 +300,33 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def documented() -> str:
-    """The table in the page."""
-    match = re.search(re.escape(START) + r"\n(.*?)\n" + re.escape(END), PAGE.read_text(), re.DOTALL)
-    assert match, f"{PAGE} has no table between {START} and {END}"
-    return match[1]
+def documented(page: str) -> str:
+    """The table between the markers of a page, which has it once.
+
+    Raises:
+        ValueError: a marker is missing or there twice, or the table stands outside of the markers too.
+    """
+    if page.count(START) != 1 or page.count(END) != 1 or page.index(START) > page.index(END):
+        raise ValueError(f"the page needs one {START} and below it one {END}")
+    found = page.split(START)[1].split(END)[0].strip("\n")
+    header = f"| {' | '.join(FORMATS.values())} |"
+    if page.count(header) != found.count(header):
+        raise ValueError("the page has the table outside of the markers too")
+    return found
+
+
+def replaced(page: str, made: str) -> str:
+    """The page with another table between its markers; the rest stays as it is."""
+    above, rest = page.split(START)
+    return f"{above}{START}\n{made}\n{END}{rest.split(END)[1]}"
 
 
 def main() -> None:
     made = table()
     if "--write" in sys.argv[1:]:
-        PAGE.write_text(PAGE.read_text().replace(documented(), made))
+        page = PAGE.read_text()
+        documented(page)
+        PAGE.write_text(replaced(page, made))
     print(made)
 
 

@@ -48,7 +48,7 @@ def sample(tmp_path: Path) -> Path:
     return gltf_files.everything().save(tmp_path / "source.glb")
 
 
-@pytest.mark.filterwarnings("ignore:.*texture coordinates of its own")
+@pytest.mark.filterwarnings("ignore:.*texture coordinates of its own", "ignore:.*animation.*dropped")
 @pytest.mark.parametrize("frames", [1, 2])
 def test_every_value_extension_and_image_of_a_glb_comes_out_again(tmp_path, sample, frames):
     mesh = load_mesh(sample)

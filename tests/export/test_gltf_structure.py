@@ -54,6 +54,7 @@ def parted(up_axis: str = "y") -> Mesh:
     return mesh
 
 
+@pytest.mark.filterwarnings("ignore:.*animation.*dropped")
 def test_parts_are_nodes_with_their_names_and_each_of_them_moves(tmp_path):
     mesh = parted()
     path = export(mesh, motion(mesh), tmp_path / "a.glb")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from round_trip import documented, everything, read_again, table
+from round_trip import END, PAGE, START, documented, everything, read_again, replaced, table
 
 from animate3d.meshes import Material, Mesh, Part
 
@@ -15,7 +15,7 @@ QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCh
 
 def test_the_page_says_what_every_format_keeps():
     pytest.importorskip("bpy")
-    assert table() == documented(), "python tests/export/round_trip.py --write"
+    assert table() == documented(PAGE.read_text()), "python tests/export/round_trip.py --write"
 
 
 @st.composite
@@ -95,3 +95,17 @@ def test_the_mesh_of_the_table_has_all_there_is():
     kinds = {kind for material in mesh.materials for kind in material.textures}
     assert kinds == {"diffuse", "metallic", "roughness", "normal", "emissive", "occlusion"}
     assert np.abs(mesh.corner_uvs).max() > 2
+
+
+def test_only_what_stands_between_the_markers_is_replaced():
+    page = f"above\n{START}\nold\n{END}\nold below\n"
+    assert replaced(page, "new") == f"above\n{START}\nnew\n{END}\nold below\n"
+
+
+def test_a_second_copy_of_the_table_is_seen():
+    page = PAGE.read_text()
+    once = documented(page)
+    with pytest.raises(ValueError, match="outside of the markers"):
+        documented(page.replace("## Formats", f"## Formats\n\n{once}"))
+    with pytest.raises(ValueError, match="one"):
+        documented(page + START)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from pathlib import Path
@@ -77,8 +78,30 @@ def test_sparse_values_replace_those_below(tmp_path):
     np.testing.assert_allclose(mesh.vertices[1:], POINTS[1:], atol=1e-6)
 
 
-def test_a_skinned_mesh_follows_its_joints_not_its_node_and_its_rig_is_said_to_be_dropped(tmp_path):
-    with pytest.warns(UserWarning, match=r"a\.glb: its rig \(joints: 1\) is dropped"):
+@pytest.mark.parametrize(
+    ("removed", "animations", "said"),
+    [
+        (("skins", "targets"), 1, "its animation (1) is dropped"),
+        (("targets",), 0, "its rig (joints: 1) is dropped"),
+        (("skins",), 0, "its morph targets are dropped"),
+        (("skins",), 2, "its animations (2) and morph targets are dropped"),
+        ((), 2, "its animations (2), rig (joints: 1) and morph targets are dropped"),
+    ],
+)
+def test_motion_in_the_file_is_said_to_be_dropped_in_one_sentence(tmp_path, removed, animations, said):
+    b = made("skinned")
+    if "skins" in removed:
+        del b.document["nodes"][0]["skin"]
+    if "targets" in removed:
+        del b.document["meshes"][0]["primitives"][0]["targets"]
+    b.document["animations"] = [{"channels": [], "samplers": []}] * animations
+    with pytest.warns(UserWarning, match=re.escape(f"a.glb: {said};")) as told:
+        load_mesh(b.save(tmp_path / "a.glb"))
+    assert len(told) == 1
+
+
+def test_a_skinned_mesh_follows_its_joints_not_its_node(tmp_path):
+    with pytest.warns(UserWarning, match="dropped"):
         mesh = load_mesh(made("skinned").save(tmp_path / "a.glb"))
     # The joint lifts by 1; the morph target moves by half of 2.
     np.testing.assert_allclose(mesh.vertices, POINTS + [0, 1, 1], atol=1e-6)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from io import StringIO
 
 import numba
@@ -43,12 +41,3 @@ def test_compilation_is_told_once_and_only_when_it_happens() -> None:
     with compiling_told(said.append):
         kernels[0](np.ones(2))
     assert len(said) == 1
-
-
-def test_warnings_name_no_python_file() -> None:
-    script = (
-        "import warnings; from animate3d.runs.console import quiet_libraries\n"
-        "quiet_libraries(); warnings.warn('The mesh has holes.')"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
-    assert ended.stderr == "warning: The mesh has holes.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -84,6 +85,16 @@ def test_fewer_morphs_tell_their_error(asset, main, monkeypatch, capsys):
     assert main(where) == 0
     shown = capsys.readouterr().out
     assert "1 morph targets" in shown and "of the diagonal" in shown
+
+
+def test_a_loop_is_closed_resampled_and_named(asset, main, monkeypatch, capsys):
+    monkeypatch.chdir(asset[0])
+    where = ["--obj_dir", "object", "--npy_dir", "npy", "--output_path", "model.glb", "--fps", "8"]
+    assert main([*where, "--loop", "--resample", "24", "--clip-name", "rise"]) == 0
+    assert "9 frames at 24 fps" in capsys.readouterr().out
+    data = Path("model.glb").read_bytes()
+    document = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    assert [animation["name"] for animation in document["animations"]] == ["rise-loop"]
 
 
 def test_a_trajectory_of_another_mesh_ends_in_one_sentence(asset):

@@ -27,6 +27,9 @@ EXAMPLES = """examples:
   the same as GLB for an engine that allows 8 morph targets:
       … --output_path model.glb --max_morphs 8
 
+  played in a loop, 24 frames per second from a motion of 8, and with a name:
+      … --fps 8 --loop --resample 24 --clip-name flap --output_path model.glb
+
   with the placement file of `animate3d animate`:
       … --placement out/work/placement.json --output_path model.usdz
 """
@@ -48,6 +51,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--max_morphs", "--max-morphs", type=int, help="at most this many morph targets in FBX and glTF"
     )
+    parser.add_argument("--loop", action="store_true", help="close the motion, to be played in a loop")
+    parser.add_argument(
+        "--resample", type=float, metavar="FPS", help="frames per second of the file, with in-betweens (default --fps)"
+    )
+    parser.add_argument(
+        "--clip-name", "--clip_name", metavar="NAME", help="name of the animation (default: the mesh's name)"
+    )
     args = parser.parse_args(argv)
 
     placement = _placement(args)
@@ -55,7 +65,14 @@ def main(argv: list[str] | None = None) -> int:
     trajectory = Trajectory.load_npy_folder(args.npy_dir, placement, mesh.n_vertices)
     _check_rest_pose(mesh, trajectory)
     report = export_with_report(
-        mesh, trajectory.positions, Path(args.output_path), fps=args.fps, max_morphs=args.max_morphs
+        mesh,
+        trajectory.positions,
+        Path(args.output_path),
+        fps=args.fps,
+        max_morphs=args.max_morphs,
+        loop=args.loop,
+        clip_name=args.clip_name,
+        resample=args.resample,
     )
     print(report)
     return 0
