@@ -136,7 +136,7 @@ def test_fbx_is_written_by_default_where_it_can_be(
         (["animate", "a.obj"], "Missing from animate3d animate: --out DIR"),
         ([*BASE, "--no-such-flag"], "unrecognized arguments: --no-such-flag"),
         ([*BASE, "stray"], "unrecognized arguments: stray"),
-        ([*BASE, "--fps", "fast"], "Error parsing --fps: could not convert string to float: 'fast'"),
+        ([*BASE, "--azimuth", "fast"], "Error parsing --azimuth: could not convert string to float: 'fast'"),
         ([*BASE, "--mask-backend", "magic"], "invalid choice 'magic' for argument '--mask-backend'"),
         (["doctor", "a=1"], "unrecognized arguments: a=1"),
         (["demo", "a=1"], "unrecognized arguments: a=1"),

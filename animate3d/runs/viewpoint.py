@@ -261,7 +261,7 @@ def _of_transforms(value: Mapping[str, Any]) -> Viewpoint:
         raise InputError("the lens is distorted; undistort the clip first.")
     width, height = int(frame["w"]), int(frame["h"])
     if "fl_y" in frame or "fl_x" in frame:
-        focal = float(frame.get("fl_y", frame.get("fl_x")))
+        focal = float(frame["fl_y"] if "fl_y" in frame else frame["fl_x"])
     elif "camera_angle_y" in frame:
         focal = 0.5 * height / math.tan(float(frame["camera_angle_y"]) / 2)
     else:
