@@ -98,7 +98,9 @@ def track(
     fps: float = 8.0,
     progress: Callable[[int], None] = lambda frame: None,
 ) -> Trajectory:
-    """Follow a mesh through synchronised videos, without fitting a deformation field: seconds, and nearly as good.
+    """Follow a mesh through synchronised videos: the motion alone, without the other steps of `animate`.
+
+    Nothing is held still (`animate3d.motion.harmless`), and no files are written.
 
     Args:
         mesh: the mesh at rest, which frame 0 shows.

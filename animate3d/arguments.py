@@ -91,4 +91,18 @@ def _sentence(box: str) -> str:
                 break
         else:
             said.append(line)
-    return " ".join(said).rstrip(".")
+    return _plain(" ".join(said).rstrip("."))
+
+
+def _plain(text: str) -> str:
+    """A message of tyro in words for people."""
+    if match := re.match(r"Error parsing (\S+): .*?(int|INT|float|FLOAT).*?\[?'([^']*)'\]?$", text):
+        flag, kind, value = match.groups()
+        return f"{flag} takes a {'whole ' if kind.lower() == 'int' else ''}number, not '{value}'"
+    if match := re.match(r"invalid choice '(.*)' for argument '(\S+)'\. Expected one of \((.*)\)$", text):
+        value, flag, choices = match.groups()
+        known = [choice.strip("' ") for choice in choices.split(",")]
+        return f"{flag} is one of {', '.join(choice for choice in known if choice and choice != 'None')}, not '{value}'"
+    if match := re.match(r"Missing from .*?: (.*) \(required\)$", text):
+        return f"missing: {match.group(1)}"
+    return text

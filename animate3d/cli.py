@@ -138,6 +138,9 @@ def _animate(arguments: Sequence[str]) -> int:
 
     from animate3d.gaussians import holds_gaussians  # torch takes a second to import
 
+    shown = given.from_videos.frames or given.from_clip.video
+    if given.from_prompt.prompt and shown and not given.motion.refine:
+        raise InputError("Give either --prompt, or videos by --frames or --video, not both.")
     preset = _preset(given)
     asked: dict[str, Any] = {
         "frames": given.from_videos.frames,

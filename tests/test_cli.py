@@ -133,14 +133,14 @@ def test_fbx_is_written_by_default_where_it_can_be(
     [
         ([], "required: COMMAND"),
         (["dance"], "invalid choice: 'dance'"),
-        (["animate", "a.obj"], "Missing from animate3d animate: --out DIR"),
+        (["animate", "a.obj"], "missing: --out DIR"),
         ([*BASE, "--no-such-flag"], "unrecognized arguments: --no-such-flag"),
         ([*BASE, "stray"], "unrecognized arguments: stray"),
-        ([*BASE, "--azimuth", "fast"], "Error parsing --azimuth: could not convert string to float: 'fast'"),
-        ([*BASE, "--mask-backend", "magic"], "invalid choice 'magic' for argument '--mask-backend'"),
+        ([*BASE, "--fps", "fast"], "--fps takes a number, not 'fast'"),
+        ([*BASE, "--mask-backend", "magic"], "--mask-backend is one of auto, background, sam2"),
         (["doctor", "a=1"], "unrecognized arguments: a=1"),
         (["demo", "a=1"], "unrecognized arguments: a=1"),
-        (["evaluate"], "Missing from animate3d evaluate: --out DIR"),
+        (["evaluate"], "missing: --out DIR"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,12 +249,11 @@ PROMPT = ["animate", "dragon.glb", "--prompt", "a dog is walking", "--out", "out
 
 @pytest.fixture
 def bundled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder in place of the bundled model, on a machine without CUDA."""
+    """A folder in place of the bundled model."""
     from animate3d.bundled_model import folder
 
     monkeypatch.setattr(folder, "PACKAGE_FOLDER", tmp_path)
     (tmp_path / "model_index.json").write_text("{}")
-    monkeypatch.setattr(cli, "_has_cuda", lambda: False)
     return tmp_path
 
 

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from animate3d.cameras import Cameras, reconstruction_cameras
 from animate3d.motion import DeformationField
 from animate3d.motion.arap import arap_energy, knn_graph
-from animate3d.mvvdm.guidance import Draws, VideoGuidance
+from animate3d.mvvdm.guidance import DistillationDraws, VideoGuidance
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.tiny import tiny_pipeline
 from animate3d.rasterize import Splats, render
 
-Inputs = TypeVar("Inputs", Splats, Draws)
+Inputs = TypeVar("Inputs", Splats, DistillationDraws)
 
 
 def moved(inputs: Inputs, device: torch.device) -> Inputs:
@@ -132,7 +132,7 @@ def test_the_guidance_gives_the_same_loss_and_gradient(device: torch.device) -> 
     c2w = torch.eye(4).repeat(6, 1, 1)
     c2w[:, :3, 3] = torch.randn(6, 3)
     rgb, text = torch.rand(6, 64, 64, 3), torch.randn(4, 77, 32)
-    draws = Draws(torch.randn(6, 4, 8, 8), torch.tensor([100]), torch.randn(1, 2, 2, 4, 8, 8))
+    draws = DistillationDraws(torch.randn(6, 4, 8, 8), torch.tensor([100]), torch.randn(1, 2, 2, 4, 8, 8))
 
     def run(device: torch.device) -> list[Tensor]:
         guidance = VideoGuidance(tiny_pipeline().to(device), views=2, frames=3)

@@ -25,7 +25,7 @@ from animate3d.files import atomic_file, content_hash, read_json, write_json
 from animate3d.frames import save_image, save_mp4
 
 RUNNER = Path(__file__).with_name("vbench_runner.py")
-FPS = 8  # VBench looks at every frame of videos of 8 frames per second
+_FPS = 8  # VBench looks at every frame of videos of 8 frames per second
 HOW_TO = "give --vbench-python an environment with vbench==0.1.5 (docs/evaluation.md)"
 
 
@@ -78,7 +78,7 @@ def export_videos(subjects: Sequence[Subject], folder: Path) -> str:
                 continue
             seen = np.round(255 * load_view(subject.renders, view, subject.frames)[..., :3].numpy()).astype(np.uint8)
             save_image(folder / image, seen[0])
-            save_mp4(folder / video, seen, FPS)
+            save_mp4(folder / video, seen, _FPS)
     key = content_hash([[item[kind] for kind in sorted(item)] + [folder / item["video"]] for item in listed])
     write_json(folder / "videos.json", {"key": key, "videos": listed})
     with atomic_file(folder / "run_vbench.py") as temporary:

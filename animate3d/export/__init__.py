@@ -115,7 +115,7 @@ def export_with_report(
     clip_name: str | None = None,
     resample: float | None = None,
 ) -> ExportReport:
-    """`export`, telling what was written and what limiting the morph targets cost."""
+    """`export`, with a report of what was written and of what limiting the morph targets cost."""
     path = Path(path)
     suffix = checked_suffix(path)
     clip = checked_clip(mesh, trajectory, fps, loop=loop, clip_name=clip_name)

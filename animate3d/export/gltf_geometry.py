@@ -142,7 +142,7 @@ def _uv_areas(uvs: np.ndarray) -> np.ndarray:
 
 
 def _kinds_of_corner(mesh: Mesh, groups: np.ndarray) -> np.ndarray:
-    """The same number for corners of one vertex, normal group and texture coordinates. ``[K]``, ordered by vertex"""
+    """A number for every corner, equal where vertex, normal group and texture coordinates are. ``[K]``, by vertex"""
     sets = [] if mesh.corner_uvs is None else [mesh.corner_uvs]
     sets += list(mesh.gltf.uv_sets) if mesh.gltf is not None else []
     kinds = mesh.corners

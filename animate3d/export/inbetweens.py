@@ -28,8 +28,8 @@ Array = NDArray[np.float64]
 def resampled(clip: Clip, fps: float) -> Clip:
     """The clip at about another number of frames per second.
 
-    The first and last frame stay, a loop keeps its period: where these are no whole number of new frames, the rate is
-    the next one at which they are.
+    The first and last frame stay, a loop keeps its period: where these are not a whole number of new frames, the rate
+    is the next one at which they are.
 
     Raises:
         InputError: a rate that cannot be used, or more than 100 000 frames.

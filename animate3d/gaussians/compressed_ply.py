@@ -20,6 +20,7 @@ _ROTATION = (20, 10, 0), (10, 10, 10)
 _BANDS = (9, 24, 45)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of damaged ranges: such rows are dropped later
 def unpack(elements: dict[str, Columns], path: Path) -> Gaussians:
     """The Gaussians of the elements ``chunk``, ``vertex`` and, with bands above degree 0, ``sh``.
 
@@ -42,8 +43,7 @@ def unpack(elements: dict[str, Columns], path: Path) -> Gaussians:
         """Shares 0..1 of the ranges of the chunks."""
         low = np.stack([chunk[f"min_{name}"] for name in names], axis=1).astype(np.float32)
         high = np.stack([chunk[f"max_{name}"] for name in names], axis=1).astype(np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return low[of] * (1 - shares) + high[of] * shares
+        return low[of] * (1 - shares) + high[of] * shares
 
     means = between(_shares(position, *_PLACE), ("x", "y", "z"))
     log_scales = between(_shares(scale, *_PLACE), ("scale_x", "scale_y", "scale_z"))

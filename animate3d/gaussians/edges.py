@@ -1,4 +1,7 @@
-"""Edge lengths of a mesh, and the JSON file that mesh animation reads them from (section 3 of the method)."""
+"""Edge lengths of a mesh, and the JSON file that mesh animation reads them from.
+
+In the published code: ``tools/mesh_animation/mesh2gaussian.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One Gaussian per mesh vertex (section 3 of the method)."""
+"""One Gaussian per mesh vertex, as ``tools/mesh_animation/mesh2gaussian.py`` of the published code has it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from animate3d.meshes.mesh import Mesh
 OPACITY_LOGIT = math.log((1 - 1e-5) / 1e-5)
 SPACING = 1.1
 SMALLEST_EXTENT = 1e-6
-"""Least mean extent along an axis, relative to the diagonal: flat neighbourhoods have none, and log 0 is no scale."""
+"""Least mean extent along an axis, relative to the diagonal; flat neighbourhoods have none, and log 0 is infinite."""
 
 
 def from_mesh(mesh: Mesh) -> Gaussians:

@@ -20,7 +20,7 @@ _READERS: dict[str, Callable[[Path], Gaussians]] = {".splat": read_splat, ".spz"
 _UNREAD = (".ksplat", ".sog")
 
 SUFFIXES = (".ply", *_READERS)
-"""Of the files that are read."""
+"""Suffixes of the files that are read."""
 
 
 def holds_gaussians(path: str | os.PathLike[str]) -> bool:

@@ -73,6 +73,7 @@ def load_ply_rows(path: str | os.PathLike[str]) -> tuple[Gaussians, np.ndarray]:
     return usable_rows(compressed_ply.unpack(elements, path) if packed else _plain(vertex, path), path)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # rows of such numbers are dropped later
 def _plain(columns: Columns, path: Path) -> Gaussians:
     colors = _DC if any(name in columns for name in _DC) or not set(_RGB) <= columns.keys() else _RGB
     _check_names(columns, colors, path)
@@ -116,7 +117,7 @@ def _full(columns: list[np.ndarray]) -> float:
     """The value of the brightest colour that columns of red, green and blue can hold."""
     if all(column.dtype.kind in "iu" for column in columns):
         return float(max(np.iinfo(column.dtype).max if column.dtype.itemsize == 2 else 255 for column in columns))
-    return 255.0 if max(float(np.nanmax(column)) for column in columns) > 1 else 1.0
+    return 255.0 if max(float(np.fmax.reduce(column, initial=0)) for column in columns) > 1 else 1.0
 
 
 def _table(columns: list[np.ndarray]) -> np.ndarray:

@@ -23,7 +23,7 @@ class Element(NamedTuple):
 
 
 def read_header(path: Path) -> dict[str, Element]:
-    """The elements that the header names; empty for a file that is no ply."""
+    """The elements that the header names; empty for a file that is not a ply."""
     with path.open("rb") as file:
         header, end, _ = file.read(_HEADER_LIMIT).partition(b"end_header")
     if not end or not header.startswith(b"ply"):

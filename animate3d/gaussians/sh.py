@@ -18,7 +18,7 @@ def degree_of(coefficients: int) -> int:
     """Degree of ``K`` coefficients; K must be 1, 4, 9 or 16."""
     degree = math.isqrt(coefficients) - 1
     if (degree + 1) ** 2 != coefficients or not 0 <= degree <= MAX_DEGREE:
-        raise ValueError(f"{coefficients} spherical-harmonic coefficients are no degree from 0 to {MAX_DEGREE}.")
+        raise ValueError(f"{coefficients} spherical-harmonic coefficients do not make a degree from 0 to {MAX_DEGREE}.")
     return degree
 
 

@@ -1,4 +1,4 @@
-"""Materials of a glTF file as `Material`, with the original kept beside for exact copies."""
+"""Materials of a glTF file as `Material`, with the original kept for exact copies."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ class Mesh:
         return float(np.linalg.norm(np.ptp(self.vertices, axis=0)))
 
     def with_vertices(self, vertices: np.ndarray) -> Mesh:
-        """The same mesh in another pose ``[N, 3]``; stored normals are dropped because they no longer hold.
+        """The mesh in another pose ``[N, 3]``; stored normals are dropped because they no longer hold.
 
         Raises:
             InputError: another number of vertices.

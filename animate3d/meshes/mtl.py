@@ -254,7 +254,7 @@ def keep_visible(materials: list[Material], source: Path) -> None:
     """Make the materials of a model opaque that would vanish as a whole, which no file means."""
     if not materials or any(material.base_color[3] >= _LEAST_ALPHA for material in materials):
         return
-    warnings.warn(f"{source}: its materials make all of it invisible; it is taken as opaque.", stacklevel=3)
+    warnings.warn(f"{source}: its materials make all of it invisible; it is read as opaque.", stacklevel=3)
     for material in materials:
         red, green, blue, _ = material.base_color
         material.base_color, material.alpha_mode = (red, green, blue, 1.0), None

@@ -245,7 +245,7 @@ def _mtl_file(name: bytes, path: Path) -> Path | None:
 
 
 def _encoding(lines: dict[bytes, _Lines], library: list[MtlEntry]) -> str:
-    """Of the file's names: the .mtl file's where it fits, because one program wrote both."""
+    """The encoding of the file's names: that of the .mtl file where it fits, because one program wrote both."""
     names = [text for keyword in (b"usemtl", b"o", b"g") for text in lines[keyword].texts]
     encoding = encoding_of(names)
     if encoding == "utf-8":

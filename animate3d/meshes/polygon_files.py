@@ -103,7 +103,7 @@ def _ply_uvs(
 
 
 def _ply_colors(element: PlyElement) -> np.ndarray | None:
-    """Of vertices or faces ``[I, 3]``."""
+    """Colours of vertices or faces ``[I, 3]``; None without any."""
     names = {p.name for p in element.properties}
     for prefix in ("", "diffuse_"):
         channels = [f"{prefix}{name}" for name in ("red", "green", "blue")]

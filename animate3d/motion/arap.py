@@ -1,4 +1,7 @@
-"""As-rigid-as-possible energy of moving points over a neighbour graph (section 6 of the method)."""
+"""As-rigid-as-possible energy of moving points over a neighbour graph (Sorkine and Alexa 2007).
+
+In the published code: ``custom/threestudio-animate3d/systems/util.py``.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +143,7 @@ def _compiled(positions: Tensor, weights: Tensor) -> bool:
 
 
 class _Energy(torch.autograd.Function):
-    """The same sum in compiled loops; only the rotations are kept for the backward."""
+    """`arap_energy` in compiled loops; only the rotations are kept for the backward."""
 
     @staticmethod
     @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)

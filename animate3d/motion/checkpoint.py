@@ -20,7 +20,7 @@ _PREFIX = "geometry."
 
 
 @dataclass(frozen=True)
-class Motion:
+class FittedMotion:
     """What moves a static Gaussian model.
 
     Attributes:
@@ -65,7 +65,7 @@ class Motion:
         return means, quats, scales
 
 
-def load_motion(path: str | Path) -> Motion:
+def load_motion(path: str | Path) -> FittedMotion:
     """Read the checkpoint of a motion fit or a refinement.
 
     Raises:
@@ -81,7 +81,7 @@ def load_motion(path: str | Path) -> Motion:
         raise InputError(f"{path} is not the checkpoint of a motion ({error}).") from error
     start = tuple(state[name] for name in START_NAMES) if START_NAMES[0] in state else None
     changed = bool(state["delta_scaling_network.layers.2.weight"].any())
-    return Motion(field, xyz, start, changed)  # type: ignore[arg-type]
+    return FittedMotion(field, xyz, start, changed)  # type: ignore[arg-type]
 
 
 def _field_of(state: Mapping[str, Tensor]) -> DeformationField:

@@ -9,7 +9,7 @@ from animate3d.motion.trajectory import Trajectory
 
 _LATEST_CUT = 0.5  # at least this share of the frames stays
 _RETURNS = 0.5  # a motion whose best end is farther from the start than this share of its reach does not come back
-_HEADING = 0.25  # weight of a change of velocity beside one of position: the wings pass rest twice in every beat
+_HEADING = 0.25  # weight of a change of velocity relative to one of position: the wings pass rest twice in every beat
 
 
 def close_cycle(trajectory: Trajectory) -> Trajectory:

@@ -1,4 +1,7 @@
-"""The deformation field: K-planes features, small heads, and how they move a set of Gaussians (section 5)."""
+"""The deformation field: K-planes features, small heads, and how they move a set of Gaussians.
+
+In the published code: ``custom/threestudio-animate3d/geometry/gaussian_4d.py``.
+"""
 
 from __future__ import annotations
 

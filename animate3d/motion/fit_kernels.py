@@ -70,15 +70,22 @@ def apply(vector, own, shared, starts, others, links, result):  # type: ignore[n
 
 @_jit
 def find_rotations(rest, positions, weights, starts, others, links, rotations):  # type: ignore[no-untyped-def]
-    """The rotation that best explains each node's links, written to ``rotations [M, 3, 3]``."""
+    """The rotation that best explains each node's links, written to ``rotations [M, 3, 3]``.
+
+    Links in a line or a plane leave a turn about it open: the smallest rotation is chosen, none at rest.
+    """
     covariance, scratch, best = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
     for n in range(len(rest)):
         covariance[:] = 0.0
+        spread = 1e-30
         for k in range(starts[n], starts[n + 1]):
             m, w = others[k], weights[links[k]]
             for x in range(3):
+                spread += w * (rest[n, x] - rest[m, x]) ** 2
                 for y in range(3):
                     covariance[x, y] += w * (rest[n, x] - rest[m, x]) * (positions[n, y] - positions[m, y])
+        for x in range(3):
+            covariance[x, x] += 1e-6 * spread
         best_rotation(covariance, scratch, best)
         rotations[n] = best
 

@@ -1,4 +1,7 @@
-"""K-planes: a feature field over (x, y, z, t) as products of bilinearly sampled planes (section 5 of the method)."""
+"""K-planes: a feature field over (x, y, z, t) as products of bilinearly sampled planes.
+
+Fridovich-Keil et al. 2023; in the published code: ``custom/threestudio-animate3d/geometry/gaussian_4d.py``.
+"""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Matcher:
         trusted = self._template.triangles[flow.triangles].ravel()
         confidence = np.bincount(trusted, np.repeat(flow.trust, 3), len(nodes)) / np.maximum(hits, 1)
         outline = self._outline_points(v, nodes, drawn, target, winner, weights)
-        points = _Points(*(np.concatenate(parts) for parts in zip(flow, outline, strict=True)))
+        points = _Points(*(np.concatenate([a, b]) for a, b in zip(flow, outline, strict=True)))
         return self._rays(v, points), confidence
 
     def _flow_points(

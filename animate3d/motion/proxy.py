@@ -21,7 +21,7 @@ from animate3d.errors import InputError
 from animate3d.files import atomic_file, existing_file
 from animate3d.gaussians import Gaussians
 from animate3d.gaussians.placement import core
-from animate3d.motion.template import Array, Ids
+from animate3d.motion.surfaces import Array, Ids
 from animate3d.motion.threads import run_pieces
 from animate3d.rotations import matrix_to_quaternion, quaternion_multiply, quaternion_to_matrix
 

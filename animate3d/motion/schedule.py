@@ -1,4 +1,7 @@
-"""Which frames a reconstruction step trains (section 7 of the method)."""
+"""Which frames a reconstruction step trains.
+
+In the published code: ``custom/threestudio-animate3d/systems/animate3d.py``.
+"""
 
 from __future__ import annotations
 

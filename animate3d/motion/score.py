@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool2d
 
 from animate3d.frames import GREY, composite
 
-_BLUR = 16  # a share of 1 / _BLUR of the image's height is averaged: speckle of generated videos is no motion
+_BLUR = 16  # a share of 1 / _BLUR of the image's height is averaged: speckle of generated videos is not motion
 
 
 class Explained(NamedTuple):

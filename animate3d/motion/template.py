@@ -113,7 +113,7 @@ class Template:
 
 
 def _proper(triangles: Ids) -> Ids:
-    """Those with three different corners."""
+    """The triangles that have three different corners."""
     a, b, c = triangles.T
     return triangles[(a != b) & (b != c) & (c != a)]
 

@@ -20,7 +20,7 @@ def piece_count() -> int:
 def run_pieces(work: Callable[[int, int, int], None], n: int) -> None:
     """Call ``work(start, stop, piece)`` for equal pieces of ``range(n)``, at the same time.
 
-    Plain threads instead of numba's own: those would spin beside the ones that torch keeps. The cut depends on
+    Plain threads instead of numba's own: those would spin as well as those that torch keeps. The cut depends on
     torch's thread count only, so results do not depend on how threads are scheduled.
     """
     pieces = piece_count()

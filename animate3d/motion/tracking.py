@@ -48,7 +48,7 @@ class TrackSettings:
     residual: float = 0.08
     outline: float = 0.3
     velocity: float = 0.8
-    depth: float = 0.01
+    depth: float = 0.002
 
     def scaled(self, rigidity: float) -> TrackSettings:
         """The same with every round's stiffness multiplied."""

@@ -48,9 +48,9 @@ def assemble(
     Raises:
         InputError: a source is missing, damaged, or does not fit.
     """
+    source = resolve(config["pretrained_model_path"], what="base model", patterns=MVDREAM_FILES)
     if motion_checkpoint:
         existing_file(motion_checkpoint, "motion checkpoint")  # before the large files are read
-    source = resolve(config["pretrained_model_path"], what="base model", patterns=MVDREAM_FILES)
     if is_converted(source):
         pipeline = load_converted(source, dtype=dtype)
         if motion_checkpoint:

@@ -1,4 +1,6 @@
-"""4D score distillation: pulls rendered videos towards what the video model makes of them (section 8 of the method).
+"""4D score distillation: pulls rendered videos towards what the video model makes of them.
+
+In the published code: ``custom/threestudio-animate3d/guidance/animatemv_guidance.py``.
 
 `distill` is the mathematics, on latents and with any noise predictor. `VideoGuidance` puts the models around it: from
 rendered images to the loss, with gradient through the image encoder.
@@ -184,7 +186,7 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class Draws:
+class DistillationDraws:
     """The random numbers of a call; what is None is drawn.
 
     Attributes:
@@ -241,7 +243,7 @@ class VideoGuidance:
         guidance_scale: float,
         step_range: tuple[float, float],
         std_rescale: float,
-        draws: Draws | None = None,
+        draws: DistillationDraws | None = None,
         evaluate: bool = False,
     ) -> tuple[Distillation, dict[str, Tensor]]:
         """Loss of rendered videos.
@@ -268,7 +270,7 @@ class VideoGuidance:
                 f"The guidance got {len(rgb)} images; it needs whole samples of {self.views} views x {self.frames} "
                 f"frames = {images}."
             )
-        draws = draws or Draws()
+        draws = draws or DistillationDraws()
         shape = (len(rgb) // images, self.views, self.frames)
         with torch.autocast(rgb.device.type, enabled=False):
             rgb = rgb.float()

@@ -25,7 +25,7 @@ from animate3d.errors import InputError
 from animate3d.mvvdm.conditions import group_images, prepare_images, to_tensor
 from animate3d.mvvdm.free_init import low_pass, mix_frequencies
 from animate3d.mvvdm.model.camera import get_camera
-from animate3d.mvvdm.model.origins import Origins, paint
+from animate3d.mvvdm.model.origins import Origins, paint_from_origins
 from animate3d.mvvdm.model.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.noise import generator_list, normal, uniform
@@ -463,7 +463,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         frames = rearrange(self.decode_latents(video, call.decode_chunk_size), "(b v) f c h w -> b v f c h w", v=views)
         if origins is not None:
             first = frames[:, :, 0] if colours is None else (colours.to(frames) / 2 + 0.5).unflatten(0, (-1, views))
-            frames = torch.cat([first[:, :, None], paint(frames, first, origins)[:, :, 1:]], dim=2)
+            frames = torch.cat([first[:, :, None], paint_from_origins(frames, first, origins)[:, :, 1:]], dim=2)
         if call.output_type == "pt":
             return frames
         array = rearrange(frames, "b v f c h w -> b v f h w c").cpu().numpy()

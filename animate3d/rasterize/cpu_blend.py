@@ -153,7 +153,7 @@ def _pixels(centre, half, low, high):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def _row_pixels(dy, mean_x, falloff_x, shear, falloff_y, reach, low, high):  # type: ignore[no-untyped-def]
-    """The same for one row, where only the exponents above -reach count."""
+    """`_pixels` of one row, where only the exponents above -reach count."""
     rest = reach - falloff_y * dy * dy
     return _pixels(mean_x - shear * dy, math.sqrt(max(rest, ZERO) / falloff_x), low, high)
 

@@ -68,7 +68,7 @@ def render(
 def _checked(
     splats: Splats, cameras: Cameras, background: Tensor | float | None, grad_mask: Tensor | None
 ) -> tuple[Splats, Cameras, Tensor, Tensor | None]:
-    """The same with every broadcast made explicit: opacities [F, N], colours [F | 1, V | 1, N, 3], cameras [F, V]."""
+    """Checked arguments, broadcasts made explicit: opacities [F, N], colours [F | 1, V | 1, N, 3], cameras [F, V]."""
     means = splats.means
     if means.ndim != 3 or means.shape[-1] != 3:
         raise InputError(f"means must be [F, N, 3], got {list(means.shape)}")

@@ -1,4 +1,4 @@
-"""What the rasterisers take and return, and the constants that every backend shares (section 4 of the method)."""
+"""What the rasterisers take and return, and the constants that every backend shares (Kerbl et al. 2023)."""
 
 from __future__ import annotations
 

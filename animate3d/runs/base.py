@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from animate3d.cameras import Cameras, orbit_cameras
@@ -24,10 +23,8 @@ from animate3d.files import atomic_directory, content_hash, existing_file, exist
 from animate3d.frames import composite, contact_sheet, count_frames, load_frames, numbered_images, save_image
 from animate3d.gaussians import Gaussians
 from animate3d.meshes import Mesh, Placement
-from animate3d.motion.score import explained_motion
 from animate3d.motion.template import Surface, Template
 from animate3d.motion.tracking import Tracked, TrackSettings, track
-from animate3d.rasterize.textured import render_mesh
 from animate3d.resources import find_resource
 from animate3d.runs import alignment
 from animate3d.runs.console import compiling_told, counted
@@ -35,6 +32,7 @@ from animate3d.runs.fit import Training, frame_settings, rigidity_settings
 from animate3d.runs.lock import alone_in
 from animate3d.runs.options import RunOptions
 from animate3d.runs.overrides import FIT, settings_of
+from animate3d.runs.quality import Followed, judged, quality_sentence
 from animate3d.runs.steps import Steps
 from animate3d.runs.videos import INFERENCE_CONFIG, VideoOptions, made_frames, make_masks, make_videos
 
@@ -50,14 +48,16 @@ class Run(ABC):
     fit_size: int
     """Pixels at which a field is fitted; smaller frames are used as they are."""
     fit_name: str
-    """Of the folder that the field is trained in."""
+    """Name of the folder that the field is trained in."""
     called: str
     """The model in messages."""
+    ends_in_tracking = False
+    """Whether the tracked motion is the result: then it must never be worse than none."""
 
     def __init__(self, options: RunOptions, announce: Callable[[str], None]) -> None:
         self.options, self.announce = options, announce
         self.model, self.model_hash = self.read_model()
-        if options.frames is not None:  # told now, not after a minute of work
+        if options.frames is not None:  # reported now, not after a minute of work
             self.read_frames(options.frames)
         given = options.placement
         if isinstance(given, Path):
@@ -67,7 +67,7 @@ class Run(ABC):
         self.placement_file = self.work / "placement.json"
         self.static_images = self.work / "static"
         self._stiffer = 1.0  # than the options say, once the model is found not to know the object or the motion
-        self._tracked: dict[str, Tracked] = {}  # by the hash of the frames
+        self._followed: dict[str, Followed] = {}  # by the hash of the frames
 
     @property
     def record_folder(self) -> Path:
@@ -120,12 +120,12 @@ class Run(ABC):
 
     @cached_property
     def azimuths(self) -> list[float]:
-        """Of the videos, in degrees: evenly spaced, but one and two videos are 90 degrees apart."""
+        """Azimuths of the videos in degrees: evenly spaced, but two videos are 90 degrees apart."""
         views = self.options.views
         return [self.options.azimuth + v * (90.0 if views <= 2 else 360.0 / views) for v in range(views)]
 
     def cameras(self, size: int) -> Cameras:
-        """Those that the videos were seen by."""
+        """The cameras that the videos were seen by."""
         return orbit_cameras(ELEVATION, self.azimuths, size=size)
 
     def read_frames(self, folder: Path) -> None:
@@ -281,26 +281,24 @@ class Run(ABC):
             f"{self.called} (IoU {overlap[worst]:.2f}, {alignment.MIN_ALIGNMENT} is needed; see {picture}). {text}"
         )
 
-    def track_surface(self, surface: Surface) -> Tracked:
-        """The surface followed through the frames."""
-        if self.frames_hash not in self._tracked:  # it was tracked already if a sample was scored
-            with counted(self.frames.shape[1] - 1, "tracking", "frame") as tell:
-                self._tracked[self.frames_hash] = track(
-                    Template(*surface),
-                    self.frames.numpy(),
-                    self.cameras(self.frames.shape[2]),
-                    TrackSettings().scaled(self.rigidity),
-                    progress=tell,
-                )
-        return self._tracked[self.frames_hash]
+    def track_surface(self, surface: Surface) -> Followed:
+        """The surface followed through the frames, and how much of them its motion explains."""
+        if self.frames_hash not in self._followed:  # it was tracked already if a sample was scored
+            tracked, cameras = self.follow(surface), self.cameras(self.frames.shape[2])
+            self._followed[self.frames_hash] = judged(
+                self.shown(surface), tracked, self.frames, cameras, keep=self.ends_in_tracking
+            )
+        return self._followed[self.frames_hash]
+
+    def follow(self, surface: Surface) -> Tracked:
+        """The surface followed through the frames, the first of which shows it at rest."""
+        cameras, settings = self.cameras(self.frames.shape[2]), TrackSettings().scaled(self.rigidity)
+        with counted(self.frames.shape[1] - 1, "tracking", "frame") as tell:
+            return track(Template(*surface), self.frames.numpy(), cameras, settings, progress=tell)
 
     def score(self) -> float:
         """How much of the current frames' change the tracked model shows too."""
-        surface = self.surface()
-        positions = self.track_surface(surface).positions
-        cameras = self.cameras(self.frames.shape[2])
-        drawn = render_mesh(self.shown(surface), positions, cameras, supersample=1, shading=False)
-        return explained_motion(self.frames, torch.from_numpy(drawn).float() / 255)
+        return self.track_surface(self.surface()).explained.total
 
     def track_step(self, model: str, save: Callable[[Surface, np.ndarray, np.ndarray], object], *paths: Path) -> Path:
         """Step 5: the motion of the surface; says how much of what the frames show it explains.
@@ -317,16 +315,16 @@ class Run(ABC):
             surface = self.surface()
             tracked = self.track_surface(surface)
             save(surface, tracked.positions, tracked.rotations)
-            return {"explained": self.score(), "confidence": frame_confidence(tracked)}
+            return {**tracked.facts(), "confidence": frame_confidence(tracked.confidence)}
 
         facts = self.steps.run(
             "5 tracking",
             follow,
             inputs={"model": model, "placement": self.placement_file, "frames": self.frames_hash},
-            settings={"azimuths": self.azimuths, "rigidity": self.rigidity},
+            settings={"azimuths": self.azimuths, "rigidity": self.rigidity, "harmless": self.ends_in_tracking},
             outputs=paths,
         )
-        self.announce(f"the tracked motion explains {100 * facts['explained']:.0f} % of the frames' change")
+        self.announce(quality_sentence(facts, len(self.frames), self.frames.shape[2]))
         return paths[0]
 
     def fit_field(self, training: Training, keys: Sequence[str], inputs: dict[str, Path | str]) -> Path:
@@ -348,10 +346,9 @@ class Run(ABC):
         )
 
 
-def frame_confidence(tracked: Tracked) -> list[float]:
-    """How well each frame was followed, 0..1: the mean over what a camera saw."""
-    seen = tracked.confidence > 0
-    mean = tracked.confidence.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+def frame_confidence(confidence: np.ndarray) -> list[float]:
+    """How well each frame was followed, 0..1: the mean over what a camera saw of ``[F, N]``."""
+    mean = confidence.sum(axis=1) / np.maximum((confidence > 0).sum(axis=1), 1)
     return [round(float(value), 3) for value in mean]
 
 
@@ -377,6 +374,11 @@ def check_options(options: RunOptions) -> None:
             f"Videos from a prompt have {STATIC_VIEWS} views from azimuth 0 on, got {options.views} from "
             f"{options.azimuth:g} on."
         )
+    if options.overrides:
+        from animate3d.studio.config import load_config  # OmegaConf takes half a second to import
+
+        asked = ["system.prompt_processor.prompt=check", *settings_of(FIT, options.overrides)]
+        load_config(find_resource(options.config), cli_args=asked)
     if options.video is not None and options.video.weights is not None:
         existing_folder(options.video.weights, "folder of weights")
     if options.video is not None and options.video.checkpoint is not None:

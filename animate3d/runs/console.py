@@ -12,7 +12,7 @@ from typing import TextIO
 from tqdm import tqdm
 
 PENDING = " …"
-"""A line that ends in this tells what has begun; the next line takes its place."""
+"""A line that ends in this says what has begun; the next line takes its place."""
 
 
 class Console:
@@ -35,7 +35,7 @@ class Console:
 
 @contextmanager
 def counted(total: int | None, what: str, unit: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar, on a terminal only; yields what is told how many are done."""
+    """A progress bar, on a terminal only; yields a function to call with the number that is done."""
     with tqdm(total=total, desc=what, unit=unit, leave=False, disable=None, delay=0.5) as bar:
 
         def tell(done: int) -> None:

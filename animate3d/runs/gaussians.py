@@ -45,7 +45,7 @@ __all__ = ["GaussianOptions", "GaussianResult", "GaussianRun", "animate_gaussian
 REFINE_CONFIG = "custom/threestudio-animate3d/configs/refine_frame_16.yaml"
 FIT_SIZE = 256
 FITTED = 15_000
-"""Of a model with more Gaussians, about as many that look like it are fitted; 256² pixels show no more."""
+"""A larger model is fitted as about so many Gaussians that look like it; 256² pixels show no more."""
 _SURFACE = 100_000  # Gaussians that the surface for the tracker is put around, at most
 _AT_ONCE = 16_000_000  # Gaussians times images that a training step draws together
 
@@ -58,11 +58,11 @@ class GaussianResult:
     preview: Path
     record: Path
     mean_displacement: float
-    """Of all Gaussians over the frames after the first, as a share of the diagonal of the model without strays."""
+    """Mean over all Gaussians and frames after the first, as a share of the diagonal of the model without strays."""
     seconds: dict[str, float]
-    """Of every step, now or in an earlier run."""
+    """What every step took, now or in an earlier run."""
     score: float | None
-    """Of the best of several samples; None when there was only one."""
+    """Score of the best of several samples; None when there was only one."""
 
 
 def animate_gaussians(options: GaussianOptions, announce: Callable[[str], None] = lambda line: None) -> GaussianResult:
@@ -287,7 +287,7 @@ class GaussianRun(Run):
         return GaussianMotion(placed, len(times), pose)
 
     def _displacement(self, trajectory: Path) -> float:
-        """See `GaussianResult`."""
+        """`GaussianResult.mean_displacement` of a ``trajectory.npz``."""
         with np.load(trajectory, allow_pickle=False) as data:
             means = torch.from_numpy(data["means"])
         moves = sum(float((frame - means[0]).norm(dim=-1).mean()) for frame in means[1:]) / (len(means) - 1)

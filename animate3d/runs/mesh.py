@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from animate3d.cameras import Cameras
+from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import SUFFIXES, export_with_report, preview
 from animate3d.export.blender import blender
@@ -32,7 +32,7 @@ from animate3d.orbits import frame_times
 from animate3d.rasterize import Splats, render
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import matrix_to_quaternion
-from animate3d.runs.base import Run, check_options
+from animate3d.runs.base import ELEVATION, Run, check_options
 from animate3d.runs.console import counted
 from animate3d.runs.fit import Training, path_setting
 from animate3d.runs.options import MESH_CONFIG, AnimateOptions
@@ -40,6 +40,7 @@ from animate3d.runs.options import MESH_CONFIG, AnimateOptions
 __all__ = ["FIT_CONFIG", "AnimateOptions", "AnimateResult", "MeshRun", "animate", "check_mesh_options", "finish"]
 
 FIT_CONFIG = MESH_CONFIG
+UNSEEN = (45.0, 225.0)  # degrees from the first video to views that no video shows
 FIT_SIZE = 128  # pixels; where appearance and field are fitted
 APPEARANCE_STEPS = 120
 _SUPERSAMPLE = 4  # samples per pixel along each axis: what the video model sees has smooth edges
@@ -54,11 +55,11 @@ class AnimateResult:
     record: Path
     trajectory: Trajectory
     mean_displacement: float
-    """Of all vertices over the frames after the first, as a share of the bounding-box diagonal."""
+    """Mean over all vertices and frames after the first, as a share of the bounding-box diagonal."""
     seconds: dict[str, float]
-    """Of every step, now or in an earlier run."""
+    """What every step took, now or in an earlier run."""
     score: float | None
-    """Of the best of several samples; None when there was only one."""
+    """Score of the best of several samples; None when there was only one."""
 
 
 def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> AnimateResult:
@@ -106,6 +107,10 @@ class MeshRun(Run):
     fit_size, fit_name, called = FIT_SIZE, "mesh", "mesh"
     options: AnimateOptions
     model: Mesh
+
+    @property
+    def ends_in_tracking(self) -> bool:  # type: ignore[override]
+        return not self.options.field
 
     def read_model(self) -> tuple[Mesh, str]:
         mesh = load_mesh(self.options.model)
@@ -238,18 +243,20 @@ class MeshRun(Run):
         return target
 
     def preview(self, trajectory: Trajectory) -> None:
-        """What the textured mesh looks like, for people."""
+        """Pictures for people: the textured mesh in the views of the videos, then in two that nothing was fitted to."""
         options = self.options
+        azimuths = [*self.azimuths, *(self.azimuths[0] + turn for turn in UNSEEN)]
 
         def show() -> None:
             placed = trajectory.to_placed(self.placement)
-            preview(self.model, placed, options.out, self.cameras(256), fps=options.fps)
+            cameras = orbit_cameras(ELEVATION, azimuths, size=256)
+            preview(self.model, placed, options.out, cameras, fps=options.fps)
 
         self.steps.run(
             "7 preview",
             show,
             inputs={"trajectory": self.trajectory, "mesh": self.model_hash},
-            settings={"fps": options.fps, "loop": options.loop, "azimuths": self.azimuths},
+            settings={"fps": options.fps, "loop": options.loop, "azimuths": azimuths},
             outputs=[options.out / "preview.mp4", options.out / "preview.png"],
         )
 
@@ -281,6 +288,8 @@ def check_mesh_options(options: AnimateOptions) -> None:
         )
     if options.max_morphs is not None and options.max_morphs < 1:
         raise InputError(f"The number of morph targets is limited to {options.max_morphs}; at least 1 is needed.")
+    if options.resample is not None and not (np.isfinite(options.resample) and options.resample > 0):
+        raise InputError(f"--resample is a number of frames per second above 0, got {options.resample:g}.")
     if options.frames is not None and options.video is not None:
         raise InputError("Give either a prompt or a folder of frames.")
     if options.overrides and not options.field:

@@ -42,7 +42,7 @@ class Views:
     views: int = 4
     """number of synchronised videos"""
     azimuth: float = 0.0
-    """azimuth of the first video in degrees (0 sees the front); one or two videos are 90 degrees apart"""
+    """azimuth of the first video in degrees (0 sees the front); two videos are 90 degrees apart"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +73,10 @@ class Renders:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Of the whole run."""
+    """Settings of the whole run."""
 
     seed: int = 0
-    """of everything random"""
+    """seed of everything random"""
     gpu: str = "0"
     """CUDA device, used where there is one"""
 
@@ -179,7 +179,7 @@ class FromVideos(Views):
     """Videos of how it should move, as RGBA images."""
 
     frames: OptionalFolder = None
-    """images {v*F+f}.png: view v (evenly spaced azimuths from 0, elevation 15), frame f"""
+    """images {v*F+f}.png: view v (evenly spaced azimuths from --azimuth on, elevation 15), frame f"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +223,7 @@ class MotionFlags:
     field: bool = False
     """meshes: fit a deformation field on top of the tracked motion"""
     tracking: bool = True
-    """Gaussians: fit the motion from scratch"""
+    """Gaussians: start the fit from the tracked motion; --no-tracking fits from scratch"""
     refine: bool = False
     """Gaussians: refine with the video model (also with --frames and --prompt)"""
     config: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None
@@ -241,7 +241,7 @@ class Output(Clip, Renders):
 
 @dataclass(frozen=True, kw_only=True)
 class Machine(Work):
-    """Of the whole run."""
+    """Settings of the whole run."""
 
     verbose: bool = False
     """show what the libraries have to say"""

@@ -48,7 +48,7 @@ class Steps:
                 announce(f"{self.path} cannot be read; every step runs again")
 
     def describe(self, **facts: Any) -> None:
-        """Note facts of the whole run (inputs, settings, seed) beside the versions of the packages."""
+        """Note facts of the whole run (inputs, settings, seed) as well as the versions of the packages."""
         self.record |= facts
         self.record["versions"] = {"animate3d": animate3d.__version__, "python": platform.python_version()} | {
             name: found for name in _PACKAGES if (found := _version(name))

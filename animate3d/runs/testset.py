@@ -53,7 +53,7 @@ class StepOptions:
 
     @property
     def stage(self) -> Literal["recon", "refine"]:
-        """The last one that is trained."""
+        """The last stage that is trained."""
         return "refine" if self.refine else "recon"
 
     def of(self, item: TestObject) -> GaussianOptions:

@@ -293,21 +293,19 @@ class VideoRun(MeshRun):
 
     # Step 5
 
-    def track_surface(self, surface: Surface) -> Tracked:
+    def follow(self, surface: Surface) -> Tracked:
         """Frame 0 followed from the pose at rest, and the other frames from there."""
-        if self.frames_hash not in self._tracked:
-            settings = TrackSettings().scaled(self.rigidity)
-            frames, cameras = self.frames.numpy(), self.cameras(self.frames.shape[2])
-            move = self._rigid_move()
-            placed = self.placed @ move[:3, :3].T + move[:3, 3]
-            rest, gain = self._rest_frame(placed, frames[:, 0], cameras)
-            lit = surface._replace(vertices=placed, colors=(surface.colors * gain).clip(0, 1))
-            first, turned = self._first_pose(lit, rest, frames[:, 0], cameras, settings)
-            with counted(frames.shape[1] - 1, "tracking", "frame") as tell:
-                moved = track(Template(*lit._replace(vertices=first)), frames, cameras, settings, progress=tell)
-            rotations = np.einsum("fnij,njk->fnik", moved.rotations, turned @ move[:3, :3])
-            self._tracked[self.frames_hash] = Tracked(moved.positions, rotations, moved.confidence)
-        return self._tracked[self.frames_hash]
+        settings = TrackSettings().scaled(self.rigidity)
+        frames, cameras = self.frames.numpy(), self.cameras(self.frames.shape[2])
+        move = self._rigid_move()
+        placed = self.placed @ move[:3, :3].T + move[:3, 3]
+        rest, gain = self._rest_frame(placed, frames[:, 0], cameras)
+        lit = surface._replace(vertices=placed, colors=(surface.colors * gain).clip(0, 1))
+        first, turned = self._first_pose(lit, rest, frames[:, 0], cameras, settings)
+        with counted(frames.shape[1] - 1, "tracking", "frame") as tell:
+            moved = track(Template(*lit._replace(vertices=first)), frames, cameras, settings, progress=tell)
+        rotations = np.einsum("fnij,njk->fnik", moved.rotations, turned @ move[:3, :3])
+        return Tracked(moved.positions, rotations, moved.confidence)
 
     def _first_pose(
         self,
@@ -340,7 +338,7 @@ class VideoRun(MeshRun):
         return (self.placed if near else surface.vertices), posed.rotations[0]
 
     def _first_overlaps(self, posed: NDArray[Any], first: NDArray[np.float32], cameras: Cameras) -> list[float]:
-        """Of the outlines of frame 0 and the model, in every view."""
+        """How far the outlines of frame 0 and the model overlap in every view."""
         drawn = render_mesh(self.model, posed[None], cameras, shading=False)[:, 0]
         return [_overlap((a * 255).astype(np.uint8), b) for a, b in zip(first, drawn, strict=True)]
 

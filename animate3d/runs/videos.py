@@ -49,6 +49,11 @@ class VideoOptions:
             raise InputError("The prompt is empty; say what happens, for example --prompt 'a dragon is roaring'.")
         if self.sampler.frames < 2:
             raise InputError(f"A video needs at least 2 frames, got {self.sampler.frames}.")
+        for name in ("steps", "size"):
+            if getattr(self.sampler, name) < 1:
+                raise InputError(f"The setting --{name} must be at least 1, got {getattr(self.sampler, name)}.")
+        if self.sampler.size % 8:
+            raise InputError(f"The size of the videos must be a multiple of 8 pixels, got {self.sampler.size}.")
         if self.samples < 1:
             raise InputError(f"The number of samples must be at least 1, got {self.samples}.")
         if self.weights is None and self.checkpoint is None:

@@ -1,6 +1,6 @@
 """What a plugin imports: the real threestudio when it has loaded the plugin, else the embedded host.
 
-The real one is taken when ``threestudio`` is imported in this process already; `EMBEDDED` tells which it is.
+The real one is chosen when ``threestudio`` is imported in this process already; `EMBEDDED` tells which it is.
 Functions without host state (rays, matrices, losses, scheduled scalars) are always ours: they run on any device.
 """
 

@@ -57,7 +57,7 @@ class BaseSystem(pl.LightningModule, Updateable, SaverMixin):
         return [WandbLogger(project=wandb.get("project", "threestudio"), name=wandb.get("name", None))]
 
     def get_loggers(self) -> list[Any]:
-        """Loggers that the config asks for, beside the host's own."""
+        """Loggers that the config asks for, as well as the host's own."""
         return self._loggers
 
     def load_weights(self, weights: str, ignore_modules: list[str] | None = None) -> None:

@@ -38,7 +38,7 @@ def footage(mesh: Mesh, positions: np.ndarray, size: int = 96) -> tuple[np.ndarr
     return render_mesh(mesh, positions, cameras, shading=False).astype(np.float32) / 255, cameras
 
 
-def template_of(mesh: Mesh, **options: int) -> Template:
+def template_of(mesh: Mesh, nodes: int = 600) -> Template:
     """The template of a placed mesh."""
     assert mesh.vertex_colors is not None
-    return Template(mesh.vertices, mesh.triangles()[0], mesh.welded(), mesh.vertex_colors, **options)
+    return Template(mesh.vertices, mesh.triangles()[0], mesh.welded(), mesh.vertex_colors, nodes=nodes)

@@ -18,7 +18,7 @@ from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
 from animate3d.errors import InputError
 from animate3d.mvvdm.guidance import (
     Conditions,
-    Draws,
+    DistillationDraws,
     VideoGuidance,
     add_noise,
     clean_latents,
@@ -114,7 +114,7 @@ def test_from_images_to_the_recorded_loss_and_back_through_the_encoder(
 ) -> None:
     needs_images(recorded)
     rgb, c2w = recorded["rgb"].clone().requires_grad_(), recorded["c2w"].clone()
-    draws = Draws(
+    draws = DistillationDraws(
         recorded["call.rng.00.vae_posterior"],
         recorded["call.rng.01.torch.randint"],
         recorded["call.rng.02.torch.randn_like"].transpose(2, 3),
@@ -154,13 +154,13 @@ def orbit(samples: int) -> dict[str, Tensor]:
 def test_two_samples_give_the_mean_of_each_alone(tiny: VideoGuidance) -> None:
     """The original can only take one."""
     both = orbit(2)
-    draws = Draws(torch.randn(12, 4, 8, 8), torch.tensor([30, 170]), torch.randn(2, 2, 2, 4, 8, 8))
+    draws = DistillationDraws(torch.randn(12, 4, 8, 8), torch.tensor([30, 170]), torch.randn(2, 2, 2, 4, 8, 8))
     together, _ = tiny(**both, draws=draws, **SETTINGS)
     alone = []
     for i in range(2):
         images, views = slice(6 * i, 6 * i + 6), slice(2 * i, 2 * i + 2)
         text = torch.cat([half[views] for half in both["text"].chunk(2)])
-        one = Draws(draws.posterior[images], draws.timesteps[i : i + 1], draws.noise[i : i + 1])  # type: ignore[index]
+        one = DistillationDraws(draws.posterior[images], draws.timesteps[i : i + 1], draws.noise[i : i + 1])  # type: ignore[index]
         alone.append(tiny(both["rgb"][images], text, both["c2w"][images], draws=one, **SETTINGS)[0].loss)
     torch.testing.assert_close(together.loss, torch.stack(alone).mean(), rtol=1e-5, atol=0)
 
@@ -261,7 +261,7 @@ def test_images_walk_to_the_video_of_an_exact_prior_through_the_encoder(
     losses = []
     for _ in range(5):
         optimizer.zero_grad()
-        draws = Draws(posterior=torch.zeros(6, 4, 8, 8))
+        draws = DistillationDraws(posterior=torch.zeros(6, 4, 8, 8))
         result, _ = tiny(rgb, inputs["text"], inputs["c2w"], draws=draws, **SETTINGS)
         result.loss.backward()
         optimizer.step()

@@ -19,15 +19,17 @@ from animate3d.errors import InputError
 from animate3d.evaluation.recovery import recovery
 from animate3d.files import write_json
 from animate3d.meshes import Placement, load_mesh
-from animate3d.motion.tracking import track
+from animate3d.motion.score import Explained
+from animate3d.motion.tracking import Tracked, track
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs import base as run_module
 from animate3d.runs import mesh as module
 from animate3d.runs.fit import Training
 from animate3d.runs.mesh import AnimateOptions, AnimateResult, animate
+from animate3d.runs.quality import Followed
 from animate3d.runs.videos import VideoOptions
 
-SCORE = run_module.Run.score
+JUDGED = run_module.judged
 
 
 @pytest.fixture(scope="module")
@@ -130,18 +132,21 @@ class Pretend:
             training.result.parent.mkdir(parents=True, exist_ok=True)
             training.result.write_text("weights")
 
-        def track(template: object, frames: np.ndarray, *rest: object, **more: object) -> tuple[np.ndarray, np.ndarray]:
+        def track(template: object, frames: np.ndarray, *rest: object, **more: object) -> Tracked:
             shape = (frames.shape[1], len(template.vertices))  # type: ignore[attr-defined]
-            return np.zeros((*shape, 3)), np.broadcast_to(np.eye(3), (*shape, 3, 3)).copy()
+            return Tracked(np.zeros((*shape, 3)), np.broadcast_to(np.eye(3), (*shape, 3, 3)).copy(), np.ones(shape))
 
-        def positions(run: module._MeshRun, motion: Path) -> np.ndarray:
+        def judged(mesh: object, tracked: Tracked, *rest: object, **more: object) -> Followed:
+            return Followed(*tracked, Explained(0.5, [0.5] * (len(tracked.positions) - 1), [0.5] * 4), 0.0)
+
+        def positions(run: module.MeshRun, motion: Path) -> np.ndarray:
             return np.asarray(run.placement.apply(truth(run.model.vertices, run.frames.shape[1])))
 
         patch.setattr(Training, "launch", launch)
         patch.setattr(run_module, "track", track)
-        patch.setattr(run_module.Run, "score", lambda run: 0.5)
+        patch.setattr(run_module, "judged", judged)
         patch.setattr(module, "fit_appearance", lambda gaussians, *rest, **more: gaussians)
-        patch.setattr(module._MeshRun, "_positions", positions)
+        patch.setattr(module.MeshRun, "_positions", positions)
 
     def __call__(self, **changed: object) -> list[str]:
         """Run; returns the steps that were not up to date."""
@@ -250,7 +255,7 @@ def test_videos_made_from_the_documented_step_2_of_a_coarse_mesh_are_accepted(
         image.save(pretend.options.frames / f"{v * FRAMES}.png")
     with pytest.raises(InputError, match="does not match the silhouette"):
         pretend()
-    monkeypatch.setattr(module._MeshRun, "draw_splats", lambda run, cameras: torch.from_numpy(wide))
+    monkeypatch.setattr(module.MeshRun, "draw_splats", lambda run, cameras: torch.from_numpy(wide))
     assert "5 tracking" in pretend()
 
 
@@ -364,7 +369,7 @@ def test_of_several_samples_the_one_that_the_mesh_can_follow_is_taken(
         return []
 
     monkeypatch.setattr(run_module, "track", track)
-    monkeypatch.setattr(run_module.Run, "score", SCORE)
+    monkeypatch.setattr(run_module, "judged", JUDGED)
     monkeypatch.setattr(run_module, "make_videos", make_videos)
     monkeypatch.setattr(run_module, "make_masks", make_masks)
     weights = tmp_path / "weights"
@@ -400,14 +405,14 @@ def test_rigidity_multiplies_the_weight_of_the_config(pretend: Pretend) -> None:
 
 def test_one_and_two_videos_show_the_azimuths_asked_for(pretend: Pretend) -> None:
     for views, azimuth, expected in ((1, 90.0, [90.0]), (2, 0.0, [0.0, 90.0]), (3, 10.0, [10.0, 130.0, 250.0])):
-        run = module._MeshRun(replace(pretend.options, frames=None, views=views, azimuth=azimuth), print)
+        run = module.MeshRun(replace(pretend.options, frames=None, views=views, azimuth=azimuth), print)
         assert run.azimuths == expected
         eye = run.cameras(32).positions[0]
         assert float(torch.atan2(eye[1], eye[0]).rad2deg()) == pytest.approx(azimuth, abs=1e-3)
 
 
 def test_what_the_video_model_sees_is_the_textured_mesh_with_smooth_edges_on_grey(pretend: Pretend) -> None:
-    run = module._MeshRun(pretend.options, lambda line: None)
+    run = module.MeshRun(pretend.options, lambda line: None)
     with run.at_work(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "STATIC_SIZE", 32)
         run.place()

@@ -1,4 +1,3 @@
-
 import pytest
 
 from animate3d.errors import InputError

@@ -26,7 +26,7 @@ from animate3d.mvvdm.data.blender_scene import open_animation
 from animate3d.mvvdm.data.records import N_VIEWS, UID_INFO
 from animate3d.rasterize.textured import render_mesh
 
-FRAMES, FPS = 48, 24
+_FRAMES, _FPS = 48, 24
 DISTANCE, FOVY_DEG = 3.0, 40.0
 MAX_START_DEG = 11.25
 MAX_ELEVATION_DEG = 30.0
@@ -49,7 +49,7 @@ class Framing:
 
 def segments(seconds: float) -> list[float]:
     """Start times of the two-second clips of an animation: the first, and from four seconds also the last."""
-    length = FRAMES / FPS
+    length = _FRAMES / _FPS
     return [0.0] if seconds <= 2 * length else [0.0, seconds - length]
 
 
@@ -118,7 +118,7 @@ def render_clip(
             rgba = render_mesh(mesh, placed, cameras[view : view + 1], background=(GREY,) * 3)[0].astype(np.float32)
             alpha = rgba[..., 3:] / 255
             frames = np.round(rgba[..., :3] * alpha + 255 * GREY * (1 - alpha)).astype(np.uint8)
-            save_mp4(temporary / f"view_{view}.mp4", frames, FPS)
+            save_mp4(temporary / f"view_{view}.mp4", frames, _FPS)
     return framing
 
 
@@ -152,7 +152,7 @@ def render_file(
     animation = open_animation(Path(path))
     entries: dict[str, dict[str, Any]] = {}
     for number, start in enumerate(segments(animation.seconds)):
-        times = [(start + k / FPS) % _period(animation.seconds) for k in range(FRAMES)]
+        times = [(start + k / _FPS) % _period(animation.seconds) for k in range(_FRAMES)]
         mesh, positions = animation.evaluate(times)
         name = f"{number:02d}"
         elevation, azi_start = draw_angles(f"{uid}/{name}", seed)
@@ -181,7 +181,7 @@ def render_file(
 
 def _period(seconds: float) -> float:
     """Shorter animations start again; a clip that just fits is not wrapped at its last frame."""
-    return seconds if seconds < (FRAMES - 1) / FPS - 1e-6 else np.inf
+    return seconds if seconds < (_FRAMES - 1) / _FPS - 1e-6 else np.inf
 
 
 def _describe(out: Path, uid: str, entries: dict[str, dict[str, Any]]) -> None:

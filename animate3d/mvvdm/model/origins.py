@@ -78,7 +78,7 @@ def _starts(views: int, like: Tensor) -> Tensor:
     return torch.stack([own] + [middle] * (views - 1))
 
 
-def paint(frames: Tensor, first: Tensor, origins: Origins) -> Tensor:
+def paint_from_origins(frames: Tensor, first: Tensor, origins: Origins) -> Tensor:
     """Give a video the colours of the first images.
 
     Args:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from animate3d.errors import require
 
-FPS = 8
+_FPS = 8
 QUALITY = "6"
 """x264's constant rate factor: above 40 dB on these pictures."""
 
@@ -25,7 +25,7 @@ def write_video(path: Path, frames: NDArray[np.uint8]) -> None:
     av = require("av", feature="Writing training videos", extra="train")
     content = io.BytesIO()  # the muxer goes back to the start of the file, which costs more on disk
     with av.open(content, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=FPS)
+        stream = container.add_stream("libx264", rate=_FPS)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv444p"
         stream.thread_count = 1

@@ -147,7 +147,7 @@ def placement_of(config: Any) -> Placement:
     """How ``load_ply_cfg`` places the model.
 
     Raises:
-        InputError: an unknown key, or numbers that are no placement.
+        InputError: an unknown key, or numbers that are not a placement.
     """
     values = dict(config)
     values.pop("model_type", None)

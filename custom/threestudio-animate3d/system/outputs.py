@@ -10,7 +10,7 @@ from torch import Tensor
 from animate3d.errors import InputError
 from animate3d.frames import save_frames, save_gif, save_mp4, side_by_side
 
-FPS = 8
+_FPS = 8
 VIDEO_HEIGHT = 256
 FOUR_VIEW, TESTSET = "four_view", "testset"
 
@@ -65,7 +65,7 @@ class TestImages:
             return
         save_frames(self.path("images"), np.stack(self.views))
         if self.frames > 1:
-            save_mp4(self.path("four_view.mp4"), side_by_side(np.stack(self.small)), FPS)
+            save_mp4(self.path("four_view.mp4"), side_by_side(np.stack(self.small)), _FPS)
 
 
 class ValidationVideo:
@@ -81,7 +81,7 @@ class ValidationVideo:
     def write(self, path: str) -> None:
         """Write the video and forget the images."""
         if self.images:
-            save_mp4(Path(path), np.stack(self.images), FPS)
+            save_mp4(Path(path), np.stack(self.images), _FPS)
         self.images = []
 
 
@@ -89,4 +89,4 @@ def save_guidance_videos(folder: str, videos: dict[str, Tensor]) -> None:
     """What the guidance saw, ``{name}.gif`` with the views side by side, from videos ``[V, F, 3, H, W]`` in 0..1."""
     for name, video in videos.items():
         frames = (video.movedim(2, -1).cpu().numpy().clip(0, 1) * 255 + 0.5).astype(np.uint8)
-        save_gif(Path(folder) / f"{name}.gif", side_by_side(frames), FPS)
+        save_gif(Path(folder) / f"{name}.gif", side_by_side(frames), _FPS)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from animate3d.errors import InputError
-from animate3d.mvvdm.model.origins import OriginHead, Origins, paint, views_from
+from animate3d.mvvdm.model.origins import OriginHead, Origins, paint_from_origins, views_from
 from animate3d.mvvdm.model.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.model.unet import is_trained
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
@@ -40,7 +40,7 @@ def only(source: int) -> Tensor:
 
 def test_the_own_view_is_repeated_when_nothing_moves() -> None:
     frames, first = noise(1, VIEWS, FRAMES, 3, SIZE, SIZE), noise(1, VIEWS, 3, SIZE, SIZE)
-    painted = paint(frames, first, Origins(pixels_at_rest(), only(0)))
+    painted = paint_from_origins(frames, first, Origins(pixels_at_rest(), only(0)))
     torch.testing.assert_close(painted, first[:, :, None].expand_as(frames), atol=1e-5, rtol=0)
 
 
@@ -48,27 +48,27 @@ def test_a_shift_moves_the_picture_the_other_way() -> None:
     frames, first = noise(1, VIEWS, FRAMES, 3, SIZE, SIZE), noise(1, VIEWS, 3, SIZE, SIZE)
     places = pixels_at_rest()
     places[..., 0, :, :] += 2  # every pixel comes from two pixels further right
-    painted = paint(frames, first, Origins(places, only(0)))
+    painted = paint_from_origins(frames, first, Origins(places, only(0)))
     torch.testing.assert_close(painted[:, :, 1, :, :, :-2], first[..., 2:], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("step", [1, 3])
 def test_other_sources_are_the_views_that_follow(step: int) -> None:
     frames, first = noise(1, VIEWS, FRAMES, 3, SIZE, SIZE), noise(1, VIEWS, 3, SIZE, SIZE)
-    painted = paint(frames, first, Origins(pixels_at_rest(), only(step)))
+    painted = paint_from_origins(frames, first, Origins(pixels_at_rest(), only(step)))
     torch.testing.assert_close(painted[:, :, 0], first.roll(-step, dims=1), atol=1e-5, rtol=0)
     assert views_from(VIEWS)[1].tolist() == [1, 2, 3, 0]
 
 
 def test_without_a_source_the_video_stays() -> None:
     frames, first = noise(1, VIEWS, FRAMES, 3, SIZE, SIZE), noise(1, VIEWS, 3, SIZE, SIZE)
-    torch.testing.assert_close(paint(frames, first, Origins(pixels_at_rest(), only(VIEWS))), frames)
+    torch.testing.assert_close(paint_from_origins(frames, first, Origins(pixels_at_rest(), only(VIEWS))), frames)
 
 
 def test_places_have_a_gradient() -> None:
     frames, first = noise(1, VIEWS, FRAMES, 3, SIZE, SIZE), noise(1, VIEWS, 3, SIZE, SIZE)
     places = (pixels_at_rest() + 0.3).requires_grad_()
-    paint(frames, first, Origins(places, only(0))).sum().backward()
+    paint_from_origins(frames, first, Origins(places, only(0))).sum().backward()
     assert places.grad is not None and places.grad[:, :, :, 0].abs().sum() > 0
 
 

@@ -1,0 +1,83 @@
+"""How good a tracked motion is: what of the videos it explains, where it does not, and what would help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from animate3d.cameras import Cameras
+from animate3d.meshes import Mesh
+from animate3d.motion.harmless import keep_what_explains
+from animate3d.motion.score import Explained, explained
+from animate3d.motion.tracking import Tracked
+from animate3d.rasterize.textured import render_mesh
+
+_WELL = 0.8  # a motion that explains less may be wrong in places that people notice
+_LAGS = 0.15  # a frame that is explained so much worse than the whole is named
+
+
+class Followed(NamedTuple):
+    """A tracked motion and how good it is.
+
+    Attributes:
+        positions: ``[F, N, 3]``
+        rotations: ``[F, N, 3, 3]`` of each vertex's surroundings, as tracked.
+        confidence: ``[F, N]`` 0..1, see `Tracked`.
+        explained: how much of the videos' change it shows.
+        held: share of the vertices that stand still because their motion explained the videos less than none.
+    """
+
+    positions: np.ndarray
+    rotations: np.ndarray
+    confidence: np.ndarray
+    explained: Explained
+    held: float
+
+    def facts(self) -> dict[str, Any]:
+        """What ``run.json`` notes."""
+        return {
+            "explained": round(self.explained.total, 4),
+            "explained_frames": [round(share, 3) for share in self.explained.frames],
+            "explained_views": [round(share, 3) for share in self.explained.views],
+            "held_still": round(self.held, 4),
+        }
+
+
+def judged(mesh: Mesh, tracked: Tracked, frames: torch.Tensor, cameras: Cameras, *, keep: bool) -> Followed:
+    """A tracked motion with what it explains.
+
+    Args:
+        mesh: how the tracked vertices look.
+        frames: ``[V, F, H, W, 4]`` RGBA 0..1.
+        keep: hold parts still whose motion explains the videos less than none.
+    """
+    if keep:
+        kept = keep_what_explains(mesh, tracked.positions, frames, cameras)
+        return Followed(kept.positions, *tracked[1:], kept.explained, float(np.mean(kept.moving < 0.5)))
+    drawn = render_mesh(mesh, tracked.positions, cameras, supersample=1, shading=False)
+    return Followed(*tracked, explained(frames, torch.from_numpy(drawn).float() / 255), 0.0)
+
+
+def quality_sentence(facts: Mapping[str, Any], views: int, size: int) -> str:
+    """One line for the user from `Followed.facts`.
+
+    Args:
+        views: number of videos.
+        size: their pixels.
+    """
+    total, frames = facts["explained"], facts["explained_frames"]
+    text = f"the tracked motion explains {100 * total:.0f} % of the videos' change"
+    worst = int(np.argmin(frames)) if frames else 0
+    if frames and frames[worst] < total - _LAGS:
+        text += f", least in frame {worst + 1} ({100 * max(frames[worst], 0):.0f} %)"
+    if facts["held_still"] > 0:
+        text += (
+            f"; {100 * facts['held_still']:.0f} % of the mesh is held still, where its motion explained less than none"
+        )
+    if total < _WELL:
+        more = "larger videos" if views >= 4 else "more views" if size >= 256 else "more views or larger videos"
+        text += f" (what helps: {more}, slower motion between frames)"
+    return text
