@@ -130,6 +130,10 @@ def _animate(arguments: Sequence[str]) -> int:
     from animate3d.runs.options import AnimateCommand, AnimateOptions, GaussianOptions, shared
 
     given, overrides = _parsed(AnimateCommand, "animate", arguments, _ANIMATE_EXAMPLES)
+    if given.from_clip.video and (given.from_videos.frames or given.from_prompt.prompt is not None):
+        raise InputError("Give one of --video, --frames and --prompt.")
+    if given.from_clip.camera and not given.from_clip.video:
+        raise InputError("--camera says how a --video was seen; give that too.")
     console = _console(given.machine.verbose)
 
     from animate3d.gaussians import holds_gaussians  # torch takes a second to import
@@ -178,8 +182,6 @@ def _animate_video(
 
     _refuse_gaussian_flags(given)
     clip = given.from_clip
-    if given.from_videos.frames or given.from_prompt.prompt is not None:
-        raise InputError("Give one of --video, --frames and --prompt.")
     if holds_gaussians(given.model):
         raise InputError(f"{given.model} holds Gaussians; --video is for meshes, Gaussians take --frames or --prompt.")
     flags = {

@@ -8,7 +8,6 @@ linear in the surface's direction.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.meshes import Mesh, Placement
-from animate3d.meshes.appearance import material_colors, vertex_colors
-from animate3d.motion.surfaces import vertex_normals
-from animate3d.rasterize.visibility import visible_through
+from animate3d.runs.camera_pictures import Drawer, Drawn, Window, camera_numbers, picture_size, viewmats
 from animate3d.runs.viewpoint import Viewpoint, camera_to_world
 
 Array = NDArray[np.float64]
@@ -31,7 +28,6 @@ MIN_OVERLAP = 0.8
 _SURE_OVERLAP, _MOST_COLOR_ERROR = 0.95, 0.12  # where outlines agree less, colours have to agree
 
 _COARSE, _FINE, _FINAL = 48, 80, 160  # pixels of the window around the object
-_MARGIN = 0.2  # of the object's longer side, around it in the window
 _AZIMUTHS, _ELEVATIONS = 24, (-60.0, -40.0, -20.0, 0.0, 20.0, 40.0, 60.0, 80.0)
 _ROLLS = (-24.0, -12.0, 0.0, 12.0, 24.0)
 _SPREAD = 0.22  # standard deviation of an object's pixels after it was brought to one size, of the window
@@ -40,7 +36,6 @@ _IN_REACH = 2.5  # times the least error: worse views are given up
 _RIVAL = 40.0  # degrees from the view found, from which on another one is a different answer
 _APART = 25.0  # degrees between candidates
 _USUAL_FOV = 38.0
-_LEAST_TRIANGLES = 6000
 # Parameters: azimuth, elevation, roll (degrees), log of the field of view's tangent, log of the size of the model in
 # the picture, offset. Steps of the differences, and how far from usual each may wander (standard deviations).
 _STEPS = np.array([2.0, 2.0, 2.0, 0.08, 0.02, 0.01, 0.01])
@@ -79,15 +74,15 @@ def find_camera(mesh: Mesh, placement: Placement, rgba: NDArray[np.uint8]) -> Fo
     Args:
         rgba: ``[H, W, 4]`` picture with the object cut out; its alpha is not empty.
     """
-    drawer = _Drawer(mesh, placement)
-    pictures = {size: _Window.of(rgba, size) for size in (_COARSE, _FINE, _FINAL)}
-    starts = _coarse(drawer, pictures[_COARSE], _picture_size(rgba))
+    drawer = Drawer(mesh, placement)
+    pictures = {size: Window.of(rgba, size) for size in (_COARSE, _FINE, _FINAL)}
+    starts = _coarse(drawer, pictures[_COARSE], picture_size(rgba))
     rough = _refined(drawer, pictures[_COARSE], starts, (2.5,), (5,))
     fine = _refined(drawer, pictures[_FINE], [p for _, p in rough[:_FINALISTS]], (2.5, 1.5), (4, 3))
     in_reach = [p for e, p in fine if e < _IN_REACH * fine[0][0]]
     final = _refined(drawer, pictures[_FINAL], in_reach, (2.0, 1.0), (3, 3))
     error, best = final[0]
-    size = _picture_size(rgba)
+    size = picture_size(rgba)
     overlap, color_error = _quality(drawer, pictures[_FINAL], best)
     others = [(e / max(error, 1e-9), p) for e, p in final[1:] if _angle(p, best) > _RIVAL]
     rival = (_viewpoint(others[0][1], drawer.centre, size), others[0][0]) if others else None
@@ -101,34 +96,21 @@ def refine_camera(mesh: Mesh, placement: Placement, rgba: NDArray[np.uint8], sta
         rgba: see `find_camera`.
         start: of the picture's size.
     """
-    drawer = _Drawer(mesh, placement)
+    drawer = Drawer(mesh, placement)
     c2w = start.c2w()
     c2w[:3, 3] -= drawer.centre
     about = Viewpoint.of_matrix(c2w, start.field_of_view, start.size)
     half = np.log(np.tan(np.radians(about.field_of_view) / 2))
     turn = [about.azimuth, about.elevation, about.roll]
     parameters = np.array([*turn, half, -np.log(about.distance) - half, *about.offset])
-    steps = np.asarray(_STEPS, np.float64) * np.array([1.0, 1, 1, 0, 1, 1, 1])
+    steps = _STEPS * np.array([1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0])
     for size, blurs in ((_FINE, (4.0, 2.0)), (_FINAL, (2.0, 1.0))):
-        parameters = _refine(drawer, _Window.of(rgba, size), parameters, blurs, (5, 3), steps)[1]
+        parameters = _refine(drawer, Window.of(rgba, size), parameters, blurs, (5, 3), steps)[1]
     return _viewpoint(parameters, drawer.centre, start.size)
 
 
-def _picture_size(rgba: NDArray[np.uint8]) -> tuple[int, int]:
-    return rgba.shape[1], rgba.shape[0]
-
-
-def _numbers(parameters: Array) -> Array:
-    """Rows of `camera_to_world` ``[B, 7]`` of parameters ``[B, 7]``."""
-    fov = 2 * np.degrees(np.arctan(np.exp(parameters[:, 3])))
-    distance = np.exp(-parameters[:, 4] - parameters[:, 3])  # size = 1 / (distance * tan(fov / 2))
-    angles = parameters[:, :3].copy()
-    angles[:, 1] = angles[:, 1].clip(-89, 89)
-    return np.concatenate([angles, fov[:, None], distance[:, None], parameters[:, 5:7]], axis=1)
-
-
 def _viewpoint(parameters: Array, centre: Array, size: tuple[int, int]) -> Viewpoint:
-    numbers = _numbers(parameters[None])
+    numbers = camera_numbers(parameters[None])
     c2w = camera_to_world(numbers)[0]
     c2w[:3, 3] += centre
     return Viewpoint.of_matrix(c2w, float(numbers[0, 3]), size)
@@ -141,151 +123,10 @@ def _angle(a: Array, b: Array) -> float:
     return float(np.degrees(np.arccos(np.clip(cos, -1, 1))))
 
 
-class _Window(NamedTuple):
-    """A square around the object in a picture, as the fit sees it.
-
-    Attributes:
-        alpha: ``[S, S]``
-        color: ``[S, S, 3]`` 0..1.
-        known: ``[S, S]`` 1 inside of the picture, 0 beyond its border.
-        corner: of the window in the picture, x and y in its pixels.
-        scale: pixels of the window per pixel of the picture.
-        picture: width and height of the picture.
-    """
-
-    alpha: Image
-    color: Image
-    known: Image
-    corner: tuple[float, float]
-    scale: float
-    picture: tuple[int, int]
-
-    @classmethod
-    def of(cls, rgba: NDArray[np.uint8], size: int) -> _Window:
-        rows, columns = np.nonzero(rgba[..., 3] > 127)
-        low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()]) + 1.0
-        side = float((high - low).max()) * (1 + 2 * _MARGIN) + 4
-        corner = (low + high) / 2 - side / 2
-        scale = size / side
-        straight = rgba.astype(np.float32) / 255
-        layers = np.dstack(
-            [straight[..., :3] * straight[..., 3:], straight[..., 3], np.ones(rgba.shape[:2], np.float32)]
-        )
-        if scale < 0.5:  # warpAffine does not average
-            shrink = max(1, round(0.5 / scale))
-            layers = cv2.blur(layers, (shrink * 2 - 1, shrink * 2 - 1), borderType=cv2.BORDER_CONSTANT)
-        # Pixel centres lie at +0.5: x' + 0.5 = scale * (x + 0.5 - corner).
-        shift = scale * (0.5 - corner) - 0.5
-        matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-        seen = np.asarray(cv2.warpAffine(layers, matrix, (size, size), flags=cv2.INTER_LINEAR), np.float32)
-        alpha = seen[..., 3]
-        color = seen[..., :3] / np.maximum(alpha, 1e-3)[..., None]
-        return cls(
-            alpha,
-            np.where(alpha[..., None] > 0.1, color, 0).clip(0, 1),
-            (seen[..., 4] > 0.99).astype(np.float32),
-            (float(corner[0]), float(corner[1])),
-            scale,
-            _picture_size(rgba),
-        )
-
-
-class _Drawn(NamedTuple):
-    """Renders in a window: coverage ``[B, S, S]``, colours and normals in the camera's axes ``[B, S, S, 3]``."""
-
-    alpha: Image
-    color: Image
-    normal: Image
-
-
-class _Drawer:
-    """Draws the placed model by many cameras.
-
-    Attributes:
-        centre: ``[3]`` of its box in the world; the cameras' parameters are about it.
-        radius: of the ball around it that holds the model.
-    """
-
-    def __init__(self, mesh: Mesh, placement: Placement) -> None:
-        placed = np.asarray(placement.apply(mesh.vertices), dtype=np.float64)
-        triangles, corners, faces = mesh.triangles()
-        used = placed[np.unique(triangles)]
-        self.centre = (used.min(axis=0) + used.max(axis=0)) / 2
-        self.radius = float(np.linalg.norm(used - self.centre, axis=1).max())
-        normals = vertex_normals(placed, np.ascontiguousarray(triangles, dtype=np.int64))
-        self._points, self._triangles = placed - self.centre, np.ascontiguousarray(triangles, dtype=np.int64)
-        self._values = np.concatenate([vertex_colors(mesh), normals], axis=1).astype(np.float32)
-        split = math.ceil(math.sqrt(_LEAST_TRIANGLES / max(len(triangles), 1)))
-        if split > 1 and mesh.corner_uvs is not None and not mesh.has_vertex_colors:
-            self._split(mesh, corners, mesh.face_materials[faces], split)
-
-    def _split(self, mesh: Mesh, corners: NDArray[np.integer], materials: NDArray[np.integer], count: int) -> None:
-        """Split every triangle's sides: a texture shows more than the colours of a coarse mesh's vertices."""
-        steps = [(i, j) for i in range(count + 1) for j in range(count + 1 - i)]
-        number = {step: k for k, step in enumerate(steps)}
-        upward = [((i, j), (i + 1, j), (i, j + 1)) for i, j in steps if i + j < count]
-        downward = [((i + 1, j), (i + 1, j + 1), (i, j + 1)) for i, j in steps if i + j < count - 1]
-        small = np.array([[number[corner] for corner in triangle] for triangle in (*upward, *downward)])
-        shares = np.array([(count - i - j, i, j) for i, j in steps]) / count  # [K, 3]
-        assert mesh.corner_uvs is not None
-        uvs = np.einsum("kc,tcd->tkd", shares, mesh.corner_uvs[corners].astype(np.float64))
-        points = np.einsum("kc,tcd->tkd", shares, self._points[self._triangles])
-        values = np.einsum("kc,tcd->tkd", shares, self._values[self._triangles])
-        for index, material in enumerate(mesh.materials):
-            chosen = np.flatnonzero(materials == index)
-            colors = material_colors(material, uvs[chosen].reshape(-1, 2), len(chosen) * len(steps))
-            values[chosen, :, :3] = colors.reshape(len(chosen), len(steps), 3)
-        first = np.arange(len(self._triangles))[:, None, None] * len(steps)
-        self._triangles = np.ascontiguousarray((first + small).reshape(-1, 3), dtype=np.int64)
-        self._points = points.reshape(-1, 3)
-        self._values = values.reshape(-1, 6).astype(np.float32)
-
-    def draw(self, parameters: Array, window: _Window) -> _Drawn:
-        """By cameras with parameters ``[B, 7]``, in a window of the picture."""
-        numbers = _numbers(parameters)
-        size = len(window.alpha)
-        width, height = window.picture
-        focal = window.scale * 0.5 * height / np.tan(np.radians(numbers[:, 3]) / 2)
-        at = [
-            window.scale * (half - corner) - size / 2
-            for half, corner in zip((width / 2, height / 2), window.corner, strict=True)
-        ]
-        return self.draw_through(_viewmats(camera_to_world(numbers)), focal, np.array(at), size)
-
-    def draw_through(self, viewmats: Array, focal: Array, at: Array, size: int) -> _Drawn:
-        """By cameras whose optical axes meet the window ``at`` pixels (x, y) off its middle."""
-        sheared = viewmats.copy()  # an axis off the middle is a shear of the camera's coordinates
-        for k in range(2):
-            sheared[:, k] += (at[k] / focal)[:, None] * viewmats[:, 2]
-        winner, weights = visible_through(self._points, self._triangles, sheared, focal, 1e-3, size, size)
-        on = winner >= 0
-        corners = self._triangles[winner[on]]
-        w = weights[on]
-        values = np.zeros((*winner.shape, 6), np.float32)
-        values[on] = (
-            (1 - w.sum(axis=1, keepdims=True)) * self._values[corners[:, 0]]
-            + w[:, :1] * self._values[corners[:, 1]]
-            + w[:, 1:] * self._values[corners[:, 2]]
-        )
-        normal = np.einsum("bij,bhwj->bhwi", viewmats[:, :3, :3].astype(np.float32), values[..., 3:])
-        normal = np.where(normal[..., 2:] > 0, -normal, normal)  # both sides are drawn: towards the camera
-        return _Drawn(on.astype(np.float32), values[..., :3], normal.astype(np.float32))
-
-
-def _viewmats(c2w: Array) -> Array:
-    """World to camera, OpenCV axes ``[B, 4, 4]``."""
-    viewmats = np.zeros_like(c2w)
-    rotation = (c2w[:, :3, :3] * [1.0, -1.0, -1.0]).transpose(0, 2, 1)
-    viewmats[:, :3, :3] = rotation
-    viewmats[:, :3, 3] = -np.einsum("bij,bj->bi", rotation, c2w[:, :3, 3])
-    viewmats[:, 3, 3] = 1.0
-    return viewmats
-
-
 # From all sides
 
 
-def _coarse(drawer: _Drawer, picture: _Window, size: tuple[int, int]) -> list[Array]:
+def _coarse(drawer: Drawer, picture: Window, size: tuple[int, int]) -> list[Array]:
     """Parameters of the views that look most like the picture, apart from each other, the best first."""
     azimuth, elevation = np.meshgrid(np.arange(_AZIMUTHS) * 360.0 / _AZIMUTHS, _ELEVATIONS)
     views = np.stack([azimuth.ravel(), elevation.ravel()], axis=1)
@@ -294,7 +135,7 @@ def _coarse(drawer: _Drawer, picture: _Window, size: tuple[int, int]) -> list[Ar
     zeros = np.zeros((len(views), 1))
     numbers = np.concatenate([views, zeros, zeros + _USUAL_FOV, zeros + distance, zeros, zeros], axis=1)
     focal = np.full(len(views), 0.5 * _COARSE / half)
-    drawn = drawer.draw_through(_viewmats(camera_to_world(numbers)), focal, np.zeros(2), _COARSE)
+    drawn = drawer.draw_through(viewmats(camera_to_world(numbers)), focal, np.zeros(2), _COARSE)
     targets = [_canonical(picture.alpha, picture.color, roll) for roll in _ROLLS]
     scores = np.full((len(views), len(_ROLLS)), np.inf)
     frames = []
@@ -377,7 +218,7 @@ def _unlikeness(view: _Canonical, target: _Canonical | None) -> float:
 
 
 def _refined(
-    drawer: _Drawer, picture: _Window, starts: list[Array], blurs: tuple[float, ...], rounds: tuple[int, ...]
+    drawer: Drawer, picture: Window, starts: list[Array], blurs: tuple[float, ...], rounds: tuple[int, ...]
 ) -> list[tuple[float, Array]]:
     """Errors and parameters that the starts lead to, the best first."""
     found = [_refine(drawer, picture, start, blurs, rounds) for start in starts]
@@ -385,8 +226,8 @@ def _refined(
 
 
 def _refine(
-    drawer: _Drawer,
-    picture: _Window,
+    drawer: Drawer,
+    picture: Window,
     start: Array,
     blurs: tuple[float, ...],
     rounds: tuple[int, ...],
@@ -448,7 +289,7 @@ def _cost(residual: Array, parameters: Array) -> float:
     return float(residual @ residual + _PRIOR_WEIGHT * ((_away(parameters) / _PRIOR) ** 2).sum())
 
 
-def _residuals(drawn: _Drawn, light: Array, target: Image, known: Image, blur: float) -> Array:
+def _residuals(drawn: Drawn, light: Array, target: Image, known: Image, blur: float) -> Array:
     """Differences of blurred coverage and colours ``[B, P]``; the sum of their squares grows with no window's size."""
     shown = _lit(drawn.color, drawn.normal, light) * drawn.alpha[..., None]
     layers = np.concatenate([drawn.alpha[..., None], shown], axis=-1)
@@ -463,7 +304,7 @@ def _blurred(image: Image, sigma: float) -> Image:
     return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(image, np.float32), (0, 0), sigma), np.float32)
 
 
-def _light(color: Image, normal: Image, alpha: Image, picture: _Window) -> Array:
+def _light(color: Image, normal: Image, alpha: Image, picture: Window) -> Array:
     """The light that makes the render's colours the picture's: constant, and along the camera's axes ``[4, 3]``.
 
     One for every channel, held near white light without direction.
@@ -498,7 +339,7 @@ def _distinct(found: list[tuple[float, Array]]) -> list[tuple[float, Array]]:
     return kept
 
 
-def _quality(drawer: _Drawer, picture: _Window, parameters: Array) -> tuple[float, float]:
+def _quality(drawer: Drawer, picture: Window, parameters: Array) -> tuple[float, float]:
     """Silhouette IoU, and the mean difference of colours where both are."""
     drawn = drawer.draw(parameters[None], picture)
     light = _light(drawn.color[0], drawn.normal[0], drawn.alpha[0], picture)

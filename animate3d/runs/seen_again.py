@@ -44,9 +44,7 @@ class TurnedCamera:
         matrix = np.linalg.inv(half) @ np.diag([size, size, 1.0]) @ self.homography @ half
         straight = image.astype(np.float32)
         premultiplied = np.dstack([straight[..., :3] * (straight[..., 3:] / 255), straight[..., 3]])
-        seen: NDArray[np.float32] = np.asarray(
-            cv2.warpPerspective(premultiplied, matrix, (size, size), flags=cv2.INTER_LINEAR), np.float32
-        )
+        seen = np.asarray(cv2.warpPerspective(premultiplied, matrix, (size, size), flags=cv2.INTER_LINEAR), np.float32)
         seen[..., :3] /= np.maximum(seen[..., 3:] / 255, 1e-3)
         return (seen + 0.5).clip(0, 255).astype(np.uint8)
 

@@ -140,14 +140,14 @@ class Pretend:
             shares = [0.5] * (len(tracked.positions) - 1)
             return Followed(*tracked, Explained(0.5, shares, [0.5] * 4, shares), 0.0)
 
-        def positions(run: module._MeshRun, motion: Path) -> np.ndarray:
+        def positions(run: module.MeshRun, motion: Path) -> np.ndarray:
             return np.asarray(run.placement.apply(truth(run.model.vertices, run.frames.shape[1])))
 
         patch.setattr(Training, "launch", launch)
         patch.setattr(run_module, "track", track)
         patch.setattr(run_module, "judged", judged)
         patch.setattr(module, "fit_appearance", lambda gaussians, *rest, **more: gaussians)
-        patch.setattr(module._MeshRun, "_positions", positions)
+        patch.setattr(module.MeshRun, "_positions", positions)
 
     def __call__(self, **changed: object) -> list[str]:
         """Run; returns the steps that were not up to date."""
@@ -256,7 +256,7 @@ def test_videos_made_from_the_documented_step_2_of_a_coarse_mesh_are_accepted(
         image.save(pretend.options.frames / f"{v * FRAMES}.png")
     with pytest.raises(InputError, match="does not match the silhouette"):
         pretend()
-    monkeypatch.setattr(module._MeshRun, "draw_splats", lambda run, cameras: torch.from_numpy(wide))
+    monkeypatch.setattr(module.MeshRun, "draw_splats", lambda run, cameras: torch.from_numpy(wide))
     assert "5 tracking" in pretend()
 
 
@@ -406,14 +406,14 @@ def test_rigidity_multiplies_the_weight_of_the_config(pretend: Pretend) -> None:
 
 def test_one_and_two_videos_show_the_azimuths_asked_for(pretend: Pretend) -> None:
     for views, azimuth, expected in ((1, 90.0, [90.0]), (2, 0.0, [0.0, 90.0]), (3, 10.0, [10.0, 130.0, 250.0])):
-        run = module._MeshRun(replace(pretend.options, frames=None, views=views, azimuth=azimuth), print)
+        run = module.MeshRun(replace(pretend.options, frames=None, views=views, azimuth=azimuth), print)
         assert run.azimuths == expected
         eye = run.cameras(32).positions[0]
         assert float(torch.atan2(eye[1], eye[0]).rad2deg()) == pytest.approx(azimuth, abs=1e-3)
 
 
 def test_what_the_video_model_sees_is_the_textured_mesh_with_smooth_edges_on_grey(pretend: Pretend) -> None:
-    run = module._MeshRun(pretend.options, lambda line: None)
+    run = module.MeshRun(pretend.options, lambda line: None)
     with run.at_work(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "STATIC_SIZE", 32)
         run.place()
