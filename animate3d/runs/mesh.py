@@ -69,8 +69,8 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
         InputError: an input cannot be used, frame 0 does not show the placed mesh, or another run is at work in the
             same folder.
     """
-    check_options(options)
     check_mesh_options(options)
+    check_options(options)
     run = MeshRun(options, announce)
     with run.at_work():
         run.place()
