@@ -18,7 +18,9 @@ _OPTIONAL = (
     ("peft", "peft", "LoRA fine-tuning", "train"),
     ("tensorboard", "tensorboard", "training curves", "train"),
     ("matplotlib", "matplotlib", "plots of `animate3d evaluate`", "eval"),
-    ("viser", "viser", "interactive viewer", "viewer"),
+    ("DracoPy", "DracoPy", "glTF compressed with Draco", "gltf"),
+    ("meshoptimizer", "meshoptimizer", "glTF compressed with meshopt", "gltf"),
+    ("zstandard", "zstandard", "`.spz` files of version 4", "splats"),
 )
 
 

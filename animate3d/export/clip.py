@@ -77,8 +77,9 @@ def checked_clip(
         loop, clip_name: see `Clip`.
 
     Raises:
-        InputError: not this mesh's trajectory, numbers that are not finite, no frames, or a bad frame rate.
+        InputError: not this mesh's trajectory, numbers that are not finite, no frames, a bad frame rate, or a name of two lines.
     """
+    check_clip_name(clip_name)
     positions = np.asarray(trajectory)
     if positions.dtype.kind not in "fiu" or positions.ndim != 3 or positions.shape[2] != 3:
         raise InputError(f"A trajectory has the shape [frames, vertices, 3]; this one is {list(positions.shape)}.")
@@ -98,3 +99,9 @@ def checked_clip(
     if not (np.isfinite(fps) and 0.001 <= fps <= 10000):
         raise InputError(f"The frame rate is {fps}; it must be a number of frames per second between 0.001 and 10000.")
     return Clip(mesh, positions, float(fps), loop, clip_name)
+
+
+def check_clip_name(clip_name: str | None) -> None:
+    """Refuse a name with a line break, which formats made of lines cannot hold."""
+    if clip_name is not None and len(f"{clip_name}.".splitlines()) > 1:
+        raise InputError(f"The clip name {clip_name!r} has a line break; give a name of one line.")

@@ -54,4 +54,6 @@ def load_gaussian_rows(path: str | os.PathLike[str]) -> tuple[Gaussians, np.ndar
         )
     if suffix in _READERS:
         return usable_rows(_READERS[suffix](path), path)
+    if suffix != ".ply":
+        raise InputError(f"{path} is not a file of Gaussians ({', '.join(SUFFIXES)}).")
     return load_ply_rows(path)

@@ -15,6 +15,7 @@ from animate3d.gaussians.gaussians import Gaussians
 from animate3d.gaussians.ply_elements import Columns, read_elements, read_header
 from animate3d.gaussians.sh import C0
 from animate3d.gaussians.usable import gaussians_of, usable_rows
+from animate3d.meshes.polygon_files import GAUSSIAN_MARKS, PACKED_MARK
 
 _MEANS = ("x", "y", "z")
 _NORMALS = ("nx", "ny", "nz")
@@ -24,7 +25,6 @@ _SCALES = tuple(f"scale_{k}" for k in range(3))
 _QUATS = tuple(f"rot_{k}" for k in range(4))
 _REST_OF_DEGREE = {0: 0, 9: 1, 24: 2, 45: 3}
 
-_MARKS = {"opacity", "scale_0", "rot_0"}
 _ROWS_AT_ONCE = 1 << 14  # of a table with up to 62 columns: what fits the cache
 
 
@@ -34,7 +34,7 @@ def is_gaussian_ply(path: str | os.PathLike[str]) -> bool:
     if path.suffix.lower() != ".ply" or not path.is_file():
         return False
     vertex = read_header(path).get("vertex")
-    return vertex is not None and (set(vertex.properties) >= _MARKS or compressed_ply.PACKED[0] in vertex.properties)
+    return vertex is not None and (set(vertex.properties) >= GAUSSIAN_MARKS or PACKED_MARK in vertex.properties)
 
 
 def is_point_cloud_ply(path: str | os.PathLike[str]) -> bool:
@@ -99,7 +99,12 @@ def _check_names(columns: Columns, colors: tuple[str, ...], path: Path) -> None:
             f"{path} holds 2D Gaussians (two scales, no {_SCALES[2]}), which are flat: export the mesh that programs "
             "for them make (a ply, obj or glb), and animate that."
         )
-    if missing and not _MARKS & columns.keys():
+    if missing and not GAUSSIAN_MARKS & columns.keys():
+        if (faces := read_header(path).get("face")) and faces.rows:
+            raise InputError(
+                f"{path} is a mesh, it has faces and no properties of Gaussians: read it with load_mesh, or animate it "
+                f"as a mesh with `animate3d animate {path}`."
+            )
         raise InputError(point_cloud_sentence(path))
     if missing:
         raise InputError(f"{path} is not a Gaussian splatting ply: it lacks the properties {', '.join(missing)}.")

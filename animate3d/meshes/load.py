@@ -12,7 +12,7 @@ from animate3d.meshes.fbx import load_fbx
 from animate3d.meshes.gltf import load_gltf
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.obj import load_obj
-from animate3d.meshes.polygon_files import load_off, load_ply_mesh
+from animate3d.meshes.polygon_files import gaussians_sentence, load_off, load_ply_mesh
 from animate3d.meshes.stl import load_stl
 
 _READERS: dict[str, Callable[[Path], Mesh]] = {
@@ -24,6 +24,7 @@ _READERS: dict[str, Callable[[Path], Mesh]] = {
     ".off": load_off,
     ".fbx": load_fbx,
 }
+_GAUSSIANS = (".splat", ".spz")
 
 
 def load_mesh(path: str | os.PathLike[str]) -> Mesh:
@@ -42,6 +43,8 @@ def load_mesh(path: str | os.PathLike[str]) -> Mesh:
     """
     path = _mesh_in_folder(Path(path)) if Path(path).is_dir() else existing_file(path, "mesh file")
     reader = _READERS.get(path.suffix.lower())
+    if path.suffix.lower() in _GAUSSIANS:
+        raise InputError(gaussians_sentence(path))
     if reader is None:
         known = " ".join(_READERS)
         raise InputError(f"{path}: the suffix {path.suffix!r} is none of the mesh formats {known}.")

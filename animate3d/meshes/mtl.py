@@ -84,7 +84,8 @@ def read_mtl(path: Path) -> list[MtlEntry]:
     encoding = encoding_of(texts, lambda text: _map(text, path.parent).file is not None)
     others = sorted({keyword.decode() for block in blocks for keyword, _ in block.maps if keyword in _OTHER_MAPS})
     if others:
-        warnings.warn(f"{path}: {', '.join(others)} have no place in our materials and are left out.", stacklevel=2)
+        has, are = ("has", "is") if len(others) == 1 else ("have", "are")
+        warnings.warn(f"{path}: {', '.join(others)} {has} no place in our materials and {are} left out.", stacklevel=2)
     return [_entry(block, encoding, path) for block in blocks]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,8 @@ def load_obj(path: str | os.PathLike[str]) -> Mesh:
     lines = _read_lines(path)
     vertices, colors = _vertices(lines[b"v"], path)
     uvs, normals = _numbers(lines[b"vt"], path, 1), _numbers(lines[b"vn"], path, 3)
-    references, face_starts = _faces(lines[b"f"], path)
+    lines[b"f"], sides = _with_corners(lines[b"f"], path)
+    references, face_starts = _faces(lines[b"f"], sides, path)
     face_lines = np.repeat(np.asarray(lines[b"f"].numbers), np.diff(face_starts))
     corners = _resolve(references[:, 0], lines[b"v"], face_lines, path, "v")
     if (corners < 0).any():
@@ -150,13 +152,32 @@ def _vertices(lines: _Lines, path: Path) -> tuple[np.ndarray, np.ndarray | None]
     return np.ascontiguousarray(values[:, :3]), colors.clip(0, 1).astype(np.float32)
 
 
-def _faces(lines: _Lines, path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _with_corners(lines: _Lines, path: Path) -> tuple[_Lines, np.ndarray]:
+    """Faces with how many corners each has ``[P]``; those of fewer than three are left out with one warning.
+
+    Raises:
+        InputError: no face is left.
+    """
+    sides = np.array([len(text.split()) for text in lines.texts], dtype=np.int64)
+    fine = sides >= 3
+    if fine.all():
+        return lines, sides
+    first = lines.numbers[int(fine.argmin())] + 1
+    if not fine.any():
+        raise InputError(f"{path}, line {first}: a face needs at least 3 corners. The file may be truncated.")
+    left_out = int((~fine).sum())
+    what = "a face has" if left_out == 1 else f"{left_out} faces have"
+    are = "is" if left_out == 1 else "are"
+    warnings.warn(f"{path}, line {first}: {what} fewer than 3 corners and {are} left out.", stacklevel=3)
+    kept = _Lines()
+    kept.numbers = list(compress(lines.numbers, fine))
+    kept.texts = list(compress(lines.texts, fine))
+    return kept, sides[fine]
+
+
+def _faces(lines: _Lines, sides: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """References as written, ``[K, 3]`` vertex, uv and normal with 0 for none, and ``face_starts``."""
-    counts = np.array([len(text.split()) for text in lines.texts], dtype=np.int64)
-    if len(counts) and counts.min() < 3:
-        number = lines.numbers[int(counts.argmin())] + 1
-        raise InputError(f"{path}, line {number}: a face needs at least 3 corners. The file may be truncated.")
-    face_starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    face_starts = np.concatenate([[0], np.cumsum(sides)]).astype(np.int64)
     total = int(face_starts[-1])
     text = b" ".join(lines.texts)
     slashes, doubles = text.count(b"/"), text.count(b"//")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def obj_parts(marks: Sequence[tuple[int, str, str]], face_lines: np.ndarray) -> 
         face_lines: ``[P]``
 
     Returns:
-        No parts and None when nothing has a name.
+        No parts and None when nothing has a name; what is outside of those that have one is called ``part``.
     """
     labels = _labels(marks)
     spans = np.searchsorted(np.array([line for line, _, _ in marks], dtype=np.int64), face_lines)
@@ -49,7 +50,7 @@ def obj_parts(marks: Sequence[tuple[int, str, str]], face_lines: np.ndarray) -> 
             number_of_span[span] = place(count, group, Part(group, parent))
     if not any(part.name for part in parts):
         return [], None
-    return parts, number_of_span[spans]
+    return [part if part.name else replace(part, name="part") for part in parts], number_of_span[spans]
 
 
 def _labels(marks: Sequence[tuple[int, str, str]]) -> list[Label]:

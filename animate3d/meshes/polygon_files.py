@@ -17,6 +17,11 @@ from animate3d.meshes.materials import Material, find_texture, named_textures, r
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.names import encoding_of
 
+GAUSSIAN_MARKS = frozenset({"opacity", "scale_0", "rot_0"})
+"""Properties of the vertices of a ply of Gaussians, which no mesh has."""
+PACKED_MARK = "packed_position"
+"""The same for SuperSplat's compressed plys."""
+
 _UV_NAMES = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
 
 
@@ -25,10 +30,12 @@ def load_ply_mesh(path: str | os.PathLike[str]) -> Mesh:
     path = existing_file(path, "mesh file")
     data, textures = _read_ply(path)
     elements = {element.name: element for element in data.elements}
+    names = {p.name for p in elements["vertex"].properties} if "vertex" in elements else set()
+    if names >= GAUSSIAN_MARKS or PACKED_MARK in names:
+        raise InputError(gaussians_sentence(path))
     if "vertex" not in elements or "face" not in elements:
-        raise InputError(f"{path} has no faces: it is a point cloud or Gaussians, not a mesh.")
+        raise InputError(f"{path} has no faces: it is a point cloud, not a mesh; reconstruct a mesh from it.")
     vertex, face = elements["vertex"], elements["face"]
-    names = {p.name for p in vertex.properties}
     indices = next((p.name for p in face.properties if p.name in ("vertex_indices", "vertex_index")), None)
     if not {"x", "y", "z"} <= names or indices is None:
         raise InputError(f"{path} lacks the properties x, y, z or vertex_indices.")
@@ -55,6 +62,11 @@ def load_ply_mesh(path: str | os.PathLike[str]) -> Mesh:
     if shades is not None:
         mesh.vertex_colors = _from_faces(mesh, shades[kept])
     return mesh
+
+
+def gaussians_sentence(path: Path) -> str:
+    """What to do with a file of Gaussians that a mesh was expected in."""
+    return f"{path} has no faces: it holds Gaussians, not a mesh; animate them with `animate3d animate {path}`."
 
 
 def _read_ply(path: Path) -> tuple[PlyData, list[str]]:

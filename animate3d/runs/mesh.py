@@ -16,6 +16,7 @@ from torch import Tensor
 from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import SUFFIXES, export_with_report, preview
+from animate3d.export.clip import check_clip_name
 from animate3d.export.blender import blender
 from animate3d.files import content_hash
 from animate3d.frames import GREY, composite
@@ -286,6 +287,7 @@ def check_mesh_options(options: AnimateOptions) -> None:
             f"Writing {needs_blender[0]} needs Blender: pip install 'animate3d[blender]' (Python 3.11), or put a "
             "`blender` executable on the PATH; glb and usdc do not need it."
         )
+    check_clip_name(options.clip_name)
     if options.max_morphs is not None and options.max_morphs < 1:
         raise InputError(f"The number of morph targets is limited to {options.max_morphs}; at least 1 is needed.")
     if options.resample is not None and not (np.isfinite(options.resample) and options.resample > 0):

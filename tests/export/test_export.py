@@ -45,6 +45,13 @@ def test_unusable_trajectories_are_refused(tmp_path, trajectory, message):
     assert files_of(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\n", "a\u2028b"])
+def test_the_name_of_a_clip_is_one_line(tmp_path, name):
+    mesh = awkward_mesh()
+    with pytest.raises(InputError, match="clip name .* has a line break"):
+        export(mesh, motion(mesh), tmp_path / "a.glb", clip_name=name)
+
+
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
 def test_the_frame_rate_must_be_positive(tmp_path, fps):
     mesh = awkward_mesh()
@@ -143,6 +150,7 @@ def test_all_formats_are_documented():
 
 
 @pytest.mark.parametrize("suffix", ["glb", "fbx"])
+@pytest.mark.filterwarnings("ignore:.*animation.*dropped")
 def test_a_plain_colour_comes_back_as_it_was(tmp_path: Path, suffix: str) -> None:
     if suffix == "fbx":
         pytest.importorskip("bpy")

@@ -20,6 +20,7 @@ from splat_files import some, write_compressed_ply, write_splat, write_spz
 
 from animate3d.errors import InputError
 from animate3d.gaussians import Gaussians, holds_gaussians, load_gaussian_rows, load_gaussians, save_ply, sh
+from animate3d.meshes import load_mesh
 
 pytest.importorskip("zstandard")
 
@@ -136,6 +137,21 @@ def test_files_that_cannot_be_used_say_what_to_do(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"points\.ply is a point cloud.*reconstruct a mesh"):
             function(points)
     assert not holds_gaussians(tmp_path / "none.glb")
+
+
+def test_gaussians_and_meshes_that_are_taken_for_each_other_say_so(tmp_path: Path) -> None:
+    corners = np.array([(0, 0, 0), (1, 0, 0), (0, 1, 0)], dtype=[(axis, "f4") for axis in "xyz"])
+    faces = np.array([([0, 1, 2],)], dtype=[("vertex_indices", "i4", (3,))])
+    PlyData([PlyElement.describe(corners, "vertex"), PlyElement.describe(faces, "face")]).write(str(tmp_path / "m.ply"))
+    with pytest.raises(InputError, match=r"m\.ply is a mesh, .*load_mesh.*`animate3d animate .*m\.ply`"):
+        load_gaussians(tmp_path / "m.ply")
+    (tmp_path / "m.obj").write_text("v 0 0 0\n")
+    with pytest.raises(InputError, match=r"m\.obj is not a file of Gaussians \(\.ply, \.splat, \.spz\)\."):
+        load_gaussians(tmp_path / "m.obj")
+    save_ply(some(5), tmp_path / "g.ply")
+    for path in (tmp_path / "g.ply", write_spz(some(5), tmp_path / "g.spz", 3, 12)):
+        with pytest.raises(InputError, match=rf"holds Gaussians, not a mesh; .*`animate3d animate .*{path.name}`"):
+            load_mesh(path)
 
 
 def test_a_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -274,7 +274,7 @@ def test_a_hundred_thousand_vertices_are_read_in_about_a_second(tmp_path):
 def test_objects_and_groups_are_parts(tmp_path):
     text = SQUARE + "f 1 2 3\no body\nf 1 2 3\ng head\nf 2 3 4\no left eye\ng left eye\nf 1 3 4\ng head\nf 1 2 4\n"
     mesh = load_obj(write(tmp_path, text.replace("g head\nf 1 2 4\n", "")))
-    assert mesh.parts == [Part(""), Part("body"), Part("head", 1), Part("left eye")]
+    assert mesh.parts == [Part("part"), Part("body"), Part("head", 1), Part("left eye")]
     np.testing.assert_array_equal(mesh.face_parts, [0, 1, 2, 3])
     assert load_obj(write(tmp_path, SQUARE + "f 1 2 3\n")).face_parts is None
 
@@ -283,6 +283,17 @@ def test_groups_alone_are_parts_and_go_on_under_their_name(tmp_path):
     mesh = load_obj(write(tmp_path, SQUARE + "g a\nf 1 2 3\ng b\nf 1 3 4\ng a\nf 1 2 4\n"))
     assert mesh.parts == [Part("a"), Part("b")]
     np.testing.assert_array_equal(mesh.face_parts, [0, 1, 0])
+
+
+def test_a_group_without_a_name_gets_one(tmp_path):
+    mesh = load_obj(write(tmp_path, SQUARE + "g a\nf 1 2 3\ng\nf 1 3 4\n"))
+    assert mesh.parts == [Part("a"), Part("part")]
+
+
+def test_a_face_of_two_corners_is_left_out_with_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match=r"line 6: a face has fewer than 3 corners and is left out"):
+        mesh = load_obj(write(tmp_path, SQUARE + "f 1 2 3\nf 1 2\nf 1 3 4\n"))
+    np.testing.assert_array_equal(mesh.corners, [0, 1, 2, 0, 2, 3])
 
 
 def test_two_objects_of_one_name_are_two_parts(tmp_path):
