@@ -16,8 +16,8 @@ from torch import Tensor
 from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import SUFFIXES, export_with_report, preview
-from animate3d.export.clip import check_clip_name
 from animate3d.export.blender import blender
+from animate3d.export.clip import check_clip_name
 from animate3d.files import content_hash
 from animate3d.frames import GREY, composite
 from animate3d.gaussians import Gaussians, from_mesh, load_ply, save_edges, save_ply
