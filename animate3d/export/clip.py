@@ -77,7 +77,8 @@ def checked_clip(
         loop, clip_name: see `Clip`.
 
     Raises:
-        InputError: not this mesh's trajectory, numbers that are not finite, no frames, a bad frame rate, or a name of two lines.
+        InputError: another mesh's trajectory, numbers that are not finite, no frames, a bad frame rate, or a name of
+            two lines.
     """
     check_clip_name(clip_name)
     positions = np.asarray(trajectory)

@@ -48,7 +48,7 @@ def test_unusable_trajectories_are_refused(tmp_path, trajectory, message):
 @pytest.mark.parametrize("name", ["a\nb", "a\n", "a\u2028b"])
 def test_the_name_of_a_clip_is_one_line(tmp_path, name):
     mesh = awkward_mesh()
-    with pytest.raises(InputError, match="clip name .* has a line break"):
+    with pytest.raises(InputError, match=r"clip name .* has a line break"):
         export(mesh, motion(mesh), tmp_path / "a.glb", clip_name=name)
 
 
