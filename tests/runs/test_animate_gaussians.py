@@ -306,7 +306,7 @@ def test_prompt_to_refined_model_with_tiny_weights(
         (["--formats", "glb"], "holds Gaussians, which have no mesh to export"),
         (["--max-morphs", "3", "--loop"], "leave out --max-morphs, --loop"),
         (["--refine"], "Refinement needs the video model: give --prompt and --weights as well"),
-        (["--prompt", "x", "--weights", "w"], r"either a prompt or a folder of frames \(both only with --refine\)"),
+        (["--prompt", "x", "--weights", "w"], r"either --prompt, or videos"),
         (["--prompt", "x", "--weights", "w", "--refine", "--views", "3"], "works with 4 views, got 3"),
         (["--prompt", "x", "--weights", "w", "--refine"], "folder of weights w does not exist"),
         (["--prompt", "x", "--pretrained-unet-path", "m.ckpt", "--refine"], r"checkpoint m\.ckpt does not exist"),

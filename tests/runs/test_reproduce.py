@@ -97,8 +97,8 @@ def test_without_refinement_the_test_views_show_the_reconstruction(
 
 
 def test_overrides_are_for_the_fit_or_for_one_step(recorder: Recorder, item: TestObject, tmp_path: Path) -> None:
-    recorder.run(item, step_options(tmp_path, overrides=("a.b=1", "refine:c=x:y", "recon:data.width=8", "fit:d=2")))
-    assert recorder.trained["recon"][-3:] == ["a.b=1", "data.width=8", "d=2"]
+    recorder.run(item, step_options(tmp_path, overrides=("seed=1", "refine:c=x:y", "recon:data.width=8", "fit:tag=2")))
+    assert recorder.trained["recon"][-3:] == ["seed=1", "data.width=8", "tag=2"]
     assert settings_of("refine", ("a=1", "refine:c=x:y", "refine.d=2")) == ("c=x:y", "d=2")
     for wrong in ("nothing", "step5:a=1", "=3", "fit:=3"):
         with pytest.raises(InputError, match="step:key=value"):

@@ -14,7 +14,7 @@ from torch import Tensor
 from animate3d.cameras import reconstruction_cameras
 from animate3d.creatures.creatures import make_creature, move
 from animate3d.errors import InputError
-from animate3d.mvvdm.model.origins import Origins, paint
+from animate3d.mvvdm.model.origins import Origins, paint_from_origins
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.training import checkpoints
 from animate3d.small_model import models, origins
@@ -55,7 +55,7 @@ def test_painting_with_the_true_origins_gives_the_video_back(family: str, motion
     sources[:, :, :, 0] += 20 * truth.visible[:, :, :, 0]  # the own view, where it can
     first = pixels[:, 0]
     grey = torch.full_like(pixels, 0.5)
-    painted = paint(grey[None], first[None], Origins(truth.places, sources))[0]
+    painted = paint_from_origins(grey[None], first[None], Origins(truth.places, sources))[0]
     known = truth.visible[0].any(dim=2)[:, :, None].expand_as(pixels) & (truth.coverage[0] > 0.95)[:, :, None]
     error = (painted - pixels)[known].abs().mean()
     still = (first[:, None] - pixels)[known].abs().mean()

@@ -131,6 +131,7 @@ def test_angles_differ_between_clips_and_repeat_with_the_seed():
     assert all(0 <= elevation <= 30 and abs(azimuth) <= 11.25 for elevation, azimuth in angles)
 
 
+@pytest.mark.filterwarnings("ignore:.*are dropped")
 def test_gltf_base_colours_are_texture_times_factor_times_vertex_colours(tmp_path):
     pytest.importorskip("bpy")
     mesh = markers(y_up=True)
