@@ -17,8 +17,9 @@ from animate3d.errors import InputError
 from animate3d.runs.lock import LOCK, alone_in
 
 WAITS = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
 from animate3d.runs.lock import alone_in
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
 with alone_in(pathlib.Path(sys.argv[1])):
     print("in", flush=True)
     time.sleep(60)
