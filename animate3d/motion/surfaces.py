@@ -1,4 +1,4 @@
-"""Edges, areas and normals of a triangulated surface."""
+"""Edges, areas and normals of a triangulated surface, and sums and rotations over its neighbourhoods."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def vertex_normals(vertices: Array, triangles: Ids) -> Array:
 def sum_at(values: Array, ids: Ids, count: int) -> Array:
     """Sums of the rows ``[P, D]`` that have the same id. ``[count, D]``"""
     return np.stack([np.bincount(ids, column, count) for column in values.T], axis=1)
+
+
+def nearest_rotations(matrices: Array) -> Array:
+    """The rotations ``[n, 3, 3]`` nearest to matrices, never reflections."""
+    u, _, vt = np.linalg.svd(matrices)
+    u[:, :, 2] *= np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)[:, None]
+    return u @ vt
 
 
 def _facets(vertices: Array, triangles: Ids) -> Array:
