@@ -17,7 +17,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.sparse.linalg import spsolve
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, conv_transpose2d
 
 from animate3d.cameras import Cameras
 from animate3d.meshes import Mesh
@@ -29,6 +29,7 @@ from animate3d.rasterize.visibility import visible_triangles
 _PARTS = 24  # of a whole surface, about; what is held is held part by part
 _ROUNDS = 3  # holding one part changes what is seen of the others
 _HARM = 0.1  # of the change that is seen where a part is: what its motion may cost a moving piece, less is noise
+_HEIGHT = 128  # rows of the images that are compared
 _SOFTNESS = 0.05  # of the diagonal: how far the border of a held part reaches
 
 
@@ -59,33 +60,35 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: Tensor, cameras: Ca
         frames: ``[V, F, H, W, 4]`` RGBA 0..1.
         cameras: ``[V]`` with the size of the frames.
     """
+    frames, cameras = _coarse(frames, cameras)
     surface = _Surface.of(positions[0], mesh.triangles()[0], mesh.welded())
     wanted = blurred_change(frames)
     total = max(float(wanted.square().sum()), 1e-12)
     still = np.repeat(positions[:1], len(positions), axis=0)
     held = np.zeros(len(surface.piece_of_part), bool)
     gains = np.zeros(len(held))
-    kept, drawn = positions, _drawn(mesh, positions, cameras)
+    kept = positions
+    drawn, seen = _drawn(mesh, kept, cameras), _seen(kept, surface, cameras)
+    seen_still = np.broadcast_to(_seen(still[:2], surface, cameras), seen.shape)
 
-    def gained(others: Array, drawn_others: Tensor) -> Array:
+    def gained(change: Tensor | float, others: Ids) -> Array:
         """What the motion of every part explains more than another motion does, and the change there. ``[2, P]``"""
-        better = (wanted - blurred_change(drawn_others)).square() - (wanted - blurred_change(drawn)).square()
-        both = torch.stack([better, wanted.square()]).sum(-1).numpy() / total
-        return _by_part(both, others, kept, surface, cameras)
+        better = (wanted - change).square() - (wanted - blurred_change(drawn)).square()
+        both = torch.stack([better, wanted.square()]).sum(-1) / total
+        return _by_part(both, others, seen, len(held))
 
     for _ in range(_ROUNDS):
-        # A render of what stands still does not change.
-        over_still, _ = gained(still, drawn[:, :1].expand_as(drawn))
+        over_still, _ = gained(0.0, seen_still)  # a render of what stands still does not change
         gains = np.where(held, gains, over_still)  # of a held part: what its motion had cost
         of_piece = np.bincount(surface.piece_of_part, over_still)[surface.piece_of_part]
         calm = surface.hold(positions, held, everywhere=True)
-        over_calm, change = gained(calm, _drawn(mesh, calm, cameras))
+        over_calm, change = gained(blurred_change(_drawn(mesh, calm, cameras)), _seen(calm, surface, cameras))
         harmful = ~held & ((over_calm < -_HARM * change) | (of_piece < 0))
         if not harmful.any():
             break
         held |= harmful
         kept = surface.hold(positions, held)
-        drawn = _drawn(mesh, kept, cameras)
+        drawn, seen = _drawn(mesh, kept, cameras), _seen(kept, surface, cameras)
     moving = surface.soften(1.0 - held[surface.parts])
     found = explained(frames, drawn)
     if found.total < 0:
@@ -196,31 +199,54 @@ def _softener(rest: Array, edges: Ids, welded: Ids) -> Callable[[Array], Array]:
     return soften
 
 
+def _coarse(frames: Tensor, cameras: Cameras) -> tuple[Tensor, Cameras]:
+    """Frames of about `_HEIGHT` rows: what is compared is blurred anyway, and drawing costs in proportion to pixels."""
+    height, width = frames.shape[2:4]
+    factor = max(1, height // _HEIGHT)
+    if height % factor or width % factor:
+        return frames, cameras
+    # Colours count as much as they cover; straight alpha again at the end.
+    weighted = torch.cat([frames[..., :3] * frames[..., 3:], frames[..., 3:]], dim=-1)
+    views, count = frames.shape[:2]
+    small = avg_pool2d(weighted.flatten(0, 1).movedim(-1, 1), factor).movedim(1, -1).unflatten(0, (views, count))
+    color = small[..., :3] / small[..., 3:].clamp_min(1e-6)
+    return torch.cat([color, small[..., 3:]], dim=-1), cameras.resized(height // factor, width // factor)
+
+
 def _drawn(mesh: Mesh, positions: Array, cameras: Cameras) -> Tensor:
     return torch.from_numpy(render_mesh(mesh, positions, cameras, shading=False)).float() / 255
 
 
-def _by_part(values: NDArray[np.float32], one: Array, other: Array, surface: _Surface, cameras: Cameras) -> Array:
-    """Sums ``[Q, P]`` of ``[Q, V, F - 1, H', W']`` over the pixels in which each part is seen, moved either way."""
-    count = len(surface.piece_of_part)
-    sums = np.zeros((len(values), count))
-
-    def seen(points: Array) -> NDArray[np.float32]:
-        return _coverage(points, surface.triangles, surface.parts[surface.triangles[:, 0]], count, cameras)
-
-    at_rest = seen(one[0])
-    for f in range(values.shape[2]):
-        before = at_rest if np.array_equal(one[f + 1], one[0]) else seen(one[f + 1])
-        shares = before + seen(other[f + 1])  # [V, P, H', W']
-        shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
-        sums += np.einsum("vphw,qvhw->qp", shares, values[:, :, f])
-    return sums
+def _seen(positions: Array, surface: _Surface, cameras: Cameras) -> Ids:
+    """The part that every pixel of the frames after frame 0 shows, P where it shows none. ``[V, F - 1, H, W]``"""
+    of_triangle = np.append(surface.parts[surface.triangles[:, 0]], len(surface.piece_of_part)).astype(np.int32)
+    shown = [of_triangle[visible_triangles(points, surface.triangles, cameras)[0]] for points in positions[1:]]
+    return np.stack(shown, axis=1)
 
 
-def _coverage(points: Array, triangles: Ids, of_triangle: Ids, count: int, cameras: Cameras) -> NDArray[np.float32]:
-    """How much of every blurred pixel each part covers. ``[V, P, H', W']``"""
-    winners, _ = visible_triangles(points, triangles, cameras)
-    part = np.where(winners >= 0, of_triangle[np.maximum(winners, 0)], count)
-    layers = torch.nn.functional.one_hot(torch.from_numpy(part), count + 1)[..., :count].movedim(-1, 1).float()
-    size = blur_size(cameras.height)
-    return avg_pool2d(layers, size, stride=blur_stride(size)).numpy()
+def _by_part(values: Tensor, one: Ids, other: Ids, count: int) -> Array:
+    """Sums ``[Q, P]`` of values ``[Q, V, F - 1, H', W']`` of blurred pixels, shared among the parts seen there.
+
+    Args:
+        values: of the blurred pixels.
+        one, other: ``[V, F - 1, H, W]`` the part that each pixel shows, moved either way.
+        count: P
+    """
+    size = blur_size(one.shape[2])
+    stride = blur_stride(size)
+    seen = torch.from_numpy((one < count).astype(np.float32) + (other < count))
+    covered = avg_pool2d(seen, size, stride=stride).clamp_min(1e-9)
+    # Every pixel of a part gets an equal share of each blurred pixel that it is in: the transpose of the average.
+    kernel = torch.full((1, 1, size, size), 1.0 / size**2)
+    shares = conv_transpose2d((values / covered).flatten(0, 2)[:, None], kernel, stride=stride)[:, 0]
+    shares = shares.unflatten(0, values.shape[:3])
+    height, width = shares.shape[-2:]
+    return np.stack(
+        [
+            sum(
+                np.bincount(parts[..., :height, :width].ravel(), of_pixel.numpy().ravel(), count + 1)[:count]
+                for parts in (one, other)
+            )
+            for of_pixel in shares
+        ]
+    )
