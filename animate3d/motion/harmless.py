@@ -64,7 +64,7 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: Tensor, cameras: Ca
     surface = _Surface.of(positions[0], mesh.triangles()[0], mesh.welded())
     wanted = blurred_change(frames)
     total = max(float(wanted.square().sum()), 1e-12)
-    still = np.repeat(positions[:1], len(positions), axis=0)
+    still = np.broadcast_to(positions[:1], positions.shape)
     held = np.zeros(len(surface.piece_of_part), bool)
     gains = np.zeros(len(held))
     kept = positions
@@ -92,7 +92,7 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: Tensor, cameras: Ca
     moving = surface.soften(1.0 - held[surface.parts])
     found = explained(frames, drawn)
     if found.total < 0:
-        kept, moving = still, np.zeros(len(moving))
+        kept, moving = still.copy(), np.zeros(len(moving))
         found = explained(frames, drawn[:, :1].expand_as(drawn))
     return Kept(kept, moving, found, surface.parts, gains)
 
