@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from animate3d.demo import demo_asset, write_demo_frames
+from animate3d.creatures.dragon import demo_asset, write_demo_frames
 
 from animate3d.cameras import reconstruction_cameras, testset_cameras
 from animate3d.export import export, preview
