@@ -64,6 +64,7 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         super().configure()
         self.automatic_optimization = True
         self._kept = Kept()
+        self._overflowed = False
         self._rigidity: Rigidity | None = None
         self._validation = ValidationVideo()
         self._test: TestImages | None = None
@@ -140,7 +141,7 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
 
     # Training
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor] | None:
         self._follow_learning_rates()
         weights = {name: weight for name, value in self._weights.items() if (weight := self.C(value)) != 0}
         step = self._step(batch, with_first=any(name in weights for name in ON_FIRST_FRAME))
@@ -149,10 +150,22 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
             if name in self._terms:
                 values[name] = self._terms[name](step)
                 loss = loss + weight * values[name]
+        if "sds" in values and not bool(values["sds"].isfinite()):
+            self._say_overflow()
+            return None  # Lightning goes on with the next step
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # the others would be forgotten
             self.log_dict({f"train/loss_{name}": value for name, value in values.items()})
             self.log("train/loss", loss, prog_bar=True)
         return {"loss": loss}
+
+    def _say_overflow(self) -> None:
+        """Once in a run; the steps that follow are left out in silence."""
+        if not self._overflowed:
+            threestudio.warn(
+                f"Step {self.true_global_step} is left out: the video model's numbers overflow. Should that go on, set "
+                "system.guidance.half_precision_dtype=bfloat16."
+            )
+        self._overflowed = True
 
     def _step(self, batch: dict[str, Any], with_first: bool) -> Step:
         """Deform at the frames of this step."""
