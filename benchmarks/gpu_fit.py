@@ -9,6 +9,7 @@ show that the section works.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
 import statistics
@@ -16,11 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import torch
@@ -49,7 +51,11 @@ def write_model(folder: Path, gaussians: int, size: int, frames: int = 16, views
     colors = torch.rand(gaussians, 1, 3, generator=torch.Generator().manual_seed(0))
     scale = math.log(0.6 * math.sqrt(4 / gaussians))
     model = Gaussians(
-        means, colors, torch.full((gaussians,), 3.0), torch.full((gaussians, 3), scale), torch.eye(4)[0].repeat(gaussians, 1)
+        means,
+        colors,
+        torch.full((gaussians,), 3.0),
+        torch.full((gaussians, 3), scale),
+        torch.eye(4)[0].repeat(gaussians, 1),
     )
     save_ply(model, folder / "model.ply")
     neighbours, _ = knn_graph(means, 6, 1.0)
@@ -67,7 +73,10 @@ def write_model(folder: Path, gaussians: int, size: int, frames: int = 16, views
     save_frames(folder / "frames", np.stack(images, axis=1))
     return [
         f"system.geometry.geometry_convert_from={folder / 'model.ply'}",
-        *(f"system.geometry.load_ply_cfg.{k}={v}" for k, v in (("rot_x_degree", 0), ("rot_z_degree", 0), ("scale_factor", 1))),
+        *(
+            f"system.geometry.load_ply_cfg.{k}={v}"
+            for k, v in (("rot_x_degree", 0), ("rot_z_degree", 0), ("scale_factor", 1))
+        ),
         f"data.image_root={folder / 'frames'}",
         f"data.width={size}",
         f"data.height={size}",
@@ -146,6 +155,14 @@ def counted(places: list[str], steps: int) -> dict[str, float]:
     return {place: round(places.count(place) / steps, 2) for place in sorted(set(places))}
 
 
+def last_loss(run: Path) -> float | None:
+    """The last loss that a run logged."""
+    (table,) = run.glob("*/csv_logs/*/metrics.csv")
+    with table.open() as file:
+        losses = [row["train/loss"] for row in csv.DictReader(file) if row.get("train/loss")]
+    return float(losses[-1]) if losses else None
+
+
 def peak() -> float | None:
     return round(torch.cuda.max_memory_allocated() / 2**30, 2) if GPU else None
 
@@ -153,7 +170,7 @@ def peak() -> float | None:
 # -- sections ---------------------------------------------------------------------------------------------------------
 
 
-def reconstruction_step(gaussians: int | None = None, profile: bool = False, graphs: bool | None = None) -> dict[str, Any]:
+def reconstruction_step(gaussians: int | None = None, profile: bool = False, graphs: bool = False) -> dict[str, Any]:
     """The documented mesh config at 256², 16 frames of 4 views: its steps of two frames, and those of all fifteen.
 
     ``mean`` is over the documented 800 steps: 50 of one frame, 700 of two, 50 of fifteen.
@@ -162,7 +179,11 @@ def reconstruction_step(gaussians: int | None = None, profile: bool = False, gra
 
     count, size = (gaussians or 5000, 256) if GPU else (gaussians or 300, 32)
     per_frame, steps = (10, 290) if GPU else (2, 46)
-    marks = {30: "two", 140: "two done", 170: "all", 280: "all done"} if GPU else {6: "two", 26: "two done", 31: "all", 44: "all done"}
+    marks = (
+        {30: "two", 140: "two done", 170: "all", 280: "all done"}
+        if GPU
+        else {6: "two", 26: "two done", 31: "all", 44: "all done"}
+    )
     result: dict[str, Any] = {"gaussians": count, "size": size}
     with tempfile.TemporaryDirectory() as temporary:
         keys = write_model(Path(temporary), count, size)
@@ -172,14 +193,14 @@ def reconstruction_step(gaussians: int | None = None, profile: bool = False, gra
             f"system.progressive_iter_per_frame={per_frame}",
             "checkpoint.every_n_train_steps=100000",
         ]
-        for name, extra in (("graphs", []), ("eager", ["system.cuda_graphs=false"]), ("old", [])):
-            if name == "old" or (graphs is not None and graphs != (name == "graphs")) or (name == "eager" and not GPU):
-                continue
+        variants: list[tuple[str, list[str]]] = [("graphs", [])]
+        if GPU and not graphs:
+            variants.append(("eager", ["system.cuda_graphs=false"]))
+        for name, extra in variants:
             if GPU:
                 torch.cuda.reset_peak_memory_stats()
             clock = Clock(marks)
-            first = min(marks)
-            with watched(clock, range(first + 1, first + 6), range(first + 8, first + 12) if profile else None) as waits:
+            with watched(clock, range(160, 165), range(142, 146) if profile and name == "graphs" else None) as waits:
                 started = time.perf_counter()
                 launch(CONFIGS / "mesh_animation_frame_16.yaml", [*keys, f"name={name}", *extra], "train")
                 whole = time.perf_counter() - started
@@ -191,20 +212,293 @@ def reconstruction_step(gaussians: int | None = None, profile: bool = False, gra
                 "peak_gib": peak(),
                 "run_s": round(whole, 1),
                 "waits_per_step": counted(waits, 5),
+                "loss_at_end": last_loss(Path(temporary) / name),
             }
     return result
 
 
+def full_model(folder: Path) -> Path:
+    """A model of full size with random weights in half precision, made once; of tiny size without a GPU."""
+    from animate3d.mvvdm import tiny
+
+    if (folder / "model_index.json").is_file():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not GPU:
+        tiny.write_tiny(folder)
+        return folder
+    from diffusers import AutoencoderKL, DDIMScheduler
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    try:
+        from transformers import CLIPImageProcessorPil as Processor
+    except ImportError:
+        from transformers import CLIPImageProcessor as Processor
+    from animate3d.mvvdm.model.unet import MultiViewUNet
+    from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
+
+    def random(model: Any) -> Any:
+        norms = {
+            f"{n}.weight" for n, m in model.named_modules() if isinstance(m, torch.nn.LayerNorm | torch.nn.GroupNorm)
+        }
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:
+                parameter.data.normal_(std=0.6 / max(1, parameter[0].numel()) ** 0.5)
+            else:
+                parameter.data.fill_(1.0 if name in norms else 0.0)
+        return model.half().eval()
+
+    text = {"vocab_size": 49408, "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12}
+    text |= {
+        "num_attention_heads": 12,
+        "projection_dim": 768,
+        "bos_token_id": 512,
+        "eos_token_id": 513,
+        "pad_token_id": 513,
+    }
+    vision = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16}
+    with torch.device("cuda"):
+        vae = random(
+            AutoencoderKL(
+                block_out_channels=(128, 256, 512, 512),
+                down_block_types=("DownEncoderBlock2D",) * 4,
+                up_block_types=("UpDecoderBlock2D",) * 4,
+                layers_per_block=2,
+                sample_size=256,
+            )
+        )
+        parts = {
+            "vae": vae,
+            "text_encoder": random(CLIPTextModel(CLIPTextConfig(**text))),
+            "image_encoder": random(
+                CLIPVisionModelWithProjection(
+                    CLIPVisionConfig(**vision, projection_dim=1024, image_size=224, patch_size=14)
+                )
+            ),
+            "unet": random(MultiViewUNet()),
+        }
+    pipeline = MultiViewVideoPipeline(
+        **parts,
+        tokenizer=tiny._tokenizer(),
+        scheduler=DDIMScheduler(**tiny.NOISE_SCHEDULE),
+        feature_extractor=Processor(),
+    )
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def refinement_step(model: Path | None = None, limit_gib: float | None = None) -> dict[str, Any]:
+    """The documented refinement: targets of 1024², the model of full size; its step, and its parts one by one.
+
+    ``limit_gib`` caps the memory of this process, as a smaller card would.
+    """
+    from animate3d.studio.launch import launch
+
+    if GPU:
+        if limit_gib:
+            torch.cuda.set_per_process_memory_fraction(
+                limit_gib * 2**30 / torch.cuda.get_device_properties(0).total_memory
+            )
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    folder = full_model(model or Path.home() / "gpu" / ("full" if GPU else "tiny"))
+    result: dict[str, Any] = {"limit_gib": limit_gib}
+    steps, marks = (16, {4: "first", 15: "last"}) if GPU else (3, {1: "first", 2: "last"})
+    with tempfile.TemporaryDirectory() as temporary:
+        keys = write_model(Path(temporary), 5000 if GPU else 300, 1024 if GPU else 32)
+        keys += [f"system.{part}.pretrained_model_name_or_path={folder}" for part in ("guidance", "prompt_processor")]
+        keys += [f"trainer.max_steps={steps}", "checkpoint.every_n_train_steps=100000", "name=refine"]
+        if not GPU:
+            keys += ["data.random_camera.width=16", "data.random_camera.height=16"]
+        clock = Clock(marks)
+        with watched(clock) as _, partial_times() as parts:
+            launch(CONFIGS / "refine_frame_16.yaml", keys, "train")
+        result["step"] = clock.per_step("first", "last")
+        result["parts_ms"] = {name: round(statistics.median(times[2:] or times), 1) for name, times in parts.items()}
+        result["peak_gib"] = peak()
+        if GPU:
+            result["peak_reserved_gib"] = round(torch.cuda.max_memory_reserved() / 2**30, 2)
+    return result
+
+
+@contextmanager
+def partial_times() -> Iterator[dict[str, list[float]]]:
+    """What the parts of a refinement step take, each with a wait for the device on both sides (every third call)."""
+    from animate3d.mvvdm import guidance
+
+    cls: Any = guidance.VideoGuidance
+    times: dict[str, list[float]] = {}
+    before = {name: getattr(cls, name) for name in ("conditions", "encode", "predictor")}
+
+    def timed(name: str, function: Any) -> Any:
+        calls = [0]
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            calls[0] += 1
+            if not GPU or calls[0] in (3, 4):  # not among the steps that are timed as a whole
+                started = moment()
+                out = function(*args, **kwargs)
+                times.setdefault(name, []).append(1e3 * (moment() - started))
+                return out
+            return function(*args, **kwargs)
+
+        return run
+
+    cls.conditions, cls.encode = timed("conditions", before["conditions"]), timed("encode_forward", before["encode"])
+    counted_predict = timed("unet", lambda predict, *args: predict(*args))
+    cls.predictor = lambda self, conditions: lambda *args: counted_predict(before["predictor"](self, conditions), *args)
+    try:
+        yield times
+    finally:
+        for name, function in before.items():
+            setattr(cls, name, function)
+
+
+def moment() -> float:
+    if GPU:
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def encoder(images: int | None = None) -> dict[str, Any]:
+    """The encoder's forward and backward pass of a refinement step: diffusers' with recomputation, and ours."""
+    from diffusers import AutoencoderKL
+    from torch.utils.checkpoint import checkpoint
+
+    from animate3d.mvvdm.model import encoder as ours
+
+    count, size = (images or 64, 256) if GPU else (2, 32)
+    widths = (128, 256, 512, 512) if GPU else (8, 16)
+    device, dtype = (torch.device("cuda"), torch.float16) if GPU else (torch.device("cpu"), torch.float32)
+    torch.manual_seed(0)
+    with device:
+        vae = AutoencoderKL(
+            block_out_channels=widths,
+            down_block_types=("DownEncoderBlock2D",) * len(widths),
+            up_block_types=("UpDecoderBlock2D",) * len(widths),
+            layers_per_block=2,
+            norm_num_groups=32 if GPU else 4,
+        )
+        pixels = torch.rand(count, 3, size, size)
+    vae = vae.to(dtype).requires_grad_(False).eval()
+
+    def plain(part: torch.Tensor) -> torch.Tensor:
+        return vae.encode(part).latent_dist.parameters
+
+    def step(function: Callable[[torch.Tensor], torch.Tensor], at_once: int) -> torch.Tensor:
+        leaf = pixels.clone().requires_grad_()
+        out = torch.cat([function((2 * part - 1).to(dtype)) for part in leaf.split(at_once)])
+        (gradient,) = torch.autograd.grad(out.float().square().sum() * 1e-3, leaf)
+        return gradient
+
+    result: dict[str, Any] = {}
+    truth: torch.Tensor | None = None
+    variants: list[tuple[str, Callable[[torch.Tensor], torch.Tensor], int]] = [
+        ("diffusers, 8 at once, computed twice", lambda part: checkpoint(plain, part, use_reentrant=False), 8)
+    ]
+    for again in range(0, len(widths) + 1, 2):
+        variants.append(
+            (f"ours, 16 at once, {again} levels twice", lambda part, n=again: ours.moments(vae, part, n), 16)
+        )
+    variants.append(("ours, 32 at once, 2 levels twice", lambda part: ours.moments(vae, part, 2), 32))
+    for name, function, at_once in variants:
+        if name.startswith("ours"):
+            vae.to(memory_format=torch.channels_last)
+        if GPU:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            held = torch.cuda.memory_allocated()
+        try:
+            gradient = step(function, at_once).float()
+            times = []
+            for _ in range(3):
+                started = moment()
+                step(function, at_once)
+                times.append(1e3 * (moment() - started))
+            truth = gradient if truth is None else truth
+            result[name] = {
+                "ms": round(statistics.median(times), 1),
+                "peak_gib": round((torch.cuda.max_memory_allocated() - held) / 2**30, 2) if GPU else None,
+                "gradient_difference": float(f"{float((gradient - truth).norm() / truth.norm()):.1e}"),
+            }
+        except Exception as error:  # the other variants are still worth knowing
+            result[name] = repr(error)[-300:]
+    return result
+
+
+def tracking() -> dict[str, Any]:
+    """`animate --frames` of the dragon as a command, twice: the first run compiles, the second is what a user waits for."""
+    with tempfile.TemporaryDirectory() as temporary:
+        data, motion = Path(temporary) / "data", "bend"
+        run = [sys.executable, "-m", "animate3d.creatures.dragon", "--out", str(data)]
+        known = subprocess.run([*run, "--help"], capture_output=True, text=True).stdout
+        extra = ["--motions", motion] if "--motions" in known else []
+        started = time.perf_counter()
+        subprocess.run([*run, *extra], check=True, capture_output=True)
+        result: dict[str, Any] = {"dragon_s": round(time.perf_counter() - started, 1)}
+        for name in ("first", "second", "third"):
+            out = Path(temporary) / name
+            command = [sys.executable, "-m", "animate3d.cli", "animate", str(data / "little_dragon")]
+            command += ["--frames", str(data / "frames" / motion), "--out", str(out), "--formats", "glb"]
+            command += ["--placement", str(data / "placement.json")]
+            started = time.perf_counter()
+            running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            said = [(round(time.perf_counter() - started, 2), line) for line in cast(IO[str], running.stdout)]
+            running.wait()
+            steps_said = [seconds for seconds, line in said if "✓" in line]
+            result[name] = {"s": round(time.perf_counter() - started, 2), "first_step_done_s": steps_said[:1]}
+            if running.returncode:
+                result[name]["error"] = "".join(line for _, line in said)[-800:]
+                break
+            record = json.loads((out / "run.json").read_text())
+            steps = record.get("steps", {})
+            items = steps.items() if isinstance(steps, dict) else ((step.get("name"), step) for step in steps)
+            result[name]["steps"] = {
+                key: [round(value.get(k, 0), 2) for k in ("seconds", "cpu_seconds")] for key, value in items
+            }
+    return result
+
+
+def start() -> dict[str, Any]:
+    """Seconds from the command to its first step, and what the imports of the parts take."""
+    result: dict[str, Any] = {}
+    for name in (
+        "torch",
+        "animate3d.cli",
+        "animate3d.runs.mesh",
+        "animate3d.runs.demo",
+        "animate3d.mvvdm.pipeline",
+        "animate3d.studio.launch",
+    ):
+        code = f"import time; t = time.perf_counter(); import {name}, sys; print(time.perf_counter() - t, len(sys.modules))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        last = done.stdout.split()
+        result[name] = {"s": round(float(last[0]), 2), "modules": int(last[1])} if last else done.stderr[-300:]
+    return result
+
+
+SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
+    "reconstruction_step": reconstruction_step,
+    "profile": lambda: reconstruction_step(profile=True),
+    "encoder": encoder,
+    "refinement_step": refinement_step,
+    "tracking": tracking,
+    "start": start,
+}
+
+
 def main(argv: list[str] | None = None) -> int:
-    sections: dict[str, Callable[[], dict[str, Any]]] = {"reconstruction_step": reconstruction_step}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sections", nargs="+", choices=sections)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("sections", nargs="+", choices=SECTIONS)
+    parser.add_argument("--out", type=Path, help="JSON file of the results, written after every section")
     options = parser.parse_args(argv)
-    results = {"device": torch.cuda.get_device_name(0) if GPU else "cpu", "torch": torch.__version__}
+    results: dict[str, Any] = {"device": torch.cuda.get_device_name(0) if GPU else "cpu", "torch": torch.__version__}
     for name in options.sections:
         started = time.perf_counter()
-        results[name] = sections[name]()
+        try:
+            results[name] = SECTIONS[name]()
+        except Exception:  # the other sections are still worth their time
+            results[name] = {"error": traceback.format_exc()[-3000:]}
         results[name]["seconds"] = round(time.perf_counter() - started, 1)
         print(name, json.dumps(results[name], indent=1), flush=True)
         if options.out:

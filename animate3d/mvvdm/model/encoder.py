@@ -58,7 +58,9 @@ def _known(resnet: nn.Module) -> bool:
 
 
 def _known_downsampling(layer: nn.Module) -> bool:
-    return isinstance(layer, Downsample2D) and isinstance(layer.conv, nn.Conv2d) and layer.padding == 0 and not layer.norm
+    return (
+        isinstance(layer, Downsample2D) and isinstance(layer.conv, nn.Conv2d) and layer.padding == 0 and not layer.norm
+    )
 
 
 def moments(vae: AutoencoderKL, images: Tensor, recomputed: int) -> Tensor:
@@ -141,7 +143,12 @@ def _backward(conv: nn.Conv2d, gradient: Tensor, shape: torch.Size) -> Tensor:
     rest = [
         size - ((out - 1) * stride - 2 * padding + kernel)
         for size, out, stride, padding, kernel in zip(
-            shape[2:], gradient.shape[2:], conv.stride, cast(tuple[int, ...], conv.padding), conv.kernel_size, strict=True
+            shape[2:],
+            gradient.shape[2:],
+            conv.stride,
+            cast(tuple[int, ...], conv.padding),
+            conv.kernel_size,
+            strict=True,
         )
     ]
     return conv_transpose2d(gradient, _last(conv), None, conv.stride, cast(Any, conv.padding), rest)
@@ -207,7 +214,9 @@ def norm_backward(x: Tensor, gradient: Tensor, norm: nn.GroupNorm) -> Tensor:
     kernels = _kernels(x)
 
     def of_groups(per_channel: Tensor) -> Tensor:  # [N, C] summed over each group, for every channel of it
-        return per_channel.unflatten(1, (groups, -1)).sum(-1, keepdim=True).expand(-1, -1, channels // groups).flatten(1)
+        return (
+            per_channel.unflatten(1, (groups, -1)).sum(-1, keepdim=True).expand(-1, -1, channels // groups).flatten(1)
+        )
 
     total, square = _sums(x)
     mean = of_groups(total) / count

@@ -174,7 +174,9 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         frames = self._frames()
         extra = int(self._fixed.load_guidance or with_first)  # the guidance needs frame 0 as well
         frames = torch.cat([frames.new_zeros(extra), frames])
-        times = self._kept.of((batch["timestamps"],), lambda stamps: stamps.flatten()[: self._fixed.n_frame].cpu())[frames]
+        times = self._kept.of((batch["timestamps"],), lambda stamps: stamps.flatten()[: self._fixed.n_frame].cpu())[
+            frames
+        ]
         with float32(views.c2w):
             moved = self.geometry.deform(
                 times,

@@ -72,3 +72,16 @@ def test_levels_are_recomputed_as_memory_asks(vae: AutoencoderKL) -> None:
 def test_other_autoencoders_are_left_to_themselves(vae: AutoencoderKL) -> None:
     assert encoder.supports(vae)
     assert not encoder.supports(PatchAutoencoder())
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(("channels", "groups"), [(12, 4), (128, 32)])
+def test_the_kernels_compute_the_formula(channels: int, groups: int) -> None:
+    norm = nn.GroupNorm(groups, channels)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    x, gradient = torch.randn(2, 3, 1030, channels).half()
+    expected = encoder.norm_backward(x, gradient, norm.half())
+    found = encoder.norm_backward(x.cuda(), gradient.cuda(), norm.cuda()).cpu()
+    assert (found - expected).float().norm() / expected.float().norm() < 2e-3
