@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 LOW_PASS = 0.3  # px², added to both variances on the screen: no Gaussian is thinner than a pixel

@@ -51,7 +51,7 @@ class Updateable:
         """Override to act after the optimiser step."""
 
 
-def _names(holder: object) -> list[str]:
+def _names(holder: Any) -> list[str]:
     """Public attributes of an object and those of its class that are not functions, sorted.
 
     Twice in every step the methods of Lightning and torch, hundreds of them, would take longer than all else here.

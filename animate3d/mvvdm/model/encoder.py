@@ -31,7 +31,7 @@ KEPT_GIB = 2.5
 """Memory for what is kept from the forward for the backward pass."""
 
 
-def supports(vae: nn.Module) -> bool:
+def supports(vae: Any) -> bool:
     """Whether `moments` can compute the encoder: layers of known kinds, in their usual places."""
     if not isinstance(vae, AutoencoderKL) or type(vae.encoder) is not Encoder:
         return False
@@ -41,7 +41,7 @@ def supports(vae: nn.Module) -> bool:
         all(type(block) is DownEncoderBlock2D for block in blocks)
         and all(_known(resnet) for resnet in resnets)
         and all(_known_downsampling(d) for block in blocks for d in block.downsamplers or ())
-        and len(cast(Any, vae.encoder.mid_block).attentions) == 1
+        and len(vae.encoder.mid_block.attentions) == 1
         and isinstance(vae.encoder.conv_norm_out, nn.GroupNorm)
     )
 
@@ -63,7 +63,7 @@ def _known_downsampling(layer: nn.Module) -> bool:
     )
 
 
-def moments(vae: AutoencoderKL, images: Tensor, recomputed: int) -> Tensor:
+def moments(vae: Any, images: Tensor, recomputed: int) -> Tensor:
     """Mean and log-variance ``[N, 2 C, h, w]`` of images ``[N, 3, H, W]`` in -1..1.
 
     Args:
@@ -77,7 +77,7 @@ def moments(vae: AutoencoderKL, images: Tensor, recomputed: int) -> Tensor:
         if first == 0:
             hidden = _conv(vae.encoder.conv_in, hidden)
         for block in list(vae.encoder.down_blocks)[first:last]:
-            hidden = _level(cast(DownEncoderBlock2D, block), hidden)
+            hidden = _level(block, hidden)
         return hidden if last < count else _end(vae, hidden)
 
     if recomputed == 0:
@@ -86,10 +86,10 @@ def moments(vae: AutoencoderKL, images: Tensor, recomputed: int) -> Tensor:
     return hidden if recomputed >= count else levels(recomputed, count, hidden)
 
 
-def levels_to_recompute(vae: AutoencoderKL, images: int, size: int, gib: float = KEPT_GIB) -> int:
+def levels_to_recompute(vae: Any, images: int, size: int, gib: float = KEPT_GIB) -> int:
     """The fewest levels of `moments` whose recomputation leaves no more than ``gib`` to keep."""
     item = next(vae.parameters()).element_size()
-    blocks = [cast(Any, block) for block in vae.encoder.down_blocks]
+    blocks = list(vae.encoder.down_blocks)
     kept = []
     for level, block in enumerate(blocks):
         pixels = (size >> level) ** 2
@@ -102,30 +102,30 @@ def levels_to_recompute(vae: AutoencoderKL, images: int, size: int, gib: float =
     return len(kept)
 
 
-def _level(block: DownEncoderBlock2D, hidden: Tensor) -> Tensor:
+def _level(block: Any, hidden: Tensor) -> Tensor:
     for resnet in block.resnets:
-        hidden = _resnet(cast(ResnetBlock2D, resnet), hidden)
+        hidden = _resnet(resnet, hidden)
     for layer in block.downsamplers or ():
-        hidden = _conv(cast(nn.Conv2d, layer.conv), pad(hidden, (0, 1, 0, 1)))
+        hidden = _conv(layer.conv, pad(hidden, (0, 1, 0, 1)))
     return hidden
 
 
-def _end(vae: AutoencoderKL, hidden: Tensor) -> Tensor:
+def _end(vae: Any, hidden: Tensor) -> Tensor:
     (first, second), attention = _middle(vae)
     hidden = attention(_resnet(first, hidden), temb=None).contiguous(memory_format=torch.channels_last)
-    hidden = _norm_conv(cast(nn.GroupNorm, vae.encoder.conv_norm_out), vae.encoder.conv_out, _resnet(second, hidden))
+    hidden = _norm_conv(vae.encoder.conv_norm_out, vae.encoder.conv_out, _resnet(second, hidden))
     return hidden if vae.quant_conv is None else _conv(vae.quant_conv, hidden)
 
 
-def _middle(vae: AutoencoderKL) -> tuple[list[ResnetBlock2D], Callable[..., Tensor]]:
-    middle = cast(Any, vae.encoder.mid_block)
+def _middle(vae: Any) -> tuple[list[ResnetBlock2D], Callable[..., Tensor]]:
+    middle = vae.encoder.mid_block
     return list(middle.resnets), middle.attentions[0]
 
 
-def _resnet(resnet: ResnetBlock2D, hidden: Tensor) -> Tensor:
-    inner = _norm_conv(resnet.norm1, cast(nn.Conv2d, resnet.conv1), hidden)
-    inner = _norm_conv(resnet.norm2, cast(nn.Conv2d, resnet.conv2), inner)
-    skip = hidden if resnet.conv_shortcut is None else _conv(cast(nn.Conv2d, resnet.conv_shortcut), hidden)
+def _resnet(resnet: Any, hidden: Tensor) -> Tensor:
+    inner = _norm_conv(resnet.norm1, resnet.conv1, hidden)
+    inner = _norm_conv(resnet.norm2, resnet.conv2, inner)
+    skip = hidden if resnet.conv_shortcut is None else _conv(resnet.conv_shortcut, hidden)
     out = skip + inner
     return out if resnet.output_scale_factor == 1 else out / resnet.output_scale_factor
 
@@ -209,7 +209,7 @@ def norm_backward(x: Tensor, gradient: Tensor, norm: nn.GroupNorm) -> Tensor:
     With the mean m, the deviation d and n numbers of a group: ``gain g - (sum(gain g) + x̂ sum(gain g x̂)) / n``, where
     ``gain = weight / d``, ``x̂ = (x - m) / d`` and g is the gradient before SiLU.
     """
-    images, pixels, channels = x.shape
+    _, pixels, channels = x.shape
     groups, count = norm.num_groups, pixels * (channels // norm.num_groups)
     kernels = _kernels(x)
 

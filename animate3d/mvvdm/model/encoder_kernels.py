@@ -1,4 +1,4 @@
-"""Triton kernels of the backward pass through a group norm and SiLU, channels last; `encoder` has the formulas in torch.
+"""Triton kernels of the backward pass through a group norm and SiLU; `encoder` has the formulas in torch.
 
 Both read the norm's input and the gradient after SiLU once; the activations between are computed again.
 """
@@ -21,7 +21,7 @@ def _before_silu(x, gradient, gain, offset):  # type: ignore[no-untyped-def]
 def gradient_sums(
     x, gradient, gain, offset, sums, products, pixels, channels, chunk, chunks, ROWS: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Sums of the gradient before SiLU and of its product with x, per channel and chunk. ``[images, chunks, channels]``"""
+    """Sums of the gradient before SiLU and of its product with x. ``[images, chunks, channels]``"""
     image, part, block = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     columns = block * BLOCK + tl.arange(0, BLOCK)
     inside = columns < channels
