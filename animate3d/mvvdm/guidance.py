@@ -28,7 +28,7 @@ from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 
 TRAINED_SIZE = 256
 """Pixels of the videos that the released model was trained on."""
-ENCODED_AT_ONCE = 16
+ENCODED_AT_ONCE = 16 if torch.cuda.is_available() else 8
 """Images in the autoencoder at a time, which needs far more memory than all the rest."""
 EVALUATION_STRIDE = 20
 """Timesteps between the steps that denoise a video completely: 50 steps over the whole schedule."""
@@ -234,7 +234,8 @@ class VideoGuidance:
             )
         for model in (pipeline.unet, pipeline.vae, pipeline.image_encoder):
             model.requires_grad_(False).eval()
-        pipeline.vae.to(memory_format=torch.channels_last)
+        if pipeline.vae.device.type == "cuda":
+            pipeline.vae.to(memory_format=torch.channels_last)
         self.alphas_cumprod: Tensor = pipeline.scheduler.alphas_cumprod.float()
 
     def __call__(
@@ -325,11 +326,11 @@ class VideoGuidance:
     def encode(self, rgb: Tensor, noise: Tensor | None = None) -> Tensor:
         """Images ``[N, H, W, 3]`` to float32 latents ``[N, C, h, w]``, a draw from the autoencoder's posterior.
 
-        A few images are encoded at a time. With gradient the encoder, or its first levels where that is enough
-        (`animate3d.mvvdm.model.encoder`), are computed again in the backward pass.
+        A few images are encoded at a time. With gradient the encoder is computed again in the backward pass; on a GPU
+        only its first levels, as many as memory asks for (`animate3d.mvvdm.model.encoder`).
         """
         vae = self.pipeline.vae
-        known = encoder.supports(vae)
+        known = rgb.device.type == "cuda" and encoder.supports(vae)
         recomputed = encoder.levels_to_recompute(vae, len(rgb), self.image_size) if known else 0
 
         def moments(images: Tensor) -> Tensor:

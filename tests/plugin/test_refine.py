@@ -138,7 +138,12 @@ def test_the_models_are_freed_after_training(
 
 
 def test_numbers_that_overflow_leave_out_their_step_and_are_told_once(
-    toy: Toy, out: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    plugin: ModuleType,
+    toy: Toy,
+    out: Path,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     cls = api.find("animatemv-diffusion-guidance")
     losses = iter([float("nan"), 1.0, float("inf"), 1.0])
@@ -147,7 +152,7 @@ def test_numbers_that_overflow_leave_out_their_step_and_are_told_once(
         "refine_frame_16",
         "train",
         [*toy.keys(out), *toy.model_keys(), *toy.data_keys(), *model_keys(weights)],
-        "name=overflow",
+        "name=left_out",
     )
     assert all(tensor.isfinite().all() for tensor in state(result).values() if tensor.is_floating_point())
     assert all(np.isfinite(float(row["train/loss"])) for row in metrics(result))
