@@ -8,6 +8,7 @@ that most of the re-arranging is a view.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
@@ -25,6 +26,10 @@ MOST_SCORES = 2**26
 """Attention weights of a layer that may be held for the backward pass where that is faster."""
 
 
+KeysAndValues: TypeAlias = tuple[Tensor, Tensor]
+PromptKeys: TypeAlias = tuple[KeysAndValues, list[KeysAndValues]]
+
+
 class Layout(NamedTuple):
     """What the flat batch axis of a call is made of."""
 
@@ -32,6 +37,22 @@ class Layout(NamedTuple):
     frames: int
     height: int
     width: int
+
+
+@dataclass
+class Prompt:
+    """Text and image tokens of a call, and the keys and values that every layer makes of them.
+
+    Attributes:
+        text: ``[n, s, d]``
+        images: one ``[n, images, tokens, d]`` per IP-Adapter.
+        kept: by layer, what `PromptProcessor.keys` made; None to make it anew in every call. Calls that share a prompt
+            share it, as long as the weights stay what they are.
+    """
+
+    text: Tensor
+    images: list[Tensor] = field(default_factory=list)
+    kept: dict[int, PromptKeys] | None = None
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, backend: Backend = "sdpa") -> Tensor:
@@ -141,7 +162,7 @@ class PromptProcessor(Processor):
         self,
         attn: Attention,
         hidden_states: Tensor,
-        encoder_hidden_states: Tensor | tuple[Tensor, list[Tensor]],
+        encoder_hidden_states: Tensor | tuple[Tensor, list[Tensor]] | Prompt,
         attention_mask: Tensor | None = None,
         *,
         layout: Layout | None = None,
@@ -149,21 +170,42 @@ class PromptProcessor(Processor):
         """``[(n f), l, c]`` to the same shape.
 
         Args:
-            encoder_hidden_states: text ``[n, s, d]``, alone or with the image tokens, one ``[n, images, tokens, d]``
-                per IP-Adapter.
+            encoder_hidden_states: the prompt of n views, or its text ``[n, s, d]``, alone or with the image tokens, one
+                ``[n, images, tokens, d]`` per IP-Adapter.
         """
-        if isinstance(encoder_hidden_states, tuple):
-            text, images = encoder_hidden_states
-        else:
-            text, images = encoder_hidden_states, []
-        query = rearrange(attn.to_q(hidden_states), "(n f) l (h d) -> n (f l) h d", n=len(text), h=attn.heads)
-        out = attend(query, _heads(attn.to_k(text), attn.heads), _heads(attn.to_v(text), attn.heads), self.backend)
-        if self.scale != 0:
-            for image, to_k, to_v in zip(images, self.to_k_ip, self.to_v_ip, strict=False):
-                image = image.flatten(1, 2)
-                key, value = _heads(to_k(image), attn.heads), _heads(to_v(image), attn.heads)
-                out = out + self.scale * attend(query, key, value, self.backend)
+        prompt = as_prompt(encoder_hidden_states)
+        query = rearrange(attn.to_q(hidden_states), "(n f) l (h d) -> n (f l) h d", n=len(prompt.text), h=attn.heads)
+        text, images = self.keys(attn, prompt)
+
+        def read(pair: KeysAndValues) -> Tensor:
+            key, value = (_heads(side, attn.heads) for side in pair)
+            return attend(query, key, value, self.backend)
+
+        out = read(text)
+        for image in images:
+            out = out + self.scale * read(image)
         return _output(attn, out.flatten(2).view_as(hidden_states))
+
+    def keys(self, attn: Attention, prompt: Prompt) -> PromptKeys:
+        """Keys and values ``[n, tokens, c]`` of the text, and of the images that count."""
+        if prompt.kept is not None and (found := prompt.kept.get(id(self))) is not None:
+            return found
+        images: list[KeysAndValues] = []
+        if self.scale != 0:
+            for image, to_k, to_v in zip(prompt.images, self.to_k_ip, self.to_v_ip, strict=False):
+                tokens = image.flatten(1, 2)
+                images.append((to_k(tokens), to_v(tokens)))
+        made = (attn.to_k(prompt.text), attn.to_v(prompt.text)), images
+        if prompt.kept is not None and not torch.is_grad_enabled():
+            prompt.kept[id(self)] = made
+        return made
+
+
+def as_prompt(given: Tensor | tuple[Tensor, list[Tensor]] | Prompt) -> Prompt:
+    """A prompt from what diffusers' blocks hand on."""
+    if isinstance(given, Prompt):
+        return given
+    return Prompt(*given) if isinstance(given, tuple) else Prompt(given)
 
 
 class AlphaBlender(nn.Module):
