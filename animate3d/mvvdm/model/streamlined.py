@@ -23,8 +23,14 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, linear, silu
 
-from animate3d.mvvdm.model.attention import Layout, MultiViewProcessor, Prompt, PromptProcessor, SpatioTemporalProcessor
-from animate3d.mvvdm.model.attention_kernels import attend
+from animate3d.mvvdm.model.attention import (
+    Layout,
+    MultiViewProcessor,
+    Prompt,
+    PromptProcessor,
+    SpatioTemporalProcessor,
+    attend,
+)
 from animate3d.mvvdm.model.fused import (
     Table,
     add_norm,
