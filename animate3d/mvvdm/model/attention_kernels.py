@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, cuda, float16, bfloat16
+from torch import Tensor, bfloat16, cuda, float16
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 

@@ -215,7 +215,14 @@ def gated_linear(x: Tensor, layer: nn.Linear) -> Tensor:
 
 
 def attend_frames(qkv: Tensor, heads: int) -> Tensor:
-    """Attention of every place over the frames. ``[B, F, P, 3 C]`` (query, key, value side by side) to ``[B, F, P, C]``"""
+    """Attention of every place over the frames.
+
+    Args:
+        qkv: ``[B, F, P, 3 C]``: query, key and value side by side.
+
+    Returns:
+        ``[B, F, P, C]``
+    """
     samples, frames, places, triple = qkv.shape
     channels = triple // 3
     head = channels // heads

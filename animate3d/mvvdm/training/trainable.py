@@ -96,7 +96,7 @@ def keep_norms_in_half(unet: nn.Module) -> Callable[[], None]:
     """
     changed = [module for module in unet.modules() if isinstance(module, nn.LayerNorm | nn.GroupNorm)]
     for module in changed:
-        module.forward = _in_own_dtype(module)  # type: ignore[method-assign]
+        module.forward = _in_own_dtype(module)  # type: ignore[method-assign, assignment]
 
     def restore() -> None:
         for module in changed:
