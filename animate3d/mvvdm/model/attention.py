@@ -46,12 +46,14 @@ class Prompt:
     Attributes:
         text: ``[n, s, d]``
         images: one ``[n, images, tokens, d]`` per IP-Adapter.
+        embeds: image embeddings of which the model makes ``images`` when it is called; None when there are none left.
         kept: by layer, what `PromptProcessor.keys` made; None to make it anew in every call. Calls that share a prompt
             share it, as long as the weights stay what they are.
     """
 
     text: Tensor
     images: list[Tensor] = field(default_factory=list)
+    embeds: list[Tensor] | None = None
     kept: dict[int, PromptKeys] | None = None
 
 

@@ -51,8 +51,8 @@ def kernels() -> Any:
 def _kernels_for(tensor: Tensor) -> Any:
     if tensor.device.type != "cuda" or tensor.dtype not in (torch.float16, torch.bfloat16):
         return None
-    if torch.compiler.is_compiling():  # the compiler fuses the formulas with what is around them
-        return None
+    if torch.compiler.is_compiling() or tensor.device.index != torch.cuda.current_device():
+        return None  # the compiler fuses the formulas itself; Triton launches on the current GPU only
     return kernels()
 
 

@@ -165,7 +165,7 @@ def _middle(block: Any, x: Tensor, call: _Call) -> Tensor:
 
 def _conv(x: Tensor, layer: nn.Conv2d, *, bias: bool = True, stride: int = 1) -> Tensor:
     out = conv2d(x.permute(0, 3, 1, 2), layer.weight, layer.bias if bias else None, stride, layer.padding)
-    return out.permute(0, 2, 3, 1)
+    return out.permute(0, 2, 3, 1).contiguous()  # on a GPU it is already
 
 
 def _normed(x: Tensor, norm: nn.GroupNorm, addend: Tensor | None = None) -> Tensor:
@@ -178,7 +178,7 @@ def _resnet(block: ResnetBlock2D, x: Tensor, call: _Call) -> Tensor:
     projection: Any = block.time_emb_proj
     addend = linear(call.embedding, projection.weight, projection.bias + cast(Tensor, block.conv1.bias))
     shortcut: Any = block.conv_shortcut
-    hidden = _conv(_normed(hidden.contiguous(), block.norm2, addend), block.conv2, bias=shortcut is None)
+    hidden = _conv(_normed(hidden, block.norm2, addend), block.conv2, bias=shortcut is None)
     if shortcut is None:
         return hidden.add_(x)
     return linear(x, shortcut.weight.flatten(1), shortcut.bias + block.conv2.bias).add_(hidden)
