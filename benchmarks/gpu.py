@@ -101,7 +101,7 @@ def run(chosen: dict[str, tuple[Section, float]], budget: float, out: Path) -> i
     results: dict[str, Any] = {"device": torch.cuda.get_device_name(0), "torch": torch.__version__, "left_out": []}
     rows: dict[str, str] = {}
     failed = False
-    for name, (section, estimate) in chosen.items():
+    for number, (name, (section, estimate)) in enumerate(chosen.items()):
         if time.perf_counter() - began + estimate > budget:
             results["left_out"].append(name)
             continue
@@ -113,11 +113,20 @@ def run(chosen: dict[str, tuple[Section, float]], budget: float, out: Path) -> i
             found = section()
             rows |= found.get("rows", {})
         except Exception:  # the next section does not depend on it
-            found, failed = {"error": traceback.format_exc()[-3000:]}, True
+            found, failed = {"error": traceback.format_exc()[-3000:], "partial": dict(gpu_video.PARTIAL)}, True
         results[name] = {**found, "seconds": round(time.perf_counter() - start, 1)}
         print(f"== {name}", json.dumps(results[name], default=str)[:6000], flush=True)
         out.write_text(json.dumps(results, indent=1, default=str))
         gc.collect()
+        if "error" in found and _lost():
+            left = list(chosen)[number + 1 :]
+            rest = [
+                "--budget",
+                str(budget - (time.perf_counter() - began)),
+                "--out",
+                str(out.absolute().with_name(f"{name}-{out.name}")),
+            ]
+            return subprocess.call([sys.executable, __file__, *left, *rest], cwd=ROOT) or 1 if left else 1
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     kept = kept_column()
@@ -127,6 +136,15 @@ def run(chosen: dict[str, tuple[Section, float]], budget: float, out: Path) -> i
     for name, value in rows.items():
         print(f"| {name} | {kept.get(name, '')} | {value} |")
     return int(failed)
+
+
+def _lost() -> bool:
+    """Whether an error has taken this process's GPU from it; another process has it still."""
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
 
 
 if __name__ == "__main__":

@@ -292,7 +292,7 @@ def _tables(
     encoding = processor._spatial_encoding(layout, tokens)
     if encoding is None:
         return frames, None
-    full = encoding.to(tokens.dtype).expand(call.views, *size, -1).reshape(places, -1)
+    full = encoding.to(tokens.dtype).expand(call.views, *size, -1).reshape(places, -1).contiguous()
     return frames, Table(full, 1)
 
 
