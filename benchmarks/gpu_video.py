@@ -452,6 +452,8 @@ def training() -> dict[str, Any]:
         "two levels recomputed": _trained(recompute=blocks),
         "all recomputed": _trained(recompute=("",)),
     }
+    with variant(attention_kernels__CUDNN_WIDEST=0):
+        found["now, flash attention"] = _trained()
     rows = {
         "training step, batch 1": found["now"],
         "… recomputing down_blocks.0, up_blocks.3": found["two levels recomputed"],
