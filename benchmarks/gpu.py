@@ -25,6 +25,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+import gpu_raster  # noqa: E402
 import gpu_video  # noqa: E402
 from gpu_measure import ceilings  # noqa: E402
 
@@ -44,14 +45,14 @@ def sections() -> dict[str, tuple[Section, float]]:
     """Sections by name in the order they run, and seconds that each takes on an H100."""
     found: dict[str, tuple[Section, float]] = {
         "ceilings": (ceilings, 2),
-        "raster_parity": (gpu_video.raster_parity, 3),
+        "raster_parity": (gpu_raster.raster_parity, 3),
         "unet": (gpu_video.unet, 25),
         "sampling": (gpu_video.sampling, 14),
         "low_memory": (gpu_video.low_memory, 8),
         "attention": (gpu_video.attention, 5),
         "training": (gpu_video.training, 22),
         "training_compiled": (gpu_video.training_compiled, 90),
-        "raster_speed": (gpu_video.raster_speed, 6),
+        "raster_speed": (gpu_raster.raster_speed, 6),
     }
     try:
         import gpu_fit  # fitting, tracking and the start, measured through the commands
