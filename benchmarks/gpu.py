@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import gpu_raster  # noqa: E402
+import gpu_shapes  # noqa: E402
 import gpu_video  # noqa: E402
 from gpu_measure import ceilings  # noqa: E402
 
@@ -49,7 +50,7 @@ def sections() -> dict[str, tuple[Section, float]]:
         "unet": (gpu_video.unet, 25),
         "sampling": (gpu_video.sampling, 14),
         "low_memory": (gpu_video.low_memory, 8),
-        "attention": (gpu_video.attention, 5),
+        "attention": (gpu_shapes.attention, 5),
         "training": (gpu_video.training, 22),
         "training_compiled": (gpu_video.training_compiled, 90),
         "raster_speed": (gpu_raster.raster_speed, 6),

@@ -6,11 +6,10 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
-from gpu_measure import GIB, measured, milliseconds, rates, relative_error
+from gpu_measure import GIB, measured, rates, relative_error
 from torch import Tensor, nn
 
 LATENTS, VIEWS, FRAMES = 32, 4, 16
@@ -157,8 +156,6 @@ def unet() -> dict[str, Any]:
     """Outputs against float32, then times: as modules, streamlined, its variants, replayed."""
     from mvvdm_unet import operations
 
-    from animate3d.mvvdm.model.replays import Replays
-
     model, call = full_unet(), inputs(torch.float16)
     PARTIAL.clear()
     PARTIAL.update({"errors": {}, "times": {}})
@@ -179,6 +176,25 @@ def unet() -> dict[str, Any]:
     found["issue_ms"] = _issuing(lambda: model(**kept))
     found["times"]["one prompt"] = measured(lambda: model(**one), 5, 1)
     found["kernels"] = _kernels(lambda: model(**kept))
+    _replayed(found, model, kept, one, expected)
+    _variants(found, model, kept, expected)
+    tflop = operations(VIEWS, FRAMES, LATENTS, 2) / 1e12
+    best = min(value["ms"] for name, value in found["times"].items() if isinstance(value, dict) and "one" not in name)
+    replayed, single = found["times"].get("replayed", {}), found["times"]["one prompt"]
+    found["tflop"], found["share"] = round(tflop, 2), round(tflop / best * 1e3 / rates()[0], 3)
+    found["rows"] = {
+        "UNet, guidance, fp16": f"{best:.0f} ms ({replayed.get('ms')} replayed), {replayed.get('peak_gib')} GiB",
+        "… share of the matrix rate": f"{100 * found['share']:.0f} %",
+        "… against float32": f"{found['errors']['streamlined']:.1e}",
+        "UNet, one prompt, fp16": f"{single['ms']:.0f} ms, {single['peak_gib']} GiB",
+    }
+    return found
+
+
+def _replayed(found: dict[str, Any], model: Any, kept: dict[str, Any], one: dict[str, Any], expected: Tensor) -> None:
+    """As CUDA graphs."""
+    from animate3d.mvvdm.model.replays import Replays
+
     model.replays = Replays()
     try:
         for _ in range(2):
@@ -191,6 +207,10 @@ def unet() -> dict[str, Any]:
         found["replays_work"] = model.replays._works
     finally:
         model.replays = None
+
+
+def _variants(found: dict[str, Any], model: Any, kept: dict[str, Any], expected: Tensor) -> None:
+    """Other choices of kernels."""
     for name, settings in VARIANTS.items():
         try:
             with variant(**settings):
@@ -203,17 +223,6 @@ def unet() -> dict[str, Any]:
         found["times"]["cuDNN benchmark"] = measured(lambda: model(**kept), 4, 2)
     finally:
         torch.backends.cudnn.benchmark = False
-    tflop = operations(VIEWS, FRAMES, LATENTS, 2) / 1e12
-    best = min(value["ms"] for name, value in found["times"].items() if isinstance(value, dict) and "one" not in name)
-    replayed, single = found["times"].get("replayed", {}), found["times"]["one prompt"]
-    found["tflop"], found["share"] = round(tflop, 2), round(tflop / best * 1e3 / rates()[0], 3)
-    found["rows"] = {
-        "UNet, guidance, fp16": f"{best:.0f} ms ({replayed.get('ms')} replayed), {replayed.get('peak_gib')} GiB",
-        "… share of the matrix rate": f"{100 * found['share']:.0f} %",
-        "… against float32": f"{found['errors']['streamlined']:.1e}",
-        "UNet, one prompt, fp16": f"{single['ms']:.0f} ms, {single['peak_gib']} GiB",
-    }
-    return found
 
 
 def _in_float32(model: Any) -> Tensor:
@@ -260,58 +269,6 @@ def _kernels(work: Callable[[], Any], most: int = 28) -> list[str]:
     calls = sum(event.count for event in events)
     lines = [f"{event.self_device_time_total / 1e3:.2f} ms {event.count}x {event.key[:70]}" for event in events[:most]]
     return [f"{total:.1f} ms in {calls} kernels", *lines]
-
-
-# -- attention, convolutions and norms by shape ------------------------------------------------------------------------
-
-
-@torch.no_grad()
-def attention() -> dict[str, Any]:
-    """PyTorch's attention kernels by shape, tokens of fused projections; convolutions and norms by layout."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.nn.functional import conv2d, group_norm, scaled_dot_product_attention, silu
-
-    from animate3d.mvvdm.model import fused
-
-    found: dict[str, Any] = {}
-    backends = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
-    for tokens, width in ((4096, 40), (4096, 64), (1024, 80), (1024, 128), (256, 160), (64, 160)):
-        joint = torch.randn(2 * FRAMES, tokens, 4, 8, width, device=DEVICE, dtype=torch.float16)
-        query, key, value = (side.transpose(1, 2) for side in joint.unbind(2)[:3])
-        for name, backend in backends.items():
-            try:
-                with sdpa_kernel(backend):
-                    ms = milliseconds(partial(scaled_dot_product_attention, query, key, value), 5, 2)
-                rate = 4 * 2 * FRAMES * 8 * tokens**2 * width / ms / 1e9
-                found[f"{name} {tokens}x{width}"] = f"{ms} ms, {rate:.0f} TFLOP/s"
-            except Exception as error:
-                found[f"{name} {tokens}x{width}"] = repr(error)[-120:]
-    qkv = torch.randn(2, FRAMES, VIEWS * 1024, 960, device=DEVICE, dtype=torch.float16)
-    found["frames kernel 320"] = milliseconds(lambda: fused.attend_frames(qkv, 8))
-    query, key, value = qkv.view(2, FRAMES, -1, 3, 8, 40).permute(3, 0, 2, 4, 1, 5).flatten(1, 2)
-    found["frames sdpa 320"] = milliseconds(lambda: scaled_dot_product_attention(query, key, value))
-    x = torch.randn(2 * VIEWS * FRAMES, 1024, 320, device=DEVICE, dtype=torch.float16)
-    keys = [tuple(torch.randn(2 * VIEWS, n, 320, device=DEVICE, dtype=torch.float16) for _ in "kv") for n in (77, 4)]
-    common = {"heads": 8, "frames": FRAMES, "views": VIEWS, "image_scale": 1.0}
-    found["prompt kernel 320"] = milliseconds(lambda: fused.attend_prompt(x, *keys, **common))
-    for channels, size in ((320, 32), (640, 16), (1280, 8)):
-        image = torch.randn(128, channels, size, size, device=DEVICE, dtype=torch.float16)
-        weight = torch.randn(channels, channels, 3, 3, device=DEVICE, dtype=torch.float16)
-        last = image.contiguous(memory_format=torch.channels_last)
-        norm = nn.GroupNorm(32, channels, device=DEVICE, dtype=torch.float16)
-        tokens = last.permute(0, 2, 3, 1).flatten(1, 2)
-        feed = nn.Linear(channels, 8 * channels, device=DEVICE, dtype=torch.float16)
-        with_gate = milliseconds(lambda: _with_fused_gate(fused, lambda: fused.gated_linear(tokens, feed)))  # noqa: B023
-        found[f"{channels}@{size}"] = {
-            "conv nchw": milliseconds(lambda: conv2d(image, weight, padding=1)),  # noqa: B023
-            "conv nhwc": milliseconds(lambda: conv2d(last, weight, padding=1)),  # noqa: B023
-            "norm torch": milliseconds(lambda: silu(group_norm(image, 32, norm.weight, norm.bias))),  # noqa: B023
-            "norm kernel": milliseconds(lambda: fused.group_norm(tokens, norm, activate=True)),  # noqa: B023
-            "linear": milliseconds(lambda: feed(tokens)),  # noqa: B023
-            "linear and gate": milliseconds(lambda: fused.gated_linear(tokens, feed)),  # noqa: B023
-            "gate in the product": with_gate,
-        }
-    return found
 
 
 # -- the whole pipeline ------------------------------------------------------------------------------------------------
@@ -365,14 +322,13 @@ def full_pipeline() -> Any:
         )
     vae, text, vision = (randomised(model).half() for model in (vae, text, vision))
     vae.enable_slicing()
-    scheduler = DDIMScheduler(**tiny.NOISE_SCHEDULE)
     pipeline = MultiViewVideoPipeline(
         vae=vae,
         text_encoder=text,
         image_encoder=vision,
         unet=full_unet(),
         tokenizer=tiny._tokenizer(),
-        scheduler=scheduler,
+        scheduler=DDIMScheduler(**tiny.NOISE_SCHEDULE),
         feature_extractor=Processor(),
     )
     pipeline.set_progress_bar_config(disable=True)
