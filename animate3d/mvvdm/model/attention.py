@@ -15,9 +15,9 @@ import torch
 from diffusers.models.attention_processor import Attention
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from animate3d.errors import InputError, require
+from animate3d.mvvdm.model.attention_kernels import fused_attention
 from animate3d.mvvdm.model.positions import LearnedEncoding, LearnedEncoding2D, SinusoidalEncoding, SinusoidalEncoding2D
 
 Backend: TypeAlias = Literal["sdpa", "xformers"]
@@ -46,12 +46,14 @@ class Prompt:
     Attributes:
         text: ``[n, s, d]``
         images: one ``[n, images, tokens, d]`` per IP-Adapter.
+        embeds: image embeddings of which the model makes ``images`` when it is called; None when there are none left.
         kept: by layer, what `PromptProcessor.keys` made; None to make it anew in every call. Calls that share a prompt
             share it, as long as the weights stay what they are.
     """
 
     text: Tensor
     images: list[Tensor] = field(default_factory=list)
+    embeds: list[Tensor] | None = None
     kept: dict[int, PromptKeys] | None = None
 
 
@@ -72,7 +74,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, backend: Backend = "sdpa")
     if _products_are_faster(query, key):
         scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
         return torch.matmul(scores.softmax(dim=-1), value).transpose(1, 2)
-    return scaled_dot_product_attention(query, key, value).transpose(1, 2)
+    return fused_attention(query, key, value).transpose(1, 2)
 
 
 def _products_are_faster(query: Tensor, key: Tensor) -> bool:
@@ -298,7 +300,7 @@ class SpatioTemporalProcessor(Processor):
 
     def _temporal(self, attn: Attention, hidden_states: Tensor) -> Tensor:
         if self.time_pos_embed is not None:
-            hidden_states = hidden_states + self.time_pos_embed(hidden_states.shape[1])
+            hidden_states = hidden_states + self.time_pos_embed(hidden_states.shape[1]).to(hidden_states.dtype)
         query, key, value = (_heads(layer(hidden_states), attn.heads) for layer in (attn.to_q, attn.to_k, attn.to_v))
         return _output(attn, attend(query, key, value, self.backend).flatten(2))
 
@@ -308,7 +310,7 @@ class SpatioTemporalProcessor(Processor):
         tokens = rearrange(hidden_states, "(b v y x) f c -> b v y x f c", v=views, y=height, x=width)
         encoding = self._spatial_encoding(layout, hidden_states)
         if encoding is not None:
-            tokens = tokens + encoding[..., None, :]
+            tokens = tokens + encoding[..., None, :].to(tokens.dtype)
         tokens = rearrange(tokens, "b v y x f c -> b (v y x) f c")
         query, key, value = (
             rearrange(layer(tokens), "b s f (h d) -> b s (f h) d", h=heads)

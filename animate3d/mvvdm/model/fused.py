@@ -51,8 +51,8 @@ def kernels() -> Any:
 def _kernels_for(tensor: Tensor) -> Any:
     if tensor.device.type != "cuda" or tensor.dtype not in (torch.float16, torch.bfloat16):
         return None
-    if torch.compiler.is_compiling():  # the compiler fuses the formulas with what is around them
-        return None
+    if torch.compiler.is_compiling() or tensor.device.index != torch.cuda.current_device():
+        return None  # the compiler fuses the formulas itself; Triton launches on the current GPU only
     return kernels()
 
 
@@ -215,7 +215,14 @@ def gated_linear(x: Tensor, layer: nn.Linear) -> Tensor:
 
 
 def attend_frames(qkv: Tensor, heads: int) -> Tensor:
-    """Attention of every place over the frames. ``[B, F, P, 3 C]`` (query, key, value side by side) to ``[B, F, P, C]``"""
+    """Attention of every place over the frames.
+
+    Args:
+        qkv: ``[B, F, P, 3 C]``: query, key and value side by side.
+
+    Returns:
+        ``[B, F, P, C]``
+    """
     samples, frames, places, triple = qkv.shape
     channels = triple // 3
     head = channels // heads

@@ -96,7 +96,7 @@ def _record(
         layer: (tuple(side.clone() for side in text), [tuple(side.clone() for side in image) for image in images])
         for layer, (text, images) in (prompt.kept or {}).items()
     }
-    still = Prompt(prompt.text.clone(), prompt.images, copies)  # type: ignore[arg-type]
+    still = Prompt(prompt.text.clone(), prompt.images, kept=copies)  # type: ignore[arg-type]
     torch.cuda.synchronize(sample.device)
     torch.cuda.empty_cache()  # what the warm-up held is the recording's now
     graph = torch.cuda.CUDAGraph()

@@ -23,8 +23,14 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, linear, silu
 
-from animate3d.mvvdm.model.attention import Layout, MultiViewProcessor, Prompt, PromptProcessor, SpatioTemporalProcessor
-from animate3d.mvvdm.model.attention_kernels import attend
+from animate3d.mvvdm.model.attention import (
+    Layout,
+    MultiViewProcessor,
+    Prompt,
+    PromptProcessor,
+    SpatioTemporalProcessor,
+    attend,
+)
 from animate3d.mvvdm.model.fused import (
     Table,
     add_norm,
@@ -58,7 +64,7 @@ class _Call:
 
 
 def supports(unet: nn.Module, device: torch.device) -> bool:
-    """Whether this file can compute the model: layers of known kinds, plain weights on the device, nothing around them."""
+    """Whether this file can compute the model: known kinds of layers with plain weights on the device."""
     for parameter in unet.parameters():
         if type(parameter) is not nn.Parameter or parameter.device != device:
             return False  # spread over processes, quantised, or waiting on the CPU
@@ -109,8 +115,8 @@ def _blocks(unet: Any, x: Tensor, embedding: Tensor, prompt: Prompt, layout: Lay
     call = _Call(batch, layout.frames, layout.views, silu(embedding), prompt, copies)
     skips = [x]
     for block in unet.down_blocks:
-        for x in _layers(block, x, call):
-            skips.append(x)
+        skips.extend(_layers(block, x, call))
+        x = skips[-1]
         for sampler in block.downsamplers or ():
             x = _conv(x, sampler.conv, stride=2)
             skips.append(x)
@@ -118,8 +124,7 @@ def _blocks(unet: Any, x: Tensor, embedding: Tensor, prompt: Prompt, layout: Lay
     for block in unet.up_blocks:
         count = len(block.resnets)
         taken, skips = skips[-count:], skips[:-count]
-        for x in _layers(block, x, call, taken):
-            pass
+        *_, x = _layers(block, x, call, taken)
         for sampler in block.upsamplers or ():
             x = interpolate(x.permute(0, 3, 1, 2), scale_factor=2.0, mode="nearest").permute(0, 2, 3, 1)
             x = _conv(x, sampler.conv)
@@ -160,7 +165,7 @@ def _middle(block: Any, x: Tensor, call: _Call) -> Tensor:
 
 def _conv(x: Tensor, layer: nn.Conv2d, *, bias: bool = True, stride: int = 1) -> Tensor:
     out = conv2d(x.permute(0, 3, 1, 2), layer.weight, layer.bias if bias else None, stride, layer.padding)
-    return out.permute(0, 2, 3, 1)
+    return out.permute(0, 2, 3, 1).contiguous()  # on a GPU it is already
 
 
 def _normed(x: Tensor, norm: nn.GroupNorm, addend: Tensor | None = None) -> Tensor:
@@ -170,10 +175,10 @@ def _normed(x: Tensor, norm: nn.GroupNorm, addend: Tensor | None = None) -> Tens
 def _resnet(block: ResnetBlock2D, x: Tensor, call: _Call) -> Tensor:
     """Two convolutions with their norms and the embedding; their biases ride on sums that are made anyway."""
     hidden = _conv(_normed(x, block.norm1), block.conv1, bias=False)
-    projection = cast(nn.Linear, block.time_emb_proj)
-    addend = linear(call.embedding, projection.weight, projection.bias + block.conv1.bias)
+    projection: Any = block.time_emb_proj
+    addend = linear(call.embedding, projection.weight, projection.bias + cast(Tensor, block.conv1.bias))
     shortcut: Any = block.conv_shortcut
-    hidden = _conv(_normed(hidden.contiguous(), block.norm2, addend), block.conv2, bias=shortcut is None)
+    hidden = _conv(_normed(hidden, block.norm2, addend), block.conv2, bias=shortcut is None)
     if shortcut is None:
         return hidden.add_(x)
     return linear(x, shortcut.weight.flatten(1), shortcut.bias + block.conv2.bias).add_(hidden)
@@ -190,7 +195,7 @@ def _dense(layer: Any, x: Tensor) -> Tensor:
 def _spatial(model: Transformer2DModel, x: Tensor, call: _Call) -> Tensor:
     """``[(b f v), h, w, c]``; more rows come back where the prompts part."""
     size = x.shape[1:3]
-    tokens = _dense(model.proj_in, group_norm(x.flatten(1, 2), cast(nn.GroupNorm, model.norm), activate=False))
+    tokens = _dense(model.proj_in, group_norm(x.flatten(1, 2), model.norm, activate=False))
     for block in model.transformer_blocks:
         tokens = _spatial_block(cast(BasicTransformerBlock, block), tokens, call)
     out = _dense(model.proj_out, tokens).unflatten(1, size)
@@ -199,12 +204,12 @@ def _spatial(model: Transformer2DModel, x: Tensor, call: _Call) -> Tensor:
 
 def _spatial_block(block: BasicTransformerBlock, tokens: Tensor, call: _Call) -> Tensor:
     _, normed = add_norm(tokens, (), cast(nn.LayerNorm, block.norm1))
-    seen = _multi_view(cast(Attention, block.attn1), normed, call)
+    seen = _multi_view(block.attn1, normed, call)
     tokens, normed = add_norm(tokens, (seen,), cast(nn.LayerNorm, block.norm2))
     if call.copies > 1:
         tokens, normed = call.expand(tokens), call.expand(normed)
         call.shared()
-    read = _prompted(cast(Attention, block.attn2), normed, call)
+    read = _prompted(block.attn2, normed, call)
     tokens, normed = add_norm(tokens, (read,), cast(nn.LayerNorm, block.norm3))
     return _feed_forward(block, normed).add_(tokens)
 
@@ -252,9 +257,7 @@ def _motion(model: nn.Module, x: Tensor, call: _Call) -> Tensor:
     if isinstance(model, NoMotion):
         return x
     model = cast(MotionTransformer, model)
-    tokens = group_norm(
-        x.flatten(1, 2), cast(nn.GroupNorm, model.norm), frames=call.frames, views=call.views, activate=False
-    )
+    tokens = group_norm(x.flatten(1, 2), model.norm, frames=call.frames, views=call.views, activate=False)
     tokens = _dense(model.proj_in, tokens)
     for block in model.transformer_blocks:
         tokens = _motion_block(cast(BasicTransformerBlock, block), tokens, x.shape[1:3], call)
@@ -266,9 +269,9 @@ def _motion_block(block: BasicTransformerBlock, tokens: Tensor, size: Any, call:
     addends: tuple[Tensor, ...] = ()
     share = None
     for attn, norm in ((block.attn1, block.norm1), (block.attn2, block.norm2)):
-        tables = _tables(block, cast(Attention, attn), tokens, size, call)
+        tables = _tables(block, attn, tokens, size, call)
         tokens, *normed = add_norm(tokens, addends, cast(nn.LayerNorm, norm), tables, share)  # type: ignore[assignment]
-        addends, share = _both_branches(cast(Attention, attn), normed, call)
+        addends, share = _both_branches(attn, normed, call)
     tokens, last = add_norm(tokens, addends, cast(nn.LayerNorm, block.norm3), (None,), share)
     return _feed_forward(block, last).add_(tokens)
 
@@ -289,7 +292,7 @@ def _tables(
     encoding = processor._spatial_encoding(layout, tokens)
     if encoding is None:
         return frames, None
-    full = encoding.to(tokens.dtype).expand(call.views, *size, -1).reshape(places, -1)
+    full = encoding.to(tokens.dtype).expand(call.views, *size, -1).reshape(places, -1).contiguous()
     return frames, Table(full, 1)
 
 
@@ -303,6 +306,6 @@ def _both_branches(attn: Attention, normed: Any, call: _Call) -> tuple[tuple[Ten
     temporal = cast(Any, attn.to_out)[0](attend_frames(joint, heads).view_as(timed))
     joint = side_by_side([processor.to_q_sp, processor.to_k_sp, processor.to_v_sp], placed)
     joint = joint.view(call.batch * call.frames, -1, 3, heads, channels // heads)
-    spatial = processor.to_out_sp(attend(*joint.unbind(2)).reshape(timed.shape))
+    spatial = processor.to_out_sp(attend(joint[:, :, 0], joint[:, :, 1], joint[:, :, 2]).reshape(timed.shape))
     blender = processor.alpha_blender
     return (temporal, spatial), None if blender is None else torch.sigmoid(blender.mix_factor)

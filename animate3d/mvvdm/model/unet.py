@@ -321,6 +321,8 @@ class MultiViewUNet(UNetMotionModel):
         layout = Layout(views, sample.shape[2], *sample.shape[-2:])
         given = encoder_hidden_states
         prompt = given if isinstance(given, Prompt) else self.prompt(given, added_cond_kwargs, keep=False)
+        if prompt.embeds is not None:  # only now are the weights sure to be where the call is
+            prompt.images, prompt.embeds = cast(nn.Module, self.encoder_hid_proj)(prompt.embeds), None
         timesteps = torch.as_tensor(timestep, device=sample.device).expand(len(sample))
         if self._streamlines(sample):
             predict = self._streamlined if self.replays is None or return_origins else self.replays(self._streamlined)
@@ -337,8 +339,8 @@ class MultiViewUNet(UNetMotionModel):
         Args:
             keep: let every layer make its keys and values once, not once per call; while the weights do not change.
         """
-        images = [] if self.encoder_hid_proj is None else self._image_tokens(added_cond_kwargs)
-        return Prompt(text, images, {} if keep else None)
+        embeds = None if self.encoder_hid_proj is None else self._image_embeds(added_cond_kwargs)
+        return Prompt(text, embeds=embeds, kept={} if keep else None)
 
     def make_keys(self, prompt: Prompt) -> None:
         """Let every layer make the keys and values that it has not made of a prompt yet."""
@@ -439,13 +441,13 @@ class MultiViewUNet(UNetMotionModel):
             embedding = embedding + self.frame_number_embedding(self.time_proj(numbers).to(sample.dtype))
         return embedding.flatten(0, 1)
 
-    def _image_tokens(self, added_cond_kwargs: dict[str, Any] | None) -> list[Tensor]:
+    def _image_embeds(self, added_cond_kwargs: dict[str, Any] | None) -> list[Tensor]:
         image_embeds = (added_cond_kwargs or {}).get("image_embeds")
         if image_embeds is None:
             raise InputError("This model has an IP-Adapter: pass `added_cond_kwargs={'image_embeds': ...}`.")
         if isinstance(image_embeds, Tensor):
             image_embeds = [image_embeds[:, None]]
-        return cast(nn.Module, self.encoder_hid_proj)(image_embeds)
+        return image_embeds
 
     def _blocks(
         self,
