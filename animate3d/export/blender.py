@@ -24,7 +24,6 @@ from animate3d.export.fbx_finish import finish
 from animate3d.export.morphs import MorphTargets
 from animate3d.export.staging import staged
 
-
 _LARGE = 10_000_000  # coordinates in all frames
 
 
