@@ -26,6 +26,7 @@ CLIPS_PER_OBJECT = 6
 FAMILY_SHARE = 0.3
 _LIT_SHARE, _LIT = 0.4, 0.45  # share of clips with light in their colours, and how dark their shadows are
 _TINT = 0.06
+_PROBED = 4  # every so many points are looked at to place an object
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,7 @@ class MeshPoints:
 
     def follow(self, positions: NDArray[np.float64]) -> Points:
         """Where the points are when the vertices are at ``[F, N, 3]``. ``[F, P, 3]``"""
+        positions = positions.astype(np.float32)
         moved = self.shares[:, :1] * positions[:, self.corners[:, 0]]
         for corner in (1, 2):
             moved += self.shares[:, corner, None] * positions[:, self.corners[:, corner]]
@@ -123,7 +125,7 @@ def sample_creature(creature: Creature, count: int, generator: np.random.Generat
     height, width = texture.shape[:2]
     column = np.clip((uvs[:, 0] * width).astype(int), 0, width - 1)
     row = np.clip(((1 - uvs[:, 1]) * height).astype(int), 0, height - 1)
-    return MeshPoints(triangles[chosen], shares, texture[row, column, :3] / 255.0)
+    return MeshPoints(triangles[chosen], shares.astype(np.float32), texture[row, column, :3] / 255.0)
 
 
 def spread(triangles: Points, count: int, generator: np.random.Generator) -> tuple[NDArray[np.int64], Points]:
@@ -145,7 +147,7 @@ def finish(
     positions: Points, colors: Points, text: str, kind: str, moves: str, generator: np.random.Generator
 ) -> MovingPoints:
     """Place a clip ``[F, P, 3]`` with its y axis up, and vary its colours ``[P, 3]`` 0..1."""
-    placed = Placement.automatic(positions[0], "y").apply(positions)
+    placed = Placement.automatic(positions[0, ::_PROBED], "y").apply(positions.astype(np.float32))
     return MovingPoints(
         placed.astype(np.float16),
         (np.clip(varied_colors(colors, placed[0], generator), 0, 1) * 255 + 0.5).astype(np.uint8),
