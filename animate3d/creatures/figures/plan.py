@@ -168,6 +168,7 @@ class Plan:
                 axes,
                 np.asarray([*sizes, *[0.0] * (6 - len(sizes))]),
                 blend,
+                thickness,
                 np.zeros((0, 2)) if outline is None else outline,
             )
         )
@@ -241,10 +242,10 @@ class Plan:
         """A torus around an axis."""
         self._add("ring", place, center, frame(axis, FRONT), [large, small, tall], small)
 
-    def lathe(self, place: Place, center: ArrayLike, axis: ArrayLike, outline: ArrayLike, rounding: float = 0.02) -> None:
-        """An outline of radii and heights ``[K, 2]``, closed along the axis, turned around it."""
+    def lathe(self, place: Place, center: ArrayLike, axis: ArrayLike, outline: ArrayLike, wall: float = 0.2) -> None:
+        """An outline of radii and heights ``[K, 2]``, closed along the axis, turned around it; how thick it is."""
         shape = np.asarray(outline, dtype=float)
-        self._add("lathe", place, center, frame(axis, FRONT), [rounding], 0.2, shape)
+        self._add("lathe", place, center, frame(axis, FRONT), [0.1 * wall], 0.5 * wall, shape)
 
     # --- the whole --------------------------------------------------------------------------------------------------
 
@@ -290,5 +291,6 @@ def _scaled(solid: Solid, middle: Points, scale: float) -> Solid:
         center=(solid.center - middle) * scale,
         sizes=sizes,
         blend=solid.blend * scale,
+        thickness=solid.thickness * scale,
         outline=solid.outline * scale,
     )

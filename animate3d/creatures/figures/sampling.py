@@ -35,6 +35,11 @@ def surface_points(figure: Figure, count: int, generator: np.random.Generator) -
     return np.concatenate(points)[:count], np.concatenate(normals)[:count]
 
 
+def surface_area(figure: Figure) -> float:
+    """Area of all solids, a little more than that of the surface."""
+    return float(_triangles(figure)[2].sum())
+
+
 def _triangles(figure: Figure) -> tuple[Points, NDArray[np.int64], Points]:
     """Triangles of the solids' templates ``[T, 3, 3]``, the solid of each and its area."""
     corners, owners = [], []

@@ -29,6 +29,7 @@ class Solid:
         axes: ``[3, 3]`` rows are its x, y and z axis.
         sizes: ``[6]``, by kind.
         blend: how wide the fillet towards the solids before it is.
+        thickness: half of what it measures where it is thinnest.
         outline: ``[K, 2]`` radius and height, for a lathe.
     """
 
@@ -39,6 +40,7 @@ class Solid:
     axes: Points
     sizes: Points
     blend: float
+    thickness: float
     outline: Points = field(default_factory=lambda: np.zeros((0, 2)))
 
 
@@ -50,6 +52,7 @@ class Solids:
         self.part = np.array([solid.part for solid in self.items])
         self.piece = np.array([solid.piece for solid in self.items])
         self.blend = np.array([solid.blend for solid in self.items], dtype=np.float32)
+        self.thickness = np.array([solid.thickness for solid in self.items], dtype=np.float32)
         self._centers = np.array([solid.center for solid in self.items], dtype=np.float32)
         self._axes = np.array([solid.axes for solid in self.items], dtype=np.float32)
         self._sizes = np.array([solid.sizes for solid in self.items], dtype=np.float32)

@@ -174,7 +174,7 @@ def _turned(plan: Plan, profile: np.ndarray, wall: float) -> tuple[int, float]:
         outline += [*inner, (0.0, profile[0, 1] + 1.5 * wall)]
     else:
         outline.append((0.0, profile[-1, 1]))
-    plan.lathe(Place(trunk), 0.0 * UP, UP, outline)
+    plan.lathe(Place(trunk), 0.0 * UP, UP, outline, wall or 0.2)
     return trunk, float(profile[-1, 1])
 
 
