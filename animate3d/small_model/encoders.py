@@ -6,17 +6,27 @@ closed vocabulary. The encoders learn together with the UNet.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from transformers import CLIPImageProcessorPil
 
-from animate3d.creatures.captions import OTHER_NAMES, vocabulary
+from animate3d.creatures.captions import FAMILY_MOTIONS, OTHER_NAMES
+from animate3d.creatures.figures.draw import draw_figure
+from animate3d.creatures.moves import vocabulary
+from animate3d.small_model.data.moving import STILL
+
+_FIGURES = 500
+"""Figures whose nouns are learned; rarer nouns fall apart into pieces."""
 
 
-def all_words() -> list[str]:
+@cache
+def all_words() -> tuple[str, ...]:
     """The words that the tokenizer knows as a whole."""
-    others = [name for names in OTHER_NAMES.values() for name in names]
-    return sorted({*vocabulary(), *others, ".", ","})
+    families = [name for family, others in OTHER_NAMES.items() for name in (family, *others)]
+    nouns = [word for seed in range(0, 2 * _FIGURES, 2) for word in draw_figure(seed).noun.split()]
+    return tuple(sorted({*vocabulary(), *STILL.split(), *FAMILY_MOTIONS, *families, *nouns, ".", ","}))
 
 
 def normalized(images: Tensor, extractor: CLIPImageProcessorPil) -> Tensor:

@@ -6,15 +6,30 @@ batches where the model learns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.bundled_model.folder import FRAMES
-from animate3d.creatures.captions import FAMILY_MOTIONS, captions
+from animate3d.creatures.captions import FAMILY_MOTIONS
 from animate3d.creatures.creatures import Creature, make_creature, move
+from animate3d.creatures.figures.draw import draw_figure
+from animate3d.creatures.figures.part import Part
+from animate3d.creatures.figures.sampling import surface_points
+from animate3d.creatures.moves import (
+    FAMILY_MOVES,
+    MOVES,
+    Manner,
+    Move,
+    applies,
+    caption,
+    combine,
+    draw_manner,
+    move_points,
+    subject_of,
+)
 from animate3d.creatures.sculpt.fields import Points
 from animate3d.meshes import Placement
 from animate3d.small_model.data.plan import VARIATION
@@ -23,9 +38,13 @@ POINTS = 8192
 """Points of an object: enough to cover it in pictures of 64 pixels with twice as many samples along each axis."""
 CLIPS_PER_OBJECT = 6
 """Clips of an object before another is drawn: making one takes as long as a few motions of it."""
-FAMILY_SHARE = 0.3
+STILL = "standing still"
+"""What the captions say when nothing moves."""
+_FAMILY_SHARE, _STILL_SHARE, _PART_SHARE, _PAIR_SHARE, _FRONT_SHARE = 0.3, 0.03, 0.5, 0.12, 0.4
+_FRONT = 20.0  # degrees on either side that count as facing the first camera
 _LIT_SHARE, _LIT = 0.4, 0.45  # share of clips with light in their colours, and how dark their shadows are
-_TINT = 0.06
+_TINT = 0.12
+_FARTHEST = 2.5  # of a placed point from the middle: the cameras stand at 3
 _PROBED = 4  # every so many points are looked at to place an object
 
 
@@ -38,7 +57,7 @@ class MovingPoints:
         colors: uint8 ``[P, 3]`` sRGB.
         text: the caption.
         kind: what moves: a family, or a kind of figure.
-        moves: names of its motions, joined by ``+``.
+        moves: names of its moves, joined by ``+``, or ``still``.
     """
 
     positions: NDArray[np.float16]
@@ -57,10 +76,10 @@ def clip_stream(seed: int, *, held_out: bool = False) -> Iterator[MovingPoints]:
     """
     generator = np.random.default_rng([seed, int(held_out)])
     while True:
-        makers = [family_object(generator, held_out)]
+        draw_object = family_object if generator.random() < _FAMILY_SHARE else figure_object
+        draw_clip = draw_object(generator, held_out)
         for _ in range(CLIPS_PER_OBJECT):
-            for make in makers:
-                yield make(generator)
+            yield draw_clip(generator)
 
 
 Maker = Callable[[np.random.Generator], MovingPoints]
@@ -70,6 +89,72 @@ Maker = Callable[[np.random.Generator], MovingPoints]
 def object_seed(generator: np.random.Generator, held_out: bool) -> int:
     """Seed of an object: odd for those held out and even for training."""
     return 2 * int(generator.integers(2**40)) + int(held_out)
+
+
+# -- random figures --------------------------------------------------------------------------------------------------
+
+
+def figure_object(generator: np.random.Generator, held_out: bool = False) -> Maker:
+    """A random figure, which can face anywhere."""
+    figure = draw_figure(object_seed(generator, held_out))
+    points, normals = surface_points(figure, POINTS, generator)
+    colors = figure.paint(points, normals)
+    whole, partial = split_moves(figure.parts)
+    jointed = _Skinned(figure.parts, figure.weights(points))
+
+    def clip(generator: np.random.Generator) -> MovingPoints:
+        subject = subject_of(jointed, points, draw_yaw(generator))
+        moves = draw_moves(whole, partial, generator)
+        return finish(
+            move_points(subject, moves, FRAMES),
+            colors,
+            text_of(moves, figure.noun, generator),
+            figure.kind,
+            "+".join(move.name for move, _ in moves) or "still",
+            generator,
+        )
+
+    return clip
+
+
+@dataclass(frozen=True, eq=False)
+class _Skinned:
+    """Parts, and how much the points of a figure follow them, which is measured once for all its clips."""
+
+    parts: tuple[Part, ...]
+    known: Points
+
+    def weights(self, points: Points) -> Points:
+        return self.known
+
+
+def split_moves(parts: Sequence[Part]) -> tuple[list[Move], list[Move]]:
+    """What something with these parts can do: with its whole body, and with parts."""
+    possible = [move for move in MOVES.values() if applies(move, parts)]
+    return [move for move in possible if not move.needs], [move for move in possible if move.needs]
+
+
+def draw_moves(whole: list[Move], partial: list[Move], generator: np.random.Generator) -> list[tuple[Move, Manner]]:
+    """Mostly one move, sometimes two at once, rarely none."""
+    if generator.random() < _STILL_SHARE:
+        return []
+    group = partial if partial and generator.random() < _PART_SHARE else whole
+    chosen = [group[generator.integers(len(group))]]
+    if generator.random() < _PAIR_SHARE:
+        others = [move for move in (*whole, *partial) if combine(chosen[0], move)]
+        chosen += [others[generator.integers(len(others))]] if others else []
+    return [(move, draw_manner(move, generator)) for move in chosen]
+
+
+def draw_yaw(generator: np.random.Generator) -> float:
+    """Often towards the first camera, else anywhere; degrees."""
+    reach = _FRONT if generator.random() < _FRONT_SHARE else 180.0
+    return float(generator.uniform(-reach, reach))
+
+
+def text_of(moves: list[tuple[Move, Manner]], noun: str, generator: np.random.Generator) -> str:
+    """The caption of some moves, or of none."""
+    return caption(moves, noun, generator) if moves else f"the {noun} is {STILL}"
 
 
 # -- the seven families ----------------------------------------------------------------------------------------------
@@ -85,8 +170,10 @@ def family_object(generator: np.random.Generator, held_out: bool = False) -> Mak
         motion = str(generator.choice(FAMILY_MOTIONS[family]))
         amplitude, speed = generator.uniform(1 - VARIATION, 1 + VARIATION, 2)
         moved = surface.follow(move(creature, motion, FRAMES, amplitude, speed))
-        text = str(generator.choice(captions(family, motion)))
-        return finish(moved, surface.colors, text, family, motion, generator)
+        name, usual = FAMILY_MOVES[family][motion]
+        manner = replace(usual, amplitude=usual.amplitude * amplitude, speed=usual.speed * speed)
+        text = caption([(MOVES[name], manner)], family, generator)
+        return finish(moved, surface.colors, text, family, name, generator)
 
     return clip
 
@@ -148,6 +235,8 @@ def finish(
 ) -> MovingPoints:
     """Place a clip ``[F, P, 3]`` with its y axis up, and vary its colours ``[P, 3]`` 0..1."""
     placed = Placement.automatic(positions[0, ::_PROBED], "y").apply(positions.astype(np.float32))
+    if not np.abs(placed).max() < _FARTHEST:
+        raise ValueError(f"A {kind} moves out of sight ({moves}).")
     return MovingPoints(
         placed.astype(np.float16),
         (np.clip(varied_colors(colors, placed[0], generator), 0, 1) * 255 + 0.5).astype(np.uint8),
@@ -158,8 +247,8 @@ def finish(
 
 
 def varied_colors(colors: Points, placed: Points, generator: np.random.Generator) -> Points:
-    """Another tint, and for some clips light from above as textures often hold it. ``[P, 3]``"""
-    colors = colors * generator.uniform(1 - _TINT, 1 + _TINT, 3)
+    """Another hue and tint, and for some clips light from above as textures often hold it. ``[P, 3]``"""
+    colors = colors[:, generator.permutation(3)] * generator.uniform(1 - _TINT, 1 + _TINT, 3)
     if generator.random() < _LIT_SHARE:
         height = (placed[:, 2] - placed[:, 2].min()) / max(float(np.ptp(placed[:, 2])), 1e-9)
         side = generator.uniform(-0.5, 0.5, 2)

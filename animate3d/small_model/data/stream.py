@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Iterator
@@ -15,12 +16,16 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from animate3d.bundled_model.folder import SIZE, VIEWS
 from animate3d.cameras import reconstruction_cameras
+from animate3d.errors import Animate3DError
 from animate3d.small_model.data.moving import MovingPoints, clip_stream
 from animate3d.small_model.data.points import draw_points
 from animate3d.small_model.origins import Truth, true_origins
 
 CHUNK = 8
 """Clips that a worker hands over at a time."""
+_MOST_FAILURES = 50
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,13 @@ class _Stream(IterableDataset[Any]):
 
     def __iter__(self) -> Iterator[MovingPoints]:
         info = get_worker_info()
-        return clip_stream(self.seed + (0 if info is None else info.id))
+        number, seed = (0, self.seed) if info is None else (info.id, self.seed + info.id)
+        for again in range(_MOST_FAILURES):
+            try:
+                yield from clip_stream(seed + 1_000_003 * again)
+            except (ArithmeticError, ValueError, IndexError):  # one shape among thousands must not end a training
+                logger.exception("Worker %d leaves out a clip", number)
+        raise Animate3DError(f"The clips of worker {number} failed {_MOST_FAILURES} times.")
 
 
 class Feed:
@@ -73,25 +84,31 @@ class Feed:
         )
         self._chunks = iter(loader)
         self._pinned = pinned
-        self._waiting: queue.Queue[Chunk] | None = queue.Queue(ahead) if workers else None
+        self._waiting: queue.Queue[Chunk | Exception] | None = queue.Queue(ahead) if workers else None
         if self._waiting is not None:
             threading.Thread(target=self._fill, daemon=True).start()
 
     def _fill(self) -> None:
         assert self._waiting is not None
-        for chunk in self._chunks:
-            if self._pinned:
-                chunk = Chunk(chunk.positions.pin_memory(), chunk.colors.pin_memory(), chunk.texts)
-            self._waiting.put(chunk)
+        try:
+            for chunk in self._chunks:
+                if self._pinned:
+                    chunk = Chunk(chunk.positions.pin_memory(), chunk.colors.pin_memory(), chunk.texts)
+                self._waiting.put(chunk)
+        except Exception as error:
+            self._waiting.put(error)
 
     def take(self, *, wait: bool) -> Chunk | None:
         """The next chunk; None when there is none yet and nobody waits."""
         if self._waiting is None:
             return next(self._chunks)
         try:
-            return self._waiting.get(block=wait)
+            found = self._waiting.get(block=wait)
         except queue.Empty:
             return None
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 class Pool:
