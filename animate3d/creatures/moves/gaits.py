@@ -118,7 +118,7 @@ def _kick(subject: Subject, stance: Stance, cue: Cue) -> None:
     t = cue.t % 1.0
     back, kick = arc(t, 0.0, 0.36), arc(t, 0.3, 1.0) ** 1.5
     size = min(cue.amplitude, 1.5)
-    stance.curl(leg, [size * (1.25 * kick - 0.5 * back), -0.9 * size * back])
+    stance.curl(leg, [size * (1.1 * kick - 0.5 * back), -0.9 * size * back])
     stance.tip(subject.side, -0.12 * size * kick, hips(subject))
 
 
@@ -162,7 +162,7 @@ GAITS = (
         "walk", ("walking", "walking forward"), needs=_LEGS, uses=("leg", "arm", "tail", "place", "shape"), turn=_walk
     ),
     Move("run", ("running",), needs=_LEGS, fastest=1.0, beats=2, uses=("leg", "arm", "place", "shape"), turn=_run),
-    Move("gallop", ("galloping",), needs=_LEGS, uses=(*_ON_LEGS, "heading"), turn=_gallop),
+    Move("gallop", ("galloping",), needs=_LEGS, least=4, uses=(*_ON_LEGS, "heading"), turn=_gallop),
     Move("crawl", ("crawling", "creeping"), needs=_LEGS, uses=(*_ON_LEGS, "heading"), turn=_crawl),
     Move("crouch", ("crouching", "ducking down"), needs=_LEGS, cyclic=False, uses=_ON_LEGS, turn=_crouch),
     Move("kick", ("kicking",), needs=_LEGS, uses=(*_ON_LEGS, "heading"), turn=_kick),

@@ -129,11 +129,6 @@ PART_WORDINGS: dict[str, tuple[str, ...]] = {
         "spin its blades", "start its engine", "run its propeller", "whirl its propeller", "rotate its blades",
         "spin its fan", "rotate its rotor", "turn like a windmill",
     ),
-    "wiggle_ears": (
-        "wiggle its ears", "flap its ears", "twitch its ears", "move its ears", "flick its ears", "prick up its ears",
-        "perk up its ears", "shake its ears", "waggle its ears", "wave its ears", "raise and lower its ears",
-        "listen with its ears",
-    ),
     "wave_tentacles": (
         "wave its tentacles", "move its tentacles", "wiggle its tentacles", "curl its tentacles",
         "swing its tentacles", "sway its tentacles", "writhe its tentacles", "move its arms like an octopus",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from animate3d.creatures.moves.move import Cue, Move
-from animate3d.creatures.moves.rhythms import arc, bell, drop
+from animate3d.creatures.moves.rhythms import arc, drop
 from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.moves.subject import Subject
 from animate3d.creatures.rigs import FRONT, LEFT, UP, jump, settle, wave
@@ -83,11 +83,10 @@ def _jump(subject: Subject, points: Points, cue: Cue) -> Points:
 def _bounce(subject: Subject, points: Points, cue: Cue) -> Points:
     """A rubber ball: squashed flat on the ground before, between and after a higher and a lower bounce."""
     t = cue.t % 1.0
-    height = arc(t, 0.16, 0.56) + 0.5 * arc(t, 0.64, 0.92)
-    squash = bell(t, 0.1, 0.055) + bell(t, 0.6, 0.055) + 0.4 * bell(t, 0.95, 0.03)
-    squash -= bell(0.0, 0.1, 0.055) * max(0.0, 1.0 - 20.0 * t)
+    height = arc(t, 0.2, 0.56) + 0.5 * arc(t, 0.68, 0.92)
+    squash = arc(t, 0.0, 0.22) + arc(t, 0.54, 0.7) + 0.5 * arc(t, 0.9, 1.0)
     posed = squeezed(points, subject.base, 1 - 0.34 * min(cue.amplitude, 1.5) * squash)
-    return posed + subject.lift(0.17 * cue.amplitude) * height * UP
+    return posed + subject.lift(0.19 * cue.amplitude) * height * UP
 
 
 def _float(subject: Subject, points: Points, cue: Cue) -> Points:
