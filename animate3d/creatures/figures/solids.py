@@ -199,7 +199,7 @@ def ring(
     return (away - small) * away / slope
 
 
-def template(solid: Solid, around: int = 20) -> Points:
+def template(solid: Solid, around: int = 24) -> Points:
     """A coarse grid on the solid's surface, for spreading points: ``[U, V, 3]``, closed along V."""
     angle = np.linspace(0.0, 2 * np.pi, around + 1)
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
