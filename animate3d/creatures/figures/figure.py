@@ -47,10 +47,20 @@ class Figure:
 
     def piece_distances(self, distances: Points) -> Points:
         """Distances to the loose pieces, with fillets, from those to the solids ``[S, N]``. ``[L, N]``"""
-        pieces: dict[int, Points] = {}
-        for row, piece, blend in zip(distances, self.solids.piece, self.solids.blend, strict=True):
-            pieces[piece] = fields.union(pieces[piece], row, float(blend)) if piece in pieces else row
-        return np.stack([pieces[piece] for piece in sorted(pieces)])
+        found = []
+        for piece in np.unique(self.solids.piece):
+            members = np.flatnonzero(self.solids.piece == piece)
+            rows, blends = distances[members], self.solids.blend[members]
+            nearest = rows.min(axis=0)
+            # A fillet needs two solids that are near; everywhere else the nearest one is all there is.
+            filled = np.flatnonzero((rows < nearest + blends.max()).sum(axis=0) > 1) if blends.max() > 0 else []
+            if len(filled):
+                total, *others = rows[:, filled]
+                for row, blend in zip(others, blends[1:].tolist(), strict=True):
+                    total = fields.union(total, row, blend)
+                nearest[filled] = total
+            found.append(nearest)
+        return np.stack(found)
 
     def weights(self, points: Points) -> Points:
         """How much every part moves a point ``[N, 3]``: soft around joints, rows sum to 1. ``[N, P]``"""

@@ -41,6 +41,18 @@ class Place:
     piece: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class Body:
+    """What a plan comes to: solids, parts, their softness ``[P]``, eyes ``[E, 4]`` and the box of the surface."""
+
+    solids: Solids
+    parts: tuple[Part, ...]
+    softness: Points
+    eyes: Points
+    low: Points
+    high: Points
+
+
 def unit(vector: ArrayLike) -> Points:
     """A vector ``[3]`` at length 1."""
     found = np.asarray(vector, dtype=float)
@@ -251,11 +263,11 @@ class Plan:
 
     def box_of_solids(self) -> tuple[Points, Points]:
         """Corners of a box around all solids."""
-        corners = np.concatenate([template(solid, 32).reshape(-1, 3) for solid in self.solids])
+        corners = np.concatenate([template(solid).reshape(-1, 3) for solid in self.solids])
         return corners.min(axis=0), corners.max(axis=0)
 
-    def normalized(self) -> tuple[Solids, tuple[Part, ...], Points, Points]:
-        """Solids, parts, softness ``[P]`` and eyes ``[E, 4]`` with the box's middle at the origin, 2 the longest side."""
+    def finish(self) -> Body:
+        """The body with the middle of its box at the origin and 2 as its longest side."""
         low, high = self.box_of_solids()
         middle, scale = 0.5 * (low + high), 2.0 / float((high - low).max())
         solids = [_scaled(solid, middle, scale) for solid in self.solids]
@@ -264,7 +276,8 @@ class Plan:
         )
         eyes = np.array(self.eyes).reshape(-1, 4)
         eyes = np.concatenate([(eyes[:, :3] - middle) * scale, eyes[:, 3:] * scale], axis=1)
-        return Solids(solids), parts, np.array(self.softness) * scale, eyes
+        softness = np.array(self.softness) * scale
+        return Body(Solids(solids), parts, softness, eyes, (low - middle) * scale, (high - middle) * scale)
 
 
 _LENGTHS: dict[str, tuple[int, ...]] = {
