@@ -31,7 +31,6 @@ def all_words() -> tuple[str, ...]:
 
 def normalized(images: Tensor, extractor: CLIPImageProcessorPil) -> Tensor:
     """Images ``[N, 3, H, W]`` in -1..1 as the feature extractor gives them to the encoder."""
-    mean, std = (
-        torch.tensor(values, device=images.device)[:, None, None] for values in (extractor.image_mean, extractor.image_std)
-    )
+    statistics = (extractor.image_mean, extractor.image_std)
+    mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in statistics)
     return ((images + 1) / 2 - mean) / std

@@ -133,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("outputs/bundled"), help="folder to work in")
     parser.add_argument("--export", type=Path, default=PACKAGE_FOLDER, help="folder of the finished model")
     parser.add_argument("--stages", default=",".join(STAGES), help=f"of {', '.join(STAGES)} (default: all)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where the UNet learns")
+    parser.add_argument("--device", help="where the UNet learns (default: a GPU if there is one)")
     parser.add_argument("--minutes", type=float, default=pace.minutes, help="of the joint training (default 7)")
     parser.add_argument("--steps", type=int, help="of the joint training, instead of minutes")
     parser.add_argument("--batch", type=int, default=pace.batch, help=f"clips of a step (default {pace.batch})")
@@ -152,7 +152,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"the stage {unknown[0]} is unknown; the stages are {', '.join(STAGES)}")
     names = ("minutes", "steps", "batch", "rate", "warmup", "workers", "pool", "fresh")
     pace = replace(pace, compiled=options.compile, **{name: getattr(options, name) for name in names})
-    plan = Plan(options.out, options.export, pace, options.refiner_steps, options.seed, options.device)
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    plan = Plan(options.out, options.export, pace, options.refiner_steps, options.seed, device)
     run(plan, stages)
     return 0
 

@@ -6,7 +6,7 @@ batches where the model learns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,10 +23,8 @@ from animate3d.creatures.moves import (
     MOVES,
     Manner,
     Move,
-    applies,
     caption,
-    combine,
-    draw_manner,
+    draw_moves,
     move_points,
     subject_of,
 )
@@ -40,7 +38,7 @@ CLIPS_PER_OBJECT = 6
 """Clips of an object before another is drawn: making one takes as long as a few motions of it."""
 STILL = "standing still"
 """What the captions say when nothing moves."""
-_FAMILY_SHARE, _STILL_SHARE, _PART_SHARE, _PAIR_SHARE, _FRONT_SHARE = 0.3, 0.03, 0.5, 0.12, 0.4
+_FAMILY_SHARE, _STILL_SHARE, _FRONT_SHARE = 0.3, 0.03, 0.4
 _FRONT = 20.0  # degrees on either side that count as facing the first camera
 _LIT_SHARE, _LIT = 0.4, 0.45  # share of clips with light in their colours, and how dark their shadows are
 _TINT = 0.12
@@ -99,12 +97,11 @@ def figure_object(generator: np.random.Generator, held_out: bool = False) -> Mak
     figure = draw_figure(object_seed(generator, held_out))
     points, normals = surface_points(figure, POINTS, generator)
     colors = figure.paint(points, normals)
-    whole, partial = split_moves(figure.parts)
     jointed = _Skinned(figure.parts, figure.weights(points))
 
     def clip(generator: np.random.Generator) -> MovingPoints:
         subject = subject_of(jointed, points, draw_yaw(generator))
-        moves = draw_moves(whole, partial, generator)
+        moves = draw_moves(subject, generator) if generator.random() > _STILL_SHARE else []
         return finish(
             move_points(subject, moves, FRAMES),
             colors,
@@ -126,24 +123,6 @@ class _Skinned:
 
     def weights(self, points: Points) -> Points:
         return self.known
-
-
-def split_moves(parts: Sequence[Part]) -> tuple[list[Move], list[Move]]:
-    """What something with these parts can do: with its whole body, and with parts."""
-    possible = [move for move in MOVES.values() if applies(move, parts)]
-    return [move for move in possible if not move.needs], [move for move in possible if move.needs]
-
-
-def draw_moves(whole: list[Move], partial: list[Move], generator: np.random.Generator) -> list[tuple[Move, Manner]]:
-    """Mostly one move, sometimes two at once, rarely none."""
-    if generator.random() < _STILL_SHARE:
-        return []
-    group = partial if partial and generator.random() < _PART_SHARE else whole
-    chosen = [group[generator.integers(len(group))]]
-    if generator.random() < _PAIR_SHARE:
-        others = [move for move in (*whole, *partial) if combine(chosen[0], move)]
-        chosen += [others[generator.integers(len(others))]] if others else []
-    return [(move, draw_manner(move, generator)) for move in chosen]
 
 
 def draw_yaw(generator: np.random.Generator) -> float:

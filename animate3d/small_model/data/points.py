@@ -48,7 +48,7 @@ def draw_points(positions: Tensor, colors: Tensor, *, views: int, size: int) -> 
         colors: uint8 ``[B, P, 3]``
     """
     positions = positions.float()
-    clips, frames, count = positions.shape[:3]
+    count = positions.shape[2]
     cameras = reconstruction_cameras(views, size).to(positions.device)
     seen = _project(positions, cameras)  # [B, V, F, P, 3]
     samples = _nearest(seen, _SAMPLES * size)  # [B, V, F, S, S] depth and number of the point
@@ -58,7 +58,9 @@ def draw_points(positions: Tensor, colors: Tensor, *, views: int, size: int) -> 
 
     def taken(values: Tensor, where: Tensor) -> Tensor:
         """Values of points ``[B, ..., P, C]`` at numbers ``[B, V, F, h, w]``: ``[B, V, F, h, w, C]``."""
-        index = where.flatten(1 if values.ndim == 3 else 3)[..., None].expand(*[-1] * (values.ndim - 1), values.shape[-1])
+        index = where.flatten(1 if values.ndim == 3 else 3)[..., None].expand(
+            *[-1] * (values.ndim - 1), values.shape[-1]
+        )
         return values.gather(-2, index).view(*where.shape, values.shape[-1])
 
     color = torch.where(covered[..., None], taken(colors.float(), shown), 255 * GREY)

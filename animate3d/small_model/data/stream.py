@@ -98,14 +98,13 @@ class Feed:
         except Exception as error:
             self._waiting.put(error)
 
-    def take(self, *, wait: bool) -> Chunk | None:
-        """The next chunk; None when there is none yet and nobody waits."""
-        if self._waiting is None:
-            return next(self._chunks)
-        try:
-            found = self._waiting.get(block=wait)
-        except queue.Empty:
-            return None
+    def take(self) -> Chunk | None:
+        """The next chunk; None when it is not ready."""
+        return None if self._waiting is not None and self._waiting.empty() else self.wait()
+
+    def wait(self) -> Chunk:
+        """The next chunk."""
+        found = next(self._chunks) if self._waiting is None else self._waiting.get()
         if isinstance(found, Exception):
             raise found
         return found
