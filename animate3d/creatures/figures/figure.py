@@ -12,7 +12,7 @@ from animate3d.creatures.figures.part import Part
 from animate3d.creatures.figures.solids import Solids
 from animate3d.creatures.sculpt import fields
 
-Points = NDArray[np.float64]
+Points = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +53,8 @@ class Figure:
             rows, blends = distances[members], self.solids.blend[members]
             nearest = rows.min(axis=0)
             # A fillet needs two solids that are near; everywhere else the nearest one is all there is.
-            filled = np.flatnonzero((rows < nearest + blends.max()).sum(axis=0) > 1) if blends.max() > 0 else []
-            if len(filled):
+            filled = np.flatnonzero((rows < nearest + blends.max()).sum(axis=0) > 1)
+            if len(filled) and blends.max() > 0:
                 total, *others = rows[:, filled]
                 for row, blend in zip(others, blends[1:].tolist(), strict=True):
                     total = fields.union(total, row, blend)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -166,7 +167,13 @@ class Plan:
     # --- solids -----------------------------------------------------------------------------------------------------
 
     def _add(
-        self, kind: str, place: Place, center: ArrayLike, axes: Points, sizes: Sequence[float], thickness: float,
+        self,
+        kind: str,
+        place: Place,
+        center: ArrayLike,
+        axes: Points,
+        sizes: Sequence[float],
+        thickness: float,
         outline: Points | None = None,
     ) -> None:
         # A fillet wider than a solid is thick would swallow it.
@@ -194,7 +201,7 @@ class Plan:
         self, place: Place, joints: Sequence[tuple[ArrayLike, float]], flat: float = 1.0, normal: ArrayLike = FRONT
     ) -> None:
         """Rounded cones through joints with radii; ``flat`` scales the thickness towards a normal."""
-        for (start, r0), (end, r1) in zip(joints[:-1], joints[1:], strict=True):
+        for (start, r0), (end, r1) in pairwise(joints):
             a, b = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
             length = float(np.linalg.norm(b - a))
             axes = frame(b - a, normal)
@@ -237,7 +244,12 @@ class Plan:
         self._add("box", place, center, turn, [hx, hy, hz, rounding, narrow, lean], min(hx, hy, hz))
 
     def drum(
-        self, place: Place, start: ArrayLike, end: ArrayLike, radii: tuple[float, float], rounding: float = 0.02,
+        self,
+        place: Place,
+        start: ArrayLike,
+        end: ArrayLike,
+        radii: tuple[float, float],
+        rounding: float = 0.02,
         squash: float = 1.0,
     ) -> None:
         """A cylinder, cone or disk between the middles of its ends."""
@@ -250,7 +262,9 @@ class Plan:
             "drum", place, 0.5 * (a + b), frame(b - a, FRONT), [half, r0, r1, rounding, squash], min(half, max(r0, r1))
         )
 
-    def ring(self, place: Place, center: ArrayLike, axis: ArrayLike, large: float, small: float, tall: float = 1.0) -> None:
+    def ring(
+        self, place: Place, center: ArrayLike, axis: ArrayLike, large: float, small: float, tall: float = 1.0
+    ) -> None:
         """A torus around an axis."""
         self._add("ring", place, center, frame(axis, FRONT), [large, small, tall], small)
 

@@ -15,7 +15,7 @@ _LONGEST = 0.08  # no Newton step may jump through a thin solid
 
 
 def surface_points(figure: Figure, count: int, generator: np.random.Generator) -> tuple[Points, Points]:
-    """Points spread evenly by area over the visible surface, and outward normals: ``[count, 3]`` each."""
+    """Points spread evenly by area over the surface of every loose piece, and outward normals: ``[count, 3]`` each."""
     points: list[Points] = []
     normals: list[Points] = []
     found, wanted = 0, int(1.5 * count) + 64
@@ -63,7 +63,7 @@ def _candidates(
     count: int,
     generator: np.random.Generator,
 ) -> tuple[Points, Points]:
-    """Visible ones of some points on the solids, moved onto the surface, and their normals."""
+    """Points on solids that nothing of their loose piece hides, moved onto the surface, and their normals."""
     total = np.cumsum(areas)
     chosen = np.minimum(np.searchsorted(total, generator.random(count) * total[-1]), len(total) - 1)
     u, v = generator.random((2, count, 1))
@@ -75,7 +75,9 @@ def _candidates(
     here = np.arange(count)
     own = distances[owner, here].copy()
     distances[owner, here] = np.inf
-    seen = np.flatnonzero((distances.min(axis=0) > -1e-4) & (np.abs(own) < 5e-3))
+    # What another loose piece hides comes to light when that moves, as a lid does.
+    inside = distances < np.where(figure.solids.piece[:, None] == figure.solids.piece[owner], -1e-4, -np.inf)
+    seen = np.flatnonzero(~inside.any(axis=0) & (np.abs(own) < 5e-3))
     distances[owner, here] = own
     points, normals, owner, distances = points[seen], normals[seen], owner[seen], distances[:, seen]
     _, rank = np.unique(figure.solids.piece, return_inverse=True)

@@ -92,11 +92,11 @@ def _crawl(subject: Subject, stance: Stance, cue: Cue) -> None:
     """Low on bent legs that take small steps, the body turning from side to side."""
     low, swing = hold(cue.t), wave(cue.t)
     length = float(np.median([subject.parts[leg].length for leg in subject.having("leg")]))
-    sink = 0.4 * length * min(cue.amplitude, 1.3) * low
+    sink = 0.3 * length * min(cue.amplitude, 1.3) * low
     for leg, row in rows(subject):
         feet_fold(subject, stance, leg, sink)
         ahead = swing * (1.0 if subject.parts[leg].side >= 0 else -1.0) * (1.0 if row % 2 == 0 else -1.0)
-        stance.swing(leg, 0.35 * cue.amplitude * ahead)
+        stance.swing(leg, 0.5 * cue.amplitude * ahead)
     stance.tip(UP, 0.16 * cue.amplitude * swing, subject.center)
     stance.shift -= sink * UP
 

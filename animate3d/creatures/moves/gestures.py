@@ -121,7 +121,7 @@ def _wave_arm(subject: Subject, stance: Stance, cue: Cue) -> None:
     arms = subject.having("arm")
     arm = min(arms, key=lambda number: subject.parts[number].side)
     up = hold(cue.t, 0.3)
-    raise_towards(subject, stance, arm, up)
+    raise_towards(subject, stance, arm, min(0.5 + 0.5 * cue.amplitude, 1.25) * up)
     stance.turn(arm, subject.front, 0.4 * min(cue.amplitude, 1.5) * up * wave(2.0 * cue.t))
     stance.turn(arm, subject.front, 0.4 * min(cue.amplitude, 1.5) * up * wave(2.0 * cue.t), bone=1)
 
@@ -180,11 +180,12 @@ def _swim(subject: Subject, points: Points, cue: Cue) -> Points:
 
 
 def _slither(subject: Subject, points: Points, cue: Cue) -> Points:
-    """Waves run along it from head to tail."""
+    """Waves run along it; they start where those of the family of snakes do."""
     place = subject.points @ subject.front
     back = (place.max() - place) / max(float(np.ptp(place)), 1e-9)
-    run = np.sin(2 * np.pi * (1.25 * back - cue.t)) - np.sin(2 * np.pi * 1.25 * back)
-    return points + (0.075 * subject.size * min(cue.amplitude, 1.5) * run)[:, None] * subject.side
+    still = 2 * np.pi * (1.25 * back + 0.05)
+    run = np.sin(still) - np.sin(still + 2 * np.pi * cue.t)
+    return points + (0.1 * subject.size * min(cue.amplitude, 1.5) * run)[:, None] * subject.side
 
 
 def _dive(subject: Subject, points: Points, cue: Cue) -> Points:

@@ -43,10 +43,10 @@ def _roll(subject: Subject, points: Points, cue: Cue) -> Points:
 
 
 def _tip(subject: Subject, points: Points, cue: Cue) -> Points:
-    """It falls over and lies on the ground, not far from where it stood."""
+    """It falls over and lies about on the ground, not far from where it stood."""
     done = drop(cue.t)
     lying = _topple(points, subject, cue, np.deg2rad(84.0) * min(cue.amplitude, 1.1) * done)
-    lying[:, 1] += points[:, 1].min() - lying[:, 1].min()
+    lying[:, 1] += min(points[:, 1].min() - lying[:, 1].min(), subject.lift(0.1))
     return lying + subject.stride(0.1 * cue.amplitude) * done * cue.towards
 
 
@@ -62,7 +62,7 @@ def _rock(subject: Subject, points: Points, cue: Cue) -> Points:
 def _swing(subject: Subject, points: Points, cue: Cue) -> Points:
     """A pendulum that hangs from its top."""
     top = subject.base + subject.height * UP
-    return rotated(points, top, FRONT, 0.42 * cue.amplitude * wave(cue.t))
+    return rotated(points, top, FRONT, 0.42 * min(cue.amplitude, 1.35) * wave(cue.t))
 
 
 def _hop(subject: Subject, points: Points, cue: Cue) -> Points:
@@ -76,8 +76,8 @@ def _hop(subject: Subject, points: Points, cue: Cue) -> Points:
 def _jump(subject: Subject, points: Points, cue: Cue) -> Points:
     """Crouch, one high leap, land."""
     rise, stretch = jump(cue.t % 1.0)
-    posed = squeezed(points, subject.base, 1 + 0.18 * min(cue.amplitude, 1.4) * stretch)
-    return posed + subject.lift(0.24 * cue.amplitude) * rise * UP
+    posed = squeezed(points, subject.base, 1 + min(cue.amplitude, 1.4) * min(0.18 * stretch, 0.05 * stretch))
+    return posed + 0.85 * subject.lift(0.24 * cue.amplitude) * rise * UP
 
 
 def _bounce(subject: Subject, points: Points, cue: Cue) -> Points:
@@ -104,8 +104,8 @@ def _rise(subject: Subject, points: Points, cue: Cue) -> Points:
 def _fall(subject: Subject, points: Points, cue: Cue) -> Points:
     """Down ever faster, tumbling."""
     done = drop(cue.t, 0.8)
-    tumbled = rotated(points, subject.center, FRONT, 0.45 * cue.amplitude * done)
-    return tumbled - subject.lift(0.26 * cue.amplitude) * done * UP
+    tumbled = rotated(points, subject.center, FRONT, 0.4 * cue.amplitude * done)
+    return tumbled - subject.lift(0.22 * cue.amplitude) * done * UP
 
 
 def _slide(subject: Subject, points: Points, cue: Cue) -> Points:
