@@ -186,7 +186,7 @@ class Training:
         count = len(texts)
         dropped = torch.rand(count, generator=generator) < DROPPED
         ids = torch.stack([self._ids("" if drop else text) for text, drop in zip(texts, dropped, strict=True)])
-        # Every clip of a batch has its own part of the noise levels; much noise, where motion is decided, comes up more.
+        # Every clip has its own part of the noise levels; much noise, where motion is decided, comes up more.
         places = (torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)) / count
         timesteps = (places**NOISY * self.pipeline.scheduler.config["num_train_timesteps"]).long()
         for group in self.optimizer.param_groups:
