@@ -29,7 +29,7 @@ _WEIGHTS = {
     "petal": 5.0,
     "jaw": 8.0,
 }
-"""How much sooner a move, or one of a part, is drawn than others of the same body, so that all are seen about equally often."""
+"""How much sooner a move, or one of a part, is drawn than others of a body: all are to be seen about equally often."""
 
 
 def shows(subject: Subject, move: Move, manner: Manner | None = None) -> bool:
