@@ -17,6 +17,20 @@ _SAMPLE = 400
 _MEAN, _FAR = 0.006, 0.05
 """Least mean displacement of all points, and of the farthest fiftieth of them, in sizes of the subject."""
 
+_WEIGHTS = {
+    "head": 0.5,
+    "leg": 0.8,
+    "swim": 5.0,
+    "slither": 8.0,
+    "dive": 0.7,
+    "tail": 1.5,
+    "wing": 2.5,
+    "arm": 4.0,
+    "petal": 5.0,
+    "jaw": 8.0,
+}
+"""How much sooner a move, or one of a part, is drawn than others of a body: all are to be seen about equally often."""
+
 
 def shows(subject: Subject, move: Move, manner: Manner | None = None) -> bool:
     """Whether a move applies and enough of the subject goes far enough to be seen in small pictures."""
@@ -51,8 +65,10 @@ def draw_moves(
 
 
 def _drawn(subject: Subject, moves: list[Move], generator: np.random.Generator) -> Move | None:
-    """The first one that shows, in random order."""
-    for index in generator.permutation(len(moves)):
+    """The first one that shows, in random order; moves of rare parts come early."""
+    weights = np.array([_WEIGHTS.get(move.name, _WEIGHTS.get("".join(move.needs[:1]), 1.0)) for move in moves])
+    order = generator.choice(len(moves), len(moves), replace=False, p=weights / weights.sum()) if moves else ()
+    for index in order:
         if shows(subject, moves[int(index)]):
             return moves[int(index)]
     return None

@@ -61,7 +61,7 @@ def _walk(subject: Subject, stance: Stance, cue: Cue) -> None:
     swing = wave(cue.t)
     for leg, row in rows(subject):
         ahead = swing * (1.0 if subject.parts[leg].side >= 0 else -1.0) * (1.0 if row % 2 == 0 else -1.0)
-        _step(subject, stance, leg, 0.6 * cue.amplitude * ahead, 0.5 * cue.amplitude * max(ahead, 0.0))
+        _step(subject, stance, leg, 0.68 * cue.amplitude * ahead, 0.5 * cue.amplitude * max(ahead, 0.0))
     _swing_arms(subject, stance, 0.5 * cue.amplitude * swing)
     _sway_tails(subject, stance, 0.35 * cue.amplitude * swing)
     stance.shift += 0.02 * subject.size * cue.amplitude * swing**2 * UP

@@ -59,7 +59,7 @@ def _rear(subject: Subject, points: Points, angle: float) -> Points:
 
 
 def _raise_front(subject: Subject, points: Points, cue: Cue) -> Points:
-    return _rear(subject, points, 0.9 * min(cue.amplitude, 1.4) * settle(cue.t))
+    return _rear(subject, points, 0.65 * min(cue.amplitude, 1.4) * settle(cue.t))
 
 
 def _lower_front(subject: Subject, points: Points, cue: Cue) -> Points:
@@ -146,7 +146,7 @@ def _close_petals(subject: Subject, stance: Stance, cue: Cue) -> None:
 
 def _open_lid(subject: Subject, stance: Stance, cue: Cue) -> None:
     for lid in subject.having("lid"):
-        stance.swing(lid, 1.1 * min(cue.amplitude, 1.5) * settle(cue.t))
+        stance.swing(lid, 1.0 * min(cue.amplitude, 1.5) * settle(cue.t))
 
 
 def _propeller(subject: Subject, stance: Stance, cue: Cue) -> None:
