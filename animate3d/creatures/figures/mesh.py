@@ -14,10 +14,11 @@ from animate3d.creatures.sculpt.fields import distance_and_slope
 from animate3d.creatures.sculpt.surface import Quads, quad_edges, quad_surface
 from animate3d.meshes import Material, Mesh
 
-VERTICES = 2600
-"""About how many vertices the mesh of a figure has when its spacing is not given."""
+VERTICES = 3000
+"""At most about how many vertices the mesh of a figure has when its spacing is not given."""
 
 _TEXTURE_SIZE = 256
+_ATTEMPTS = 8  # grids of other spacings, until none of the sheets touch
 _CRUMB = 24  # vertices of the smallest closed surface that is kept
 
 
@@ -28,11 +29,14 @@ def figure_mesh(figure: Figure, spacing: float | None = None) -> Mesh:
         spacing: about the distance between neighbouring vertices. Solids thinner than that are made a little thicker.
     """
     if spacing is None:
-        spacing = float(np.clip(np.sqrt(surface_area(figure) / VERTICES), 0.02, 0.08))
+        spacing = float(np.clip(np.sqrt(surface_area(figure) / VERTICES), 0.02, 0.055))
     vertices: list[Points] = []
     quads: list[Quads] = []
     for number, piece in enumerate(np.unique(figure.solids.piece)):
-        corners, faces = _piece_surface(figure, number, int(piece), spacing)
+        for attempt in range(_ATTEMPTS):
+            corners, faces = _piece_surface(figure, number, int(piece), spacing * 0.94**attempt)
+            if _is_closed(faces):
+                break
         quads.append(faces + sum(len(v) for v in vertices))
         vertices.append(corners)
     points, faces = np.concatenate(vertices).round(6), np.concatenate(quads)
@@ -59,6 +63,12 @@ def _piece_surface(figure: Figure, number: int, piece: int, spacing: float) -> t
     corners = np.concatenate([template(solid, 32).reshape(-1, 3) for solid in members])
     vertices, quads = quad_surface(field, corners.min(axis=0) - spacing, corners.max(axis=0) + spacing, spacing, 12)
     return _without_crumbs(vertices, quads)
+
+
+def _is_closed(quads: Quads) -> bool:
+    """Whether every edge has two faces: where two thin sheets meet in a cell of the grid, it may have four."""
+    pairs = np.sort(np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2), axis=1)
+    return bool((np.unique(pairs, axis=0, return_counts=True)[1] == 2).all())
 
 
 def _without_crumbs(vertices: Points, quads: Quads) -> tuple[Points, Quads]:

@@ -30,8 +30,11 @@ _WANTED: dict[str, Points] = {
 }
 """Where the tip goes when a part of a name turns by a positive angle."""
 
-_FIXED: dict[str, Points] = {"neck": LEFT, "head": LEFT, "jaw": LEFT, "wheel": LEFT, "lid": -LEFT}
+_FIXED: dict[str, Points] = {"trunk": LEFT, "neck": LEFT, "head": LEFT, "jaw": LEFT, "wheel": LEFT, "lid": -LEFT}
 """Hinges that do not depend on where the part points."""
+
+_PAIRED = ("wing", "fin", "ear", "horn")
+"""Parts that go up where there is one on each side."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,12 @@ def hinge_for(name: str, along: Points, outward: Points) -> Points:
     if name == "petal":
         flat = outward * [1.0, 0.0, 1.0]
         return unit(np.cross(UP, flat if np.linalg.norm(flat) > 1e-3 else FRONT))
-    axis = np.cross(along, _WANTED.get(name, FRONT))
+    wanted = _WANTED.get(name, FRONT)
+    if name in _PAIRED and abs(outward[0]) < 1e-3:
+        wanted = LEFT  # a fin on the back leans to the left
+    axis = np.cross(along, wanted)
     if np.linalg.norm(axis) < 0.1:
-        # A wing that already points up goes on around the body's front; a fin on the back leans to the left.
+        # A wing that already points up goes on around the body's front.
         axis = FRONT * (np.sign(outward[0]) if abs(outward[0]) > 1e-3 else -1.0)
     axis = axis - along * (along @ axis)
     return unit(axis)
@@ -271,7 +277,7 @@ class Plan:
     def lathe(self, place: Place, center: ArrayLike, axis: ArrayLike, outline: ArrayLike, wall: float = 0.2) -> None:
         """An outline of radii and heights ``[K, 2]``, closed along the axis, turned around it; how thick it is."""
         shape = np.asarray(outline, dtype=float)
-        self._add("lathe", place, center, frame(axis, FRONT), [0.1 * wall], 0.5 * wall, shape)
+        self._add("lathe", place, center, frame(axis, FRONT), [min(0.1 * wall, 0.012)], 0.5 * wall, shape)
 
     # --- the whole --------------------------------------------------------------------------------------------------
 
