@@ -26,6 +26,7 @@ ANIMALS = {
     6: ("monster", "creature", "alien", "beast"),
     8: ("monster", "alien", "creature", "beast"),
 }  # fmt: skip
+WINGED = ("dragon", "griffin", "pegasus", "bat", "monster", "creature")
 PERSONS = ("person", "man", "woman", "child", "boy", "girl", "doll", "figure", "dancer", "clown", "soldier", "knight",
            "wizard", "elf", "dwarf", "zombie", "puppet", "teddy bear", "monkey", "snowman", "goblin")  # fmt: skip
 ROBOTS = ("robot", "android", "machine", "toy robot", "droid", "mech")
@@ -59,8 +60,9 @@ def draw_animal(plan: Plan) -> str:
         add_tail(
             plan, trunk, rear - 0.8 * fat * FRONT, tail, plan.size(0.3) * fat, plan.among(-0.6, 1.2), plan.chance(0.2)
         )
-    if plan.chance(0.06):
+    if plan.chance(0.1):
         add_wings(plan, trunk, point(0.6 * fat, 0.6 * fat, 0.2), plan.size(0.9), plan.size(0.5), 0.03, 0.4, 0.2)
+        return plan.pick(WINGED)
     return plan.pick(ANIMALS[legs])
 
 

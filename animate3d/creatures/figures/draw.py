@@ -10,6 +10,7 @@ from animate3d.creatures.figures.animals import draw_animal, draw_person, draw_r
 from animate3d.creatures.figures.coat import draw_coat
 from animate3d.creatures.figures.figure import Figure
 from animate3d.creatures.figures.flyers import draw_aircraft, draw_bird, draw_insect
+from animate3d.creatures.figures.objects import draw_building, draw_bust, draw_tool
 from animate3d.creatures.figures.plan import Plan
 from animate3d.creatures.figures.plants import draw_mushroom, draw_plant, draw_tree
 from animate3d.creatures.figures.shapes import draw_blob, draw_geometric
@@ -34,6 +35,9 @@ KINDS: dict[str, tuple[Callable[[Plan], str], float]] = {
     "aircraft": (draw_aircraft, 0.05),
     "furniture": (draw_furniture, 0.03),
     "vessel": (draw_vessel, 0.04),
+    "building": (draw_building, 0.03),
+    "tool": (draw_tool, 0.03),
+    "bust": (draw_bust, 0.03),
     "blob": (draw_blob, 0.02),
     "geometric": (draw_geometric, 0.03),
 }

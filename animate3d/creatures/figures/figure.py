@@ -86,7 +86,12 @@ class Figure:
         return self.coat.colors(np.asarray(points), np.asarray(normals), owner_part)
 
     def _part_distances(self, distances: Points) -> tuple[NDArray[np.int64], Points]:
-        """The nearest part ``[N]`` and the distances to all parts ``[P, N]``; a part without solids is far away."""
+        """The part a surface point belongs to ``[N]`` and the distances to all parts of its piece ``[P, N]``."""
+        pieces, rank = np.unique(self.solids.piece, return_inverse=True)
+        if len(pieces) > 1:
+            # The surface of a piece may run through the inside of another one, so the sign does not count.
+            on_piece = np.abs(self.piece_distances(distances)).argmin(axis=0)
+            distances = np.where(rank[:, None] == on_piece, distances, np.inf)
         having, starts = np.unique(self.solids.part, return_index=True)
         near = np.full((len(self.parts), distances.shape[1]), np.inf, dtype=np.float32)
         near[having] = np.minimum.reduceat(distances, starts, axis=0)

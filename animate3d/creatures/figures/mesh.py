@@ -29,7 +29,9 @@ def figure_mesh(figure: Figure, spacing: float | None = None) -> Mesh:
         spacing: about the distance between neighbouring vertices. Solids thinner than that are made a little thicker.
     """
     if spacing is None:
-        spacing = float(np.clip(np.sqrt(surface_area(figure) / VERTICES), 0.02, 0.055))
+        # A grid much coarser than a thin plate would need to thicken it too much.
+        coarsest = float(np.clip(1.4 * figure.solids.thickness.min(), 0.05, 0.09))
+        spacing = float(np.clip(np.sqrt(surface_area(figure) / VERTICES), 0.02, coarsest))
     vertices: list[Points] = []
     quads: list[Quads] = []
     for number, piece in enumerate(np.unique(figure.solids.piece)):

@@ -125,6 +125,15 @@ def test_weights_are_rigid_away_from_joints_and_sharp_across_pieces() -> None:
     assert 0.005 < soft < 0.5
 
 
+def test_a_lid_is_one_body_where_it_dips_into_the_box() -> None:
+    figure = next(f for f in (some("vessel", s) for s in range(40)) if any(p.name == "lid" for p in f.parts))
+    points, _ = surface_points(figure, 4000, np.random.default_rng(0))
+    on_box, on_lid = np.abs(figure.piece_distances(figure.solids.distances(points)))
+    clear = np.abs(on_box - on_lid) > 0.01
+    lid = next(number for number, part in enumerate(figure.parts) if part.name == "lid")
+    np.testing.assert_array_equal(figure.weights(points)[clear, lid] == 1.0, (on_lid < on_box)[clear])
+
+
 def test_a_turned_leg_stays_on_the_body() -> None:
     figure = some("animal", 3)
     points, _ = surface_points(figure, 4000, np.random.default_rng(0))
@@ -147,7 +156,7 @@ def test_every_solid_is_where_its_points_are() -> None:
                 far = np.abs(Solids([solid]).distances(template(solid).reshape(-1, 3)))
                 seen.add(solid.kind)
                 # Sharp edges of the grid stand out from round ones by less than the rounding.
-                assert np.median(far) < 0.04, (kind, seed, solid.kind)
+                assert np.median(far) < 0.06, (kind, seed, solid.kind)
     assert seen == {"limb", "plate", "box", "drum", "ring", "lathe"}
 
 
