@@ -49,7 +49,7 @@ def draw_animal(plan: Plan) -> str:
         end = joint + reach * unit(point(0, plan.among(0.2, 1.6), 1.0))
         parent, joint = add_neck(plan, trunk, joint, end, plan.size(0.5) * min(fat, 1.2 * size)), end
     center = joint + size * unit(point(0, plan.among(0.1, 0.6), 0.7)) * 0.75
-    mouth = plan.pick(("snout", "snout", "jaw", "jaw", "none", "beak"))
+    mouth = plan.pick(("snout", "jaw", "jaw", "jaw", "none", "beak"))
     head = add_head(plan, parent, joint, center, size, plan.size(0.4, 0.4), mouth)
     if plan.chance(0.65):
         add_ears(plan, head, center, size, plan.pick(("pointed", "pointed", "long", "round", "hanging")))

@@ -16,6 +16,7 @@ Points = NDArray[np.float64]
 
 PATTERNS = ("plain", "striped", "spotted", "checkered", "gradient", "busy")
 _PATTERN_SHARES = (0.34, 0.16, 0.15, 0.09, 0.12, 0.14)
+_MOUTH = (0.42, 0.06, 0.09)
 _TABLE = 8  # spots repeat after this many cells
 
 
@@ -35,6 +36,7 @@ class Coat:
         belly: how much lighter the sides that look down are.
         eyes: ``[E, 4]`` centre and radius.
         eye_colors: ``[2, 3]`` of the eye and of its middle.
+        mouths: parts whose upper side is dark red.
         spokes: ``[W, 6]`` part, centre, radius and number of spokes of wheels, which show that they turn.
         lit: 0 flat to 1 shaded by a soft light from above.
         light: ``[3]`` unit, towards the light.
@@ -52,6 +54,7 @@ class Coat:
     belly: float
     eyes: Points
     eye_colors: Points
+    mouths: tuple[int, ...]
     spokes: Points
     lit: float
     light: Points
@@ -67,6 +70,8 @@ class Coat:
         if self.belly > 0:
             color = color + self.belly * soft_step(-normals[:, 1], 0.1, 0.7)[:, None] * (0.96 - color)
         color = color * (1.0 + self.grain * noise[:, None])
+        if self.mouths:
+            color = mix(color, _MOUTH, soft_step(normals[:, 1], 0.2, 0.5) * np.isin(part, self.mouths))
         if self.lit > 0:
             up = 0.5 + 0.5 * (normals @ self.light)
             color = color * (1.0 - self.lit * 0.55 * (1.0 - up[:, None]) + 0.1 * self.lit)
@@ -135,6 +140,7 @@ def draw_coat(
     bright = _contrast(generator, main[wheels[0]]) if wheels else np.zeros(3)
     second[wheels] = bright
     count = float(generator.choice([1, 2, 3, 4, 5]))
+    painted = generator.random() < 0.75
     dark = np.array([[0.96, 0.96, 0.97], [0.05, 0.05, 0.08]])
     if generator.random() < 0.4:
         dark = np.repeat(dark[1:], 2, axis=0)
@@ -152,6 +158,7 @@ def draw_coat(
         belly=float(generator.choice([0.0, 0.7], p=[0.75, 0.25])),
         eyes=eyes,
         eye_colors=dark,
+        mouths=tuple(i for i, part in enumerate(parts) if part.name == "jaw" and painted),
         spokes=np.array([[w, *parts[w].joint, parts[w].length, count] for w in wheels]).reshape(-1, 6),
         lit=float(generator.choice([0.0, 1.0], p=[0.55, 0.45]) * generator.uniform(0.5, 1.0)),
         light=light / np.linalg.norm(light),

@@ -57,7 +57,8 @@ class Figure:
             if len(filled) and blends.max() > 0:
                 total, *others = rows[:, filled]
                 for row, blend in zip(others, blends[1:].tolist(), strict=True):
-                    total = fields.union(total, row, blend)
+                    close = np.flatnonzero(row < total + blend)
+                    total[close] = fields.union(total[close], row[close], blend)
                 nearest[filled] = total
             found.append(nearest)
         return np.stack(found)

@@ -87,7 +87,7 @@ def add_head(plan: Plan, parent: int, joint: Points, center: Points, size: float
 def _add_jaw(plan: Plan, head: int, center: Points, size: float, long: float, wide: float) -> None:
     root, tip = center + size * point(0, -0.45, 0.1), center + size * point(0, -0.52, 0.75 + 0.92 * long)
     jaw = plan.part("jaw", head, root, tip, soft=0.25 * size)
-    plan.limb(Place(jaw), [(root, wide), (tip, 0.6 * wide)], flat=0.5, normal=UP)
+    plan.limb(Place(jaw, plan.jaw_piece), [(root, wide), (tip, 0.6 * wide)], flat=0.5, normal=UP)
 
 
 def add_ears(plan: Plan, head: int, center: Points, size: float, shape: str) -> None:

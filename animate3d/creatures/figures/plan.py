@@ -96,6 +96,7 @@ class Plan:
         wild: how far sizes stray from the usual ones.
         blend: how soft its joints are.
         uneven: how much left and right differ.
+        jaw_piece: number of the loose piece that jaws are; 0 where they are one with the head.
     """
 
     def __init__(self, generator: np.random.Generator) -> None:
@@ -103,6 +104,7 @@ class Plan:
         self.wild = float(generator.choice([0.6, 1.0, 1.8], p=[0.35, 0.45, 0.2]))
         self.blend = float(generator.choice([0.0, 0.04, 0.1, 0.18], p=[0.2, 0.3, 0.35, 0.15]))
         self.uneven = float(generator.choice([0.0, 0.12], p=[0.85, 0.15]))
+        self.jaw_piece = 2 if generator.random() < 0.65 else 0
         self.parts: list[Part] = []
         self.softness: list[float] = []
         self.solids: list[Solid] = []

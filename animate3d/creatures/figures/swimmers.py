@@ -47,7 +47,7 @@ def draw_fish(plan: Plan) -> str:
     if plan.chance(0.3):
         start, end = point(0, -0.25 * tall, 0.5 * long), point(0, -0.2 * tall, 1.02 * long)
         jaw = plan.part("jaw", trunk, start, end, soft=0.08)
-        plan.limb(Place(jaw), [(start, 0.45 * tall), (end, 0.12 * tall)], flat=0.5, normal=UP)
+        plan.limb(Place(jaw, plan.jaw_piece), [(start, 0.45 * tall), (end, 0.12 * tall)], flat=0.5, normal=UP)
     return plan.pick(FISH)
 
 
@@ -102,7 +102,7 @@ def draw_snake(plan: Plan) -> str:
     if plan.chance(0.35):
         start, end = center + size * point(0, -0.35, -0.4), center + size * point(0, -0.45, 1.3)
         jaw = plan.part("jaw", head, start, end, soft=0.15 * size)
-        plan.limb(Place(jaw), [(start, 0.7 * size), (end, 0.45 * size)], flat=0.5, normal=UP)
+        plan.limb(Place(jaw, plan.jaw_piece), [(start, 0.7 * size), (end, 0.45 * size)], flat=0.5, normal=UP)
     if plan.chance(0.15):
         add_horns(plan, head, center, size)
     return plan.pick(SNAKES)
