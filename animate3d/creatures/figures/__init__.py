@@ -1,0 +1,1 @@
+"""Random bodies from simple solids: parts with joints, soft weights and procedural colours, from a seed."""
