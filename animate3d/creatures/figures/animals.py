@@ -12,6 +12,7 @@ from animate3d.creatures.figures.limbs import (
     add_leg,
     add_neck,
     add_tail,
+    add_wheel,
     add_wings,
     point,
 )
@@ -55,7 +56,9 @@ def draw_animal(plan: Plan) -> str:
         add_horns(plan, head, center, size)
     if plan.chance(0.8):
         tail = plan.size(0.6, 0.5)
-        add_tail(plan, trunk, rear - 0.8 * fat * FRONT, tail, plan.size(0.3) * fat, plan.among(-0.6, 1.2), plan.chance(0.2))
+        add_tail(
+            plan, trunk, rear - 0.8 * fat * FRONT, tail, plan.size(0.3) * fat, plan.among(-0.6, 1.2), plan.chance(0.2)
+        )
     if plan.chance(0.06):
         add_wings(plan, trunk, point(0.6 * fat, 0.6 * fat, 0.2), plan.size(0.9), plan.size(0.5), 0.03, 0.4, 0.2)
     return plan.pick(ANIMALS[legs])
@@ -112,7 +115,9 @@ def draw_person(plan: Plan) -> str:
     place = Place(trunk)
     shape = plan.pick(("limb", "ball", "box", "dress"))
     if shape == "box":
-        plan.box(place, point(0, 0, 0), [wide, 0.55 * tall, deep], plan.among(0.1, 0.8) * deep, narrow=plan.among(-0.3, 0.2))
+        plan.box(
+            place, point(0, 0, 0), [wide, 0.55 * tall, deep], plan.among(0.1, 0.8) * deep, narrow=plan.among(-0.3, 0.2)
+        )
     elif shape == "ball":
         plan.ball(place, point(0, 0, 0), [wide, 0.65 * tall, deep])
     elif shape == "dress":
@@ -133,8 +138,9 @@ def draw_person(plan: Plan) -> str:
         plan.box(Place(head), center, [size, size, size], 0.3 * size)
     else:
         plan.ball(Place(head), center, size * np.array([plan.size(0.9, 0.1), plan.size(1.0, 0.1), 0.95]))
+    pupil = plan.size(0.15) * size
     for x in (-0.38, 0.38):
-        plan.eye(center + size * point(x, 0.15, 0.87), plan.size(0.15) * size)
+        plan.eye(center + size * point(x, 0.15, 0.87), pupil)
     _headgear(plan, head, center, size)
     plan.tints["head"] = (0.88, 0.68, 0.54) if plan.chance(0.6) else (0.36, 0.22, 0.14)
     plan.tints["arm"] = plan.tints["head"]
@@ -159,11 +165,12 @@ def _headgear(plan: Plan, head: int, center: np.ndarray, size: float) -> None:
 
 def _person_limbs(plan: Plan, trunk: int, tall: float, wide: float) -> None:
     leg, arm = plan.size(0.6, 0.3), plan.size(0.52, 0.3)
-    thick, slim = plan.size(0.45) * wide, plan.size(0.33) * wide
+    thick, slim = plan.size(0.38, 0.3) * wide, plan.size(0.28, 0.3) * wide
+    stance, fist = plan.size(0.08, 0.5), plan.size(1.15, 0.15)
     pose = plan.pick(("hanging", "hanging", "out", "spread", "forward"))
     for side in (1, -1):
         hip = point(0.5 * wide * side, -0.45 * tall, 0)
-        foot = hip + plan.near(leg) * unit(point(plan.size(0.08, 0.5) * side, -1, 0))
+        foot = hip + plan.near(leg) * unit(point(stance * side, -1, 0))
         add_foot(plan, add_leg(plan, trunk, hip, foot, thick, side, 0.0), foot, 0.8 * thick, "paw")
         shoulder = point(0.9 * wide * side, 0.4 * tall, 0)
         direction = {
@@ -175,7 +182,7 @@ def _person_limbs(plan: Plan, trunk: int, tall: float, wide: float) -> None:
         hand = shoulder + plan.near(arm) * unit(direction)
         part = plan.part("arm", trunk, shoulder, hand, side=side, soft=1.2 * slim, outward=LEFT * side)
         plan.limb(Place(part), [(shoulder, slim), (hand, 0.75 * slim)])
-        plan.ball(Place(part), hand, plan.size(1.15, 0.15) * slim)
+        plan.ball(Place(part), hand, fist * slim)
 
 
 def draw_robot(plan: Plan) -> str:
@@ -184,7 +191,9 @@ def draw_robot(plan: Plan) -> str:
     plan.blend = min(plan.blend, 0.04)
     trunk = plan.part("trunk", -1, point(0, -tall, 0), point(0, tall, 0))
     if plan.chance(0.7):
-        plan.box(Place(trunk), point(0, 0, 0), [wide, tall, deep], plan.among(0.02, 0.12), narrow=plan.among(-0.15, 0.2))
+        plan.box(
+            Place(trunk), point(0, 0, 0), [wide, tall, deep], plan.among(0.02, 0.12), narrow=plan.among(-0.15, 0.2)
+        )
     else:
         plan.drum(Place(trunk), point(0, -tall, 0), point(0, tall, 0), (wide, wide * plan.among(0.7, 1.1)), 0.05)
     thick = plan.size(0.08)
@@ -199,11 +208,12 @@ def draw_robot(plan: Plan) -> str:
         plan.box(Place(head), center, [plan.size(1.1, 0.2) * size, size, size], plan.among(0.02, 0.1))
     else:
         plan.ball(Place(head), center, [1.1 * size, size, size])
+    pupil, reach = plan.size(0.22) * size, plan.size(0.25)
     for x in (-0.42, 0.42):
-        plan.eye(center + size * point(x, 0.15, 1.0), plan.size(0.22) * size)
+        plan.eye(center + size * point(x, 0.15, 1.0), pupil)
     for side in (1, -1) if plan.chance(0.4) else (0,):
         root = center + size * point(0.5 * side, 0.9, 0)
-        tip = root + plan.size(0.25) * unit(point(0.4 * side, 1, 0))
+        tip = root + plan.near(reach) * unit(point(0.4 * side, 1, 0))
         antenna = plan.part("antenna", head, root, tip, side=side, soft=0.02)
         plan.limb(Place(antenna), [(root, 0.025), (tip, 0.02)])
         plan.ball(Place(antenna), tip, 0.05)
@@ -211,8 +221,6 @@ def draw_robot(plan: Plan) -> str:
 
 
 def _robot_limbs(plan: Plan, trunk: int, tall: float, wide: float, thick: float) -> None:
-    from animate3d.creatures.figures.limbs import add_wheel
-
     rolls, leg, arm = plan.chance(0.25), plan.size(0.5), plan.size(0.5)
     for side in (1, -1):
         if rolls:

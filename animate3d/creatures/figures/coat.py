@@ -35,6 +35,7 @@ class Coat:
         belly: how much lighter the sides that look down are.
         eyes: ``[E, 4]`` centre and radius.
         eye_colors: ``[2, 3]`` of the eye and of its middle.
+        spokes: ``[W, 6]`` part, centre, radius and number of spokes of wheels, which show that they turn.
         lit: 0 flat to 1 shaded by a soft light from above.
         light: ``[3]`` unit, towards the light.
     """
@@ -51,6 +52,7 @@ class Coat:
     belly: float
     eyes: Points
     eye_colors: Points
+    spokes: Points
     lit: float
     light: Points
 
@@ -58,6 +60,10 @@ class Coat:
         """sRGB of surface points ``[N, 3]`` with normals ``[N, 3]`` that belong to parts ``[N]``. ``[N, 3]``"""
         noise = np.sin(points @ self.waves[:, :3].T + self.waves[:, 3]).mean(axis=1)
         color = mix(self.main[part], self.second[part], self._pattern(points, noise))
+        for index, _, y, z, radius, count in self.spokes:
+            away, angle = np.hypot(points[:, 1] - y, points[:, 2] - z), np.arctan2(points[:, 1] - y, points[:, 2] - z)
+            star = soft_step(np.cos(count * angle), -0.1, 0.3) * soft_step(away / radius, 0.85, 0.75)
+            color = mix(color, self.second[int(index)], star * (part == index))
         if self.belly > 0:
             color = color + self.belly * soft_step(-normals[:, 1], 0.1, 0.7)[:, None] * (0.96 - color)
         color = color * (1.0 + self.grain * noise[:, None])
@@ -125,6 +131,10 @@ def draw_coat(
     axes = np.linalg.qr(generator.normal(size=(3, 3)))[0]
     if generator.random() < 0.5:  # straight patterns are as common as slanted ones
         axes = np.roll(np.eye(3), int(generator.integers(3)), axis=0)
+    wheels = [index for index, part in enumerate(parts) if part.name == "wheel"] if generator.random() < 0.75 else []
+    bright = _contrast(generator, main[wheels[0]]) if wheels else np.zeros(3)
+    second[wheels] = bright
+    count = float(generator.choice([1, 2, 3, 4, 5]))
     dark = np.array([[0.96, 0.96, 0.97], [0.05, 0.05, 0.08]])
     if generator.random() < 0.4:
         dark = np.repeat(dark[1:], 2, axis=0)
@@ -142,14 +152,23 @@ def draw_coat(
         belly=float(generator.choice([0.0, 0.7], p=[0.75, 0.25])),
         eyes=eyes,
         eye_colors=dark,
+        spokes=np.array([[w, *parts[w].joint, parts[w].length, count] for w in wheels]).reshape(-1, 6),
         lit=float(generator.choice([0.0, 1.0], p=[0.55, 0.45]) * generator.uniform(0.5, 1.0)),
         light=light / np.linalg.norm(light),
     )
 
 
+def _contrast(generator: np.random.Generator, color: Points) -> Points:
+    """The farthest of a few named colours."""
+    options = [_color(generator, "named") for _ in range(4)]
+    return max(options, key=lambda option: float(np.linalg.norm(option - color)))
+
+
 def _palette(generator: np.random.Generator, count: int) -> Points:
     """Colours of one mood, neighbours far enough from each other. ``[count, 3]``"""
-    mood = str(generator.choice(["named", "vivid", "pale", "dark", "greyish", "earthy"], p=[0.3, 0.2, 0.15, 0.13, 0.12, 0.1]))
+    mood = str(
+        generator.choice(["named", "vivid", "pale", "dark", "greyish", "earthy"], p=[0.3, 0.2, 0.15, 0.13, 0.12, 0.1])
+    )
     chosen = [_color(generator, mood)]
     while len(chosen) < count:
         options = [_color(generator, mood if generator.random() < 0.6 else "named") for _ in range(6)]
@@ -159,7 +178,9 @@ def _palette(generator: np.random.Generator, count: int) -> Points:
 
 def _color(generator: np.random.Generator, mood: str) -> Points:
     if mood == "named":
-        return np.clip(np.asarray(COLORS[str(generator.choice(list(COLORS)))]) + generator.uniform(-0.06, 0.06, 3), 0, 1)
+        return np.clip(
+            np.asarray(COLORS[str(generator.choice(list(COLORS)))]) + generator.uniform(-0.06, 0.06, 3), 0, 1
+        )
     hue, a, b = generator.random(3)
     saturation, value = {
         "vivid": (0.6 + 0.4 * a, 0.6 + 0.4 * b),

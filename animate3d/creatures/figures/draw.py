@@ -58,10 +58,6 @@ def draw_figure(seed: int, kind: str | None = None) -> Figure:
     chosen = kind or drawn
     plan = Plan(generator)
     noun = KINDS[chosen][0](plan)
-    solids, parts, softness, eyes = plan.normalized()
-    coat = draw_coat(generator, parts, plan.tints, eyes)
-    low, high = plan.box_of_solids()
-    middle, scale = 0.5 * (low + high), 2.0 / float((high - low).max())
-    return Figure(
-        seed, chosen, noun, parts, (low - middle) * scale, (high - middle) * scale, solids, softness, coat
-    )
+    body = plan.finish()
+    coat = draw_coat(generator, body.parts, plan.tints, body.eyes)
+    return Figure(seed, chosen, noun, body.parts, body.low, body.high, body.solids, body.softness, coat)

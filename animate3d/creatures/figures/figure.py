@@ -12,7 +12,7 @@ from animate3d.creatures.figures.part import Part
 from animate3d.creatures.figures.solids import Solids
 from animate3d.creatures.sculpt import fields
 
-Points = NDArray[np.float64]
+Points = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +47,20 @@ class Figure:
 
     def piece_distances(self, distances: Points) -> Points:
         """Distances to the loose pieces, with fillets, from those to the solids ``[S, N]``. ``[L, N]``"""
-        pieces: dict[int, Points] = {}
-        for row, piece, blend in zip(distances, self.solids.piece, self.solids.blend, strict=True):
-            pieces[piece] = fields.union(pieces[piece], row, float(blend)) if piece in pieces else row
-        return np.stack([pieces[piece] for piece in sorted(pieces)])
+        found = []
+        for piece in np.unique(self.solids.piece):
+            members = np.flatnonzero(self.solids.piece == piece)
+            rows, blends = distances[members], self.solids.blend[members]
+            nearest = rows.min(axis=0)
+            # A fillet needs two solids that are near; everywhere else the nearest one is all there is.
+            filled = np.flatnonzero((rows < nearest + blends.max()).sum(axis=0) > 1)
+            if len(filled) and blends.max() > 0:
+                total, *others = rows[:, filled]
+                for row, blend in zip(others, blends[1:].tolist(), strict=True):
+                    total = fields.union(total, row, blend)
+                nearest[filled] = total
+            found.append(nearest)
+        return np.stack(found)
 
     def weights(self, points: Points) -> Points:
         """How much every part moves a point ``[N, 3]``: soft around joints, rows sum to 1. ``[N, P]``"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from animate3d.creatures.figures.limbs import add_fin, add_head, add_leg, add_wings, point
+from animate3d.creatures.figures.limbs import add_fin, add_head, add_leg, add_wheel, add_wings, point
 from animate3d.creatures.figures.plan import FRONT, LEFT, UP, Place, Plan, unit
 
 BIRDS = ("bird", "owl", "eagle", "parrot", "duck", "chicken", "penguin", "sparrow", "crow", "pigeon", "swan", "goose",
@@ -55,9 +55,9 @@ def _bird_tail(plan: Plan, trunk: int, root: np.ndarray, fat: float) -> None:
 
 
 def _bird_legs(plan: Plan, trunk: int, fat: float) -> None:
-    tall, thick = plan.size(0.3, 0.5), plan.among(0.025, 0.05)
+    tall, thick = plan.size(0.3, 0.5), plan.among(0.02, 0.04)
     for side in (1, -1):
-        hip = point(0.4 * fat * side, -0.6 * fat, -0.05)
+        hip = point(0.45 * fat * side, -0.6 * fat, -0.05)
         foot = hip - (0.3 * fat + plan.near(tall)) * UP
         leg = add_leg(plan, trunk, hip, foot, thick, side, 0.0)
         for turn in (-0.5, 0.0, 0.5):
@@ -79,13 +79,14 @@ def draw_insect(plan: Plan) -> str:
     center = joint + 0.8 * size * FRONT
     head = plan.part("head", trunk, joint, center + size * FRONT, soft=0.06)
     plan.ball(Place(head), center, size)
+    reach, knob = plan.size(0.35, 0.4), plan.chance(0.4)
     for side in (1, -1):
         plan.eye(center + size * unit(point(0.7 * side, 0.3, 0.65)), 0.4 * size)
         root = center + size * point(0.35 * side, 0.8, 0.3)
-        tip = root + plan.size(0.35, 0.4) * unit(point(0.6 * side, 0.8, 0.7))
+        tip = root + plan.near(reach) * unit(point(0.6 * side, 0.8, 0.7))
         antenna = plan.part("antenna", head, root, tip, side=side, soft=0.03)
         plan.limb(Place(antenna), [(root, 0.025), (tip, 0.022)])
-        if plan.chance(0.4):
+        if knob:
             plan.ball(Place(antenna), tip, 0.05)
     _insect_legs(plan, trunk, fat)
     if plan.chance(0.8):
@@ -122,7 +123,9 @@ def _airplane(plan: Plan) -> str:
     long, fat = plan.size(0.8, 0.2), plan.size(0.17)
     trunk = plan.part("trunk", -1, point(0, 0, -long), point(0, 0, long))
     nose = point(0, plan.among(-0.05, 0.02), long)
-    plan.limb(Place(trunk), [(point(0, 0.06, -long), 0.35 * fat), (point(0, 0, 0), fat), (nose, plan.among(0.4, 0.9) * fat)])
+    plan.limb(
+        Place(trunk), [(point(0, 0.06, -long), 0.35 * fat), (point(0, 0, 0), fat), (nose, plan.among(0.4, 0.9) * fat)]
+    )
     if plan.chance(0.7):  # the cockpit
         plan.ball(Place(trunk), point(0, 0.8 * fat, plan.among(0.1, 0.5) * long), [0.6 * fat, 0.6 * fat, 1.2 * fat])
     half, span = plan.among(0.022, 0.04), plan.size(0.95)
@@ -139,8 +142,6 @@ def _airplane(plan: Plan) -> str:
     if plan.chance(0.65):
         _propeller(plan, trunk, nose + (fat + 0.04) * FRONT, FRONT, plan.size(0.33), plan.count(2, 3, 4))
     if plan.chance(0.5):
-        from animate3d.creatures.figures.limbs import add_wheel
-
         for x, z, order in ((0.2, 0.25, 0.0), (-0.2, 0.25, 0.0), (0, -0.7 * long, 1.0)):
             center = point(x, -fat - 0.12, z)
             plan.limb(Place(trunk), [(point(0.5 * x, -0.3 * fat, z), 0.03), (center, 0.03)])
@@ -188,11 +189,11 @@ def _rocket(plan: Plan) -> str:
     outline = [(0, -tall), (0.75 * fat, -tall), (fat, -0.3 * tall), (0.95 * fat, 0.4 * tall),
                (0.6 * fat, tall), (0.02, tall + point_at), (0, tall + point_at)]  # fmt: skip
     plan.lathe(Place(trunk), point(0, 0, 0), UP, outline)
-    fins, half = plan.count(3, 4), plan.among(0.02, 0.04)
+    fins, half, span = plan.count(3, 4), plan.among(0.02, 0.04), plan.size(2.1, 0.1)
     for fin in range(fins):
         angle = 2 * np.pi * fin / fins + 0.3
         out = point(np.sin(angle), 0, np.cos(angle))
-        root, tip = 0.6 * fat * out - 0.6 * tall * UP, plan.size(2.1, 0.1) * fat * out - (tall + 0.15) * UP
+        root, tip = 0.6 * fat * out - 0.6 * tall * UP, span * fat * out - (tall + 0.15) * UP
         normal, side = np.cross(out, UP), int(np.sign(round(out[0], 3)))
         part = plan.part("fin", trunk, root, tip, side=side, order=fin / fins, soft=0.04, outward=out)
         plan.plate(Place(part), root, tip, (0.18, 0.1), half, normal)

@@ -15,7 +15,14 @@ def point(x: float, y: float, z: float) -> Points:
 
 
 def add_leg(
-    plan: Plan, parent: int, hip: Points, foot: Points, radius: float, side: int, order: float, knee: Points | None = None
+    plan: Plan,
+    parent: int,
+    hip: Points,
+    foot: Points,
+    radius: float,
+    side: int,
+    order: float,
+    knee: Points | None = None,
 ) -> int:
     """A leg from hip to foot, with a foot where the plan has one."""
     leg = plan.part("leg", parent, hip, foot, side=side, order=order, soft=1.2 * radius, outward=LEFT * side)
@@ -86,8 +93,8 @@ def _add_jaw(plan: Plan, head: int, center: Points, size: float, long: float, wi
 def add_ears(plan: Plan, head: int, center: Points, size: float, shape: str) -> None:
     """A pair of ears: ``"pointed"``, ``"long"``, ``"round"``, ``"hanging"``; the last two thin."""
     tall = plan.size(0.7, 0.3) * size * (2.0 if shape == "long" else 1.0)
+    out = plan.among(0.2, 0.6)
     for side in (1, -1):
-        out = plan.among(0.2, 0.6) if side == 1 else out  # noqa: F821  the right side mirrors the left one
         root = center + size * point(0.6 * side, 0.65, 0.0)
         direction = unit(point(side * out, 1.0, -0.1))
         if shape == "hanging":
@@ -129,7 +136,14 @@ def add_tail(plan: Plan, parent: int, root: Points, length: float, radius: float
 
 
 def add_wings(
-    plan: Plan, parent: int, root: Points, span: float, chord: float, half: float, rise: float, sweep: float,
+    plan: Plan,
+    parent: int,
+    root: Points,
+    span: float,
+    chord: float,
+    half: float,
+    rise: float,
+    sweep: float,
     order: float = 0.0,
 ) -> None:
     """A pair of thin wings from ``root`` (on the left) and its mirror image; ``rise`` up, ``sweep`` to the back."""
@@ -138,7 +152,9 @@ def add_wings(
         start = root * [side, 1, 1]
         direction = unit(point(side, rise, -sweep))
         tip = start + plan.near(span) * direction
-        wing = plan.part("wing", parent, start, tip, side=side, order=order, soft=0.6 * half + 0.04, outward=LEFT * side)
+        wing = plan.part(
+            "wing", parent, start, tip, side=side, order=order, soft=0.6 * half + 0.04, outward=LEFT * side
+        )
         normal = np.cross(FRONT, direction) * side
         radii = (0.5 * chord, 0.5 * chord * taper)
         reach = span - radii[1]
@@ -148,7 +164,14 @@ def add_wings(
 
 
 def add_fin(
-    plan: Plan, parent: int, root: Points, tip: Points, wide: float, half: float, normal: ArrayLike, side: int,
+    plan: Plan,
+    parent: int,
+    root: Points,
+    tip: Points,
+    wide: float,
+    half: float,
+    normal: ArrayLike,
+    side: int,
     name: str = "fin",
 ) -> int:
     """A thin fin from root to tip that widens towards it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,6 +40,18 @@ class Place:
 
     part: int
     piece: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """What a plan comes to: solids, parts, their softness ``[P]``, eyes ``[E, 4]`` and the box of the surface."""
+
+    solids: Solids
+    parts: tuple[Part, ...]
+    softness: Points
+    eyes: Points
+    low: Points
+    high: Points
 
 
 def unit(vector: ArrayLike) -> Points:
@@ -154,7 +167,13 @@ class Plan:
     # --- solids -----------------------------------------------------------------------------------------------------
 
     def _add(
-        self, kind: str, place: Place, center: ArrayLike, axes: Points, sizes: Sequence[float], thickness: float,
+        self,
+        kind: str,
+        place: Place,
+        center: ArrayLike,
+        axes: Points,
+        sizes: Sequence[float],
+        thickness: float,
         outline: Points | None = None,
     ) -> None:
         # A fillet wider than a solid is thick would swallow it.
@@ -182,7 +201,7 @@ class Plan:
         self, place: Place, joints: Sequence[tuple[ArrayLike, float]], flat: float = 1.0, normal: ArrayLike = FRONT
     ) -> None:
         """Rounded cones through joints with radii; ``flat`` scales the thickness towards a normal."""
-        for (start, r0), (end, r1) in zip(joints[:-1], joints[1:], strict=True):
+        for (start, r0), (end, r1) in pairwise(joints):
             a, b = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
             length = float(np.linalg.norm(b - a))
             axes = frame(b - a, normal)
@@ -225,7 +244,12 @@ class Plan:
         self._add("box", place, center, turn, [hx, hy, hz, rounding, narrow, lean], min(hx, hy, hz))
 
     def drum(
-        self, place: Place, start: ArrayLike, end: ArrayLike, radii: tuple[float, float], rounding: float = 0.02,
+        self,
+        place: Place,
+        start: ArrayLike,
+        end: ArrayLike,
+        radii: tuple[float, float],
+        rounding: float = 0.02,
         squash: float = 1.0,
     ) -> None:
         """A cylinder, cone or disk between the middles of its ends."""
@@ -238,7 +262,9 @@ class Plan:
             "drum", place, 0.5 * (a + b), frame(b - a, FRONT), [half, r0, r1, rounding, squash], min(half, max(r0, r1))
         )
 
-    def ring(self, place: Place, center: ArrayLike, axis: ArrayLike, large: float, small: float, tall: float = 1.0) -> None:
+    def ring(
+        self, place: Place, center: ArrayLike, axis: ArrayLike, large: float, small: float, tall: float = 1.0
+    ) -> None:
         """A torus around an axis."""
         self._add("ring", place, center, frame(axis, FRONT), [large, small, tall], small)
 
@@ -251,11 +277,11 @@ class Plan:
 
     def box_of_solids(self) -> tuple[Points, Points]:
         """Corners of a box around all solids."""
-        corners = np.concatenate([template(solid, 32).reshape(-1, 3) for solid in self.solids])
+        corners = np.concatenate([template(solid).reshape(-1, 3) for solid in self.solids])
         return corners.min(axis=0), corners.max(axis=0)
 
-    def normalized(self) -> tuple[Solids, tuple[Part, ...], Points, Points]:
-        """Solids, parts, softness ``[P]`` and eyes ``[E, 4]`` with the box's middle at the origin, 2 the longest side."""
+    def finish(self) -> Body:
+        """The body with the middle of its box at the origin and 2 as its longest side."""
         low, high = self.box_of_solids()
         middle, scale = 0.5 * (low + high), 2.0 / float((high - low).max())
         solids = [_scaled(solid, middle, scale) for solid in self.solids]
@@ -264,7 +290,8 @@ class Plan:
         )
         eyes = np.array(self.eyes).reshape(-1, 4)
         eyes = np.concatenate([(eyes[:, :3] - middle) * scale, eyes[:, 3:] * scale], axis=1)
-        return Solids(solids), parts, np.array(self.softness) * scale, eyes
+        softness = np.array(self.softness) * scale
+        return Body(Solids(solids), parts, softness, eyes, (low - middle) * scale, (high - middle) * scale)
 
 
 _LENGTHS: dict[str, tuple[int, ...]] = {

@@ -93,13 +93,10 @@ def draw_tree(plan: Plan) -> str:
     stem = plan.part("stem", trunk, point(0, 0.02, 0), full if style != "palm" else top, soft=1.5 * thick)
     plan.limb(Place(stem), [(point(0, 0.02, 0), thick), (top, 0.75 * thick)])
     if style == "cone":
-        layers = plan.count(1, 2, 3)
-        for layer in range(layers):
+        crown = plan.part("crown", stem, top - 0.3 * UP, full, soft=0.05)
+        for layer in range(plan.count(1, 2, 3)):
             low = top + (0.32 * layer - 0.3) * UP
             wide = plan.size(0.5, 0.1) * (1 - 0.22 * layer)
-            crown = stem if layer == 0 else crown  # noqa: F821  all layers are one crown
-            if layer == 0:
-                crown = plan.part("crown", stem, low, full, soft=0.05)
             plan.drum(Place(crown), low, low + 0.65 * UP, (wide, 0.04), 0.03)
     elif style == "palm":
         _leaves(plan, stem, top * 0.99, 6, 0.55)

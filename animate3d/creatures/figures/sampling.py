@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from animate3d.creatures.figures.figure import Figure, Points
 from animate3d.creatures.figures.solids import template
 
-_STEP = 2e-3  # of the slopes; single precision resolves distances to about 1e-7
+_STEP = 1e-3  # of the slopes; single precision resolves distances to about 1e-7
+_LONGEST = 0.08  # no Newton step may jump through a thin solid
 
 
 def surface_points(figure: Figure, count: int, generator: np.random.Generator) -> tuple[Points, Points]:
-    """Points spread evenly by area over the visible surface, and outward normals: ``[count, 3]`` each."""
+    """Points spread evenly by area over the surface of every loose piece, and outward normals: ``[count, 3]`` each."""
     points: list[Points] = []
     normals: list[Points] = []
     found, wanted = 0, int(1.5 * count) + 64
@@ -62,46 +63,43 @@ def _candidates(
     count: int,
     generator: np.random.Generator,
 ) -> tuple[Points, Points]:
-    """Visible ones of some points on the solids, moved onto the surface, and their normals."""
+    """Points on solids that nothing of their loose piece hides, moved onto the surface, and their normals."""
     total = np.cumsum(areas)
     chosen = np.minimum(np.searchsorted(total, generator.random(count) * total[-1]), len(total) - 1)
     u, v = generator.random((2, count, 1))
     u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
     a, b, c = corners[chosen].transpose(1, 0, 2)
     points, owner = (a + u * (b - a) + v * (c - a)).astype(np.float32), owners[chosen]
-    own = figure.solids.own_distance
-    for _ in range(2):
-        points = _settled(points, lambda p: own(p, owner), 0.08)
+    points, normals = _settled(points, lambda p: figure.solids.own_distance(p, owner))
     distances = figure.solids.distances(points)
-    hidden = distances.copy()
-    hidden[owner, np.arange(count)] = 1.0
-    seen = (hidden.min(axis=0) > -1e-4) & (np.abs(distances[owner, np.arange(count)]) < 5e-3)
-    points, owner, distances = points[seen], owner[seen], distances[:, seen]
+    here = np.arange(count)
+    own = distances[owner, here].copy()
+    distances[owner, here] = np.inf
+    # What another loose piece hides comes to light when that moves, as a lid does.
+    inside = distances < np.where(figure.solids.piece[:, None] == figure.solids.piece[owner], -1e-4, -np.inf)
+    seen = np.flatnonzero(~inside.any(axis=0) & (np.abs(own) < 5e-3))
+    distances[owner, here] = own
+    points, normals, owner, distances = points[seen], normals[seen], owner[seen], distances[:, seen]
     _, rank = np.unique(figure.solids.piece, return_inverse=True)
     piece = rank[owner]
-    rounded = figure.piece_distances(distances)[piece, np.arange(len(piece))] < -1e-3
-    normals = _slope(points, lambda p: own(p, owner[: len(p)]))[1]
-    if rounded.any():
+    rounded = np.flatnonzero(figure.piece_distances(distances)[piece, np.arange(len(piece))] < -1e-3)
+    if len(rounded):
         in_fillet = piece[rounded]
 
         def fillet(p: Points) -> Points:
             return figure.piece_distances(figure.solids.distances(p))[in_fillet, np.arange(len(p))]
 
-        moved = _settled(_settled(points[rounded], fillet, 0.08), fillet, 0.08)
-        points[rounded] = moved
-        normals[rounded] = _slope(moved, fillet)[1]
+        points[rounded], normals[rounded] = _settled(points[rounded], fillet, 3)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return points.astype(np.float64), (normals / np.maximum(length, 1e-9)).astype(np.float64)
 
 
-def _settled(points: Points, field: Callable[[Points], Points], longest: float) -> Points:
-    """One Newton step towards the zero level of a field, not longer than a bound."""
-    distance, slope = _slope(points, field)
-    squared = np.maximum((slope**2).sum(axis=1), 0.1)
-    return points - (np.clip(distance / squared, -longest, longest))[:, None] * slope
-
-
-def _slope(points: Points, field: Callable[[Points], Points]) -> tuple[Points, Points]:
-    distance = field(points)
+def _settled(points: Points, field: Callable[[Points], Points], steps: int = 2) -> tuple[Points, Points]:
+    """Points after Newton steps towards the zero level of a field, and the slope there: ``[N, 3]`` each."""
     step = np.float32(_STEP) * np.eye(3, dtype=np.float32)
-    return distance, np.stack([(field(points + step[axis]) - distance) / np.float32(_STEP) for axis in range(3)], -1)
+    for _ in range(steps):
+        distance = field(points)
+        slope = np.stack([(field(points + step[axis]) - distance) / np.float32(_STEP) for axis in range(3)], -1)
+        squared = np.maximum((slope**2).sum(axis=1), 0.1)
+        points = points - np.clip(distance / squared, -_LONGEST, _LONGEST)[:, None] * slope
+    return points, slope

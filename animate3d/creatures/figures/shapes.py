@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from animate3d.creatures.figures.limbs import point
-from animate3d.creatures.figures.plan import UP, Place, Plan, frame, unit
+from animate3d.creatures.figures.plan import UP, Place, Plan, unit
+from animate3d.creatures.figures.solids import frame
 
 BLOBS = ("blob", "rock", "stone", "cloud", "potato", "slime", "lump", "thing", "jelly", "sculpture", "meteor")
 BASIC: dict[str, tuple[str, ...]] = {

@@ -58,7 +58,7 @@ class Solids:
         self._sizes = np.array([solid.sizes for solid in self.items], dtype=np.float32)
         kinds = np.array([solid.kind for solid in self.items])
         self._groups = {kind: np.flatnonzero(kinds == kind) for kind in _KERNELS if (kinds == kind).any()}
-        self._lathes = np.flatnonzero(kinds == "lathe")
+        self._lathes = {int(at): _Outline(self.items[at].outline) for at in np.flatnonzero(kinds == "lathe")}
 
     def __len__(self) -> int:
         return len(self.items)
@@ -95,8 +95,32 @@ class Solids:
         return result
 
     def _lathe(self, index: int, local: Points) -> Points:
-        flat = np.stack([np.hypot(local[:, 0], local[:, 2]), local[:, 1]], axis=-1)
-        return fields.polygon(flat, self.items[index].outline) - self._sizes[index, 0]
+        radius = np.sqrt(local[:, 0] ** 2 + local[:, 2] ** 2)
+        return self._lathes[index].distance(radius, local[:, 1]) - self._sizes[index, 0]
+
+
+class _Outline:
+    """Signed distance to an outline in the plane, from a table: an outline has many edges."""
+
+    def __init__(self, outline: Points, cells: int = 72) -> None:
+        low, high = outline.min(axis=0), outline.max(axis=0)
+        margin = 0.1 * float((high - low).max())
+        self._low = np.array([0.0, low[1] - margin])
+        self._step = (high + margin - self._low) / cells
+        grid = np.stack(np.meshgrid(np.arange(cells + 1), np.arange(cells + 1), indexing="ij"), axis=-1)
+        self._table = fields.polygon(self._low + grid * self._step, outline).astype(np.float32)
+        self._last = cells - 1e-3
+
+    def distance(self, x: Points, y: Points) -> Points:
+        """At places ``[N]``; outside of the table it grows with the way to it."""
+        u, v = (x - self._low[0]) / self._step[0], (y - self._low[1]) / self._step[1]
+        inner_u, inner_v = np.clip(u, 0.0, self._last), np.clip(v, 0.0, self._last)
+        i, j = inner_u.astype(np.int64), inner_v.astype(np.int64)
+        a, b, table = inner_u - i, inner_v - j, self._table
+        near = (1 - b) * ((1 - a) * table[i, j] + a * table[i + 1, j])
+        near += b * ((1 - a) * table[i, j + 1] + a * table[i + 1, j + 1])
+        away = np.hypot((u - inner_u) * self._step[0], (v - inner_v) * self._step[1])
+        return near + away
 
 
 def kernel(function: Callable[..., Points]) -> Callable[..., Points]:
@@ -175,7 +199,7 @@ def ring(
     return (away - small) * away / slope
 
 
-def template(solid: Solid, around: int = 20) -> Points:
+def template(solid: Solid, around: int = 24) -> Points:
     """A coarse grid on the solid's surface, for spreading points: ``[U, V, 3]``, closed along V."""
     angle = np.linspace(0.0, 2 * np.pi, around + 1)
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=-1)

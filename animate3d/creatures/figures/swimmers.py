@@ -27,20 +27,23 @@ def draw_fish(plan: Plan) -> str:
     thin = min(wide, tall)
     plan.limb(Place(tail), [(root, 0.75 * thin), (narrow, 0.3 * thin)])
     half = plan.among(0.02, 0.04)
+    fork, lobe = plan.among(0.5, 1.0), plan.size(0.1)
     for side in (1, -1):
         out = LEFT if whale else UP
-        end = narrow + reach * unit(side * plan.among(0.5, 1.0) * out - FRONT)
-        plan.plate(Place(tail), narrow + 0.05 * FRONT, end, (0.07, plan.size(0.1)), half, UP if whale else LEFT)
+        end = narrow + reach * unit(side * fork * out - FRONT)
+        plan.plate(Place(tail), narrow + 0.05 * FRONT, end, (0.07, lobe), half, UP if whale else LEFT)
+    span, fall, chord = plan.size(0.38, 0.35), plan.among(-0.5, 0.1), plan.size(0.2)
     for side in (1, -1):
         start = point(0.8 * wide * side, -0.3 * tall, 0.3 * long)
-        end = start + plan.size(0.38, 0.35) * unit(point(side, plan.among(-0.5, 0.1), -0.7))
-        add_fin(plan, trunk, start, end, plan.size(0.2), half, unit(point(-0.3 * side, 1, 0)), side)
+        end = start + plan.near(span) * unit(point(side, fall, -0.7))
+        add_fin(plan, trunk, start, end, chord, half, unit(point(-0.3 * side, 1, 0)), side)
     if plan.chance(0.8):
         start = point(0, 0.75 * tall, 0.1 * long)
         end = start + (0.2 * tall + plan.size(0.3, 0.4)) * unit(point(0, 1, -0.7))
         add_fin(plan, trunk, start, end, plan.size(0.25), half, LEFT, 0)
+    pupil = plan.size(0.08, 0.3)
     for x in (1, -1):
-        plan.eye(point(0.68 * wide * x, 0.15 * tall, 0.72 * long), plan.size(0.09, 0.3))
+        plan.eye(point(0.68 * wide * x, 0.15 * tall, 0.72 * long), pupil)
     if plan.chance(0.3):
         start, end = point(0, -0.25 * tall, 0.5 * long), point(0, -0.2 * tall, 1.02 * long)
         jaw = plan.part("jaw", trunk, start, end, soft=0.08)
@@ -53,7 +56,7 @@ def draw_octopus(plan: Plan) -> str:
     size, count = plan.size(0.42), plan.count(4, 5, 6, 8, 8, 10)
     trunk = plan.part("trunk", -1, point(0, -0.5 * size, 0), point(0, size, 0))
     plan.ball(Place(trunk), point(0, 0.3 * size, 0), [size, plan.size(1.05, 0.25) * size, size])
-    reach, thick = plan.size(0.9, 0.3), plan.size(0.13, 0.25)
+    reach, thick = plan.size(0.9, 0.3), plan.size(0.1, 0.35)
     fall, curl = plan.among(0.1, 2.0), plan.among(-0.4, 0.7)
     for number in range(count):
         angle = 2 * np.pi * (number + 0.5) / count
@@ -65,14 +68,15 @@ def draw_octopus(plan: Plan) -> str:
         side = int(np.sign(round(out[0], 3)))
         part = plan.part("tentacle", trunk, root, tip, side=side, order=number / count, soft=thick, outward=out)
         plan.limb(Place(part), [(root, thick), (middle, 0.7 * thick), (tip, 0.3 * thick)])
+    pupil = plan.size(0.2, 0.25) * size
     for x in (-0.45, 0.45):
-        plan.eye(size * point(x, 0.35, 0.86), plan.size(0.2, 0.25) * size)
+        plan.eye(size * point(x, 0.35, 0.86), pupil)
     return plan.pick(OCTOPUSES)
 
 
 def draw_snake(plan: Plan) -> str:
     """A long body in waves along z, thinner to the back, with a head; returns its noun."""
-    fat, long = plan.size(0.1, 0.35), 1.0
+    fat, long = plan.size(0.13, 0.35), 1.0
     waves, wide = plan.among(0.3, 1.6), plan.among(0.0, 0.22)
     upright = plan.chance(0.25)
     along = np.linspace(0.85 * long, -long, 14)

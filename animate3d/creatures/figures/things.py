@@ -166,7 +166,7 @@ def draw_vessel(plan: Plan) -> str:
 
 
 def _turned(plan: Plan, profile: np.ndarray, wall: float) -> tuple[int, float]:
-    """A trunk turned from an outer profile ``[K, 2]`` from the bottom up; hollow if it has a wall; returns its height."""
+    """A trunk turned from an outer profile ``[K, 2]`` from the bottom up, hollow if it has a wall, and its height."""
     trunk = plan.part("trunk", -1, point(0, 0, 0), point(0, profile[-1, 1], 0))
     outline = [(0.0, profile[0, 1]), *map(tuple, profile)]
     if wall > 0:
@@ -236,7 +236,9 @@ def _pot(plan: Plan) -> None:
 def _bottle(plan: Plan) -> None:
     wide, tall, neck = plan.size(0.28), plan.size(0.75), plan.size(0.35)
     thin = plan.among(0.3, 0.6) * wide
-    profile = np.array([(wide, 0.0), (wide, tall), (0.85 * wide, tall + 0.12), (thin, tall + 0.25), (thin, tall + neck + 0.25)])
+    profile = np.array(
+        [(wide, 0.0), (wide, tall), (0.85 * wide, tall + 0.12), (thin, tall + 0.25), (thin, tall + neck + 0.25)]
+    )
     trunk, top = _turned(plan, profile, 0.0)
     if plan.chance(0.6):
         lid = plan.part("lid", trunk, point(0, top, -thin), point(0, top, thin), soft=0.0)
@@ -252,8 +254,9 @@ def _box(plan: Plan) -> None:
     thick = plan.size(0.07, 0.4)
     over = point(0, half[1] + thick, 0)
     if plan.chance(0.35):
-        end = half[0] * np.array([1.02, 0, 0])
-        plan.drum(Place(lid, piece=1), half[1] * UP - end, half[1] * UP + end, (1.02 * half[2], 1.02 * half[2]), 0.02)
+        thick = plan.size(0.2)
+        over = point(0, half[1] + thick, 0)
+        plan.box(Place(lid, piece=1), over, [1.04 * half[0], thick, 1.04 * half[2]], 0.15, narrow=plan.among(0.1, 0.3))
     else:
         plan.box(Place(lid, piece=1), over, [1.06 * half[0], thick, 1.06 * half[2]], 0.02)
     plan.box(Place(lid, piece=1), over + 1.08 * half[2] * FRONT, [0.09, 0.1, 0.05], 0.02)

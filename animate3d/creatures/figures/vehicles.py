@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from animate3d.creatures.figures.limbs import add_fin, add_wheel, point
 from animate3d.creatures.figures.plan import FRONT, LEFT, UP, Place, Plan, unit
 
@@ -141,6 +139,3 @@ def _boat(plan: Plan) -> str:
             end = start + 0.6 * unit(point(side, -0.35, 0))
             add_fin(plan, trunk, start, end, 0.12, 0.025, UP, side)
     return plan.pick(NOUNS["boat"])
-
-
-__all__ = ["draw_vehicle", "np"]

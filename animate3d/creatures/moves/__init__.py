@@ -13,6 +13,7 @@ from animate3d.creatures.moves.captions import (
     manner_of,
     vocabulary,
 )
+from animate3d.creatures.moves.draw import draw_moves, shows
 from animate3d.creatures.moves.manner import ADVERB_WORDINGS, ADVERBS, DIRECTIONS, Manner
 from animate3d.creatures.moves.move import Move, applies, combine, move_points
 from animate3d.creatures.moves.subject import Subject, subject_of, subject_of_points
@@ -35,10 +36,12 @@ __all__ = [
     "caption",
     "combine",
     "draw_manner",
+    "draw_moves",
     "manner_of",
     "move_named",
     "move_points",
     "paraphrases",
+    "shows",
     "subject_of",
     "subject_of_points",
     "vocabulary",

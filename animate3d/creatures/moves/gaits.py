@@ -61,7 +61,7 @@ def _walk(subject: Subject, stance: Stance, cue: Cue) -> None:
     swing = wave(cue.t)
     for leg, row in rows(subject):
         ahead = swing * (1.0 if subject.parts[leg].side >= 0 else -1.0) * (1.0 if row % 2 == 0 else -1.0)
-        _step(subject, stance, leg, 0.6 * cue.amplitude * ahead, 0.5 * cue.amplitude * max(ahead, 0.0))
+        _step(subject, stance, leg, 0.68 * cue.amplitude * ahead, 0.5 * cue.amplitude * max(ahead, 0.0))
     _swing_arms(subject, stance, 0.5 * cue.amplitude * swing)
     _sway_tails(subject, stance, 0.35 * cue.amplitude * swing)
     stance.shift += 0.02 * subject.size * cue.amplitude * swing**2 * UP
@@ -92,11 +92,11 @@ def _crawl(subject: Subject, stance: Stance, cue: Cue) -> None:
     """Low on bent legs that take small steps, the body turning from side to side."""
     low, swing = hold(cue.t), wave(cue.t)
     length = float(np.median([subject.parts[leg].length for leg in subject.having("leg")]))
-    sink = 0.4 * length * min(cue.amplitude, 1.3) * low
+    sink = 0.3 * length * min(cue.amplitude, 1.3) * low
     for leg, row in rows(subject):
         feet_fold(subject, stance, leg, sink)
         ahead = swing * (1.0 if subject.parts[leg].side >= 0 else -1.0) * (1.0 if row % 2 == 0 else -1.0)
-        stance.swing(leg, 0.35 * cue.amplitude * ahead)
+        stance.swing(leg, 0.5 * cue.amplitude * ahead)
     stance.tip(UP, 0.16 * cue.amplitude * swing, subject.center)
     stance.shift -= sink * UP
 
@@ -118,7 +118,7 @@ def _kick(subject: Subject, stance: Stance, cue: Cue) -> None:
     t = cue.t % 1.0
     back, kick = arc(t, 0.0, 0.36), arc(t, 0.3, 1.0) ** 1.5
     size = min(cue.amplitude, 1.5)
-    stance.curl(leg, [size * (1.25 * kick - 0.5 * back), -0.9 * size * back])
+    stance.curl(leg, [size * (1.1 * kick - 0.5 * back), -0.9 * size * back])
     stance.tip(subject.side, -0.12 * size * kick, hips(subject))
 
 
@@ -162,7 +162,7 @@ GAITS = (
         "walk", ("walking", "walking forward"), needs=_LEGS, uses=("leg", "arm", "tail", "place", "shape"), turn=_walk
     ),
     Move("run", ("running",), needs=_LEGS, fastest=1.0, beats=2, uses=("leg", "arm", "place", "shape"), turn=_run),
-    Move("gallop", ("galloping",), needs=_LEGS, uses=(*_ON_LEGS, "heading"), turn=_gallop),
+    Move("gallop", ("galloping",), needs=_LEGS, least=4, uses=(*_ON_LEGS, "heading"), turn=_gallop),
     Move("crawl", ("crawling", "creeping"), needs=_LEGS, uses=(*_ON_LEGS, "heading"), turn=_crawl),
     Move("crouch", ("crouching", "ducking down"), needs=_LEGS, cyclic=False, uses=_ON_LEGS, turn=_crouch),
     Move("kick", ("kicking",), needs=_LEGS, uses=(*_ON_LEGS, "heading"), turn=_kick),

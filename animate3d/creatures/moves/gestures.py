@@ -10,7 +10,7 @@ from animate3d.creatures.moves.rhythms import hold, lag, plateaus
 from animate3d.creatures.moves.stance import Stance
 from animate3d.creatures.moves.subject import Subject
 from animate3d.creatures.moves.whole import rotated
-from animate3d.creatures.rigs import UP, pulse, settle, wave
+from animate3d.creatures.rigs import UP, bend_limb, pulse, settle, wave
 from animate3d.creatures.sculpt.fields import Points
 
 
@@ -48,6 +48,24 @@ def _raise_head(subject: Subject, stance: Stance, cue: Cue) -> None:
     _turn_head(subject, stance, subject.side, -0.75 * min(cue.amplitude, 1.5) * settle(cue.t))
 
 
+def _rear(subject: Subject, points: Points, angle: float) -> Points:
+    """What lies on the ground without legs or neck bends its front up as a whole."""
+    if subject.having("neck", "leg") or not subject.having("tail"):
+        return points
+    place = subject.points @ subject.front
+    ahead = np.clip(place - (place.min() + 0.55 * np.ptp(place)), 0.0, None)
+    root = subject.center + (0.05 * float(np.ptp(place))) * subject.front
+    return bend_limb(points, ahead, root, subject.front, UP, angle)
+
+
+def _raise_front(subject: Subject, points: Points, cue: Cue) -> Points:
+    return _rear(subject, points, 0.65 * min(cue.amplitude, 1.4) * settle(cue.t))
+
+
+def _lower_front(subject: Subject, points: Points, cue: Cue) -> Points:
+    return _rear(subject, points, -0.6 * min(cue.amplitude, 1.4) * settle(cue.t))
+
+
 def _lower_head(subject: Subject, stance: Stance, cue: Cue) -> None:
     _turn_head(subject, stance, subject.side, 0.85 * min(cue.amplitude, 1.5) * settle(cue.t))
 
@@ -65,8 +83,8 @@ def _roar(subject: Subject, stance: Stance, cue: Cue) -> None:
     """The mouth opens wide, the head goes up, then both come back."""
     cry = min(cue.amplitude, 1.5) * hold(cue.t, 0.35)
     for jaw in subject.having("jaw"):
-        stance.swing(jaw, 0.75 * cry)
-    _turn_head(subject, stance, subject.side, -0.4 * cry)
+        stance.swing(jaw, 0.8 * cry)
+    _turn_head(subject, stance, subject.side, -0.6 * cry)
 
 
 def _flap(subject: Subject, stance: Stance, cue: Cue) -> None:
@@ -82,19 +100,19 @@ def _flutter(subject: Subject, stance: Stance, cue: Cue) -> None:
     """Three small quick beats."""
     for wing in subject.having("wing"):
         stance.curl(wing, [0.42 * cue.amplitude * wave(3.0 * cue.t)])
-    stance.shift += subject.lift(0.08 * cue.amplitude) * hold(cue.t, 0.4) * UP
+    stance.shift += subject.lift(0.05 * cue.amplitude) * hold(cue.t, 0.4) * UP
 
 
 def _wag(subject: Subject, stance: Stance, cue: Cue) -> None:
     """The tail from side to side twice."""
     for tail in subject.having("tail"):
-        stance.curl(tail, [0.3 * cue.amplitude * wave(2.0 * cue.t)] * 3)
+        stance.curl(tail, [0.27 * cue.amplitude * wave(2.0 * cue.t)] * 3)
 
 
 def _swish(subject: Subject, stance: Stance, cue: Cue) -> None:
     """One wide sweep of the tail to both sides, its tip late, curling."""
     for tail in subject.having("tail"):
-        sweep = [0.34 * min(cue.amplitude, 1.5) * wave(lag(cue.t, 0.055 * bone)) for bone in range(5)]
+        sweep = [0.27 * min(cue.amplitude, 1.5) * wave(lag(cue.t, 0.055 * bone)) for bone in range(5)]
         stance.curl(tail, sweep)
 
 
@@ -103,7 +121,7 @@ def _wave_arm(subject: Subject, stance: Stance, cue: Cue) -> None:
     arms = subject.having("arm")
     arm = min(arms, key=lambda number: subject.parts[number].side)
     up = hold(cue.t, 0.3)
-    raise_towards(subject, stance, arm, up)
+    raise_towards(subject, stance, arm, min(0.5 + 0.5 * cue.amplitude, 1.25) * up)
     stance.turn(arm, subject.front, 0.4 * min(cue.amplitude, 1.5) * up * wave(2.0 * cue.t))
     stance.turn(arm, subject.front, 0.4 * min(cue.amplitude, 1.5) * up * wave(2.0 * cue.t), bone=1)
 
@@ -128,18 +146,13 @@ def _close_petals(subject: Subject, stance: Stance, cue: Cue) -> None:
 
 def _open_lid(subject: Subject, stance: Stance, cue: Cue) -> None:
     for lid in subject.having("lid"):
-        stance.swing(lid, 1.1 * min(cue.amplitude, 1.5) * settle(cue.t))
+        stance.swing(lid, 1.0 * min(cue.amplitude, 1.5) * settle(cue.t))
 
 
 def _propeller(subject: Subject, stance: Stance, cue: Cue) -> None:
     """At an even rate, slow enough that frames show which way."""
     for propeller in subject.having("propeller"):
         stance.swing(propeller, np.deg2rad(240.0) * cue.t)
-
-
-def _ears(subject: Subject, stance: Stance, cue: Cue) -> None:
-    for ear in subject.having("ear"):
-        stance.curl(ear, [0.4 * cue.amplitude * wave(2.0 * cue.t)] * 2)
 
 
 def _tentacles(subject: Subject, stance: Stance, cue: Cue) -> None:
@@ -167,11 +180,12 @@ def _swim(subject: Subject, points: Points, cue: Cue) -> Points:
 
 
 def _slither(subject: Subject, points: Points, cue: Cue) -> Points:
-    """Waves run along it from head to tail."""
+    """Waves run along it; they start where those of the family of snakes do."""
     place = subject.points @ subject.front
     back = (place.max() - place) / max(float(np.ptp(place)), 1e-9)
-    run = np.sin(2 * np.pi * (1.25 * back - cue.t)) - np.sin(2 * np.pi * 1.25 * back)
-    return points + (0.075 * subject.size * min(cue.amplitude, 1.5) * run)[:, None] * subject.side
+    still = 2 * np.pi * (1.25 * back + 0.05)
+    run = np.sin(still) - np.sin(still + 2 * np.pi * cue.t)
+    return points + (0.1 * subject.size * min(cue.amplitude, 1.5) * run)[:, None] * subject.side
 
 
 def _dive(subject: Subject, points: Points, cue: Cue) -> Points:
@@ -197,9 +211,25 @@ GESTURES = (
         turn=_turn_to,
     ),
     Move("look_around", ("looking around",), needs=_HEAD, uses=_HEAD, turn=_look_around),
-    Move("raise_head", ("raising its head", "looking up"), needs=_HEAD, cyclic=False, uses=_HEAD, turn=_raise_head),
-    Move("lower_head", ("lowering its head", "looking down"), needs=_HEAD, cyclic=False, uses=_HEAD, turn=_lower_head),
-    Move("peck", ("pecking",), needs=_HEAD, uses=(*_HEAD, "leg", "place", "shape"), turn=_peck),
+    Move(
+        "raise_head",
+        ("raising its head", "looking up"),
+        needs=_HEAD,
+        cyclic=False,
+        uses=_HEAD,
+        turn=_raise_head,
+        warp=_raise_front,
+    ),
+    Move(
+        "lower_head",
+        ("lowering its head", "looking down"),
+        needs=_HEAD,
+        cyclic=False,
+        uses=_HEAD,
+        turn=_lower_head,
+        warp=_lower_front,
+    ),
+    Move("peck", ("pecking",), needs=_HEAD, without=("stem",), uses=(*_HEAD, "leg", "place", "shape"), turn=_peck),
     Move("roar", ("roaring", "opening its mouth"), needs=("jaw",), uses=(*_HEAD, "jaw"), turn=_roar),
     Move("flap", ("flapping its wings", "flying"), needs=("wing",), uses=("wing",), turn=_flap),
     Move(
@@ -235,10 +265,16 @@ GESTURES = (
         uses=("propeller",),
         turn=_propeller,
     ),
-    Move("wiggle_ears", ("wiggling its ears",), needs=("ear",), fastest=1.5, beats=2, uses=("ear",), turn=_ears),
     Move("wave_tentacles", ("waving its tentacles",), needs=("tentacle",), uses=("tentacle",), turn=_tentacles),
     Move(
-        "swim", ("swimming",), needs=("fin",), without=_LEGLESS, uses=("fin", "tail", "shape"), turn=_paddle, warp=_swim
+        "swim",
+        ("swimming",),
+        needs=("fin", "tail"),
+        needs_all=True,
+        without=_LEGLESS,
+        uses=("fin", "tail", "shape"),
+        turn=_paddle,
+        warp=_swim,
     ),
     Move(
         "slither", ("slithering",), needs=("tail",), without=(*_LEGLESS, "fin"), uses=("tail", "shape"), warp=_slither

@@ -54,6 +54,8 @@ class Move:
         name: in `MOVES`.
         phrases: canonical one first, then at most two variants, such as ``"flapping its wings"``.
         needs: names of parts; it applies to what has any of them, to everything where empty.
+        needs_all: it applies only to what has all of them.
+        least: number of such parts that it takes.
         without: names of parts that forbid it.
         directions: it can take, the usual one first; empty where it has none.
         cyclic: at rest again at the end of a cycle.
@@ -69,6 +71,8 @@ class Move:
     name: str
     phrases: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    needs_all: bool = False
+    least: int = 1
     without: tuple[str, ...] = ()
     directions: tuple[str, ...] = ()
     cyclic: bool = True
@@ -94,13 +98,15 @@ class Move:
 
     def pose(self, subject: Subject, t: float, manner: Manner) -> Points:
         """Positions ``[N, 3]`` at a share of the clip; 0 is the rest."""
-        return _posed(subject, [(self, manner)], np.array([t]))[0]
+        return pose_at(subject, [(self, manner)], np.array([t]))[0]
 
 
 def applies(move: Move, parts: Iterable[Part]) -> bool:
     """Whether something with these parts can do a move."""
-    names = {part.name for part in parts}
-    return not names & set(move.without) and (not move.needs or bool(names & set(move.needs)))
+    names, needs = [part.name for part in parts], set(move.needs)
+    if set(names) & set(move.without) or (move.needs_all and not needs <= set(names)):
+        return False
+    return not needs or sum(name in needs for name in names) >= move.least
 
 
 def combine(first: Move, second: Move) -> bool:
@@ -121,12 +127,13 @@ def move_points(subject: Subject, moves: Sequence[tuple[Move, Manner]], frames: 
     for move, _ in moves:
         if not applies(move, subject.parts):
             raise InputError(f"The move {move.name!r} needs one of these parts: {', '.join(move.needs)}.")
-    moved = _posed(subject, moves, np.arange(frames) / frames)
+    moved = pose_at(subject, moves, np.arange(frames) / frames)
     moved[0] = subject.points
     return moved
 
 
-def _posed(subject: Subject, moves: Sequence[tuple[Move, Manner]], times: Points) -> Points:
+def pose_at(subject: Subject, moves: Sequence[tuple[Move, Manner]], times: Points) -> Points:
+    """Positions ``[T, N, 3]`` of moves that are done at the same time, at shares ``[T]`` of the clip."""
     turning = [(move.turn, [move.cue(float(t), manner) for t in times]) for move, manner in moves if move.turn]
     if turning:
         stances = [Stance(subject.skeleton) for _ in times]

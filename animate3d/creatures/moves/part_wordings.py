@@ -21,8 +21,8 @@ PART_WORDINGS: dict[str, tuple[str, ...]] = {
         "scuttle", "crawl forward", "sneak along", "slink", "tiptoe", "crawl on all fours",
     ),
     "crouch": (
-        "crouch", "crouch down", "duck", "duck down", "squat", "kneel", "sit down", "hunker down", "squat down",
-        "cower", "bend its knees", "lower its body", "do a squat", "get down low", "lie low",
+        "crouch", "crouch down", "lie down", "duck", "duck down", "squat", "kneel", "sit down", "hunker down",
+        "squat down", "cower", "bend its knees", "lower its body", "do a squat", "get down low", "lie low",
     ),
     "kick": (
         "kick", "kick its leg", "kick a ball", "do a kick", "kick out", "kick forward", "swing its leg",
@@ -60,9 +60,9 @@ PART_WORDINGS: dict[str, tuple[str, ...]] = {
         "watch its surroundings", "look for something", "check its surroundings", "glance around",
     ),
     "raise_head": (
-        "raise its head", "lift its head", "look up", "hold its head high", "stand up with its head", "lift its face",
-        "stretch its neck up", "raise its neck", "rear its head", "gaze up at the sky", "look up at the sky",
-        "rear up", "put its head up", "raise its snout",
+        "raise its head", "lift its head", "stand up", "look up", "hold its head high", "stand up with its head",
+        "lift its face", "stretch its neck up", "raise its neck", "rear its head", "gaze up at the sky",
+        "look up at the sky", "rear up", "put its head up", "raise its snout",
     ),
     "lower_head": (
         "lower its head", "look down", "drop its head", "hang its head", "put its head down", "bow its head",
@@ -115,9 +115,9 @@ PART_WORDINGS: dict[str, tuple[str, ...]] = {
         "open in the sun",
     ),
     "close_petals": (
-        "close its petals", "fold its petals", "close its blossom", "close up like a flower", "fold up for the night",
-        "shut its petals", "furl its petals", "draw its petals together", "close its bloom", "fold its petals inward",
-        "close for the night", "fold its flower up",
+        "close its petals", "close", "fold its petals", "close its blossom", "close up like a flower",
+        "fold up for the night", "shut its petals", "furl its petals", "draw its petals together", "close its bloom",
+        "fold its petals inward", "close for the night", "fold its flower up",
     ),
     "open_lid": (
         "open its lid", "open", "lift its lid", "open up", "open its cover", "flip its lid open", "raise its lid",
@@ -128,11 +128,6 @@ PART_WORDINGS: dict[str, tuple[str, ...]] = {
         "spin its propeller", "turn its propeller", "rotate its propeller", "spin its rotor", "turn its blades",
         "spin its blades", "start its engine", "run its propeller", "whirl its propeller", "rotate its blades",
         "spin its fan", "rotate its rotor", "turn like a windmill",
-    ),
-    "wiggle_ears": (
-        "wiggle its ears", "flap its ears", "twitch its ears", "move its ears", "flick its ears", "prick up its ears",
-        "perk up its ears", "shake its ears", "waggle its ears", "wave its ears", "raise and lower its ears",
-        "listen with its ears",
     ),
     "wave_tentacles": (
         "wave its tentacles", "move its tentacles", "wiggle its tentacles", "curl its tentacles",

@@ -29,11 +29,6 @@ def arc(t: float, start: float, end: float) -> float:
     return 4.0 * share * (1.0 - share)
 
 
-def bell(t: float, middle: float, width: float) -> float:
-    """1 in the middle, nearly 0 a width and a half away."""
-    return math.exp(-(((t - middle) / width) ** 2))
-
-
 def plateaus(t: float) -> float:
     """Go to one side, stay, go to the other, stay, and come back, once per cycle."""
-    return math.tanh(2.2 * math.sin(2 * math.pi * t)) / math.tanh(2.2)
+    return math.tanh(1.6 * math.sin(2 * math.pi * t)) / math.tanh(1.6)

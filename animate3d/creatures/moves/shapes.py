@@ -44,8 +44,10 @@ def _twist(subject: Subject, points: Points, cue: Cue) -> Points:
 
 
 def _squash(subject: Subject, points: Points, cue: Cue) -> Points:
-    """Flat on the ground and back."""
-    height = float(np.exp(-0.55 * min(cue.amplitude, 1.5) * pulse(cue.t)))
+    """Flat on the ground like jelly, up again past the rest, and back."""
+    share = cue.t % 1.0
+    squeeze = float(np.sin(2 * np.pi * share)) * (1.35 - 0.65 * share)
+    height = float(np.exp(-(0.45 if squeeze > 0 else 0.15) * min(cue.amplitude, 1.5) * squeeze))
     return _scaled(points, subject.base, min(height**-0.5, 1.32), height)
 
 

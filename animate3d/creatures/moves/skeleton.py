@@ -50,8 +50,8 @@ class Skeleton:
                 joints.append(part.joint + part.along * part.length * (k / self.count[number]))
                 shares.append(weights[:, number] * _hat(reach * self.count[number] - 0.5, k, self.count[number]))
         self.joints = np.stack(joints)
-        homogeneous = np.concatenate([points, np.ones((len(points), 1))], axis=1)
-        self._basis = (np.stack(shares, axis=1)[:, :, None] * homogeneous[:, None]).reshape(len(points), -1)
+        self._shares = np.stack(shares, axis=1)
+        self._homogeneous = np.concatenate([points, np.ones((len(points), 1))], axis=1)
 
     def posed(self, turns: Points, shifts: Points) -> Points:
         """Positions ``[F, N, 3]`` after every bone turned about its joint on its parent.
@@ -60,20 +60,34 @@ class Skeleton:
             turns: ``[F, B, 3]`` rotation vectors in the axes of the rest, radians.
             shifts: ``[F, 3]`` of the first bone, hence of everything.
         """
-        frames, bones = turns.shape[:2]
-        local = rotation_matrices(turns)
-        rotations, offsets = np.empty((bones, frames, 3, 3)), np.empty((bones, frames, 3))
+        frames = len(turns)
+        # Bones that do not turn move as one with the one that they hang on.
+        still = ~turns.any(axis=(0, 2))
+        leader: list[int] = []
         for bone, parent in enumerate(self.parents):
-            joint = self.joints[bone]
-            away = joint - local[:, bone] @ joint
-            if parent < 0:
-                rotations[bone], offsets[bone] = local[:, bone], away + shifts
-            else:
-                rotations[bone] = rotations[parent] @ local[:, bone]
-                offsets[bone] = (rotations[parent] @ away[..., None])[..., 0] + offsets[parent]
-        matrices = np.concatenate([rotations, offsets[..., None]], axis=-1)  # [B, F, 3, 4]
-        moved = self._basis @ matrices.transpose(0, 3, 1, 2).reshape(4 * bones, 3 * frames)
+            leader.append(leader[parent] if still[bone] and parent >= 0 else bone)
+        leaders = sorted(set(leader))
+        rotations, offsets = self._frames(turns, shifts, leaders, leader)
+        matrices = np.concatenate([rotations, offsets[..., None]], axis=-1)  # [L, F, 3, 4]
+        shares = self._shares @ (np.array(leader)[:, None] == leaders).astype(float)
+        basis = (shares[:, :, None] * self._homogeneous[:, None]).reshape(len(shares), -1)
+        moved = basis @ matrices.transpose(0, 3, 1, 2).reshape(-1, 3 * frames)
         return np.ascontiguousarray(moved.reshape(-1, frames, 3).transpose(1, 0, 2))
+
+    def _frames(self, turns: Points, shifts: Points, leaders: list[int], leader: list[int]) -> tuple[Points, Points]:
+        """Rotations ``[L, F, 3, 3]`` and offsets ``[L, F, 3]`` of the bones that lead others."""
+        local = rotation_matrices(turns[:, leaders])
+        rotations, offsets = np.empty((len(leaders), len(turns), 3, 3)), np.empty((len(leaders), len(turns), 3))
+        for number, bone in enumerate(leaders):
+            own, joint, parent = local[:, number], self.joints[bone], self.parents[bone]
+            away = joint - own @ joint
+            if parent < 0:
+                rotations[number], offsets[number] = own, away + shifts
+            else:
+                above = leaders.index(leader[parent])
+                rotations[number] = rotations[above] @ own
+                offsets[number] = (rotations[above] @ away[..., None])[..., 0] + offsets[above]
+        return rotations, offsets
 
     def _bone_at(self, number: int, joint: Points) -> int:
         """The bone of a part that carries what joins it at a point."""

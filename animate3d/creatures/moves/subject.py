@@ -16,8 +16,10 @@ from animate3d.creatures.sculpt.fields import Points
 from animate3d.meshes.placement import FILL
 
 _WITH_A_FRONT = {"leg", "wing", "fin", "tail", "neck", "head", "jaw", "arm", "wheel", "ear"}
+ELEVATION = float(np.deg2rad(15.0))
+"""Of the cameras of videos; objects are placed so that they fit at twice that too."""
 _MARGIN = 0.9
-"""Share of the free room in the picture that the largest motions fill."""
+"""Share of the free room in the picture that the farthest motions take."""
 
 
 class Jointed(Protocol):
@@ -104,26 +106,31 @@ class Subject:
 
     def lift(self, share: float) -> float:
         """A share of its size to go up or down, less where that would leave the picture."""
-        return self._within(share, self._half_picture - 0.5 * self.height * _COS - self.radius * _SIN)
+        return self._above * float(np.tanh(share * self.size / self._above))
 
     def stride(self, share: float) -> float:
         """A share of its size to go aside, less where that would leave the picture."""
-        return self._within(share, self._half_picture - self.radius)
+        return self._beside * float(np.tanh(share * self.size / self._beside))
+
+    @cached_property
+    def _above(self) -> float:
+        """The farthest that it goes up or down."""
+        return max(_MARGIN * (self._half_picture - self._seen_height(ELEVATION)), 0.05 * self.size)
+
+    @cached_property
+    def _beside(self) -> float:
+        """The farthest that it goes aside."""
+        return max(_MARGIN * (self._half_picture - self.radius), 0.05 * self.size)
 
     @cached_property
     def _half_picture(self) -> float:
         """About half of what the cameras see of the plane through its middle once it is placed."""
-        half = 0.5 * self.height
-        return max(self.radius, half, half * _COS_TOP + self.radius * _SIN_TOP) / FILL
+        return max(self.radius, *(self._seen_height(angle) for angle in (0.0, ELEVATION, 2 * ELEVATION))) / FILL
 
-    def _within(self, share: float, room: float) -> float:
-        room = max(_MARGIN * room, 0.05 * self.size)
-        return room * float(np.tanh(share * self.size / room))
-
-
-_ELEVATION = np.deg2rad(15.0)
-_COS, _SIN = np.cos(_ELEVATION), np.sin(_ELEVATION)
-_COS_TOP, _SIN_TOP = np.cos(2 * _ELEVATION), np.sin(2 * _ELEVATION)  # placement looks from 30 degrees too
+    def _seen_height(self, elevation: float) -> float:
+        """How far it reaches from the middle of a picture up or down, from whichever side that is most."""
+        out = np.abs(self.points - self.center)
+        return float((out[:, 1] * np.cos(elevation) + np.hypot(out[:, 0], out[:, 2]) * np.sin(elevation)).max())
 
 
 def yawed(points: Points, yaw: float) -> Points:

@@ -29,7 +29,7 @@ FAMILY_MOVES: dict[str, dict[str, tuple[str, Manner]]] = {
     "flower": {"open": ("open_petals", Manner()), "close": ("close_petals", Manner()), "sway": ("sway", Manner())},
     "ball": {
         "bounce": ("jump", Manner(amplitude=0.8)),
-        "squash": ("squash", Manner()),
+        "squash": ("squash", Manner(amplitude=0.8)),
         "spin": ("spin", Manner(amplitude=0.5, direction="left")),
     },
     "snake": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from animate3d.creatures.moves.move import Cue, Move
-from animate3d.creatures.moves.rhythms import arc, bell, drop
+from animate3d.creatures.moves.rhythms import arc, drop
 from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.moves.subject import Subject
 from animate3d.creatures.rigs import FRONT, LEFT, UP, jump, settle, wave
@@ -43,10 +43,10 @@ def _roll(subject: Subject, points: Points, cue: Cue) -> Points:
 
 
 def _tip(subject: Subject, points: Points, cue: Cue) -> Points:
-    """It falls over and lies on the ground, not far from where it stood."""
+    """It falls over and lies about on the ground, not far from where it stood."""
     done = drop(cue.t)
     lying = _topple(points, subject, cue, np.deg2rad(84.0) * min(cue.amplitude, 1.1) * done)
-    lying[:, 1] += points[:, 1].min() - lying[:, 1].min()
+    lying[:, 1] += min(points[:, 1].min() - lying[:, 1].min(), subject.lift(0.1))
     return lying + subject.stride(0.1 * cue.amplitude) * done * cue.towards
 
 
@@ -62,7 +62,7 @@ def _rock(subject: Subject, points: Points, cue: Cue) -> Points:
 def _swing(subject: Subject, points: Points, cue: Cue) -> Points:
     """A pendulum that hangs from its top."""
     top = subject.base + subject.height * UP
-    return rotated(points, top, FRONT, 0.42 * cue.amplitude * wave(cue.t))
+    return rotated(points, top, FRONT, 0.42 * min(cue.amplitude, 1.35) * wave(cue.t))
 
 
 def _hop(subject: Subject, points: Points, cue: Cue) -> Points:
@@ -76,18 +76,17 @@ def _hop(subject: Subject, points: Points, cue: Cue) -> Points:
 def _jump(subject: Subject, points: Points, cue: Cue) -> Points:
     """Crouch, one high leap, land."""
     rise, stretch = jump(cue.t % 1.0)
-    posed = squeezed(points, subject.base, 1 + 0.18 * min(cue.amplitude, 1.4) * stretch)
-    return posed + subject.lift(0.24 * cue.amplitude) * rise * UP
+    posed = squeezed(points, subject.base, 1 + min(cue.amplitude, 1.4) * min(0.18 * stretch, 0.05 * stretch))
+    return posed + 0.85 * subject.lift(0.24 * cue.amplitude) * rise * UP
 
 
 def _bounce(subject: Subject, points: Points, cue: Cue) -> Points:
     """A rubber ball: squashed flat on the ground before, between and after a higher and a lower bounce."""
     t = cue.t % 1.0
-    height = arc(t, 0.16, 0.56) + 0.5 * arc(t, 0.64, 0.92)
-    squash = bell(t, 0.1, 0.055) + bell(t, 0.6, 0.055) + 0.4 * bell(t, 0.95, 0.03)
-    squash -= bell(0.0, 0.1, 0.055) * max(0.0, 1.0 - 20.0 * t)
+    height = arc(t, 0.2, 0.56) + 0.5 * arc(t, 0.68, 0.92)
+    squash = arc(t, 0.0, 0.22) + arc(t, 0.54, 0.7) + 0.5 * arc(t, 0.9, 1.0)
     posed = squeezed(points, subject.base, 1 - 0.34 * min(cue.amplitude, 1.5) * squash)
-    return posed + subject.lift(0.17 * cue.amplitude) * height * UP
+    return posed + subject.lift(0.19 * cue.amplitude) * height * UP
 
 
 def _float(subject: Subject, points: Points, cue: Cue) -> Points:
@@ -105,8 +104,8 @@ def _rise(subject: Subject, points: Points, cue: Cue) -> Points:
 def _fall(subject: Subject, points: Points, cue: Cue) -> Points:
     """Down ever faster, tumbling."""
     done = drop(cue.t, 0.8)
-    tumbled = rotated(points, subject.center, FRONT, 0.45 * cue.amplitude * done)
-    return tumbled - subject.lift(0.26 * cue.amplitude) * done * UP
+    tumbled = rotated(points, subject.center, FRONT, 0.4 * cue.amplitude * done)
+    return tumbled - subject.lift(0.22 * cue.amplitude) * done * UP
 
 
 def _slide(subject: Subject, points: Points, cue: Cue) -> Points:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 WHOLE_WORDINGS: dict[str, tuple[str, ...]] = {
     "spin": (
-        "spin", "spin around", "rotate", "rotate around its axis", "twirl", "twirl around", "whirl around",
-        "pirouette", "revolve", "go round and round", "spin like a top", "do a spin", "gyrate", "rotate on the spot",
+        "spin", "spin around", "turn around", "rotate", "rotate around its axis", "twirl", "twirl around",
+        "whirl around", "pirouette", "revolve", "go round and round", "spin like a top", "do a spin", "gyrate",
+        "rotate on the spot",
     ),
     "turn": (
         "turn", "turn to the side", "turn its body", "face another way", "change direction", "veer", "swivel",
@@ -21,7 +22,8 @@ WHOLE_WORDINGS: dict[str, tuple[str, ...]] = {
         "fall to the ground on its side", "lie down on its side", "faint",
     ),
     "tilt": (
-        "tilt", "tilt its body", "tilt to one side", "slant", "list", "incline", "be tilted", "lean to the side",
+        "tilt", "tilt its body", "lean left", "lean right", "lean to the left", "lean to the right",
+        "tilt to one side", "slant", "list", "incline", "be tilted", "lean to the side",
         "tilt over a little and stay", "bank", "cant", "stand at an angle", "lean sideways",
     ),
     "rock": (
@@ -87,8 +89,9 @@ WHOLE_WORDINGS: dict[str, tuple[str, ...]] = {
         "bow to the crowd", "salaam",
     ),
     "lean": (
-        "lean", "lean over", "lean in", "lean its upper body", "lean with its top", "lean and stay",
-        "lean against the wind", "be slanted", "shift its weight", "stoop", "lean like a tower", "skew",
+        "lean", "lean over", "lean forward", "lean backward", "lean back", "lean towards the camera", "lean in",
+        "lean its upper body", "lean with its top", "lean and stay", "lean against the wind", "be slanted",
+        "shift its weight", "stoop", "lean like a tower", "skew",
     ),
     "twist": (
         "twist", "twist its body", "wring itself", "twist around", "contort", "coil", "twist back and forth", "screw",

@@ -42,7 +42,7 @@ def _present(verb: str) -> str:
 def _continuous(verb: str) -> str:
     if verb.endswith("ie"):
         return f"{verb[:-2]}ying"
-    if verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")):
+    if verb.endswith("e") and verb != "be" and not verb.endswith(("ee", "oe", "ye")):
         return f"{verb[:-1]}ing"
     if _DOUBLED.fullmatch(verb):
         return f"{verb}{verb[-1]}ing"
