@@ -132,7 +132,6 @@ class SentenceEncoder(nn.Module):
         """
         facts = read_json(existing_file(Path(folder) / WORDS, "words of the reader"))
         values = load_file(existing_file(Path(folder) / WEIGHTS, "weights of the reader"))
-        with torch.device("meta"):
-            encoder = cls(facts["vocabulary"].split(), facts["classes"], facts["width"], facts["layers"])
-        encoder.load_state_dict({name: value.float() for name, value in values.items()}, assign=True)
+        encoder = cls(facts["vocabulary"].split(), facts["classes"], facts["width"], facts["layers"])
+        encoder.load_state_dict(values)
         return encoder.eval()
