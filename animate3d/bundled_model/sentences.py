@@ -132,6 +132,7 @@ class SentenceEncoder(nn.Module):
         """
         facts = read_json(existing_file(Path(folder) / WORDS, "words of the reader"))
         values = load_file(existing_file(Path(folder) / WEIGHTS, "weights of the reader"))
-        encoder = cls(facts["vocabulary"].split(), facts["classes"], facts["width"], facts["layers"])
+        with torch.random.fork_rng(devices=[]):  # its first values are overwritten: nobody's draws should change
+            encoder = cls(facts["vocabulary"].split(), facts["classes"], facts["width"], facts["layers"])
         encoder.load_state_dict(values)
         return encoder.eval()

@@ -62,6 +62,13 @@ def test_a_saved_encoder_reads_the_same(tmp_path: Path) -> None:
     torch.testing.assert_close(one, other, atol=1e-2, rtol=1e-2)
 
 
+def test_loading_changes_nobody_s_random_numbers(tmp_path: Path) -> None:
+    small_encoder().save(tmp_path)
+    state = torch.get_rng_state()
+    SentenceEncoder.load(tmp_path)
+    assert torch.equal(state, torch.get_rng_state())
+
+
 def test_a_missing_reader_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="reader"):
         SentenceEncoder.load(tmp_path)
