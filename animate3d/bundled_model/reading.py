@@ -97,11 +97,11 @@ class Part:
 
 
 class Reader:
-    """Reads prompts with a trained encoder, whose classes are names of moves, `NONE` and `STILL`."""
+    """Reads prompts with a trained encoder, whose classes are names of moves, `NONE` and `STILL`; a move that is no more is never read."""
 
     def __init__(self, encoder: SentenceEncoder) -> None:
         self._encoder = encoder
-        self._moves = [place for place, name in enumerate(encoder.classes) if name not in (NONE, STILL)]
+        self._moves = [place for place, name in enumerate(encoder.classes) if name in MOVES]
         self._adverbs = list(ADVERBS)
         self._adverb_embeddings = self._embed(self._adverbs)[0]
         self._motion_words: dict[str, bool] = {}
