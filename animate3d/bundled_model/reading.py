@@ -97,7 +97,7 @@ class Part:
 
 
 class Reader:
-    """Reads prompts with a trained encoder, whose classes are names of moves, `NONE` and `STILL`; a move that is no more is never read."""
+    """Reads prompts with a trained encoder, whose classes are names of moves, `NONE` and `STILL`."""
 
     def __init__(self, encoder: SentenceEncoder) -> None:
         self._encoder = encoder
@@ -170,6 +170,23 @@ class Reader:
         if word not in self._motion_words:
             self._motion_words[word] = float(self._embed([word])[1][0, self._moves].sum()) >= _KNOWN
         return self._motion_words[word]
+
+
+def reading_notices(prompt: str, reading: Reading) -> list[str]:
+    """Sentences for the user about what a prompt was not taken at its word for; empty when it was."""
+    if not reading.known:
+        nearest = ", ".join(f"“{MOVES[name].phrases[0]}”" for name in reading.nearest)
+        return [
+            f"The bundled model does not know what is to happen in “{prompt}”, so the motion is a guess; the nearest "
+            f"that it can do: {nearest}."
+        ]
+    if not reading.moves:
+        return [f"“{prompt}” asks for no motion, so nothing is meant to move."]
+    if reading.left_out:
+        done = " while ".join(MOVES[name].phrases[0] for name, _ in reading.moves)
+        other = " and ".join(MOVES[name].phrases[0] for name in reading.left_out)
+        return [f"The bundled model cannot show all of “{prompt}” at once: it shows {done}, not {other}."]
+    return []
 
 
 def asked(name: str, wish: Wish) -> tuple[str, Manner]:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from animate3d.bundled_model.manners import Wish
-from animate3d.bundled_model.reading import asked, read
+from animate3d.bundled_model.reading import asked, read, reading_notices
 from animate3d.creatures.moves import MOVES, Manner
 
 
@@ -84,3 +84,17 @@ def test_reading_takes_no_time_to_speak_of() -> None:
     for count in range(10):
         read(f"the {'very ' * count}big robot slowly hops twice and waves")
     assert (time.process_time() - start) / 10 < 0.2  # seconds; about 0.01 on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("prompt", "notice"),
+    [
+        ("a tax report", "nearest that it can do: “"),
+        ("nothing moves", "asks for no motion"),
+        ("it jumps and then it bounces", "at once"),
+        ("a fridge is hopping", None),
+    ],
+)
+def test_the_user_is_told_what_is_not_done(prompt: str, notice: str | None) -> None:
+    notices = reading_notices(prompt, read(prompt))
+    assert notices == [] if notice is None else len(notices) == 1 and notice in notices[0]
