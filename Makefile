@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # bpy (FBX, Alembic) exists for Python 3.11 only; everything else works without it.
 EXTRAS := $(shell $(PYTHON) -c 'import sys; print("dev,eval,train,blender" if sys.version_info[:2] == (3, 11) else "dev,eval,train")')
 
-.PHONY: help setup demo train-bundled test test-all lint format bench clean
+.PHONY: help setup demo train-bundled test test-all test-gpu lint format bench clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,13 +33,16 @@ test: $(READY) ## the fast tests
 test-all: $(READY) ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+test-gpu: $(READY) ## the tests that need a CUDA GPU
+	$(BIN)/python -m pytest -m cuda
+
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 bench: $(READY) ## every hot path against its stated baseline
-	@for script in $(filter-out benchmarks/plain% benchmarks/manual_% benchmarks/__%,$(wildcard benchmarks/*.py)); do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out benchmarks/plain% benchmarks/manual_% benchmarks/gpu% benchmarks/__%,$(wildcard benchmarks/*.py)); do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

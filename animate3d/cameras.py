@@ -48,12 +48,10 @@ class Cameras:
     @property
     def viewmats(self) -> Tensor:
         """World to camera, OpenCV axes. ``[..., 4, 4]``"""
-        flip = self.c2w.new_tensor([1.0, -1.0, -1.0])
-        rotation = (self.c2w[..., :3, :3] * flip).transpose(-1, -2)
+        right, up, back = self.c2w[..., :3, :3].unbind(-1)
+        rotation = torch.stack([right, -up, -back], dim=-2)
         translation = -(rotation @ self.c2w[..., :3, 3:])
-        top = torch.cat([rotation, translation], dim=-1)
-        bottom = self.c2w.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*self.shape, 1, 4)
-        return torch.cat([top, bottom], dim=-2)
+        return torch.cat([torch.cat([rotation, translation], dim=-1), self.c2w[..., 3:, :]], dim=-2)
 
     @property
     def focal(self) -> Tensor:

@@ -34,7 +34,7 @@ def report() -> str:
     lines = [
         f"animate3d {animate3d.__version__}, Python {platform.python_version()}, torch {torch.__version__}",
         f"  device      {torch.cuda.get_device_name(0) if cuda else 'CPU (no CUDA device)'}",
-        f"  rasteriser  {'cuda (gsplat)' if cuda and available('gsplat') else 'cpu (numba)'}",
+        f"  rasteriser  {_rasteriser(cuda)}",
         f"  exporters   glb gltf usd obj ply{writer}",
         f"  weights     bundled model: {_bundled_model()}",
         "              released weights: give their folder with --weights; docs/mvvdm.md says how to get them",
@@ -48,6 +48,14 @@ def report() -> str:
         state = found or f"missing: pip install 'animate3d[{extra}]'"
         lines.append(f"    {distribution:14}{state:44}{purpose}")
     return "\n".join(lines)
+
+
+def _rasteriser(cuda: bool) -> str:
+    if not (cuda and available("gsplat")):
+        return "cpu (numba)"
+    from animate3d.rasterize.gsplat_extension import is_compiled
+
+    return "cuda (gsplat)" if is_compiled() else "cuda (gsplat; its first use compiles it, one to five minutes)"
 
 
 def _bundled_model() -> str:

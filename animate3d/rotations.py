@@ -48,7 +48,7 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
         ],
         dim=-2,
     )  # [..., 4 branches, 4 components], each row 4 * q_branch * q
-    branch = torch.where(squares[..., 0] > 1, 0, 1 + squares[..., 1:].argmax(dim=-1))[..., None]
+    branch = ((1 + squares[..., 1:].argmax(dim=-1)) * (squares[..., 0] <= 1))[..., None]
     row = q.gather(-2, branch[..., None].expand(*branch.shape, 4)).squeeze(-2)
     leading = squares.gather(-1, branch)
     return row / (2 * leading.clamp_min(torch.finfo(matrix.dtype).tiny).sqrt())

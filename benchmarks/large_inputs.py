@@ -25,9 +25,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from animate3d.demo import demo_asset, write_demo_frames
 
 from animate3d.cameras import reconstruction_cameras, testset_cameras
+from animate3d.creatures.dragon import demo_asset, write_demo_frames
 from animate3d.export import export, preview
 from animate3d.export.gaussian_motion import GaussianMotion, Pose, draw
 from animate3d.gaussians import Gaussians, from_mesh, load_gaussians, merged, save_ply

@@ -118,7 +118,7 @@ def as_on_a_gpu(mixed: bool) -> Iterator[None]:
     def wide_layer_norm(x: Tensor, shape: list[int], weight: Tensor, bias: Tensor, eps: float) -> Tensor:
         return layer_norm(x.float(), shape, weight.float(), bias.float(), eps)
 
-    with patch.object(attention, "scaled_dot_product_attention", fused):
+    with patch.object(attention, "fused_attention", fused):
         if not mixed:
             yield
             return

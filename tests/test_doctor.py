@@ -12,6 +12,7 @@ import animate3d
 from animate3d import doctor
 from animate3d.export import SUFFIXES
 from animate3d.export import blender as writer
+from animate3d.rasterize import gsplat_extension
 
 
 def row(label: str) -> str:
@@ -27,7 +28,10 @@ def test_the_report_names_versions_device_and_backend(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "A Large GPU")
     monkeypatch.setattr(doctor, "available", lambda name: name == "gsplat")
+    monkeypatch.setattr(gsplat_extension, "is_compiled", lambda: True)
     assert row("device") == "A Large GPU" and row("rasteriser") == "cuda (gsplat)"
+    monkeypatch.setattr(gsplat_extension, "is_compiled", lambda: False)
+    assert row("rasteriser") == "cuda (gsplat; its first use compiles it, one to five minutes)"
     monkeypatch.setattr(doctor, "available", lambda name: False)
     assert row("rasteriser") == "cpu (numba)"
 

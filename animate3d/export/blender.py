@@ -24,6 +24,8 @@ from animate3d.export.fbx_finish import finish
 from animate3d.export.morphs import MorphTargets
 from animate3d.export.staging import staged
 
+_LARGE = 10_000_000  # coordinates in all frames
+
 
 def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str) -> None:
     """Write an animated mesh with one of Blender's exporters.
@@ -48,8 +50,9 @@ def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str)
         folder = target.with_name(".textures")
         folder.mkdir()
         job, content = blender_job(clip, morphs, target, kind, folder)
-        # The Alembic library aborts the whole process when a write fails, so it gets a process of its own.
-        if available("bpy") and kind != "abc":
+        # The Alembic library aborts the whole process when a write fails, so it gets a process of its own; and Blender
+        # keeps the memory that a large mesh once took.
+        if available("bpy") and kind != "abc" and clip.positions.size < _LARGE:
             _run_here(job, path)
         else:
             _run_apart(command, job, target.with_name(".job"), path)

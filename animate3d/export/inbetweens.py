@@ -18,6 +18,7 @@ from scipy.sparse.linalg import splu
 from animate3d.errors import InputError
 from animate3d.export.clip import Clip
 from animate3d.meshes.mesh import Mesh
+from animate3d.motion.surfaces import nearest_rotations
 
 _HOLD = 1e-8  # against edges of weight 1: places components that no edge ties to anything
 _MOST_FRAMES = 100_000
@@ -125,9 +126,7 @@ class _Surface:
         first, second = self._incidence @ start, self._incidence @ end
         outer = second[:, :, None] * first[:, None, :]
         covariance = (self._around @ outer.reshape(-1, 9)).reshape(-1, 3, 3)
-        u, _, vt = np.linalg.svd(covariance)
-        u[:, :, 2] *= np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)[:, None]
-        return _vector(u @ vt)
+        return _vector(nearest_rotations(covariance))
 
 
 def _eased(steps: Array, k: int, t: float, *, closes: bool) -> Array:

@@ -16,7 +16,9 @@ from torch.autograd.function import once_differentiable
 
 from animate3d.motion import rigid_kernels
 from animate3d.motion.threads import piece_count, run_pieces
+from animate3d.rotations import quaternion_to_matrix
 
+_SQUARINGS = 24  # of a matrix, to the power of 2^24: eigenvalues that differ by 1e-6 of the largest are told apart
 ALWAYS_KEPT = 3
 """Nearest neighbours that the radius never drops: two edges would not fix a rotation."""
 
@@ -197,9 +199,36 @@ def best_rotations(rest: Tensor, moved: Tensor, weights: Tensor) -> Tensor:
     """
     covariance = (weights[..., None] * rest).mT @ moved
     unchanged = ((rest == moved) | (weights[..., None] == 0)).all(dim=-1).all(dim=-1)
-    u, _, vh = torch.linalg.svd(covariance)
-    # The nearest orthogonal matrix may be a reflection: turn over the direction that matters least.
-    sign = torch.det(u) * torch.det(vh)
-    u = torch.cat([u[..., :2], u[..., 2:] * sign[..., None, None].sign()], dim=-1)
-    rotation = (u @ vh).mT
+    # Not by singular values: on a GPU they are found matrix by matrix, and the host waits to hear whether it worked.
+    rotation = quaternion_to_matrix(_dominant(_quaternion_form(covariance.double()))).to(rest.dtype)
     return torch.where(unchanged[..., None, None], torch.eye(3, dtype=rest.dtype, device=rest.device), rotation)
+
+
+def _quaternion_form(covariance: Tensor) -> Tensor:
+    """Symmetric ``[..., 4, 4]`` with ``q' N q = trace(R(q) S)`` for a covariance S, rest times moved transposed.
+
+    The unit quaternion that maximises it is the best rotation, never a reflection (Horn 1987).
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = (row.unbind(-1) for row in covariance.unbind(-2))
+    rows = (
+        (xx + yy + zz, yz - zy, zx - xz, xy - yx),
+        (yz - zy, xx - yy - zz, xy + yx, zx + xz),
+        (zx - xz, xy + yx, yy - xx - zz, yz + zy),
+        (xy - yx, zx + xz, yz + zy, zz - xx - yy),
+    )
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
+def _dominant(matrix: Tensor) -> Tensor:
+    """Eigenvector of the largest eigenvalue of symmetric ``[..., 4, 4]``, up to its sign; ``[..., 4]``.
+
+    Of eigenvalues that nearly coincide any mixture may come back; the rotations are then as good as each other.
+    """
+    size = matrix.square().sum(dim=(-2, -1), keepdim=True).sqrt().clamp_min(torch.finfo(matrix.dtype).tiny)
+    power = matrix / size + torch.eye(4, dtype=matrix.dtype, device=matrix.device)  # no negative eigenvalues
+    for _ in range(_SQUARINGS // 3):
+        power = power / power.diagonal(dim1=-2, dim2=-1).sum(dim=-1)[..., None, None]
+        for _ in range(3):
+            power = power @ power
+    column = power.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)[..., None, None].expand(*power.shape[:-1], 1)
+    return torch.nn.functional.normalize(power.gather(-1, column).squeeze(-1), dim=-1)

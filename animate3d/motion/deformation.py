@@ -6,17 +6,19 @@ In the published code: ``custom/threestudio-animate3d/geometry/gaussian_4d.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from animate3d.motion import fused
 from animate3d.motion.kplanes import KPlanes
-from animate3d.rotations import euler_to_matrix, matrix_to_quaternion, quaternion_multiply
+from animate3d.rotations import euler_to_matrix, matrix_to_quaternion
 
 GRID_SIZE = ((50, 50, 50, 8), (100, 100, 100, 16))
+Move: TypeAlias = Callable[..., tuple[Tensor, Tensor, Tensor]]
+"""`DeformationField.move`."""
 
 
 class Deformation(NamedTuple):
@@ -106,7 +108,7 @@ class DeformationField(nn.Module):
             *offsets, mean = fused.evaluate(xyz, times, self.grids.planes(), [head.weights() for head in heads])
         else:
             features = self.grids(xyz, times)  # [N, F, D]
-            offsets, mean = [head(features).transpose(0, 1) for head in heads], features.mean(dim=0)
+            offsets, mean = _offsets(heads, features), features.mean(dim=0)
         rotation, translation = whole or (None, None)
         if self.use_global_trans and whole is None:
             rotation = euler_to_matrix(torch.sigmoid(self.global_rot_network(mean)) * (2 * math.pi) - math.pi)
@@ -124,6 +126,7 @@ class DeformationField(nn.Module):
         first_frame_trainable: bool = False,
         start: tuple[Tensor, Tensor] | None = None,
         whole: tuple[Tensor, Tensor] | None = None,
+        move: Move | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The Gaussians at every time.
 
@@ -131,13 +134,15 @@ class DeformationField(nn.Module):
             means: ``[N, 3]`` static centres.
             quats: ``[N, 4]`` static rotations w x y z, any length.
             log_scales: ``[N, 3]``
-            times: ``[F]`` in -1..1; at -1 the static model comes back untouched.
+            times: ``[F]`` in -1..1; at -1 the static model comes back untouched. On the CPU, whatever the Gaussians
+                are on: then nothing waits for the device.
             use_delta_scale: apply the scale offsets (refinement, or a model that was refined).
             first_frame_trainable: deform at -1 as well.
             start: centres ``[F, N, 3]`` and rotations ``[F, N, 4]`` that the offsets are added to instead of the
                 static ones: a coarse motion that is known already.
             whole: rotation ``[F, 3, 3]`` and translation ``[F, 3]`` of the whole model, where these are not the
                 Gaussians that they were fitted to; the mean over these by default.
+            move: stands in for `move`, as `captured.Captured` of it does.
 
         Returns:
             means ``[F, N, 3]``, unit quaternions ``[F, N, 4]`` and activated scales ``[F, N, 3]``.
@@ -146,29 +151,45 @@ class DeformationField(nn.Module):
         moving = torch.ones_like(times, dtype=torch.bool) if first_frame_trainable else times > -1
         if not bool(moving.any()):
             return _repeat(still, len(times))
-        start = (means, quats) if start is None else (start[0][moving], start[1][moving])
-        if whole is not None:
-            whole = (whole[0][moving], whole[1][moving])
-        moved = self._move(means, start, log_scales, times[moving], use_delta_scale, whole)
-        if bool(moving.all()):
+        everywhere = bool(moving.all())
+        if not everywhere:
+            start, whole = (part and (part[0][moving], part[1][moving]) for part in (start, whole))
+        begin, turn = start or (means, quats), whole or (None, None)
+        now = on_device(times if everywhere else times[moving], means.device)
+        moved = (move or self.move)(means, *begin, log_scales, now, *turn, with_scale=use_delta_scale)
+        if everywhere:
             return moved
         slot = torch.where(moving, moving.cumsum(0), 0)  # 0 is the static model, i the i-th moving time
+        slot = on_device(slot, means.device)
         means_out, quats_out, scales_out = (
             torch.cat([static[None], frames]).index_select(0, slot) for static, frames in zip(still, moved, strict=True)
         )
         return means_out, quats_out, scales_out
 
-    def _move(
+    def move(
         self,
         static: Tensor,
-        start: tuple[Tensor, Tensor],
+        means: Tensor,
+        quats: Tensor,
         log_scales: Tensor,
         times: Tensor,
-        use_delta_scale: bool,
-        whole: tuple[Tensor, Tensor] | None,
+        rotation: Tensor | None = None,
+        translation: Tensor | None = None,
+        *,
+        with_scale: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        change = self(static, times, with_scale=use_delta_scale, whole=whole)
-        means, quats = start
+        """`deform` where all times move: tensors of one device, whose values decide nothing.
+
+        Args:
+            static: ``[N, 3]``, where the field is evaluated.
+            means, quats: ``[N, 3 | 4]`` or ``[F, N, 3 | 4]``, which the offsets are added to.
+            log_scales: ``[N, 3]``
+            times: ``[F]``
+            rotation, translation: of the whole model.
+            with_scale: apply the scale offsets.
+        """
+        whole = None if rotation is None or translation is None else (rotation, translation)
+        change = self(static, times, with_scale=with_scale, whole=whole)
         # Without a global rotation the offset meets the quaternion as it is stored, whatever its length.
         moved, turned = means + change.delta_xyz, quats
         if change.rotation is not None and change.translation is not None:
@@ -198,19 +219,28 @@ def turned_rigidly(quats: Tensor, rotation: Tensor) -> Tensor:
     Returns:
         ``[F, N, 4]``
     """
-    whole = matrix_to_quaternion(rotation)
+    w, x, y, z = matrix_to_quaternion(rotation).unbind(-1)
     # A product of quaternions is linear in the second: one small matrix per time for all Gaussians.
-    product = torch.stack([quaternion_multiply(whole, unit.expand_as(whole)) for unit in _UNITS.to(whole)], dim=-2)
-    turned = quats @ product
+    rows = ((w, x, y, z), (-x, w, z, -y), (-y, -z, w, x), (-z, y, -x, w))
+    turned = quats @ torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
     with torch.no_grad():
         w, axis = turned[..., :1], turned[..., 1:]
         low, high = axis.amin(dim=-1, keepdim=True), axis.amax(dim=-1, keepdim=True)
         leading = torch.where(4 * w * w > 1, w, low + high)  # low + high has the sign of the larger magnitude
-        sign = torch.where(leading < 0, -1.0, 1.0).to(turned.dtype)
+        sign = 1 - 2 * (leading < 0).to(turned.dtype)
     return turned * sign
 
 
-_UNITS = torch.eye(4)
+def on_device(small: Tensor, device: torch.device) -> Tensor:
+    """A few numbers of the host on a device, without waiting for what that is at."""
+    return small.to(device, non_blocking=True)
+
+
+def _offsets(heads: Sequence[Head], features: Tensor) -> list[Tensor]:
+    """What the heads make of ``[N, F, D]``, each ``[F, N, k]``: all of them in two products."""
+    firsts, lasts = zip(*(head.weights() for head in heads), strict=True)
+    hidden = torch.relu(features @ torch.cat(firsts).T)
+    return list((hidden @ torch.block_diag(*lasts).T).transpose(0, 1).split([len(last) for last in lasts], dim=-1))
 
 
 def _repeat(parts: tuple[Tensor, Tensor, Tensor], count: int) -> tuple[Tensor, Tensor, Tensor]:

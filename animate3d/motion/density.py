@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from animate3d.motion.surfaces import Array, Ids, edges_of, sum_at, triangle_areas, vertex_normals
+from animate3d.motion.surfaces import Array, Ids, edges_of, sum_at, triangle_areas, unique_pairs, vertex_normals
 
 _LONGEST = 4.0 / 3.0  # of the wanted edge: halves of longer ones are nearer to it than the whole
 _EXCESS, _TRIES = 1.1, 4  # how many more nodes than wanted are fine
@@ -48,7 +48,7 @@ def split(values: Array, triangles: Ids, longest: float) -> tuple[Array, Ids]:
     """
     while True:
         sides = np.stack([triangles[:, [1, 2]], triangles[:, [2, 0]], triangles[:, [0, 1]]], axis=1)  # [T, 3, 2]
-        edges, of_side = np.unique(np.sort(sides, axis=2).reshape(-1, 2), axis=0, return_inverse=True)
+        edges, of_side = unique_pairs(sides.reshape(-1, 2))
         length = np.linalg.norm(values[edges[:, 0], :3] - values[edges[:, 1], :3], axis=1)
         halved = length > longest
         if not halved.any():
@@ -119,12 +119,15 @@ def _coarsest(vertices: Array, triangles: Ids, edges: Ids, fineness: Array, piec
     for step in range(14):
         cells = np.sqrt(fine * coarse)
         place = np.floor((vertices - low) / extent * (cells * fineness[piece])[:, None]).astype(np.int64)
-        key = np.unique(np.column_stack([place, facing, piece]), axis=0, return_inverse=True)[1].ravel()
+        # One number for place and facing; edges join vertices of one piece, and without edges all are one piece.
+        rows, columns = (int(side) for side in place.max(axis=0)[1:] + 1)
+        key = ((place[:, 0] * rows + place[:, 1]) * columns + place[:, 2]) * 6 + facing
         if len(edges):
             same = key[edges[:, 0]] == key[edges[:, 1]]
             found, ids = connected_components(adjacency(edges[same], len(vertices)), directed=False)
         else:
-            found, ids = key.max() + 1, key
+            different, ids = np.unique(key, return_inverse=True)
+            found = len(different)
         if found <= nodes:
             fine, cluster = cells, ids
         else:

@@ -1,12 +1,13 @@
-"""A motion that is never worse than none: what explains the frames less than standing still is held still.
+"""A motion that is never worse than none: what explains the frames less than standing still is held.
 
 The textured mesh is drawn as it was tracked and as it stands, and both are compared with the frames. Where the tracked
-one is farther from them, the parts of the surface that are seen there go back to their place, smoothly towards what
-moves on.
+one is farther from them, a loose piece goes back to its place, and a part of a piece that moves goes along with it
+rigidly: standing still inside of something that moves would tear it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,19 +15,22 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.sparse.linalg import spsolve
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, conv_transpose2d
 
 from animate3d.cameras import Cameras
 from animate3d.meshes import Mesh
 from animate3d.motion.score import Explained, blur_size, blur_stride, blurred_change, explained
-from animate3d.motion.surfaces import Array, Ids, edges_of
+from animate3d.motion.surfaces import Array, Ids, edges_of, nearest_rotations, sum_at
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rasterize.visibility import visible_triangles
 
-_PARTS = 24  # of a whole surface, about; what is held still is held part by part
+_PARTS = 24  # of a whole surface, about; what is held is held part by part
 _ROUNDS = 3  # holding one part changes what is seen of the others
-_SOFTENING = 8  # steps of averaging over neighbours across the border of a held part
+_HARM = 0.1  # of the change that is seen where a part is: what its motion may cost a moving piece, less is noise
+_HEIGHT = 128  # rows of the images that are compared
+_SOFTNESS = 0.05  # of the diagonal: how far the border of a held part reaches
 
 
 class Kept(NamedTuple):
@@ -34,7 +38,7 @@ class Kept(NamedTuple):
 
     Attributes:
         positions: ``[F, N, 3]``
-        moving: ``[N]`` 1 where the tracked motion was kept, 0 where it was held still.
+        moving: ``[N]`` 1 where the tracked motion was kept, 0 where it was held.
         explained: how much of the frames' change it shows.
         parts: ``[N]`` number of each vertex's part.
         gains: ``[P]`` how much of the frames' whole change the motion of each part explains; negative ones were held.
@@ -48,7 +52,7 @@ class Kept(NamedTuple):
 
 
 def keep_what_explains(mesh: Mesh, positions: Array, frames: Tensor, cameras: Cameras) -> Kept:
-    """Hold still what explains the frames less than standing still.
+    """Hold what explains the frames less than standing still.
 
     Args:
         mesh: gives triangles and looks, see `render_mesh`.
@@ -56,33 +60,97 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: Tensor, cameras: Ca
         frames: ``[V, F, H, W, 4]`` RGBA 0..1.
         cameras: ``[V]`` with the size of the frames.
     """
-    triangles, welded = mesh.triangles()[0], mesh.welded()
-    parts = surface_parts(positions[0], triangles, welded)
-    soften = _softener(triangles, welded)
+    frames, cameras = _coarse(frames, cameras)
+    surface = _Surface.of(positions[0], mesh.triangles()[0], mesh.welded())
     wanted = blurred_change(frames)
     total = max(float(wanted.square().sum()), 1e-12)
-    still = np.repeat(positions[:1], len(positions), axis=0)
-    moves = np.ones(parts.max() + 1)
-    gains = np.zeros(len(moves))
-    first: Array | None = None
+    still = np.broadcast_to(positions[:1], positions.shape)
+    held = np.zeros(len(surface.piece_of_part), bool)
+    gains = np.zeros(len(held))
+    kept = positions
+    drawn, seen = _drawn(mesh, kept, cameras), _seen(kept, surface, cameras)
+    seen_still = np.broadcast_to(_seen(still[:2], surface, cameras), seen.shape)
+
+    def gained(change: Tensor | float, others: Ids) -> Array:
+        """What the motion of every part explains more than another motion does, and the change there. ``[2, P]``"""
+        better = (wanted - change).square() - (wanted - blurred_change(drawn)).square()
+        both = torch.stack([better, wanted.square()]).sum(-1) / total
+        return _by_part(both, others, seen, len(held))
+
     for _ in range(_ROUNDS):
-        moving = soften(moves[parts])
-        kept = still + moving[:, None] * (positions - still)
-        drawn = _drawn(mesh, kept, cameras)
-        better = wanted.square().sum(-1) - (wanted - blurred_change(drawn)).square().sum(-1)  # [V, F - 1, H', W']
-        gains = _by_part(better.numpy() / total, still, kept, triangles, parts, cameras)
-        first = gains if first is None else first
-        harmful = (gains < 0) & (moves > 0)
+        over_still, _ = gained(0.0, seen_still)  # a render of what stands still does not change
+        gains = np.where(held, gains, over_still)  # of a held part: what its motion had cost
+        of_piece = np.bincount(surface.piece_of_part, over_still)[surface.piece_of_part]
+        calm = surface.hold(positions, held, everywhere=True)
+        over_calm, change = gained(blurred_change(_drawn(mesh, calm, cameras)), _seen(calm, surface, cameras))
+        harmful = ~held & ((over_calm < -_HARM * change) | (of_piece < 0))
         if not harmful.any():
             break
-        moves[harmful] = 0.0
-    moving = soften(moves[parts])
-    kept = still + moving[:, None] * (positions - still)
-    found = explained(frames, _drawn(mesh, kept, cameras))
+        held |= harmful
+        kept = surface.hold(positions, held)
+        drawn, seen = _drawn(mesh, kept, cameras), _seen(kept, surface, cameras)
+    moving = surface.soften(1.0 - held[surface.parts])
+    found = explained(frames, drawn)
     if found.total < 0:
-        kept, moving = still, np.zeros(len(moving))
-        found = explained(frames, _drawn(mesh, kept, cameras))
-    return Kept(kept, moving, found, parts, np.where(moves > 0, gains, first if first is not None else gains))
+        kept, moving = still.copy(), np.zeros(len(moving))
+        found = explained(frames, drawn[:, :1].expand_as(drawn))
+    return Kept(kept, moving, found, surface.parts, gains)
+
+
+class _Surface(NamedTuple):
+    """What is held together: parts ``[N]``, loose pieces ``[N]``, and the piece of every part ``[P]``."""
+
+    triangles: Ids
+    parts: Ids
+    pieces: Ids
+    piece_of_part: Ids
+    soften: Callable[[Array], Array]
+
+    @staticmethod
+    def of(rest: Array, triangles: Ids, welded: Ids) -> _Surface:
+        edges = edges_of(welded[triangles])
+        links = sparse.coo_matrix((np.ones(len(edges)), edges.T), shape=(len(rest),) * 2)
+        pieces = connected_components(links, directed=False)[1][welded]
+        parts = surface_parts(rest, triangles, welded)
+        piece_of_part = np.zeros(parts.max() + 1, np.int64)
+        piece_of_part[parts] = pieces
+        return _Surface(
+            triangles, parts, pieces, np.unique(piece_of_part, return_inverse=True)[1], _softener(rest, edges, welded)
+        )
+
+    def hold(self, positions: Array, held: NDArray[np.bool_], *, everywhere: bool = False) -> Array:
+        """Held parts go rigidly with what else moves of their piece; pieces that are held altogether stand still.
+
+        Args:
+            positions: ``[F, N, 3]``
+            held: ``[P]``
+            everywhere: let what is not held go rigidly with its piece as well.
+        """
+        free = ~held[self.parts]
+        calm = _piece_motions(positions, self.pieces, free)
+        if everywhere:
+            return calm
+        moving = self.soften(free.astype(float))[:, None]
+        return np.where(moving < 1.0, calm + moving * (positions - calm), positions)
+
+
+def _piece_motions(positions: Array, pieces: Ids, free: NDArray[np.bool_]) -> Array:
+    """Every vertex moved by the rigid motion that the free vertices of its piece have together. ``[F, N, 3]``"""
+    rest, count = positions[0], int(pieces.max()) + 1
+    size = np.maximum(np.bincount(pieces, free, count), 1e-9)[:, None]
+
+    def sums(values: Array) -> Array:
+        return sum_at(values * free[:, None], pieces, count)
+
+    center = sums(rest) / size
+    calm = [rest]
+    for moved in positions[1:]:
+        there = sums(moved) / size
+        outer = (moved - there[pieces])[:, :, None] * (rest - center[pieces])[:, None, :]
+        turns = nearest_rotations(sums(outer.reshape(-1, 9)).reshape(-1, 3, 3))
+        along = np.einsum("nij,nj->ni", turns[pieces], rest - center[pieces]) + there[pieces]
+        calm.append(np.where(size[pieces] > 0.5, along, rest))
+    return np.stack(calm)
 
 
 def surface_parts(rest: Array, triangles: Ids, welded: Ids) -> Ids:
@@ -109,46 +177,76 @@ def surface_parts(rest: Array, triangles: Ids, welded: Ids) -> Ids:
     return np.unique(owner[welded], return_inverse=True)[1]
 
 
-def _softener(triangles: Ids, welded: Ids):  # type: ignore[no-untyped-def]
-    """A function that spreads values ``[N]`` a few vertices far; loose pieces keep theirs."""
-    edges = edges_of(welded[triangles])
-    both = np.concatenate([edges, edges[:, ::-1]])
-    count = len(welded)
-    links = sparse.coo_matrix((np.ones(len(both)), both.T), shape=(count, count)).tocsr() + sparse.identity(count)
-    mean = sparse.diags(1.0 / np.asarray(links.sum(axis=1)).ravel()) @ links
+def _softener(rest: Array, edges: Ids, welded: Ids) -> Callable[[Array], Array]:
+    """A function that spreads values ``[N]`` over the surface, as far in any tessellation; loose pieces keep theirs."""
+    count = len(rest)
+    squared = np.square(rest[edges[:, 0]] - rest[edges[:, 1]]).sum(1)
+    width = _SOFTNESS * np.linalg.norm(np.ptp(rest, axis=0))
+    weights = width**2 / np.maximum(squared, 1e-4 * width**2)
+    links = sparse.coo_matrix((weights, edges.T), shape=(count, count))
+    links = (links + links.T).tocsr()
+    degree = np.maximum(np.diff(links.indptr), 1)
+    laplacian = sparse.diags(np.asarray(links.sum(axis=1)).ravel()) - links
+    # Implicit diffusion; every neighbour counts 1 / degree, whatever the tessellation.
+    system = (sparse.diags(degree.astype(float)) + laplacian).tocsc()
 
     def soften(values: Array) -> Array:
-        values = values[welded]
-        for _ in range(_SOFTENING):
-            values = mean @ values
-        return np.round(values[welded], 12)  # what has only ones around it stays exactly one
+        if values.min() == values.max():
+            return values
+        spread = np.asarray(spsolve(system, degree * values[welded]))
+        return np.clip(np.round(spread, 9), 0.0, 1.0)[welded]  # what has only ones around it stays exactly one
 
     return soften
+
+
+def _coarse(frames: Tensor, cameras: Cameras) -> tuple[Tensor, Cameras]:
+    """Frames of about `_HEIGHT` rows: what is compared is blurred anyway, and drawing costs in proportion to pixels."""
+    height, width = frames.shape[2:4]
+    factor = max(1, height // _HEIGHT)
+    if height % factor or width % factor:
+        return frames, cameras
+    # Colours count as much as they cover; straight alpha again at the end.
+    weighted = torch.cat([frames[..., :3] * frames[..., 3:], frames[..., 3:]], dim=-1)
+    views, count = frames.shape[:2]
+    small = avg_pool2d(weighted.flatten(0, 1).movedim(-1, 1), factor).movedim(1, -1).unflatten(0, (views, count))
+    color = small[..., :3] / small[..., 3:].clamp_min(1e-6)
+    return torch.cat([color, small[..., 3:]], dim=-1), cameras.resized(height // factor, width // factor)
 
 
 def _drawn(mesh: Mesh, positions: Array, cameras: Cameras) -> Tensor:
     return torch.from_numpy(render_mesh(mesh, positions, cameras, shading=False)).float() / 255
 
 
-def _by_part(
-    better: NDArray[np.float32], still: Array, moved: Array, triangles: Ids, parts: Ids, cameras: Cameras
-) -> Array:
-    """Sums of ``better [V, F - 1, H', W']`` over the blurred pixels in which each part is seen, moved or still."""
-    count = int(parts.max()) + 1
-    gains = np.zeros(count)
-    of_triangle = parts[triangles[:, 0]]
-    at_rest = _coverage(still[0], triangles, of_triangle, count, cameras)
-    for f in range(better.shape[1]):
-        shares = _coverage(moved[f + 1], triangles, of_triangle, count, cameras) + at_rest  # [V, P, H', W']
-        shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
-        gains += np.einsum("vphw,vhw->p", shares, better[:, f])
-    return gains
+def _seen(positions: Array, surface: _Surface, cameras: Cameras) -> Ids:
+    """The part that every pixel of the frames after frame 0 shows, P where it shows none. ``[V, F - 1, H, W]``"""
+    of_triangle = np.append(surface.parts[surface.triangles[:, 0]], len(surface.piece_of_part)).astype(np.int32)
+    shown = [of_triangle[visible_triangles(points, surface.triangles, cameras)[0]] for points in positions[1:]]
+    return np.stack(shown, axis=1)
 
 
-def _coverage(points: Array, triangles: Ids, of_triangle: Ids, count: int, cameras: Cameras) -> NDArray[np.float32]:
-    """How much of every blurred pixel each part covers. ``[V, P, H', W']``"""
-    winners, _ = visible_triangles(points, triangles, cameras)
-    part = np.where(winners >= 0, of_triangle[np.maximum(winners, 0)], count)
-    layers = torch.nn.functional.one_hot(torch.from_numpy(part), count + 1)[..., :count].movedim(-1, 1).float()
-    size = blur_size(cameras.height)
-    return avg_pool2d(layers, size, stride=blur_stride(size)).numpy()
+def _by_part(values: Tensor, one: Ids, other: Ids, count: int) -> Array:
+    """Sums ``[Q, P]`` of values ``[Q, V, F - 1, H', W']`` of blurred pixels, shared among the parts seen there.
+
+    Args:
+        values: of the blurred pixels.
+        one, other: ``[V, F - 1, H, W]`` the part that each pixel shows, moved either way.
+        count: P
+    """
+    size = blur_size(one.shape[2])
+    stride = blur_stride(size)
+    seen = torch.from_numpy((one < count).astype(np.float32) + (other < count))
+    covered = avg_pool2d(seen, size, stride=stride).clamp_min(1e-9)
+    # Every pixel of a part gets an equal share of each blurred pixel that it is in: the transpose of the average.
+    kernel = torch.full((1, 1, size, size), 1.0 / size**2)
+    shares = conv_transpose2d((values / covered).flatten(0, 2)[:, None], kernel, stride=stride)[:, 0]
+    shares = shares.unflatten(0, values.shape[:3])
+    height, width = shares.shape[-2:]
+    return np.stack(
+        [
+            sum(
+                np.bincount(parts[..., :height, :width].ravel(), of_pixel.numpy().ravel(), count + 1)[:count]
+                for parts in (one, other)
+            )
+            for of_pixel in shares
+        ]
+    )

@@ -61,19 +61,20 @@ def sample_planes(planes: Sequence[Tensor], xyz: Tensor, times: Tensor) -> Tenso
     """Product of the six planes of one scale, ``[N, F, C]``.
 
     A plane without time is sampled once for all frames. A plane with time separates: its rows are blended for
-    the F times first, which leaves one line of ``[F * C]`` features to sample along the space axis.
+    the F times first, which leaves one line of ``[F * C]`` features to sample along the space axis. That is a matrix
+    product, too: few points share a node of a plane, but thousands a node of a line, and on a GPU the sums of their
+    gradients would wait for each other.
     """
     space: Tensor | None = None
     moving: Tensor | None = None
     for plane, (i, j) in zip(planes, PLANE_AXES, strict=True):
         if j == 3:
             rows = _blend_rows(plane[0], times)  # [F, C, R]
-            line = rows.flatten(0, 1)[None, :, None]  # [1, F * C, 1, R]
-            at = torch.stack([xyz[:, i], torch.zeros_like(xyz[:, i])], dim=-1)
-            sampled = _sample(line, at).unflatten(0, rows.shape[:2]).permute(2, 0, 1)  # [N, F, C]
+            along = linear_weights(xyz[:, i], rows.shape[2])  # [N, R]
+            sampled = (along @ rows.flatten(0, 1).T).unflatten(1, rows.shape[:2])  # [N, F, C]
             moving = sampled if moving is None else moving * sampled
         else:
-            sampled = _sample(plane, xyz[:, [i, j]]).T  # [N, C]
+            sampled = _sample(plane, torch.stack([xyz[:, i], xyz[:, j]], dim=-1)).T  # [N, C]
             space = sampled if space is None else space * sampled
     assert space is not None and moving is not None
     return space[:, None] * moving

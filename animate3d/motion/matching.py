@@ -133,23 +133,25 @@ class Matcher:
         Points that frame 0 hides, or that lie outside of it, show the model's own colour.
         """
         on = winner >= 0
-        rest = self._local(v, self._on_surface(self._template.rest, winner, weights)[on])
+        image = np.zeros((*winner.shape, 4), np.uint8)
+        winner, weights = winner[on], weights[on]  # [P], [P, 2]
+        rest = self._local(v, self._on_surface(self._template.rest, winner, weights))
         at = self._focals[v] * rest[:, :2] / rest[:, 2:] + self._half - 0.5
         shown = sample(self._first[v], at)
         inverse_depth = sample(self._first_inverse_depth[v], at, cv2.INTER_NEAREST)
         hidden = (inverse_depth > _DEPTH_MARGIN / rest[:, 2]) | (shown[:, 3] < 0.9)
-        own = self._on_surface(self._template.colors, winner, weights)[on]
-        image = np.zeros((*winner.shape, 4), np.float32)
-        image[on, :3] = np.where(hidden[:, None], own, shown[:, :3])
-        image[on, 3] = 1.0
-        return stored(image)
+        own = self._on_surface(self._template.colors, winner, weights)
+        opaque = np.ones((len(winner), 4), np.float32)
+        opaque[:, :3] = np.where(hidden[:, None], own, shown[:, :3])
+        image[on] = stored(opaque)
+        return image
 
     def _local(self, v: int, points: Array) -> Array:
         """World -> camera coordinates, OpenCV axes."""
         return points @ self._viewmats[v, :3, :3].T + self._viewmats[v, :3, 3]
 
     def _on_surface(self, values: Array, winner: NDArray[np.int32], weights: Image) -> Array:
-        """Values of the nodes at every pixel (where nothing is visible: those of triangle 0). ``[H, W, D]``"""
+        """Values of the nodes at pixels (where nothing is visible: those of triangle 0). ``[..., D]``"""
         corners = self._template.triangles[np.maximum(winner, 0)]
         w1, w2 = weights[..., :1], weights[..., 1:]
         a, b, c = (values[corners[..., k]] for k in range(3))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from animate3d.motion.bonds import find_bonds
 from animate3d.motion.density import adjacency, edge_length, gather, split_evenly
-from animate3d.motion.surfaces import Array, Ids, edges_of, sum_at, vertex_areas, vertex_normals
+from animate3d.motion.surfaces import Array, Ids, edges_of, sum_at, unique_pairs, vertex_areas, vertex_normals
 
 NODES = 3000  # more cost time and gain nothing: the frames do not resolve finer motion
 _ANCHORS = 4  # nodes that carry a vertex of a thinned surface
@@ -84,7 +85,7 @@ class Template:
     def n_nodes(self) -> int:
         return len(self.rest)
 
-    def carry(self, nodes: Array, rotations: Array) -> tuple[Array, Array]:
+    def carry(self, nodes: Array, rotations: Array) -> tuple[Array, NDArray[np.float32]]:
         """The model's vertices for given nodes.
 
         Args:
@@ -92,20 +93,17 @@ class Template:
             rotations: ``[F, M, 3, 3]`` of each node's surroundings.
 
         Returns:
-            vertices ``[F, N, 3]`` and the rotation of each vertex's surroundings ``[F, N, 3, 3]``.
+            vertices ``[F, N, 3]`` and the rotation of each vertex's surroundings ``[F, N, 3, 3]``, float32.
         """
+        turned = rotations.astype(np.float32)[:, self._node_of]
         if not self._thinned:
-            return nodes[:, self._node_of], rotations[:, self._node_of]
+            return nodes[:, self._node_of], turned
         arm = self.vertices[:, None] - self.rest[self._anchors]  # [N, A, 3]
-        moved = np.stack(
-            [
-                np.einsum(
-                    "na,nai->ni", self._weights, np.einsum("naij,naj->nai", r[self._anchors], arm) + x[self._anchors]
-                )
-                for x, r in zip(nodes, rotations, strict=True)
-            ]
-        )
-        return moved, rotations[:, self._node_of]
+        moved = np.empty((len(nodes), len(self.vertices), 3))
+        for f, (x, r) in enumerate(zip(nodes, rotations, strict=True)):
+            carried = np.einsum("naij,naj->nai", r[self._anchors], arm) + x[self._anchors]
+            moved[f] = np.einsum("na,nai->ni", self._weights, carried)
+        return moved, turned
 
     def carry_values(self, values: Array) -> Array:
         """One number per node ``[F, M]`` at the vertices ``[F, N]``."""
@@ -139,7 +137,7 @@ def surface_links(rest: Array, edges: Ids, normals: Array, pieces: Ids, edge: fl
     through = near[(ahead < 0) & (behind > 0) & opposite]
     # Two of each at most: the mesh's own edges keep the say. `near` lists the partners of a node by distance.
     through = through[_rank_in_run(through[:, 0]) < 2]
-    return np.unique(np.sort(np.concatenate([edges, through]), axis=1), axis=0)
+    return unique_pairs(np.concatenate([edges, through]))[0]
 
 
 def _rank_in_run(keys: Ids) -> Ids:

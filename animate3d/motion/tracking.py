@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras
 from animate3d.motion.depth import DepthPrior
@@ -65,7 +66,7 @@ class Tracked(NamedTuple):
     """
 
     positions: Array
-    rotations: Array
+    rotations: NDArray[np.floating]
     confidence: Array
 
 

@@ -12,21 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
 
 from animate3d.errors import InputError
+from animate3d.mvvdm.model import encoder
 from animate3d.mvvdm.model.camera import normalize_camera
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 
 TRAINED_SIZE = 256
 """Pixels of the videos that the released model was trained on."""
-ENCODED_AT_ONCE = 8
+ENCODED_AT_ONCE = 16 if torch.cuda.is_available() else 8
 """Images in the autoencoder at a time, which needs far more memory than all the rest."""
 EVALUATION_STRIDE = 20
 """Timesteps between the steps that denoise a video completely: 50 steps over the whole schedule."""
@@ -232,6 +234,8 @@ class VideoGuidance:
             )
         for model in (pipeline.unet, pipeline.vae, pipeline.image_encoder):
             model.requires_grad_(False).eval()
+        if pipeline.vae.device.type == "cuda":
+            pipeline.vae.to(memory_format=torch.channels_last)
         self.alphas_cumprod: Tensor = pipeline.scheduler.alphas_cumprod.float()
 
     def __call__(
@@ -322,19 +326,25 @@ class VideoGuidance:
     def encode(self, rgb: Tensor, noise: Tensor | None = None) -> Tensor:
         """Images ``[N, H, W, 3]`` to float32 latents ``[N, C, h, w]``, a draw from the autoencoder's posterior.
 
-        With gradient a few images are encoded at a time, and again in the backward pass.
+        A few images are encoded at a time. With gradient the encoder is computed again in the backward pass; on a GPU
+        only its first levels, as many as memory asks for (`animate3d.mvvdm.model.encoder`).
         """
         vae = self.pipeline.vae
+        known = rgb.device.type == "cuda" and encoder.supports(vae)
+        recomputed = encoder.levels_to_recompute(vae, len(rgb), self.image_size) if known else 0
 
         def moments(images: Tensor) -> Tensor:
             images = images.movedim(-1, 1)
             if images.shape[-2:] != (self.image_size, self.image_size):
                 images = interpolate(images, (self.image_size, self.image_size), mode="bilinear", align_corners=False)
             pixels = (images * 2 - 1).to(vae.dtype)
-            posterior = vae.encode(pixels).latent_dist
+            if known:
+                posterior = DiagonalGaussianDistribution(encoder.moments(vae, pixels, recomputed))
+            else:
+                posterior = vae.encode(pixels).latent_dist
             return torch.cat([posterior.mean, posterior.std], dim=1).float()
 
-        if rgb.requires_grad and torch.is_grad_enabled():
+        if not known and rgb.requires_grad and torch.is_grad_enabled():
             parts = [checkpoint(moments, part, use_reentrant=False) for part in rgb.split(ENCODED_AT_ONCE)]
         else:
             parts = [moments(part) for part in rgb.split(ENCODED_AT_ONCE)]
@@ -343,17 +353,22 @@ class VideoGuidance:
         return (mean + std * noise) * vae.config["scaling_factor"]
 
     def predictor(self, conditions: Conditions) -> Predictor:
-        """The UNet under these conditions. The two predictions run one after the other: half the memory."""
+        """The UNet under these conditions, with and without text.
+
+        On a GPU both in one call: one sample alone does not fill it. On the CPU one after the other: half the memory.
+        """
         unet = self.pipeline.unet
 
         @torch.no_grad()
         def predict(noisy: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
             sample = rearrange(noisy, "b v f c h w -> (b v) c f h w").to(unet.dtype)
             rows = timesteps.to(sample.device).repeat_interleave(self.views)
-            pairs = (
+            prompts = [
                 (conditions.text, conditions.image),
                 (conditions.without_text, torch.zeros_like(conditions.image)),
-            )
+            ]
+            if sample.device.type == "cuda":
+                prompts = [cast(tuple[Tensor, Tensor], tuple(map(torch.cat, zip(*prompts, strict=True))))]
             outputs = [
                 unet(
                     sample,
@@ -364,9 +379,10 @@ class VideoGuidance:
                     num_views=self.views,
                     return_dict=False,
                 )[0]
-                for text, image in pairs
+                for text, image in prompts
             ]
-            predictions = (rearrange(out, "(b v) c f h w -> b v f c h w", v=self.views).to(noisy) for out in outputs)
+            halves = torch.cat(outputs).chunk(2)
+            predictions = (rearrange(out, "(b v) c f h w -> b v f c h w", v=self.views).to(noisy) for out in halves)
             with_text, without = (self._noise(out, noisy, timesteps) for out in predictions)
             return with_text, without
 

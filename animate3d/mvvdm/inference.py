@@ -18,11 +18,14 @@ from animate3d.errors import InputError
 from animate3d.files import atomic_file, existing_file, existing_folder, read_json, sha256, stamp, write_json
 from animate3d.frames import save_frames, save_gif, save_mp4, side_by_side
 from animate3d.mvvdm.convert import DTYPES, assemble, read_config
+from animate3d.mvvdm.model.replays import Replays
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 from animate3d.resources import find_resource
 
 FPS = 8.0
+ENOUGH_MEMORY = 11 * 2**30
+"""Bytes of a GPU that holds the whole pipeline at the documented size."""
 DEFAULTS: dict[str, Any] = {
     "output_dir": "outputs",
     "seed": [RELEASED.seed],
@@ -35,6 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "dtype": "auto",
     "offload": False,
     "sequential_guidance": False,
+    "low_memory": "auto",
 }
 
 
@@ -48,6 +52,7 @@ class VideoRequest:
         sampler: how they are sampled.
         similarity_init: see ``i2v_similarity_init`` of the pipeline.
         sequential_guidance: less memory, more time, same result.
+        decode_chunk_size: images decoded at a time.
     """
 
     images: tuple[Path, ...]
@@ -55,6 +60,7 @@ class VideoRequest:
     sampler: SamplerSettings = RELEASED
     similarity_init: dict[str, float] | None = None
     sequential_guidance: bool = False
+    decode_chunk_size: int = 16
 
 
 def find_images(root: str | os.PathLike[str], name: str, views: int) -> tuple[Path, ...]:
@@ -95,6 +101,7 @@ def make_videos(pipeline: MultiViewVideoPipeline, request: VideoRequest) -> np.n
         generator=torch.Generator().manual_seed(sampler.seed),
         i2v_similarity_init=request.similarity_init,
         sequential_guidance=request.sequential_guidance,
+        decode_chunk_size=request.decode_chunk_size,
         output_type="np",
     ).frames[0]  # type: ignore[union-attr]
     return (frames * 255).round().astype(np.uint8)
@@ -146,6 +153,7 @@ def record_of(request: VideoRequest, config: dict[str, Any], checkpoint: Path | 
     local = {key: stamp(path) for key, path in model.items() if key.endswith("_path") and path and Path(path).exists()}
     motion = None if checkpoint is None else stamp(existing_file(checkpoint, "motion checkpoint"))
     settings = asdict(request)
+    del settings["decode_chunk_size"]  # changes nothing
     settings["images"] = [{"path": str(path), "sha256": sha256(path)} for path in request.images]
     return {"settings": settings, "model": model, "weights": local, "motion_checkpoint": motion}
 
@@ -164,13 +172,27 @@ def load_pipeline(config: dict[str, Any], checkpoint: Path | None) -> MultiViewV
     pipeline = assemble(config, checkpoint, dtype=choose_dtype(str(config["dtype"]), device))
     if hasattr(pipeline.vae, "enable_slicing"):  # diffusers' own; the small autoencoder needs no slicing
         pipeline.vae.enable_slicing()
-    if config["offload"]:
-        if device.type == "cpu":
-            raise InputError("`offload` moves models between a GPU and the CPU; on the CPU there is nothing to move.")
+    if config["offload"] and device.type == "cpu":
+        raise InputError("`offload` moves models between a GPU and the CPU; on the CPU there is nothing to move.")
+    if config["offload"] or low_memory(config, device):
         pipeline.enable_model_cpu_offload(device=device)
     else:
         pipeline.to(device)
+        if device.type == "cuda":
+            pipeline.unet.replays = Replays()
     return pipeline
+
+
+def low_memory(config: dict[str, Any], device: torch.device) -> bool:
+    """Whether memory comes before time: as the config says, or where the GPU has less than `ENOUGH_MEMORY`."""
+    wanted = config["low_memory"]
+    if wanted not in ("auto", True, False):
+        raise InputError(f"`low_memory` is {wanted!r}; it can be true, false or auto.")
+    if device.type != "cuda":
+        return False
+    if wanted == "auto":
+        return torch.cuda.get_device_properties(device).total_memory < ENOUGH_MEMORY
+    return bool(wanted)
 
 
 def choose_device(name: str) -> torch.device:
@@ -206,8 +228,14 @@ def sampler_of(config: dict[str, Any]) -> SamplerSettings:
 
 def request_of(config: dict[str, Any], images: tuple[Path, ...], prompt: str, sampler: SamplerSettings) -> VideoRequest:
     """Videos that are sampled so, with what else an inference config says."""
+    low = low_memory(config, choose_device(str(config["device"])))
     return VideoRequest(
-        images, prompt, sampler, config["i2v_similarity_init"], sequential_guidance=bool(config["sequential_guidance"])
+        images,
+        prompt,
+        sampler,
+        config["i2v_similarity_init"],
+        sequential_guidance=bool(config["sequential_guidance"]) or low,
+        decode_chunk_size=4 if low else 16,
     )
 
 
@@ -294,6 +322,8 @@ def main(argv: list[str] | None = None) -> int:
         config["freeinit_enabled"] = options.freeinit_num_iters > 0
     for key in ("offload", "sequential_guidance"):
         config[key] = bool(config[key]) or getattr(options, key)
+    if options.low_memory:
+        config["low_memory"] = True
     run(
         config,
         prompt=options.prompt,
@@ -337,5 +367,8 @@ def _parser() -> argparse.ArgumentParser:
     sampling.add_argument("--output_dir", help="where save_name goes")
     sampling.add_argument("--offload", action="store_true", help="keep only the running model on the GPU")
     sampling.add_argument("--sequential_guidance", action="store_true", help="half the memory of guidance, more time")
+    sampling.add_argument(
+        "--low-memory", action="store_true", help="both, and small steps elsewhere: an 8 GB GPU is enough"
+    )
     parser.add_argument("--force", action="store_true", help="make results again that are already there")
     return parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import numpy as np
@@ -24,6 +24,7 @@ from transformers.image_processing_utils import BaseImageProcessor
 from animate3d.errors import InputError
 from animate3d.mvvdm.conditions import group_images, prepare_images, to_tensor
 from animate3d.mvvdm.free_init import low_pass, mix_frequencies
+from animate3d.mvvdm.model.attention import Prompt
 from animate3d.mvvdm.model.camera import get_camera
 from animate3d.mvvdm.model.origins import Origins, paint_from_origins
 from animate3d.mvvdm.model.patch_autoencoder import PatchAutoencoder
@@ -53,13 +54,26 @@ class MultiViewVideoOutput(BaseOutput):
 
 @dataclass
 class _Conditions:
-    """What the UNet needs besides noisy latents; the rows are (b v), with guidance the unconditional ones first."""
+    """What the UNet needs besides noisy latents; the rows are (b v).
+
+    Text and image have, with guidance, the unconditional rows first; the others are the same with and without.
+    """
 
     views: int
     text: Tensor
     image: Tensor
     camera: Tensor | None
-    first_frame: Tensor  # [(b v), c, 1, h, w], once whether there is guidance or not
+    first_frame: Tensor  # [(b v), c, 1, h, w]
+    prompts: dict[tuple[int, int], tuple[Tensor, Prompt]] = field(default_factory=dict)
+
+    def prompt(self, unet: MultiViewUNet, rows: slice) -> Prompt:
+        """The prompt of some rows; one object for all steps, so that its keys and values are made once."""
+        start, stop, _ = rows.indices(len(self.text))
+        text, prompt = self.prompts.get((start, stop), (None, None))
+        if prompt is None or text is not self.text:  # a callback can replace the text
+            prompt = unet.prompt(self.text[rows], {"image_embeds": self.image[rows]})
+            self.prompts[start, stop] = self.text, prompt
+        return prompt
 
 
 class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMixin):
@@ -332,8 +346,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         camera = get_camera(views, call.elevation, call.azimuth_start) if call.camera is None else call.camera
         if camera.shape[-2:] != (views, 16) or camera.ndim not in (2, 3):
             raise InputError(f"`camera` has the shape {list(camera.shape)}; {views} views need [{views}, 16].")
-        cameras = self._on_unet(camera.expand(batch, views, 16).flatten(0, 1))
-        return torch.cat([cameras] * 2) if self.do_classifier_free_guidance else cameras
+        return self._on_unet(camera.expand(batch, views, 16).flatten(0, 1))
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor, generators: list[Generator] | None = None) -> Tensor:
@@ -404,25 +417,24 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         """What the scheduler expects of frames 1 and later, with guidance if wanted. ``[(b v), c, f-1, h, w]``"""
         video = torch.cat([conditions.first_frame, self.scheduler.scale_model_input(sample, timestep)], dim=2)
 
-        def output(rows: slice, latents: Tensor) -> Tensor:
-            return self._unet(rows, latents, timestep, conditions)[0][:, :, 1:]
+        def output(rows: slice) -> Tensor:
+            return self._unet(rows, video, timestep, conditions)[0][:, :, 1:]
 
         count = len(video)
         if not (self.do_classifier_free_guidance and guided):
-            return output(slice(-count, None), video)  # with guidance, the rows with the prompt come last
+            return output(slice(-count, None))  # with guidance, the rows with the prompt come last
         if sequential:
-            without, with_text = output(slice(count), video), output(slice(count, None), video)
+            without, with_text = output(slice(count)), output(slice(count, None))
         else:
-            without, with_text = output(slice(None), torch.cat([video] * 2)).chunk(2)
+            without, with_text = output(slice(None)).chunk(2)
         return without + self.guidance_scale * (with_text - without)
 
     def _unet(self, rows: slice, latents: Tensor, timestep: Tensor, conditions: _Conditions, **flags: bool) -> Any:
         return self.unet(
             latents,
             timestep,
-            conditions.text[rows],
-            camera=None if conditions.camera is None else conditions.camera[rows],
-            added_cond_kwargs={"image_embeds": conditions.image[rows]},
+            conditions.prompt(self.unet, rows),
+            camera=conditions.camera,
             num_views=conditions.views,
             return_dict=False,
             **flags,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from animate3d.cameras import Cameras
-from animate3d.errors import require
+from animate3d.rasterize import gsplat_extension
 from animate3d.rasterize.splats import LOW_PASS, Splats, without_broken
 
 
@@ -18,7 +18,7 @@ def rasterize(
     splats: Splats, cameras: Cameras, background: Tensor, grad_mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Render every frame from every view; arguments and results as `reference.rasterize`."""
-    gsplat = require("gsplat", feature="Rendering on CUDA", extra="cuda")
+    gsplat = gsplat_extension.load()
     frames, views = cameras.shape
     gaussians = splats.means.shape[1]
     splats = without_broken(splats)

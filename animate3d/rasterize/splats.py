@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 LOW_PASS = 0.3  # px², added to both variances on the screen: no Gaussian is thinner than a pixel
@@ -46,9 +45,10 @@ def without_broken(splats: Splats) -> Splats:
     finite = splats.opacities.isfinite() & splats.colors.isfinite().all(-1).all(1)
     for part in (splats.means, splats.quats, splats.scales):
         finite = finite & part.isfinite().all(-1)
-    means, quats, scales = (torch.where(finite[..., None], t, 1.0) for t in (splats.means, splats.quats, splats.scales))
-    colors = torch.where(splats.colors.isfinite(), splats.colors, 0.0)
-    return Splats(means, quats, scales, torch.where(finite, splats.opacities, 0.0), colors)
+    broken = ~finite  # filled, not chosen with `where`: on a GPU a number in `where` is a copy that waits
+    means, quats, scales = (t.masked_fill(broken[..., None], 1.0) for t in (splats.means, splats.quats, splats.scales))
+    colors = splats.colors.masked_fill(~splats.colors.isfinite(), 0.0)
+    return Splats(means, quats, scales, splats.opacities.masked_fill(broken, 0.0), colors)
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,7 @@ class Run(ABC):
 
         images = [self.static_images / f"{v}.png" for v in range(STATIC_VIEWS)]
         facts = self.steps.run(
-            "3 what the model knows",
+            "what the model knows",
             lambda: {"notices": notices(video.prompt, images, video.weights)},
             inputs={"static": self.static_images},
             settings={"prompt": video.prompt, "weights": video.identity()["weights"]},

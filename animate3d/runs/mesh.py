@@ -162,7 +162,8 @@ class MeshRun(Run):
         path = self.work / "start.npz"
 
         def save(surface: Surface, positions: np.ndarray, rotations: np.ndarray) -> None:
-            save_start(path, torch.from_numpy(positions), matrix_to_quaternion(torch.from_numpy(rotations)))
+            quaternions = torch.stack([matrix_to_quaternion(torch.from_numpy(frame)) for frame in rotations])
+            save_start(path, torch.from_numpy(positions), quaternions)
 
         return self.track_step(self.model_hash, save, path)
 

@@ -6,6 +6,7 @@ that is left, so that a training of any length, on any machine, ends with a rate
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from animate3d.mvvdm.training import checkpoints
 from animate3d.mvvdm.training.ema import MovingAverage
 from animate3d.mvvdm.training.loss import Denoising, call, denoising_error
 from animate3d.mvvdm.training.stopping import StopRequest
+from animate3d.mvvdm.training.trainable import keep_norms_in_half
 from animate3d.small_model.data.stream import CHUNK, Feed, Pool
 from animate3d.small_model.encoders import normalized
 from animate3d.small_model.origins import Truth, origin_losses
@@ -115,6 +117,35 @@ class Joint(nn.Module):
         )
 
 
+def in_half(model: Joint) -> Joint:
+    """A copy whose parameters are in half precision, and whose norms give what they are given."""
+    worker = Joint(model.pipeline)
+    for name in LEARNED:
+        setattr(worker, name, copy.deepcopy(getattr(model, name)))
+    worker.to(model.camera.device)
+    for value in worker.parameters():
+        value.data = value.data.bfloat16()
+    keep_norms_in_half(worker.unet)
+    return worker.train()
+
+
+@torch.no_grad()
+def hand_gradients(worker: nn.Module, model: nn.Module) -> None:
+    """Give a model the gradients of its copy in half precision."""
+    pairs = [(mine, its.grad) for mine, its in zip(model.parameters(), worker.parameters(), strict=True)]
+    for mine, gradient in pairs:
+        if gradient is not None and mine.grad is None:
+            mine.grad = torch.empty_like(mine)
+    filled = [(mine.grad, gradient) for mine, gradient in pairs if gradient is not None]
+    torch._foreach_copy_([mine for mine, _ in filled], [gradient for _, gradient in filled])
+
+
+@torch.no_grad()
+def hand_weights(model: nn.Module, worker: nn.Module) -> None:
+    """Give a copy in half precision the weights of its model."""
+    torch._foreach_copy_(list(worker.parameters()), list(model.parameters()))
+
+
 class Training:
     """A joint training that can be stopped and continued.
 
@@ -127,9 +158,12 @@ class Training:
         self.pipeline, self.out, self.pace, self.seed, self.device = pipeline, out, pace, seed, device
         pipeline.to(device)
         self.model = Joint(pipeline).to(device).train()
+        # What learns stays in single precision; the passes are done by a copy in half precision, which needs no casts.
+        self.worker = self.model
         if device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
             self.model.unet.to(memory_format=torch.channels_last)
+            self.worker = in_half(self.model)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=pace.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
         )
@@ -137,8 +171,10 @@ class Training:
         self.step, self.seconds, self.seen = 0, 0.0, 0
         self._tokens: dict[str, Tensor] = {}
         self._restore()
+        if self.worker is not self.model:
+            hand_weights(self.model, self.worker)
         if pace.compiled:
-            for block in [*self.model.unet.down_blocks, self.model.unet.mid_block, *self.model.unet.up_blocks]:
+            for block in [*self.worker.unet.down_blocks, self.worker.unet.mid_block, *self.worker.unet.up_blocks]:
                 block.compile()
 
     @property
@@ -192,14 +228,18 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast(self.device.type, torch.bfloat16):
-            losses = self.model(
+            losses = self.worker(
                 pixels, *(value.to(self.device, non_blocking=True) for value in (ids, dropped, timesteps)), truth
             )
         denoising, places_loss, sources, _ = losses.unbind()
-        self.optimizer.zero_grad()
+        self.worker.zero_grad()
         (denoising + ORIGIN_WEIGHT * (places_loss + sources)).backward()
+        if self.worker is not self.model:
+            hand_gradients(self.worker, self.model)
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
+        if self.worker is not self.model:
+            hand_weights(self.model, self.worker)
         self.step += 1
         self.seen += count
         self.average.update(self.step)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
+from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -32,9 +35,7 @@ class Updateable:
         # Properties count too: a geometry that its renderer also exposes is updated twice per step. Plugins
         # written for threestudio see exactly these calls, so hooks have to be idempotent.
         parts = []
-        for name in self.__dir__():
-            if name.startswith("_"):
-                continue
+        for name in _names(self):
             try:
                 part = getattr(self, name)
             except Exception:  # Lightning's properties raise outside of a running trainer
@@ -48,6 +49,27 @@ class Updateable:
 
     def update_step_end(self, epoch: int, global_step: int) -> None:
         """Override to act after the optimiser step."""
+
+
+def _names(holder: Any) -> list[str]:
+    """Public attributes of an object and those of its class that are not functions, sorted.
+
+    Twice in every step the methods of Lightning and torch, hundreds of them, would take longer than all else here.
+    """
+    own = [*holder.__dict__, *holder.__dict__.get("_modules", ())]
+    return sorted({name for name in own if not name.startswith("_")}.union(_not_functions(type(holder))))
+
+
+@lru_cache(maxsize=256)
+def _not_functions(cls: type) -> frozenset[str]:
+    return frozenset(
+        name
+        for name in dir(cls)
+        if not name.startswith("_") and not isinstance(inspect.getattr_static(cls, name), _FUNCTIONS)
+    )
+
+
+_FUNCTIONS = (FunctionType, classmethod, staticmethod, type)
 
 
 class BaseObject(Updateable):

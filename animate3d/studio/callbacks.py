@@ -42,7 +42,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class ProgressBar(TQDMProgressBar):
-    """Without the logger's version number."""
+    """Without the logger's version number; every 10th step, because reading a loss waits for the GPU."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=10)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         metrics = super().get_metrics(trainer, pl_module)

@@ -178,7 +178,7 @@ def _run(cfg: Any, config_path: Path, mode: str, command: str) -> LaunchResult:
     loggers: list[Any] = []
     settings = _trainer_settings(cfg.trainer)
     if settings.get("enable_progress_bar", True):
-        callbacks.append(ProgressBar(refresh_rate=1))
+        callbacks.append(ProgressBar())
     if mode == "train":
         checkpoint = TrialCheckpoint(trial / "ckpts", **OmegaConf.to_container(cfg.checkpoint))  # type: ignore[arg-type]
         callbacks += [checkpoint, LearningRateMonitor(logging_interval="step")]

@@ -55,6 +55,21 @@ def test_a_wrong_motion_is_never_worse_than_standing_still() -> None:
     assert kept.moving.mean() < 0.5
 
 
+def test_a_wrong_part_of_a_piece_that_moves_goes_along_with_it() -> None:
+    mesh = patterned_capsule(2)
+    truth = mesh.vertices + np.linspace(0, 1, FRAMES)[:, None, None] * np.array([0.0, 0.0, 0.3])
+    frames, cameras = footage(mesh, truth, SIZE)
+    top = mesh.vertices[:, 2] > np.quantile(mesh.vertices[:, 2], 0.85)
+    wrong = truth.copy()
+    wrong[1:, top] += [0.5, 0.0, 0.0]
+    kept = keep_what_explains(mesh, wrong, torch.from_numpy(frames), cameras)
+    found, before = (np.linalg.norm(x - truth, axis=-1)[1:, top].mean() for x in (kept.positions, wrong))
+    assert kept.moving[top].mean() < 0.5
+    assert found < 0.5 * before
+    still = np.linalg.norm(mesh.vertices[top] - truth[1:, top], axis=-1).mean()
+    assert found < still
+
+
 def test_parts_do_not_span_loose_pieces_and_copies_along_seams_share_theirs() -> None:
     box = trimesh.creation.box(extents=[1, 1, 1]).subdivide_to_size(0.3)
     other = box.copy()

@@ -84,6 +84,7 @@ class Toy:
             "trainer.max_steps=4",
             "trainer.val_check_interval=4",
             "trainer.enable_progress_bar=false",
+            "trainer.log_every_n_steps=1",
             "checkpoint.every_n_train_steps=4",
         ]
 

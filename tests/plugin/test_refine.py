@@ -137,6 +137,28 @@ def test_the_models_are_freed_after_training(
     assert systems and not hasattr(systems[0], "guidance") and not hasattr(systems[0], "prompt_processor")
 
 
+def test_numbers_that_overflow_leave_out_their_step_and_are_told_once(
+    plugin: ModuleType,
+    toy: Toy,
+    out: Path,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cls = api.find("animatemv-diffusion-guidance")
+    losses = iter([float("nan"), 1.0, float("inf"), 1.0])
+    monkeypatch.setattr(cls, "__call__", lambda self, rgb, *_, **__: {"loss_sds": rgb.mean() * next(losses)})
+    result = run(
+        "refine_frame_16",
+        "train",
+        [*toy.keys(out), *toy.model_keys(), *toy.data_keys(), *model_keys(weights)],
+        "name=left_out",
+    )
+    assert all(tensor.isfinite().all() for tensor in state(result).values() if tensor.is_floating_point())
+    assert all(np.isfinite(float(row["train/loss"])) for row in metrics(result))
+    assert sum("overflow" in record.message for record in caplog.records) == 1
+
+
 # The component
 
 

@@ -8,21 +8,26 @@ that most of the re-arranging is a view.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from diffusers.models.attention_processor import Attention
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from animate3d.errors import InputError, require
+from animate3d.mvvdm.model.attention_kernels import fused_attention
 from animate3d.mvvdm.model.positions import LearnedEncoding, LearnedEncoding2D, SinusoidalEncoding, SinusoidalEncoding2D
 
 Backend: TypeAlias = Literal["sdpa", "xformers"]
 BACKENDS: tuple[Backend, ...] = ("sdpa", "xformers")
 MOST_SCORES = 2**26
 """Attention weights of a layer that may be held for the backward pass where that is faster."""
+
+
+KeysAndValues: TypeAlias = tuple[Tensor, Tensor]
+PromptKeys: TypeAlias = tuple[KeysAndValues, list[KeysAndValues]]
 
 
 class Layout(NamedTuple):
@@ -32,6 +37,24 @@ class Layout(NamedTuple):
     frames: int
     height: int
     width: int
+
+
+@dataclass
+class Prompt:
+    """Text and image tokens of a call, and the keys and values that every layer makes of them.
+
+    Attributes:
+        text: ``[n, s, d]``
+        images: one ``[n, images, tokens, d]`` per IP-Adapter.
+        embeds: image embeddings of which the model makes ``images`` when it is called; None when there are none left.
+        kept: by layer, what `PromptProcessor.keys` made; None to make it anew in every call. Calls that share a prompt
+            share it, as long as the weights stay what they are.
+    """
+
+    text: Tensor
+    images: list[Tensor] = field(default_factory=list)
+    embeds: list[Tensor] | None = None
+    kept: dict[int, PromptKeys] | None = None
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, backend: Backend = "sdpa") -> Tensor:
@@ -51,7 +74,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, backend: Backend = "sdpa")
     if _products_are_faster(query, key):
         scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
         return torch.matmul(scores.softmax(dim=-1), value).transpose(1, 2)
-    return scaled_dot_product_attention(query, key, value).transpose(1, 2)
+    return fused_attention(query, key, value).transpose(1, 2)
 
 
 def _products_are_faster(query: Tensor, key: Tensor) -> bool:
@@ -141,7 +164,7 @@ class PromptProcessor(Processor):
         self,
         attn: Attention,
         hidden_states: Tensor,
-        encoder_hidden_states: Tensor | tuple[Tensor, list[Tensor]],
+        encoder_hidden_states: Tensor | tuple[Tensor, list[Tensor]] | Prompt,
         attention_mask: Tensor | None = None,
         *,
         layout: Layout | None = None,
@@ -149,21 +172,42 @@ class PromptProcessor(Processor):
         """``[(n f), l, c]`` to the same shape.
 
         Args:
-            encoder_hidden_states: text ``[n, s, d]``, alone or with the image tokens, one ``[n, images, tokens, d]``
-                per IP-Adapter.
+            encoder_hidden_states: the prompt of n views, or its text ``[n, s, d]``, alone or with the image tokens, one
+                ``[n, images, tokens, d]`` per IP-Adapter.
         """
-        if isinstance(encoder_hidden_states, tuple):
-            text, images = encoder_hidden_states
-        else:
-            text, images = encoder_hidden_states, []
-        query = rearrange(attn.to_q(hidden_states), "(n f) l (h d) -> n (f l) h d", n=len(text), h=attn.heads)
-        out = attend(query, _heads(attn.to_k(text), attn.heads), _heads(attn.to_v(text), attn.heads), self.backend)
-        if self.scale != 0:
-            for image, to_k, to_v in zip(images, self.to_k_ip, self.to_v_ip, strict=False):
-                image = image.flatten(1, 2)
-                key, value = _heads(to_k(image), attn.heads), _heads(to_v(image), attn.heads)
-                out = out + self.scale * attend(query, key, value, self.backend)
+        prompt = as_prompt(encoder_hidden_states)
+        query = rearrange(attn.to_q(hidden_states), "(n f) l (h d) -> n (f l) h d", n=len(prompt.text), h=attn.heads)
+        text, images = self.keys(attn, prompt)
+
+        def read(pair: KeysAndValues) -> Tensor:
+            key, value = (_heads(side, attn.heads) for side in pair)
+            return attend(query, key, value, self.backend)
+
+        out = read(text)
+        for image in images:
+            out = out + self.scale * read(image)
         return _output(attn, out.flatten(2).view_as(hidden_states))
+
+    def keys(self, attn: Attention, prompt: Prompt) -> PromptKeys:
+        """Keys and values ``[n, tokens, c]`` of the text, and of the images that count."""
+        if prompt.kept is not None and (found := prompt.kept.get(id(self))) is not None:
+            return found
+        images: list[KeysAndValues] = []
+        if self.scale != 0:
+            for image, to_k, to_v in zip(prompt.images, self.to_k_ip, self.to_v_ip, strict=False):
+                tokens = image.flatten(1, 2)
+                images.append((to_k(tokens), to_v(tokens)))
+        made = (attn.to_k(prompt.text), attn.to_v(prompt.text)), images
+        if prompt.kept is not None and not torch.is_grad_enabled():
+            prompt.kept[id(self)] = made
+        return made
+
+
+def as_prompt(given: Tensor | tuple[Tensor, list[Tensor]] | Prompt) -> Prompt:
+    """A prompt from what diffusers' blocks hand on."""
+    if isinstance(given, Prompt):
+        return given
+    return Prompt(*given) if isinstance(given, tuple) else Prompt(given)
 
 
 class AlphaBlender(nn.Module):
@@ -256,7 +300,7 @@ class SpatioTemporalProcessor(Processor):
 
     def _temporal(self, attn: Attention, hidden_states: Tensor) -> Tensor:
         if self.time_pos_embed is not None:
-            hidden_states = hidden_states + self.time_pos_embed(hidden_states.shape[1])
+            hidden_states = hidden_states + self.time_pos_embed(hidden_states.shape[1]).to(hidden_states.dtype)
         query, key, value = (_heads(layer(hidden_states), attn.heads) for layer in (attn.to_q, attn.to_k, attn.to_v))
         return _output(attn, attend(query, key, value, self.backend).flatten(2))
 
@@ -266,7 +310,7 @@ class SpatioTemporalProcessor(Processor):
         tokens = rearrange(hidden_states, "(b v y x) f c -> b v y x f c", v=views, y=height, x=width)
         encoding = self._spatial_encoding(layout, hidden_states)
         if encoding is not None:
-            tokens = tokens + encoding[..., None, :]
+            tokens = tokens + encoding[..., None, :].to(tokens.dtype)
         tokens = rearrange(tokens, "b v y x f c -> b (v y x) f c")
         query, key, value = (
             rearrange(layer(tokens), "b s f (h d) -> b s (f h) d", h=heads)

@@ -21,18 +21,21 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from animate3d.errors import InputError, require
+from animate3d.mvvdm.model import streamlined
 from animate3d.mvvdm.model.attention import (
     BACKENDS,
     Backend,
     Layout,
     MultiViewProcessor,
     Processor,
+    Prompt,
     PromptProcessor,
     SpatioTemporalProcessor,
     encodes_frames,
 )
 from animate3d.mvvdm.model.motion_module import MotionTransformer, NoMotion
 from animate3d.mvvdm.model.origins import OriginHead, Origins
+from animate3d.mvvdm.model.replays import Replays
 
 DEFAULT_MVDREAM_ATTN: dict[str, Any] = {"image_attn": {"enabled": True}}
 DEFAULT_MOTION_ATTN: dict[str, Any] = {
@@ -90,6 +93,11 @@ class MultiViewUNet(UNetMotionModel):
             without cross-attention only convolutions remain.
         origin_factor: pixels per latent; gives the model a head that finds the `Origins` of every pixel.
     """
+
+    streamlined: bool | None = None
+    """Compute calls without gradient by `animate3d.mvvdm.model.streamlined`; None: on a GPU."""
+    replays: Replays | None = None
+    """Records such calls as CUDA graphs, which saves the time of issuing them; for the memory of a second call."""
 
     @register_to_config
     def __init__(
@@ -283,7 +291,7 @@ class MultiViewUNet(UNetMotionModel):
         self,
         sample: Tensor,
         timestep: Tensor | float | int,
-        encoder_hidden_states: Tensor,
+        encoder_hidden_states: Tensor | Prompt,
         camera: Tensor | None = None,
         added_cond_kwargs: dict[str, Any] | None = None,
         num_views: int | None = None,
@@ -295,10 +303,12 @@ class MultiViewUNet(UNetMotionModel):
         Args:
             sample: ``[(b v), c, f, h, w]`` noisy latents; frame 0 is clean.
             timestep: one number for all, or ``[(b v)]``.
-            encoder_hidden_states: ``[(b v), s, d]`` text, not repeated over frames.
+            encoder_hidden_states: ``[(b v), s, d]`` text, not repeated over frames, or what `prompt` made of text and
+                images. It can have k times as many rows, k prompts for every sample with all first ones in front:
+                then so has the result.
             camera: ``[(b v), 16]`` from `animate3d.mvvdm.model.camera`; None leaves the camera embedding out.
             added_cond_kwargs: ``{"image_embeds": [(b v), e]}`` (or a list with one ``[(b v), images, e]``), needed
-                by a model with IP-Adapter.
+                by a model with IP-Adapter; not with a `Prompt`.
             num_views: V; the config's when None.
             return_origins: return the pair of the prediction and the origins.
 
@@ -307,29 +317,84 @@ class MultiViewUNet(UNetMotionModel):
                 are too many frames, or h or w cannot be halved as often as the model does.
         """
         views = num_views or self.config["num_views"]
-        frames = sample.shape[2]
         self._check(sample, views, return_origins)
-        layout = Layout(views, frames, *sample.shape[-2:])
+        layout = Layout(views, sample.shape[2], *sample.shape[-2:])
+        given = encoder_hidden_states
+        prompt = given if isinstance(given, Prompt) else self.prompt(given, added_cond_kwargs, keep=False)
+        if prompt.embeds is not None:  # only now are the weights sure to be where the call is
+            prompt.images, prompt.embeds = cast(nn.Module, self.encoder_hid_proj)(prompt.embeds), None
+        timesteps = torch.as_tensor(timestep, device=sample.device).expand(len(sample))
+        if self._streamlines(sample):
+            predict = self._streamlined if self.replays is None or return_origins else self.replays(self._streamlined)
+            out, features = predict(sample, timesteps, camera, prompt, layout)
+        else:
+            out, features = self._modular(sample, timesteps, camera, prompt, layout)
+        if return_origins:
+            return out, cast(OriginHead, self.origin_head)(features(), layout.frames)
+        return UNetMotionOutput(sample=out) if return_dict else (out,)
+
+    def prompt(self, text: Tensor, added_cond_kwargs: dict[str, Any] | None = None, *, keep: bool = True) -> Prompt:
+        """Text ``[n, s, d]`` and image embeddings as all calls of a video take them.
+
+        Args:
+            keep: let every layer make its keys and values once, not once per call; while the weights do not change.
+        """
+        embeds = None if self.encoder_hid_proj is None else self._image_embeds(added_cond_kwargs)
+        return Prompt(text, embeds=embeds, kept={} if keep else None)
+
+    def make_keys(self, prompt: Prompt) -> None:
+        """Let every layer make the keys and values that it has not made of a prompt yet."""
+        for _, attn in self._attentions():
+            if isinstance(attn.processor, PromptProcessor):
+                attn.processor.keys(attn, prompt)
+
+    def _streamlines(self, sample: Tensor) -> bool:
+        """Whether `streamlined` computes this call: on a GPU without gradient, if nothing forbids it."""
+        wanted = sample.device.type == "cuda" if self.streamlined is None else self.streamlined
+        if not wanted or torch.is_grad_enabled() or torch.is_autocast_enabled(sample.device.type):
+            return False
+        return next(iter(self._processors())).backend == "sdpa" and streamlined.supports(self, sample.device)
+
+    def _processors(self) -> Iterator[Processor]:
+        return (attn.processor for _, attn in self._attentions())  # type: ignore[misc]
+
+    def _modular(
+        self, sample: Tensor, timesteps: Tensor, camera: Tensor | None, prompt: Prompt, layout: Layout
+    ) -> tuple[Tensor, Callable[[], Tensor]]:
+        """The prediction ``[(k b v), c, f, h, w]``, and a function that gives the features it was made of."""
         for module in self.modules():
             if isinstance(module, MotionTransformer):
-                module.num_views = views
-
-        embedding = self._condition(sample, timestep, encoder_hidden_states, camera)
-        prompt: Tensor | tuple[Tensor, list[Tensor]] = encoder_hidden_states
-        if self.encoder_hid_proj is not None:
-            prompt = (encoder_hidden_states, self._image_tokens(added_cond_kwargs))
-        if self.config["concat_first_frame"]:
-            sample = torch.cat([sample, sample[:, :, :1].expand_as(sample)], dim=1)
+                module.num_views = layout.views
+        sample, timesteps, camera = _for_every_prompt(prompt, sample, timesteps, camera)
+        embedding = self._condition(sample, timesteps, prompt.text, camera)
+        sample = self._with_first_frame(sample)
         hidden_states = self.conv_in(rearrange(sample, "n c f h w -> (n f) c h w"))
         if self.positions is not None:
-            hidden_states = hidden_states + self._position_map(*hidden_states.shape[-2:])
+            hidden_states = hidden_states + self.position_map(*hidden_states.shape[-2:])
         hidden_states = self._blocks(hidden_states, embedding, prompt, layout)
         norm = cast(nn.Module, self.conv_norm_out)
         features = nn.functional.silu(norm(hidden_states))
-        out = rearrange(self.conv_out(features), "(n f) c h w -> n c f h w", f=frames)
-        if return_origins:
-            return out, cast(OriginHead, self.origin_head)(features, frames)
-        return UNetMotionOutput(sample=out) if return_dict else (out,)
+        out = rearrange(self.conv_out(features), "(n f) c h w -> n c f h w", f=layout.frames)
+        return out, lambda: features
+
+    def _streamlined(
+        self, sample: Tensor, timesteps: Tensor, camera: Tensor | None, prompt: Prompt, layout: Layout
+    ) -> tuple[Tensor, Callable[[], Tensor]]:
+        """As `_modular`, with what the prompts share computed once."""
+        if self.text_embedding is not None:
+            sample, timesteps, camera = _for_every_prompt(prompt, sample, timesteps, camera)
+        embedding = self._condition(sample, timesteps, prompt.text, camera)
+        found = streamlined.features(self, self._with_first_frame(sample), embedding, prompt, layout)
+
+        def features() -> Tensor:
+            return rearrange(found, "(b f v) h w c -> (b v f) c h w", f=layout.frames, v=layout.views)
+
+        return streamlined.prediction(self, found, layout), features
+
+    def _with_first_frame(self, sample: Tensor) -> Tensor:
+        if not self.config["concat_first_frame"]:
+            return sample
+        return torch.cat([sample, sample[:, :, :1].expand_as(sample)], dim=1)
 
     def drop_origin_head(self) -> None:
         """Forget how to find origins: the head fits the features of the weights that it was trained with only."""
@@ -350,16 +415,16 @@ class MultiViewUNet(UNetMotionModel):
         if height % factor or width % factor:
             raise InputError(f"Latents of {height}x{width} do not fit: both must be multiples of {factor}.")
 
-    def _position_map(self, height: int, width: int) -> Tensor:
+    def position_map(self, height: int, width: int) -> Tensor:
+        """The learned map at a size. ``[1, c, h, w]``"""
         positions = cast(Tensor, self.positions)
         if positions.shape[-2:] == (height, width):
             return positions
         return nn.functional.interpolate(positions, (height, width), mode="bilinear", align_corners=False)
 
-    def _condition(self, sample: Tensor, timestep: Tensor | float | int, text: Tensor, camera: Tensor | None) -> Tensor:
+    def _condition(self, sample: Tensor, timesteps: Tensor, text: Tensor, camera: Tensor | None) -> Tensor:
         """Time, camera, text and frame embedding of every image. ``[(b v f), t]``"""
         batch, frames = sample.shape[0], sample.shape[2]
-        timesteps = torch.as_tensor(timestep, device=sample.device).expand(batch)
         embedding = self.time_embedding(self.time_proj(timesteps).to(sample.dtype))[:, None].expand(-1, frames, -1)
         if self.config["i2v_cond_time_zero"]:
             start = self.time_proj(timesteps.new_zeros(1)).to(sample.dtype)
@@ -376,19 +441,19 @@ class MultiViewUNet(UNetMotionModel):
             embedding = embedding + self.frame_number_embedding(self.time_proj(numbers).to(sample.dtype))
         return embedding.flatten(0, 1)
 
-    def _image_tokens(self, added_cond_kwargs: dict[str, Any] | None) -> list[Tensor]:
+    def _image_embeds(self, added_cond_kwargs: dict[str, Any] | None) -> list[Tensor]:
         image_embeds = (added_cond_kwargs or {}).get("image_embeds")
         if image_embeds is None:
             raise InputError("This model has an IP-Adapter: pass `added_cond_kwargs={'image_embeds': ...}`.")
         if isinstance(image_embeds, Tensor):
             image_embeds = [image_embeds[:, None]]
-        return cast(nn.Module, self.encoder_hid_proj)(image_embeds)
+        return image_embeds
 
     def _blocks(
         self,
         hidden_states: Tensor,
         embedding: Tensor,
-        prompt: Tensor | tuple[Tensor, list[Tensor]],
+        prompt: Prompt,
         layout: Layout,
     ) -> Tensor:
         plain = {"temb": embedding, "num_frames": layout.frames}
@@ -413,3 +478,14 @@ class MultiViewUNet(UNetMotionModel):
             )
             del skips[-count:]
         return hidden_states
+
+
+def _for_every_prompt(
+    prompt: Prompt, sample: Tensor, timesteps: Tensor, camera: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """What a call without shared parts computes: every sample once per prompt."""
+    copies = len(prompt.text) // len(sample)
+    if copies == 1:
+        return sample, timesteps, camera
+    camera = None if camera is None else camera.repeat(copies, 1)
+    return sample.repeat(copies, 1, 1, 1, 1), timesteps.repeat(copies), camera

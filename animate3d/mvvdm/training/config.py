@@ -94,6 +94,11 @@ class TrainingConfig:
     bf16, no."""
     gradient_checkpointing: bool = False
     """Recompute activations: much less memory, a third more time."""
+    recomputed_blocks: list[str] = field(default_factory=list)
+    """With ``gradient_checkpointing``: only blocks whose name contains one of these, such as down_blocks.0 and
+    up_blocks.3, where images are largest; empty for all."""
+    compile: bool = False
+    """Compile the blocks on a GPU: minutes at the first step, kept in PyTorch's cache, then faster steps."""
     enable_xformers_memory_efficient_attention: bool = True
     """Used where xformers is installed; otherwise PyTorch's own fused attention."""
     latent_cache: str = ""

@@ -37,7 +37,9 @@ from animate3d.mvvdm.training.model import load_models
 from animate3d.mvvdm.training.stopping import StopRequest
 from animate3d.mvvdm.training.trainable import (
     add_lora,
+    compile_blocks,
     freeze,
+    keep_norms_in_half,
     merged_motion_state_dict,
     recompute_activations,
     shrink_frozen,
@@ -146,7 +148,12 @@ class Trainer:
         if not self.sharded:  # sharding wants one dtype
             shrink_frozen(unet, half)
         if config.gradient_checkpointing:
-            recompute_activations(unet)
+            recompute_activations(unet, config.recomputed_blocks)
+        if accelerator.device.type == "cuda":
+            if half != torch.float32 and not self.sharded:
+                keep_norms_in_half(unet)
+            if config.compile:
+                compile_blocks(unet)
         if config.enable_xformers_memory_efficient_attention and accelerator.device.type == "cuda":
             unet.set_attention_backend("xformers" if available("xformers") else "sdpa")
         unet.train()
@@ -155,7 +162,7 @@ class Trainer:
             lr=config.learning_rate,
             betas=(config.adam_beta1, config.adam_beta2),
             weight_decay=config.adam_weight_decay,
-            fused=accelerator.device.type == "cpu",  # on CPUs the other versions loop over the parameters
+            fused=accelerator.device.type in ("cpu", "cuda"),  # one pass over the weights
         )
         self.model, self.optimizer = accelerator.prepare(unet, optimizer)
         try:

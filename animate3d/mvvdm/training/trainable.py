@@ -10,6 +10,7 @@ import torch
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
+from torch.nn.functional import group_norm, layer_norm
 from torch.utils.checkpoint import checkpoint
 
 from animate3d.errors import InputError, require
@@ -47,15 +48,24 @@ def shrink_frozen(unet: nn.Module, dtype: torch.dtype) -> None:
             module.to(dtype)
 
 
-def recompute_activations(unet: nn.Module) -> Callable[[], None]:
+def recompute_activations(unet: nn.Module, names: Sequence[str] = ()) -> Callable[[], None]:
     """Trade time for memory: keep only the inputs of the blocks for the backward pass.
 
     diffusers' own switch leaves out the motion modules, which hold most activations.
 
+    Args:
+        names: only blocks whose name contains one of these, such as ``up_blocks.3``; none for all blocks.
+
     Returns:
         a function that undoes it.
+
+    Raises:
+        InputError: no block has such a name.
     """
-    changed = [module for module in unet.modules() if isinstance(module, RECOMPUTED)]
+    found = {name: module for name, module in unet.named_modules() if isinstance(module, RECOMPUTED)}
+    changed = [module for name, module in found.items() if not names or any(part in name for part in names)]
+    if not changed:
+        raise InputError(f"`recomputed_blocks` is {list(names)}: no block of the model has such a name.")
     for module in changed:
         module.forward = _recomputed(module.forward)  # type: ignore[method-assign]
 
@@ -73,6 +83,45 @@ def _recomputed(forward: Callable[..., Any]) -> Callable[..., Any]:
         return checkpoint(forward, *args, use_reentrant=False, **kwargs)
 
     return run
+
+
+def keep_norms_in_half(unet: nn.Module) -> Callable[[], None]:
+    """Let norms return the dtype that they are given, also under autocast, which would make it float32.
+
+    The layers that read them round to half precision anyway, each with a copy of its own that the backward pass keeps.
+    Sums inside the norms stay float32.
+
+    Returns:
+        a function that undoes it.
+    """
+    changed = [module for module in unet.modules() if isinstance(module, nn.LayerNorm | nn.GroupNorm)]
+    for module in changed:
+        module.forward = _in_own_dtype(module)  # type: ignore[method-assign, assignment]
+
+    def restore() -> None:
+        for module in changed:
+            del module.forward
+
+    return restore
+
+
+def _in_own_dtype(norm: nn.LayerNorm | nn.GroupNorm) -> Callable[[Tensor], Tensor]:
+    def run(x: Tensor) -> Tensor:
+        weight, bias = (None if value is None else value.to(x.dtype) for value in (norm.weight, norm.bias))
+        with torch.autocast(x.device.type, enabled=False):
+            if isinstance(norm, nn.LayerNorm):
+                return layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
+            return group_norm(x, norm.num_groups, weight, bias, norm.eps)
+
+    return run
+
+
+def compile_blocks(unet: nn.Module) -> None:
+    """Let PyTorch compile the blocks at their first use: minutes once, kept in its cache for later runs."""
+    torch._dynamo.config.recompile_limit = 64  # blocks of one kind come in so many shapes at most
+    for module in unet.modules():
+        if isinstance(module, RECOMPUTED):
+            module.compile(dynamic=False)
 
 
 # -- low-rank updates ------------------------------------------------------------------------------------------------

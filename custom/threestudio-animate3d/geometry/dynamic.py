@@ -8,6 +8,8 @@ from torch import Tensor
 
 from animate3d.errors import InputError
 from animate3d.motion import DeformationField
+from animate3d.motion.captured import Captured
+from animate3d.motion.deformation import on_device
 from animate3d.motion.start import START_NAMES, load_start, start_at
 from animate3d.studio import api as threestudio
 
@@ -56,6 +58,7 @@ class MovingGaussians(GaussianBuffers):
                 self.register_buffer(name, value)
         # The field itself stays out of the module tree, or every key would appear a second time below its name.
         self._deform = field_.deform
+        self._captured = Captured(field_.move, field_.parameters)
         self._parameter_groups = field_.parameter_groups
 
     @property
@@ -67,9 +70,15 @@ class MovingGaussians(GaussianBuffers):
         return bool(self.delta_scaling_network.layers[-1].weight.detach().any())
 
     def deform(
-        self, times: Tensor, *, use_delta_scale: bool, first_frame_trainable: bool = False
+        self, times: Tensor, *, use_delta_scale: bool, first_frame_trainable: bool = False, captured: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Means ``[F, N, 3]``, quaternions ``[F, N, 4]`` and scales ``[F, N, 3]`` at ``times [F]``, evaluated once."""
+        """Means ``[F, N, 3]``, quaternions ``[F, N, 4]`` and scales ``[F, N, 3]`` at ``times [F]``, evaluated once.
+
+        Args:
+            times: best on the CPU, where their values are looked at.
+            use_delta_scale, first_frame_trainable: see `DeformationField.deform`.
+            captured: this is the one call of a training step (`animate3d.motion.captured`).
+        """
         return self._deform(
             self._xyz,
             self._rotation,
@@ -78,12 +87,13 @@ class MovingGaussians(GaussianBuffers):
             use_delta_scale=use_delta_scale,
             first_frame_trainable=first_frame_trainable,
             start=self._start(times),
+            move=self._captured if captured else None,
         )
 
     def _start(self, times: Tensor) -> tuple[Tensor, Tensor] | None:
         if not hasattr(self, START_NAMES[0]):
             return None
-        return start_at(*(getattr(self, name) for name in START_NAMES), times)
+        return start_at(*(getattr(self, name) for name in START_NAMES), on_device(times, self._xyz.device))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any, **kwargs: Any) -> None:
         # A checkpoint brings its own start, or shows that there is none.

@@ -34,12 +34,17 @@ class SplatRenderer(threestudio.Rasterizer):
         super().configure(*args, **kwargs)
         if len(self.cfg.back_ground_color) != 3:
             raise InputError(f"system.renderer.back_ground_color is {self.cfg.back_ground_color}; it needs 3 numbers.")
+        self._backgrounds: dict[tuple[torch.device, bool], Tensor] = {}
+        self._invert_bg_prob = float(self.cfg.invert_bg_prob)
+        self._how = {"backend": self.cfg.backend, "chunk_views": self.cfg.chunk_views}
 
     def background_color(self, device: torch.device) -> Tensor:
-        """The background of the next images ``[3]``."""
-        color = torch.tensor(list(self.cfg.back_ground_color), dtype=torch.float32, device=device)
-        inverted = not self.training or bool(torch.rand(()) > self.cfg.invert_bg_prob)
-        return 1.0 - color if inverted else color
+        """The background of the next images ``[3]``: the same tensor whenever it has the same colour."""
+        inverted = not self.training or bool(torch.rand(()) > self._invert_bg_prob)
+        if (device, inverted) not in self._backgrounds:
+            color = torch.tensor(list(self.cfg.back_ground_color), dtype=torch.float32, device=device)
+            self._backgrounds[device, inverted] = 1.0 - color if inverted else color
+        return self._backgrounds[device, inverted]
 
     def draw(self, splats: Splats, cameras: Cameras, background: Tensor, grad_ratio: float = 1.0) -> Rendering:
         """Images of F frames from V views, in float32 whatever the precision of the rest.
@@ -54,14 +59,7 @@ class SplatRenderer(threestudio.Rasterizer):
         if grad_ratio < 1 and torch.is_grad_enabled():
             shape = (len(splats.means), cameras.shape[-1], splats.means.shape[1])
             grad_mask = torch.rand(shape, device=splats.means.device) < grad_ratio
-        return render(
-            splats,
-            cameras,
-            background=background,
-            grad_mask=grad_mask,
-            backend=self.cfg.backend,
-            chunk_views=self.cfg.chunk_views,
-        )
+        return render(splats, cameras, background=background, grad_mask=grad_mask, **self._how)
 
 
 def float32(tensor: Tensor) -> torch.autocast:

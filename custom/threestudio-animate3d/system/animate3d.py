@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from animate3d.cameras import Cameras
@@ -16,6 +17,7 @@ from animate3d.studio import api as threestudio
 
 from ..renderer.base import batch_cameras, float32
 from .images import image_losses, part_of
+from .kept import Kept
 from .losses import ON_FIRST_FRAME, Step, Term, check_weights, gaussian_terms, image_terms
 from .outputs import TestImages, ValidationVideo, save_guidance_videos, to_rgba8
 from .rigidity import Rigidity
@@ -51,6 +53,8 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         """Share of the Gaussians that receive gradient from an image in reconstruction."""
         keep_delta_scale: bool = True
         """Show a refined model with its change of scale. False forgets it, as the original's visualisation does."""
+        cuda_graphs: bool = True
+        """On a GPU the field and ARAP run as CUDA graphs: faster, with the same results."""
 
     cfg: Config
 
@@ -59,7 +63,8 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
     def configure(self) -> None:
         super().configure()
         self.automatic_optimization = True
-        self._targets: dict[Any, Any] = {}
+        self._kept = Kept()
+        self._overflowed = False
         self._rigidity: Rigidity | None = None
         self._validation = ValidationVideo()
         self._test: TestImages | None = None
@@ -84,7 +89,20 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         groups = self.geometry.optimizer_groups()
         for group in groups:
             group["lr"] = self._learning_rate(group["name"])
-        return torch.optim.Adam(groups, lr=0.0, eps=1e-15)
+        return torch.optim.Adam(groups, lr=0.0, eps=1e-15, fused=self._fused)
+
+    @property
+    def _fused(self) -> bool | None:
+        """Whether Adam is one kernel, which also takes the scale of half precision back without asking the host."""
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        return True if on_gpu and not self.trainer.gradient_clip_val else None
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        if not self.cfg.optimizer and self._trainer is not None:  # it may come from another device
+            for state in checkpoint.get("optimizer_states", []):
+                for group in state["param_groups"]:
+                    group["fused"] = self._fused
 
     def _learning_rate(self, group: str) -> float:
         return float(self.C(self.geometry.learning_rate(group)))
@@ -96,14 +114,25 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         self._terms = self.loss_terms()
         self._image_terms = image_terms()
         check_weights(self.cfg.loss, {**self._image_terms, **self._terms})
+        self._read_settings()
         self._schedule = FrameSchedule(self.cfg.n_frame, self.cfg.progressive_iter_per_frame, self.cfg.sample_strategy)
         self._scale_active = self.use_delta_scale
+        self._captured = self.cfg.cuda_graphs and self.trainer.accumulate_grad_batches == 1
         self._check_frame_count()
         if self.cfg.load_guidance:
             guidance = threestudio.find(self.cfg.guidance_type)  # before the prompt is encoded, which takes time
             self.prompt_processor = threestudio.find(self.cfg.prompt_processor_type)(self.cfg.prompt_processor)
             self.prompt_utils = self.prompt_processor()
             self.guidance = guidance(self.cfg.guidance)
+
+    def _read_settings(self) -> None:
+        """What a step looks up, as plain values: a look into the config takes as long as starting several kernels."""
+        self._fixed: Animate3DSystem.Config = OmegaConf.to_object(self.cfg)  # type: ignore[assignment]
+        self._first_frame_trainable = bool(self.renderer.cfg.first_frame_trainable)
+        names = (*self._image_terms, *(name for name in self._terms if name != "sds" or self.cfg.load_guidance))
+        self._weights = {name: self.cfg.loss.get(f"lambda_{name}", 0.0) for name in names}
+        groups = self.geometry.optimizer_groups()
+        self._rates = {} if self.cfg.optimizer else {g["name"]: self.geometry.learning_rate(g["name"]) for g in groups}
 
     def on_fit_end(self) -> None:
         if self.cfg.load_guidance:  # gigabytes that no test needs
@@ -112,39 +141,53 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
 
     # Training
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor] | None:
         self._follow_learning_rates()
-        names = (*self._image_terms, *self._terms)
-        weights = {name: self.C(self.cfg.loss.get(f"lambda_{name}", 0.0)) for name in names}
-        if not self.cfg.load_guidance:
-            weights["sds"] = 0.0
-        weights = {name: weight for name, weight in weights.items() if weight != 0}
+        weights = {name: weight for name, value in self._weights.items() if (weight := self.C(value)) != 0}
         step = self._step(batch, with_first=any(name in weights for name in ON_FIRST_FRAME))
         loss, values = self._compare_images(step, {n: w for n, w in weights.items() if n in self._image_terms})
         for name, weight in weights.items():
             if name in self._terms:
                 values[name] = self._terms[name](step)
                 loss = loss + weight * values[name]
-        self.log_dict({f"train/loss_{name}": value for name, value in values.items()})
-        self.log("train/loss", loss, prog_bar=True)
+        if "sds" in values and not bool(values["sds"].isfinite()):
+            self._say_overflow()
+            return None  # Lightning goes on with the next step
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # the others would be forgotten
+            self.log_dict({f"train/loss_{name}": value for name, value in values.items()})
+            self.log("train/loss", loss, prog_bar=True)
         return {"loss": loss}
+
+    def _say_overflow(self) -> None:
+        """Once in a run; the steps that follow are left out in silence."""
+        if not self._overflowed:
+            threestudio.warn(
+                f"Step {self.true_global_step} is left out: the video model's numbers overflow. Should that go on, set "
+                "system.guidance.half_precision_dtype=bfloat16."
+            )
+        self._overflowed = True
 
     def _step(self, batch: dict[str, Any], with_first: bool) -> Step:
         """Deform at the frames of this step."""
         views = self._views(batch)
+        device = views.c2w.device
         frames = self._frames()
-        extra = int(self.cfg.load_guidance or with_first)  # the guidance needs frame 0 as well
+        extra = int(self._fixed.load_guidance or with_first)  # the guidance needs frame 0 as well
         frames = torch.cat([frames.new_zeros(extra), frames])
-        times = batch["timestamps"].flatten()[: self.cfg.n_frame][frames.to(views.c2w.device)]
-        with float32(times):
+        times = self._kept.of((batch["timestamps"],), lambda stamps: stamps.flatten()[: self._fixed.n_frame].cpu())[
+            frames
+        ]
+        with float32(views.c2w):
             moved = self.geometry.deform(
                 times,
                 use_delta_scale=self._scale_active,
-                first_frame_trainable=self.renderer.cfg.first_frame_trainable,
+                first_frame_trainable=self._first_frame_trainable,
+                captured=self._captured,
             )
             splats = self.geometry.splats_of(*moved, views.positions)
-        background = self.renderer.background_color(times.device)
-        return Step(splats, times, frames, slice(extra, None), splats.means[times > -1], batch, background)
+        background = self.renderer.background_color(device)
+        still = int((times <= -1).sum())  # frames are sorted
+        return Step(splats, times, frames, slice(extra, None), splats.means[still:], batch, background)
 
     def _compare_images(self, step: Step, weights: dict[str, float]) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum and values of the image terms: those of frame 0 see it alone, the others the trained frames."""
@@ -168,45 +211,50 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
 
     @property
     def _grad_ratio(self) -> float:
-        return 1.0 if self.cfg.load_guidance else self.cfg.grad_ratio
+        return 1.0 if self._fixed.load_guidance else self._fixed.grad_ratio
 
     def _frames(self) -> Tensor:
         """Frames of this step, sorted: those that have entered, or all in refinement."""
-        if self.cfg.load_guidance:
-            return torch.arange(1, self.cfg.n_frame)
+        if self._fixed.load_guidance:
+            return torch.arange(1, self._fixed.n_frame)
         return self._schedule.frames(self.true_global_step)
 
     def _views(self, batch: dict[str, Any]) -> Cameras:
         """The cameras ``[V]`` of a view-major batch ``[V * F]``."""
-        count = self.cfg.n_view * self.cfg.n_frame
+        count = self._fixed.n_view * self._fixed.n_frame
         if len(batch["rgb"]) != count:
             raise InputError(
-                f"The data has {len(batch['rgb'])} images, the system expects {self.cfg.n_view} views of "
-                f"{self.cfg.n_frame} frames: data.n_view, data.total_frame must equal system.n_view, system.n_frame."
+                f"The data has {len(batch['rgb'])} images, the system expects {self._fixed.n_view} views of "
+                f"{self._fixed.n_frame} frames: data.n_view, data.total_frame must equal system.n_view, system.n_frame."
             )
-        return batch_cameras(batch, batch["rgb"].device)[:: self.cfg.n_frame]
+
+        def make(c2w: Tensor, fovy: Tensor) -> Cameras:
+            return batch_cameras(batch, batch["rgb"].device)[:: self._fixed.n_frame]
+
+        return self._kept.of((batch["c2w"], batch["fovy"]), make)
 
     def _target(self, step: Step, frames: Tensor, part: slice, views: slice) -> tuple[Tensor, Tensor]:
         """Colour on the background and mask ``[F, V, H, W, 3 | 1]`` of a part of the numbered frames, and of views."""
         frames = frames[part]
         rgb, mask = (
-            step.batch[name].unflatten(0, (self.cfg.n_view, self.cfg.n_frame)).transpose(0, 1)
+            step.batch[name].unflatten(0, (self._fixed.n_view, self._fixed.n_frame)).transpose(0, 1)
             for name in ("rgb", "mask")
         )
         if rgb.dtype == torch.uint8:  # they would not fit the memory as floats all together
             rgb, mask = chosen(rgb, frames)[:, views].float() / 255, chosen(mask, frames)[:, views].float()
             return _on_background(rgb, mask, step.background), mask
-        key = (rgb.data_ptr(), tuple(step.background.tolist()))
-        if key not in self._targets:
-            rgb, mask = rgb.contiguous(), mask.contiguous()
-            self._targets = {key: (_on_background(rgb, mask, step.background), mask)}
-        color, mask = self._targets[key]
-        return chosen(color, frames)[:, views], chosen(mask, frames)[:, views]
+
+        def make(*given: Tensor) -> tuple[Tensor, Tensor]:
+            color, opaque = rgb.contiguous(), mask.contiguous()
+            return _on_background(color, opaque, step.background), opaque
+
+        color, opaque = self._kept.of((step.batch["rgb"], step.batch["mask"], step.background), make)
+        return chosen(color, frames)[:, views], chosen(opaque, frames)[:, views]
 
     def _arap(self, step: Step) -> Tensor:
         if self._rigidity is None:
-            path = self.cfg.connected_vertices_info_path
-            self._rigidity = Rigidity(self.geometry.get_xyz, self.cfg.loss, path)
+            path = self._fixed.connected_vertices_info_path
+            self._rigidity = Rigidity(self.geometry.get_xyz, self.cfg.loss, path, self._captured)
         with float32(step.moved):
             return self._rigidity(step.moved)
 
@@ -215,12 +263,12 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         if "random_camera" not in step.batch:
             raise InputError("Refinement needs random orbits: set data.use_random_camera=True.")
         orbit = step.batch["random_camera"]
-        cameras = batch_cameras(orbit, step.times.device)[:: self.cfg.n_frame]  # [B * V]
-        with float32(step.times):
+        cameras = batch_cameras(orbit, step.moved.device)[:: self._fixed.n_frame]  # [B * V]
+        with float32(step.moved):
             moved = (step.splats.means, step.splats.quats, step.splats.scales)
             splats = self.geometry.splats_of(*moved, cameras.positions)  # colours as these cameras see them
             images = self.renderer.draw(splats, cameras, step.background).color  # [F, B * V, H, W, 3]
-        every = self.cfg.guidance_eval_feq
+        every = self._fixed.guidance_eval_feq
         result = self.guidance(
             images.transpose(0, 1).flatten(0, 1),
             self.prompt_utils,
@@ -233,10 +281,10 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         return result["loss_sds"]
 
     def _follow_learning_rates(self) -> None:
-        if self.cfg.optimizer:
+        if self._fixed.optimizer:
             return
         for group in self.optimizers().param_groups:
-            group["lr"] = self._learning_rate(group["name"])
+            group["lr"] = float(self.C(self._rates[group["name"]]))
 
     # Validation and test
 
@@ -287,8 +335,8 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         """Positions at every frame in the placed frame: what the mesh exporter reads."""
         if not hasattr(self.geometry, "deform"):
             raise InputError("system.save_gaussian_trajectory needs a moving model (gaussian-splatting-4d).")
-        times = frame_times(self.cfg.n_frame).to(self.geometry.get_xyz.device)
-        with torch.no_grad(), float32(times):
+        times = frame_times(self.cfg.n_frame)
+        with torch.no_grad(), float32(self.geometry.get_xyz):
             means, _, _ = self.geometry.deform(
                 times,
                 use_delta_scale=False,
@@ -300,7 +348,9 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
 def chosen(images: Tensor, frames: Tensor) -> Tensor:
     """``images[frames]`` of ``[F, …]``; a run of frames is not copied, which counts at 60 images a step."""
     first, last = int(frames[0]), int(frames[-1])
-    return images[first : last + 1] if last - first + 1 == len(frames) else images[frames]
+    if last - first + 1 == len(frames):
+        return images[first : last + 1]
+    return torch.stack([images[frame] for frame in frames.tolist()])
 
 
 def _on_background(rgb: Tensor, mask: Tensor, background: Tensor) -> Tensor:

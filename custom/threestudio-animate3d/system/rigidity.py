@@ -7,6 +7,7 @@ from torch import Tensor
 
 from animate3d.gaussians import load_edges
 from animate3d.motion.arap import arap_energy, connected_table, draw_sample, knn_graph, random_edge_neighbours
+from animate3d.motion.captured import Captured
 
 DEFAULTS = {"arap_K": 3, "arap_radius": 0.01, "arap_sample_num": 512}
 
@@ -19,9 +20,10 @@ class Rigidity:
         settings: ``arap_K``, ``arap_radius``, ``arap_sample_num``.
         edges_path: edge file of a mesh; then K neighbours are drawn from each vertex's edges in every call.
             Without it the K nearest neighbours are taken once.
+        captured: it is called once in every training step (`animate3d.motion.captured`).
     """
 
-    def __init__(self, rest: Tensor, settings: Any, edges_path: str | None) -> None:
+    def __init__(self, rest: Tensor, settings: Any, edges_path: str | None, captured: bool = False) -> None:
         values = {key: settings.get(key, default) for key, default in DEFAULTS.items()}
         self.rest = rest
         self.k = int(values["arap_K"])
@@ -32,6 +34,7 @@ class Rigidity:
         else:
             neighbours, valid = knn_graph(rest, self.k, float(values["arap_radius"]))
         self.neighbours, self.valid = neighbours.to(rest.device), valid.to(rest.device)
+        self._energy = Captured(_energy) if captured else _energy
 
     def __call__(self, means: Tensor) -> Tensor:
         """Energy of the moved positions ``[F, N, 3]`` (without the frame at rest)."""
@@ -39,4 +42,8 @@ class Rigidity:
         if self.from_mesh:
             neighbours, valid = random_edge_neighbours(neighbours, valid, self.k)
         sample = draw_sample(len(self.rest), self.samples, device=self.rest.device)
-        return arap_energy(torch.cat([self.rest[None], means]), neighbours, valid, sample)
+        return self._energy(means, self.rest, neighbours, valid, sample)
+
+
+def _energy(means: Tensor, rest: Tensor, neighbours: Tensor, valid: Tensor, sample: Tensor | None) -> Tensor:
+    return arap_energy(torch.cat([rest[None], means]), neighbours, valid, sample)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from animate3d.errors import InputError
 from animate3d.mvvdm.model.unet import is_trained
@@ -15,6 +16,7 @@ from animate3d.mvvdm.tiny import tiny_pipeline
 from animate3d.mvvdm.training.config import TrainingConfig
 from animate3d.mvvdm.training.draws import draw
 from animate3d.mvvdm.training.model import load_models
+from animate3d.mvvdm.training.trainable import keep_norms_in_half, recompute_activations
 
 LATENTS = (4, 3, 4, 2, 2)
 
@@ -93,3 +95,27 @@ def test_stratified_timesteps_come_from_a_part_each() -> None:
     for step in range(20):
         timesteps = draw(0, step, [0, 1, 2, 3], LATENTS, train_timesteps=1000, text_dropout=0, strata=4).timesteps
         assert (timesteps // 250).tolist() == [0, 1, 2, 3]
+
+
+def test_only_named_blocks_are_recomputed() -> None:
+    unet = tiny_pipeline().unet
+    restore = recompute_activations(unet, ["down_blocks.0", "up_blocks.3"])
+    changed = {name for name, module in unet.named_modules() if "forward" in vars(module)}
+    assert changed and all(name.startswith(("down_blocks.0", "up_blocks.3")) for name in changed)
+    restore()
+    assert not any("forward" in vars(module) for module in unet.modules())
+    with pytest.raises(InputError, match="no block of the model"):
+        recompute_activations(unet, ["down_block.9"])
+
+
+def test_norms_hand_on_half_precision_under_autocast() -> None:
+    norms = nn.ModuleList([nn.LayerNorm(8), nn.GroupNorm(2, 8)])
+    x = torch.randn(3, 8, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        exact = [norm(x.float()) for norm in norms]
+        restore = keep_norms_in_half(norms)
+        found = [norm(x) for norm in norms]
+        restore()
+    for ours, theirs, norm in zip(found, exact, norms, strict=True):
+        assert ours.dtype == torch.bfloat16 and "forward" not in vars(norm)
+        torch.testing.assert_close(ours.float(), theirs.float(), atol=0.02, rtol=0.01)
