@@ -21,6 +21,7 @@ Predict: TypeAlias = Callable[[Tensor, Tensor, Tensor | None, Prompt, Layout], t
 class _Recording:
     graph: torch.cuda.CUDAGraph
     inputs: list[Tensor]
+    layers: list[Any]
     keys: list[Tensor]
     output: Tensor
     prompt: Prompt  # whose keys are in place
@@ -82,9 +83,10 @@ def _no_features() -> Tensor:
     raise RuntimeError("a replayed call does not give its features")
 
 
-def _flat(prompt: Prompt) -> list[Tensor]:
-    """Keys and values of all layers, in the order of the layers."""
-    pairs = [pair for text, images in (prompt.kept or {}).values() for pair in (text, *images)]
+def _flat(prompt: Prompt, layers: list[Any]) -> list[Tensor]:
+    """Keys and values of all layers, in a given order: prompts fill theirs in different ones."""
+    kept = prompt.kept or {}
+    pairs = [pair for text, images in (kept[layer] for layer in layers) for pair in (text, *images)]
     return [prompt.text, *(side for pair in pairs for side in pair)]
 
 
@@ -102,12 +104,12 @@ def _record(
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         output, _ = predict(inputs[0], inputs[1], inputs[2] if camera is not None else None, still, layout)
-    return _Recording(graph, inputs, _flat(still), output, prompt)
+    return _Recording(graph, inputs, list(copies), _flat(still, list(copies)), output, prompt)
 
 
 def _replay(recording: _Recording, inputs: list[Tensor], prompt: Prompt) -> Tensor:
     if prompt is not recording.prompt:
-        torch._foreach_copy_(recording.keys, _flat(prompt))
+        torch._foreach_copy_(recording.keys, _flat(prompt, recording.layers))
         recording.prompt = prompt
     torch._foreach_copy_(recording.inputs, inputs[: len(recording.inputs)])
     recording.graph.replay()
