@@ -66,7 +66,7 @@ class Pace:
     batch: int = 64
     rate: float = 1e-3
     warmup: int = 150
-    ema: float = 0.998
+    ema: float = 0.996
     workers: int = 0
     pool: int = 1024
     fresh: int = 8
