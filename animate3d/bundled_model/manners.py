@@ -40,7 +40,9 @@ _SAID: Mapping[Wish, str] = {
         "timidly, shyly, carefully, cautiously, calmly, hardly, scarcely, quietly, minimally, low, a little, a "
         "bit, a tad, a touch, a tiny bit, a little bit, just a little, not much, somewhat, tiny, small, little, "
         "gentle, soft, slight, subtle, light, faint, weak, careful, cautious, timid, shy, close to the ground, a "
-        "fraction, a few inches, a small way, without force, halfway, half way"
+        "fraction, a few inches, a small way, without force, halfway, half way, feebly, gingerly, daintily, "
+        "limply, meekly, discreetly, modestly, imperceptibly, marginally, moderately, peacefully, serenely, "
+        "soothingly, hesitantly, tentatively"
     ),
     Wish(amplitude=STRONG): (
         "strongly, powerfully, vigorously, violently, wildly, energetically, intensely, dramatically, widely, "
@@ -51,20 +53,25 @@ _SAID: Mapping[Wish, str] = {
         "giant, great, big, with force, with great force, with all its might, with full force, with full power, "
         "with power, as much as possible, as far as possible, as hard as possible, as high as possible, with "
         "energy, with vigour, with vigor, to the limit, all the way, completely, fully, extreme, heavy, forceful, "
-        "fierce, furious, tremendously, immensely, harshly, boldly"
+        "fierce, furious, tremendously, immensely, harshly, boldly, ferociously, savagely, brutally, "
+        "aggressively, passionately, tempestuously, explosively, boisterously, rigorously, robustly, sharply, "
+        "severely, vehemently, madly, insanely, crazily, uncontrollably, ecstatically, eagerly, emphatically, "
+        "theatrically, exceedingly, excessively, vastly, thoroughly, profoundly, generously, firmly"
     ),
     Wish(speed=SLOW): (
         "slowly, slow, gradually, lazily, leisurely, sluggishly, unhurriedly, ponderously, calmly, patiently, "
         "wearily, languidly, in slow motion, slow motion, slow mo, slomo, at a slow pace, in no hurry, taking its "
         "time, bit by bit, little by little, without haste, at a snail pace, lazy, sluggish, calm, gradual, "
-        "steadily, drowsily, sleepily, tiredly"
+        "steadily, drowsily, sleepily, tiredly, ploddingly, languorously, dreamily, lethargically, serenely, "
+        "peacefully, hesitantly, tediously, laboriously"
     ),
     Wish(speed=QUICK): (
         "quickly, quick, fast, faster, rapidly, rapid, swiftly, swift, speedily, speedy, briskly, brisk, hastily, "
         "hurriedly, hurried, frantically, frantic, nimbly, hectically, at high speed, at full speed, at top "
         "speed, at great speed, at speed, at full tilt, in a hurry, in a rush, in no time, as fast as possible, "
         "at a fast pace, like lightning, like the wind, in fast motion, high speed, full speed, top speed, "
-        "suddenly, feverishly"
+        "suddenly, feverishly, frenetically, zippily, promptly, abruptly, instantly, urgently, snappily, "
+        "furiously, in a flash, at breakneck speed, at lightning speed, super fast, like a flash"
     ),
     Wish(count=1): "once, one time, a single time, just once",
     Wish(count=2): "twice, two times, 2 times, 2x, a couple of times, again and again, repeatedly, over and over",
@@ -98,10 +105,6 @@ for _wish, _phrases in _SAID.items():
     for _phrase in _phrases.split(", "):
         _words = tuple(_phrase.split())
         PHRASES[_words] = PHRASES.get(_words, Wish()) | _wish
-ADVERBS: dict[str, Wish] = {
-    phrase[0]: wish for phrase, wish in PHRASES.items() if len(phrase) == 1 and phrase[0].endswith("ly")
-}
-"""Adverbs that an unknown one can be likened to."""
 _LONGEST = max(map(len, PHRASES))
 
 

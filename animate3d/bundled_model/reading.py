@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from animate3d.bundled_model.manners import ADVERBS, PHRASES, SLOW, Wish, sayings
+from animate3d.bundled_model.manners import PHRASES, SLOW, Wish, sayings
 from animate3d.bundled_model.sentences import LENGTH, SentenceEncoder, words_of
 from animate3d.creatures.moves import MOVES, Manner, combine
 
@@ -32,14 +32,13 @@ _PART = 0.8
 """Chance of a move in its own part of a sentence from which two moves are read."""
 _WITH_OTHER = 0.01
 """Chance that the whole sentence has to give each of two moves."""
-_LIKE = 0.75
-"""Cosine from which an unknown adverb counts as one like another."""
 _CONNECTIVES = re.compile(
     r"[,;.&+]|\b(?:while|whilst|and|then|before|after|but|plus|with|as (?=it|he|she|they|the|a|an|his|her))\b"
     r"|(?=\bwithout\b)"
 )
 _DENIALS = frozenset(("not", "never", "nothing", "nobody", "without", "no"))
-_STOPS = frozenset(("stop", "stops", "stopping", "stopped", "cease", "ceases", "quit", "quits"))
+_ENDLESS = re.compile(r"\b(?:never|not|n't|without) (?:ever )?(?:stop|ceas)(?:s|es|e|ping|ing|ped|ed)?\b")
+"""What goes on is said by denying its end."""
 _INSTEAD = {
     ("lean", "left"): "tilt",
     ("lean", "right"): "tilt",
@@ -102,18 +101,17 @@ class Reader:
     def __init__(self, encoder: SentenceEncoder) -> None:
         self._encoder = encoder
         self._moves = [place for place, name in enumerate(encoder.classes) if name in MOVES]
-        self._adverbs = list(ADVERBS)
-        self._adverb_embeddings = self._embed(self._adverbs)[0]
         self._motion_words: dict[str, bool] = {}
 
     def read(self, prompt: str) -> Reading:
         """Which moves a prompt asks for, and how they are to be done."""
+        prompt = _ENDLESS.sub("keeps", prompt.lower().replace("’", "'"))
         parts = list(_parts(prompt))
         said = [part for part in parts if not part.denied]
         if not said and parts:
             return Reading((), 1.0, (), True)
         whole = " ".join(part.text for part in said) if len(said) < len(parts) else prompt
-        chances = self._embed([whole, *(part.text for part in said)])[1]
+        chances = self._chances([whole, *(part.text for part in said)])
         whole_chances, part_chances = chances[0], chances[1:]
         nearest = self._nearest(whole_chances)
         places = self._moves_of_parts(whole_chances, part_chances)
@@ -132,10 +130,9 @@ class Reader:
         return Reading((asked(name, self._wish(whole)),) if known else (), confidence, nearest, known)
 
     @torch.inference_mode()
-    def _embed(self, sentences: list[str]) -> tuple[Tensor, Tensor]:
-        """Embeddings ``[N, 384]`` and chances of the classes ``[N, classes]``."""
-        embeddings, logits = self._encoder(self._encoder.tokens(sentences))
-        return embeddings, logits.softmax(dim=1)
+    def _chances(self, sentences: list[str]) -> Tensor:
+        """Chances of the classes ``[N, classes]``."""
+        return self._encoder(self._encoder.tokens(sentences))[1].softmax(dim=1)
 
     def _chance(self, chances: Tensor, name: str) -> float:
         return float(chances[self._encoder.classes.index(name)])
@@ -159,16 +156,11 @@ class Reader:
         wish = Wish()
         for saying in sayings(words, self._is_motion):
             wish |= saying.wish
-        strange = [word for word in words if word.endswith("ly") and len(word) > 4 and (word,) not in PHRASES]
-        for word in strange:
-            likeness = self._adverb_embeddings @ self._embed([word])[0][0]
-            if float(likeness.max()) >= _LIKE:
-                wish |= ADVERBS[self._adverbs[int(likeness.argmax())]]
         return wish
 
     def _is_motion(self, word: str) -> bool:
         if word not in self._motion_words:
-            self._motion_words[word] = float(self._embed([word])[1][0, self._moves].sum()) >= _KNOWN
+            self._motion_words[word] = float(self._chances([word])[0, self._moves].sum()) >= _KNOWN
         return self._motion_words[word]
 
 
@@ -202,17 +194,17 @@ def asked(name: str, wish: Wish) -> tuple[str, Manner]:
 
 def _parts(prompt: str) -> Iterator[Part]:
     """The parts of a sentence that have words."""
-    for text in _CONNECTIVES.split(prompt.lower().replace("’", "'")):
+    for text in _CONNECTIVES.split(prompt):
         words = words_of(text)
         if words:
             yield Part(text.strip(), _is_denied(words))
 
 
 def _is_denied(words: list[str]) -> bool:
-    """Whether it says what does not happen; "not too fast" and "never stops spinning" do not."""
+    """Whether it says what does not happen; "not too fast" does not."""
     for place, word in enumerate(words):
-        after = words[place + 1 :]
-        if word in _DENIALS and not _STOPS.intersection(after):
+        if word in _DENIALS:
+            after = words[place + 1 :]
             adverb = [w for w in after if w not in ("very", "too", "so", "really", "that")][:1]
             if word != "not" or tuple(adverb) not in PHRASES:
                 return True

@@ -12,12 +12,14 @@ from animate3d.bundled_model.folder import FRAMES
 from animate3d.creatures.captions import FAMILY_MOTIONS
 from animate3d.creatures.creatures import make_creature, move
 from animate3d.creatures.figures.draw import KINDS, draw_figure
+from animate3d.creatures.figures.figure import Figure
 from animate3d.creatures.figures.sampling import surface_points
 from animate3d.creatures.moves import (
     FAMILY_MOVES,
     MOVES,
     Manner,
     Move,
+    Subject,
     applies,
     canonical,
     caption,
@@ -60,8 +62,44 @@ class Case:
     colors: NDArray[np.uint8]
 
 
-def figure_cases(count: int, seed: int = 0) -> Iterator[Case]:
-    """Cases of random figures; groups take turns, and within them moves, which begin elsewhere for every seed."""
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """A random figure that no training has, and what it is to do.
+
+    Attributes:
+        number: of the case.
+        group: `WHOLE` or `PART`.
+        figure, yaw: what moves, and where it faces (degrees).
+        wanted, manner: the prompted move.
+        others: moves that compete with it.
+        points, normals: ``[P, 3]`` places on its surface, before the yaw.
+        subject: the points, turned.
+    """
+
+    number: int
+    group: str
+    figure: Figure
+    yaw: float
+    wanted: Move
+    manner: Manner
+    others: tuple[Move, ...]
+    points: Points
+    normals: Points
+    subject: Subject
+
+    @property
+    def uid(self) -> str:
+        """Its name."""
+        return f"{self.number:04d}_{self.figure.kind}_{self.wanted.name}"
+
+    @property
+    def prompt(self) -> str:
+        """What it is to do."""
+        return f"the {self.figure.noun} is {canonical([(self.wanted, self.manner)])}"
+
+
+def casts(count: int, seed: int = 0) -> Iterator[Cast]:
+    """Random figures; groups take turns, and within them moves, which begin elsewhere for every seed."""
     generator = np.random.default_rng([seed, 101])
     names = {
         WHOLE: [name for name, motion in MOVES.items() if not motion.needs],
@@ -70,10 +108,10 @@ def figure_cases(count: int, seed: int = 0) -> Iterator[Case]:
     for number in range(count):
         group = (WHOLE, PART)[number % 2]
         name = names[group][(number // 2 + _SEEDS_APART * seed) % len(names[group])]
-        yield _figure_case(number, group, MOVES[name], generator)
+        yield _cast(number, group, MOVES[name], generator)
 
 
-def _figure_case(number: int, group: str, wanted: Move, generator: np.random.Generator) -> Case:
+def _cast(number: int, group: str, wanted: Move, generator: np.random.Generator) -> Cast:
     kinds = list(KINDS)
     while True:
         kind = kinds[generator.integers(len(kinds))]
@@ -86,19 +124,25 @@ def _figure_case(number: int, group: str, wanted: Move, generator: np.random.Gen
         if shows(subject, wanted):
             break
     others = [motion for motion in MOVES.values() if motion is not wanted and shows(subject, motion)]
-    chosen = [others[index] for index in generator.permutation(len(others))[: CANDIDATES - 1]]
+    chosen = tuple(others[index] for index in generator.permutation(len(others))[: CANDIDATES - 1])
     manner = draw_manner(wanted, generator)
-    motions = [[(wanted, manner)], *([(motion, Manner())] for motion in chosen)]
-    return _case(
-        f"{number:04d}_{kind}_{wanted.name}",
-        kind,
-        group,
-        tuple(motion[0][0].name for motion in motions),
-        f"the {figure.noun} is {canonical([(wanted, manner)])}",
-        yaw,
-        [move_points(subject, motion, FRAMES) for motion in motions],
-        figure.paint(points, normals),
-    )
+    return Cast(number, group, figure, yaw, wanted, manner, chosen, points, normals, subject)
+
+
+def figure_cases(count: int, seed: int = 0) -> Iterator[Case]:
+    """Cases of random figures."""
+    for cast in casts(count, seed):
+        motions = [[(cast.wanted, cast.manner)], *([(motion, Manner())] for motion in cast.others)]
+        yield _case(
+            cast.uid,
+            cast.figure.kind,
+            cast.group,
+            tuple(motion[0][0].name for motion in motions),
+            cast.prompt,
+            cast.yaw,
+            [move_points(cast.subject, motion, FRAMES) for motion in motions],
+            cast.figure.paint(cast.points, cast.normals),
+        )
 
 
 def family_cases(count: int, seed: int = 0) -> Iterator[Case]:

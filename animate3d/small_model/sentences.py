@@ -68,8 +68,10 @@ ACTING = (
 DONE = (
     "{b} the {n}", "someone {s} the {n}", "the {n} is {p}", "the {n} gets {p}", "the {n} being {p}",
     "a {n} that is {p}", "the {n} {p}", "{g} the {n}", "the {n} was {p}", "have the {n} {p}",
+    "a {b} of the {n}", "one {b}", "the {n} does a {b}", "a {n} doing a little {b}", "a big {b} of a {n}",
+    "{n} with a {b}",
 )  # fmt: skip
-"""Sentences in which something is moved by somebody, or was moved."""
+"""Sentences of one verb in which something is moved by somebody, or was moved, or the verb is a noun."""
 OWNED = (
     "{o} {g}", "the {n}'s {o} {s}", "the {n}'s {o} is {g}", "a {n} with {g} {o}", "the {n}, {o} {g}", "{g} {o}",
     "the {o} of the {n} {s}", "its {o} {s}", "{n} {o} {g}", "the {o} {s}",
@@ -144,12 +146,21 @@ def acting(generator: np.random.Generator, lexicon: Lexicon, phrase: str) -> str
 
 
 def naming(generator: np.random.Generator, lexicon: Lexicon) -> str:
-    """A sentence in which nothing moves."""
+    """A sentence in which nothing moves, or none at all."""
+    if generator.random() < 0.08:
+        return " ".join(_strange(generator) for _ in range(generator.integers(1, 5)))
     picked = {key: _pick(generator, lexicon.words) for key in "wvu"}
     nouns = {key: _pick(generator, lexicon.nouns) for key in "nm"}
     return _pick(generator, NAMING).format(
         **picked, **nouns, l=_pick(generator, LOOKS), o=_pick(generator, lexicon.others).split()[0]
     )
+
+
+def _strange(generator: np.random.Generator) -> str:
+    """A number, or a word of no language."""
+    if generator.random() < 0.3:
+        return str(generator.integers(10 ** int(generator.integers(1, 8))))
+    return "".join(_pick(generator, "abcdefghijklmnopqrstuvwxyz") for _ in range(generator.integers(2, 9)))
 
 
 def _pick(generator: np.random.Generator, choices: Sequence[str]) -> str:

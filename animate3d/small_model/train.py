@@ -27,7 +27,7 @@ from animate3d.small_model.export import REFINER, REFINER_FACTS, START, START_FA
 from animate3d.small_model.joint import Pace, Training
 from animate3d.small_model.refiner import estimated_latents, train_refiner
 
-START_CLIPS, REFINER_CLIPS, ESTIMATED_CLIPS = 240, 400, 200
+START_CLIPS, REFINER_CLIPS, ESTIMATED_CLIPS = 240, 200, 60
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Plan:
     out: Path
     exported: Path
     pace: Pace = field(default_factory=Pace)
-    refiner_steps: int = 1500
+    refiner_steps: int = 800
     seed: int = 6
     device: str = "cpu"
     clips: float = 1.0
@@ -143,7 +143,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--pool", type=int, default=pace.pool, help="drawn clips that are kept; 6 MB each")
     parser.add_argument("--fresh", type=int, default=pace.fresh, help="most chunks of new clips between two steps")
     parser.add_argument("--compile", action="store_true", help="compile the UNet's blocks")
-    parser.add_argument("--refiner-steps", type=int, default=1500)
+    parser.add_argument("--refiner-steps", type=int, default=800)
     parser.add_argument("--seed", type=int, default=6)
     options = parser.parse_args(argv)
     stages = tuple(options.stages.split(","))

@@ -40,7 +40,7 @@ def test_every_pixel_names_the_point_that_it_shows() -> None:
     rest = drawn.rest[0, 0, 1].movedim(0, -1)[covered[1]]
     assert torch.allclose(rest, torch.zeros(3), atol=1e-6)
     assert drawn.aside[0, 0, 1].movedim(0, -1)[covered[1]].norm(dim=-1).max() < 1.5
-    y, x = torch.nonzero(covered[1], as_tuple=True)
+    _, x = torch.nonzero(covered[1], as_tuple=True)
     assert (x.float().mean() - 31.5).abs() > 5
 
 
