@@ -28,10 +28,10 @@ _KNOWN = 0.5
 """Chance of the moves together from which a prompt counts as one about a motion."""
 _SURE = 0.3
 """Chance of its move from which a prompt counts as understood."""
-_PART = 0.8
-"""Chance of a move in its own part of a sentence from which two moves are read."""
-_WITH_OTHER = 0.01
-"""Chance that the whole sentence has to give each of two moves."""
+_PART = 0.75
+"""Chance of a move in its own part of a sentence from which it is read there."""
+_NAME = re.compile(r"(?:a|an|the|his|her|its) \w+")
+"""A part of a sentence that only names a thing, as in "with a wave", is none of its motions."""
 _CONNECTIVES = re.compile(
     r"[,;.&+]|\b(?:while|whilst|and|then|before|after|but|plus|with|as (?=it|he|she|they|the|a|an|his|her))\b"
     r"|(?=\bwithout\b)"
@@ -114,7 +114,7 @@ class Reader:
         chances = self._chances([whole, *(part.text for part in said)])
         whole_chances, part_chances = chances[0], chances[1:]
         nearest = self._nearest(whole_chances)
-        places = self._moves_of_parts(whole_chances, part_chances)
+        places = self._moves_of_parts(said, part_chances)
         if len(places) > 1:
             pair = next(((one, two) for one, two in combinations(places, 2) if combine(MOVES[one], MOVES[two])), None)
             chosen = pair or (max(places, key=lambda name: self._chance(whole_chances, name)),)
@@ -141,12 +141,12 @@ class Reader:
         best = chances[self._moves].topk(count).indices.tolist()
         return tuple(self._encoder.classes[self._moves[place]] for place in best)
 
-    def _moves_of_parts(self, whole: Tensor, parts: Tensor) -> dict[str, int]:
+    def _moves_of_parts(self, parts: list[Part], chances: Tensor) -> dict[str, int]:
         """The different moves that parts of a sentence name, in their order, and which parts do."""
         found: dict[str, int] = {}
-        for place, chances in enumerate(parts):
-            (name,) = self._nearest(chances, 1)
-            if self._chance(chances, name) >= _PART and self._chance(whole, name) >= _WITH_OTHER:
+        for place, part in enumerate(parts):
+            (name,) = self._nearest(chances[place], 1)
+            if self._chance(chances[place], name) >= _PART and not _NAME.fullmatch(part.text):
                 found.setdefault(name, place)
         return found
 
