@@ -18,7 +18,6 @@ VERTICES = 3000
 """At most about how many vertices the mesh of a figure has when its spacing is not given."""
 
 _TEXTURE_SIZE = 256
-_ATTEMPTS = 8  # grids of other spacings, until none of the sheets touch
 _CRUMB = 24  # vertices of the smallest closed surface that is kept
 
 
@@ -35,10 +34,7 @@ def figure_mesh(figure: Figure, spacing: float | None = None) -> Mesh:
     vertices: list[Points] = []
     quads: list[Quads] = []
     for number, piece in enumerate(np.unique(figure.solids.piece)):
-        for attempt in range(_ATTEMPTS):
-            corners, faces = _piece_surface(figure, number, int(piece), spacing * 0.94**attempt)
-            if _is_closed(faces):
-                break
+        corners, faces = _piece_surface(figure, number, int(piece), spacing)
         quads.append(faces + sum(len(v) for v in vertices))
         vertices.append(corners)
     points, faces = np.concatenate(vertices).round(6), np.concatenate(quads)
@@ -65,12 +61,6 @@ def _piece_surface(figure: Figure, number: int, piece: int, spacing: float) -> t
     corners = np.concatenate([template(solid, 32).reshape(-1, 3) for solid in members])
     vertices, quads = quad_surface(field, corners.min(axis=0) - spacing, corners.max(axis=0) + spacing, spacing, 12)
     return _without_crumbs(vertices, quads)
-
-
-def _is_closed(quads: Quads) -> bool:
-    """Whether every edge has two faces: where two thin sheets meet in a cell of the grid, it may have four."""
-    pairs = np.sort(np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2), axis=1)
-    return bool((np.unique(pairs, axis=0, return_counts=True)[1] == 2).all())
 
 
 def _without_crumbs(vertices: Points, quads: Quads) -> tuple[Points, Quads]:

@@ -35,12 +35,12 @@ def draw_building(plan: Plan) -> str:
     if style == "house":
         plan.box(body, 0.0 * UP, [wide, tall, deep], 0.02)
         roof = plan.size(0.3, 0.3)
-        plan.box(body, (tall + roof) * UP, [0.62 * wide, roof, 0.62 * deep], 0.02, narrow=plan.among(0.6, 0.9))
+        plan.box(body, (tall + roof - 0.05) * UP, [0.62 * wide, roof, 0.62 * deep], 0.02, narrow=plan.among(0.6, 0.9))
         if plan.chance(0.5):
             at = point(0.4 * wide, tall + roof, plan.among(-0.3, 0.3) * deep)
             plan.box(body, at, [0.08, roof + 0.1, 0.08], 0.01)
         if plan.chance(0.5):
-            root = point(-0.2, -0.35 * tall, deep + 0.03)
+            root = point(-0.2, -0.35 * tall, deep + 0.02)
             door = plan.part("lid", trunk, root, root + 0.4 * LEFT, soft=0.0, hinge=-UP)
             plan.box(Place(door, piece=1), root + 0.2 * LEFT, [0.2, 0.6 * tall, 0.03], 0.01)
     else:

@@ -221,7 +221,9 @@ def template(solid: Solid, around: int = 24) -> Points:
         local = np.stack(rings)
     elif solid.kind == "box":
         square = circle / np.abs(circle).max(axis=1, keepdims=True)
-        heights, shares = np.array([-1.0, -1.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0, 0.0])
+        flat, inset = 1.0 - d / b, 1.0 - d / max(a, c)  # where the edges begin to be round
+        heights = np.array([-1.0, -1.0, -flat, flat, 1.0, 1.0])
+        shares = np.array([0.0, inset, 1.0, 1.0, inset, 0.0])
         wide = shares * (1 - e * heights)
         local = np.stack(
             [
@@ -232,7 +234,9 @@ def template(solid: Solid, around: int = 24) -> Points:
             axis=-1,
         )
     elif solid.kind == "drum":
-        local = _revolved(np.array([[0, -a], [b, -a], [c, a], [0, a]]), circle) * np.array([e, 1.0, 1.0])
+        local = _revolved(
+            np.array([[0, -a], [max(b - d, 0), -a], [b, d - a], [c, a - d], [max(c - d, 0), a], [0, a]]), circle
+        ) * np.array([e, 1.0, 1.0])
     elif solid.kind == "ring":
         tube = np.linspace(0.0, 2 * np.pi, 9)
         local = _revolved(np.stack([a + b * np.cos(tube), c * b * np.sin(tube)], axis=1), circle)

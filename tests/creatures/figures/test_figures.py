@@ -71,7 +71,10 @@ def tip_goes(part: Part) -> np.ndarray:
 def test_a_positive_turn_goes_where_the_part_says(kind: str, name: str, way: np.ndarray) -> None:
     found = [part for seed in range(40) for part in some(kind, seed).parts if part.name == name]
     assert len(found) > 3
-    assert all(tip_goes(part) @ way > 0 for part in found)
+    # What already points there can only turn across.
+    aligned = [abs(part.along @ way) > 0.95 for part in found]
+    assert all(tip_goes(part) @ way > (-0.1 if along else 0.1) for part, along in zip(found, aligned, strict=True))
+    assert np.mean(aligned) < 0.4
 
 
 def test_heads_nod_down_and_petals_open() -> None:
@@ -100,13 +103,11 @@ def test_the_same_seed_gives_the_same_figure() -> None:
 
 
 def test_points_are_spread_by_area() -> None:
-    figure = draw_figure(113, "geometric")  # a ball
-    assert len(figure.solids) == 1
-    points, _ = surface_points(figure, 20000, np.random.default_rng(0))
-    span = figure.high - figure.low
-    if np.ptp(span) < 1e-6:  # by Archimedes, every slice of a sphere has the same area
-        slices = np.histogram(points[:, 1], bins=10, range=(-1, 1))[0]
-        assert np.abs(slices / 2000 - 1).max() < 0.1
+    many = (some("geometric", seed) for seed in range(300))
+    ball = next(f for f in many if len(f.solids) == 1 and np.ptp(f.high) < 1e-6 and f.solids.items[0].kind == "limb")
+    points, _ = surface_points(ball, 20000, np.random.default_rng(0))
+    slices = np.histogram(points[:, 1], bins=10, range=(-1, 1))[0]
+    assert np.abs(slices / 2000 - 1).max() < 0.1  # by Archimedes, every slice of a sphere has the same area
 
 
 def test_weights_are_rigid_away_from_joints_and_sharp_across_pieces() -> None:
