@@ -24,7 +24,7 @@ setup: $(READY) ## create .venv
 demo: $(READY) ## animate a creature from a sentence: FBX, GLB, USD and a preview in outputs/demo
 	@$(BIN)/animate3d demo --out outputs/demo
 
-train-bundled: $(READY) ## make the bundled model from nothing (four hours; continues where it stopped)
+train-bundled: $(READY) ## train a small model for any mesh, into outputs/bundled/model (continues where it stopped)
 	$(BIN)/python -m animate3d.small_model.train
 
 test: $(READY) ## the fast tests

@@ -16,8 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from animate3d.bundled_model.folder import SIZE, bundled_model_folder
+from animate3d.bundled_model.prompts import Understood, asked_moves
 from animate3d.creatures.captions import FAMILY_MOTIONS, OTHER_NAMES, captions
 from animate3d.creatures.families import FAMILIES
+from animate3d.creatures.moves import FAMILY_MOVES
 from animate3d.files import atomic_file, existing_file
 from animate3d.frames import silhouette
 from animate3d.mvvdm.conditions import prepare_images
@@ -152,6 +154,26 @@ def unexplained(outlines: Tensor, mean: Tensor, axes: Tensor) -> Tensor:
     apart = outlines - mean
     rest = apart - (apart @ axes.T) @ axes
     return rest.norm(dim=-1) / outlines.norm(dim=-1).clamp_min(1e-6)
+
+
+def in_own_words(prompt: str) -> str:
+    """The caption of the motion that a prompt means in other words; the prompt itself when there is none."""
+    reading = read_prompt(prompt)
+    if reading.family is None or reading.motion is not None:
+        return prompt
+    asked = asked_moves(prompt)
+    for motion, (name, usual) in FAMILY_MOVES[reading.family].items():
+        if len(asked) == 1 and asked[0][0] == name and asked[0][1].direction in ("", usual.direction):
+            return captions(reading.family, motion)[0]
+    return prompt
+
+
+def understand_families(prompt: str, images: Sequence[Path], model: str | os.PathLike[str] | None = None) -> Understood:
+    """Read a prompt for a model that knows the families of creatures, see `notices`."""
+    own = in_own_words(prompt)
+    said = [] if own == prompt else [f"The prompt is read as “{own}”."]
+    unknown = notices(own, images, model)
+    return Understood(own, (*said, *unknown), known=not unknown)
 
 
 def notices(prompt: str, images: Sequence[Path], model: str | os.PathLike[str] | None = None) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,7 @@ class Run(ABC):
         video = self.options.video
         assert video is not None  # `check_options`
         if video.bundled:
-            self._say_what_is_unknown(video)
+            video = self._read_prompt(video)
         score = None
         if video.samples == 1:
             self.read_frames(self._make_frames(video.sample(0, self.options.seed), self.work, ""))
@@ -215,20 +216,28 @@ class Run(ABC):
         self.read_frames(folders[chosen])
         return scores[chosen]
 
-    def _say_what_is_unknown(self, video: VideoOptions) -> None:
-        from animate3d.bundled_model.knowledge import notices  # diffusers takes seconds to import
+    def _read_prompt(self, video: VideoOptions) -> VideoOptions:
+        """The bundled model knows the words of its captions only: the prompt is put into them."""
+        from animate3d.bundled_model.knowledge import WORLD, understand_families  # diffusers takes seconds to import
+        from animate3d.bundled_model.prompts import understand
 
-        images = [self.static_images / f"{v}.png" for v in range(STATIC_VIEWS)]
+        def read() -> dict[str, Any]:
+            if video.weights is None or not (video.weights / WORLD).is_file():
+                return asdict(understand(video.prompt))
+            images = [self.static_images / f"{v}.png" for v in range(STATIC_VIEWS)]
+            return asdict(understand_families(video.prompt, images, video.weights))
+
         facts = self.steps.run(
-            "what the model knows",
-            lambda: {"notices": notices(video.prompt, images, video.weights)},
+            "3 reading",
+            read,
             inputs={"static": self.static_images},
             settings={"prompt": video.prompt, "weights": video.identity()["weights"]},
         )
-        for sentence in facts["notices"]:
+        for sentence in facts["notes"]:
             self.announce(f"note: {sentence}")
-        if facts["notices"]:
+        if not facts["known"]:
             self._stiffer = UNKNOWN_RIGIDITY
+        return replace(video, prompt=facts["caption"])
 
     def _make_frames(self, video: VideoOptions, folder: Path, label: str) -> Path:
         """One sample: its RGBA frames."""

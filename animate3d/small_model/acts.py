@@ -15,7 +15,6 @@ from animate3d.creatures.captions import FAMILY_MOTIONS
 from animate3d.creatures.creatures import make_creature, move
 from animate3d.creatures.figures import figure_mesh
 from animate3d.creatures.moves import (
-    FAMILY_MOVES,
     MOVES,
     Manner,
     Move,
@@ -30,7 +29,7 @@ from animate3d.creatures.sculpt.fields import Points
 from animate3d.errors import InputError
 from animate3d.files import existing_folder
 from animate3d.meshes import Mesh, load_mesh
-from animate3d.small_model.cases import CANDIDATES, FAMILY, Cast, casts
+from animate3d.small_model.cases import CANDIDATES, FAMILY, Cast, Trained, casts, family_prompt
 from animate3d.small_model.data.moving import object_seed
 
 FOREIGN, YAW = "foreign mesh", "facing"
@@ -95,23 +94,22 @@ def _act_of(cast: Cast, yaw: float, uid: str, group: str) -> Act:
     return Act(uid, cast.figure.kind, group, names, cast.prompt, yaw, turned, moved)
 
 
-def family_acts(count: int, seed: int = 0) -> Iterator[Pending]:
+def family_acts(count: int, seed: int = 0, trained: Trained = Trained()) -> Iterator[Pending]:  # noqa: B008
     """Creatures of the seven families with the motions of their own; families and motions take turns."""
     generator = np.random.default_rng([seed, 103])
     pairs = [(family, motion) for motion in range(3) for family in FAMILY_MOTIONS]
     for number in range(count):
         family, index = pairs[number % len(pairs)]
         uid = f"{number:04d}_{family}_{FAMILY_MOTIONS[family][index]}"
-        yield uid, partial(_family_act, uid, family, index, object_seed(generator, held_out=True))
+        yield uid, partial(_family_act, uid, family, index, object_seed(generator, held_out=True), trained)
 
 
-def _family_act(uid: str, family: str, index: int, seed: int) -> Act:
+def _family_act(uid: str, family: str, index: int, seed: int, trained: Trained) -> Act:
     motions = FAMILY_MOTIONS[family]
     creature = make_creature(family, seed)
     order = [motions[index], *(motion for motion in motions if motion != motions[index])]
-    name, manner = FAMILY_MOVES[family][order[0]]
-    prompt = f"the {family} is {canonical([(MOVES[name], manner)])}"
-    moved = np.stack([move(creature, motion, FRAMES) for motion in order])
+    prompt = family_prompt(family, order[0], trained)
+    moved = np.stack([move(creature, motion, trained.frames) for motion in order])
     return Act(uid, family, FAMILY, tuple(order), prompt, creature.yaw, creature.mesh, moved)
 
 

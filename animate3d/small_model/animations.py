@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from animate3d.bundled_model.folder import FRAMES, SIZE, VIEWS
+from animate3d.bundled_model.folder import SIZE, VIEWS
 from animate3d.cameras import reconstruction_cameras
 from animate3d.evaluation.clip_metrics import VideoArray, score_clip, score_trajectory
 from animate3d.files import read_json
@@ -47,13 +47,14 @@ def animation_row(act: Act, out: Path, model: Path | None, seed: int) -> Row:
     folder = out / ANIMATIONS / act.uid
     source = act.mesh.source or save_obj(act.mesh, folder / "object")
     preset = PRESETS["laptop"]
+    preset = replace(preset, sampler=replace(preset.sampler, frames=act.positions.shape[1]))
     video = preset_videos(act.prompt, preset, weights=model, bundled=True)
     options = AnimateOptions(source, None, folder, formats=("glb",), video=video, seed=seed, rigidity=preset.rigidity)
     result = animate(options)
     moved = result.trajectory.positions.astype(np.float64)
     picture = f"{PICTURES}/{act.uid}.png"
     save_image(out / picture, _beside_truth(act, moved))
-    clip, videos = made_clip(folder), true_clips(act)
+    clip, videos = made_clip(folder, act.positions.shape[1]), true_clips(act)
     clip[:, 0] = videos[0][:, 0]
     seen = score_clip(clip, videos, 0)
     apart = [float(np.square(moved - other).sum(axis=-1).mean()) for other in act.positions]
@@ -77,10 +78,10 @@ def animation_row(act: Act, out: Path, model: Path | None, seed: int) -> Row:
     }
 
 
-def made_clip(folder: Path) -> VideoArray:
+def made_clip(folder: Path, count: int) -> VideoArray:
     """The video that a run has made, before it was enlarged."""
     (frames,) = (path for path in sorted((folder / "work" / "videos").glob("0-*")) if path.is_dir())
-    return load_frames(frames, VIEWS, FRAMES, alpha=False)[..., :3].numpy()
+    return load_frames(frames, VIEWS, count, alpha=False)[..., :3].numpy()
 
 
 def true_clips(act: Act) -> list[VideoArray]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.bundled_model.folder import FRAMES
-from animate3d.creatures.captions import FAMILY_MOTIONS
+from animate3d.creatures.captions import FAMILY_MOTIONS, captions
 from animate3d.creatures.creatures import make_creature, move
 from animate3d.creatures.figures.draw import KINDS, draw_figure
 from animate3d.creatures.figures.figure import Figure
@@ -22,13 +24,13 @@ from animate3d.creatures.moves import (
     Subject,
     applies,
     canonical,
-    caption,
     draw_manner,
     move_points,
     shows,
     subject_of,
 )
 from animate3d.creatures.sculpt.fields import Points
+from animate3d.files import read_json
 from animate3d.meshes import Placement
 from animate3d.small_model.data.moving import POINTS, draw_yaw, object_seed, sample_creature
 
@@ -145,7 +147,34 @@ def figure_cases(count: int, seed: int = 0) -> Iterator[Case]:
         )
 
 
-def family_cases(count: int, seed: int = 0) -> Iterator[Case]:
+class Trained(NamedTuple):
+    """What a model was trained with.
+
+    Attributes:
+        frames: of its videos.
+        families_only: it knows the seven families, in their own words, and nothing else.
+    """
+
+    frames: int = FRAMES
+    families_only: bool = False
+
+
+def trained_with(folder: Path) -> Trained:
+    """What a model's folder says that it was trained with."""
+    facts = read_json(folder / "facts.json") if (folder / "facts.json").is_file() else {}
+    data = facts.get("data", {})
+    return Trained(int(data.get("frames", FRAMES)), "families" in data)
+
+
+def family_prompt(family: str, motion: str, trained: Trained) -> str:
+    """What a creature of a family is asked to do."""
+    if trained.families_only:
+        return captions(family, motion)[0]
+    name, manner = FAMILY_MOVES[family][motion]
+    return f"the {family} is {canonical([(MOVES[name], manner)])}"
+
+
+def family_cases(count: int, seed: int = 0, trained: Trained = Trained()) -> Iterator[Case]:  # noqa: B008
     """Cases of the seven families, whose own motions compete; families and motions take turns."""
     generator = np.random.default_rng([seed, 102])
     pairs = [(family, motion) for motion in range(3) for family in FAMILY_MOTIONS]
@@ -155,15 +184,14 @@ def family_cases(count: int, seed: int = 0) -> Iterator[Case]:
         creature = make_creature(family, object_seed(generator, held_out=True))
         surface = sample_creature(creature, POINTS, generator)
         order = [motions[index], *(motion for motion in motions if motion != motions[index])]
-        name, manner = FAMILY_MOVES[family][order[0]]
         yield _case(
             f"{number:04d}_{family}_{order[0]}",
             family,
             FAMILY,
             tuple(order),
-            caption([(MOVES[name], manner)], family, generator),
+            family_prompt(family, order[0], trained),
             creature.yaw,
-            [surface.follow(move(creature, motion, FRAMES)) for motion in order],
+            [surface.follow(move(creature, motion, trained.frames)) for motion in order],
             surface.colors,
         )
 

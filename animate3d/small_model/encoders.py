@@ -14,8 +14,7 @@ from transformers import CLIPImageProcessorPil
 
 from animate3d.creatures.captions import FAMILY_MOTIONS, OTHER_NAMES
 from animate3d.creatures.figures.draw import draw_figure
-from animate3d.creatures.moves import vocabulary
-from animate3d.small_model.data.moving import STILL
+from animate3d.creatures.moves import STILL, vocabulary
 
 _FIGURES = 500
 """Figures whose nouns are learned; rarer nouns fall apart into pieces."""

@@ -38,7 +38,7 @@ from animate3d.small_model.acts import (
 )
 from animate3d.small_model.adverbs import adverb_row
 from animate3d.small_model.animations import animation_rows
-from animate3d.small_model.cases import Case, casts, family_cases, figure_cases
+from animate3d.small_model.cases import Case, Trained, casts, family_cases, figure_cases, trained_with
 from animate3d.small_model.data.points import draw_points
 from animate3d.small_model.report import summary, write_report
 from animate3d.small_model.rows import Row, remembered, row_file
@@ -55,6 +55,7 @@ class Sampling:
         steps: denoising steps.
         guidance: scale of the guidance.
         guided: steps that have guidance; None for all.
+        frames: of a clip.
         seed: of the noise.
         batch: cases at a time.
     """
@@ -62,6 +63,7 @@ class Sampling:
     steps: int
     guidance: float
     guided: int | None
+    frames: int = FRAMES
     seed: int = 0
     batch: int = 1
 
@@ -83,7 +85,7 @@ def generate(
         images=[[Image.fromarray((view * 255).round().astype(np.uint8)) for view in first] for first in firsts],
         height=SIZE,
         width=SIZE,
-        num_frames=FRAMES,
+        num_frames=how.frames,
         num_inference_steps=how.steps,
         guidance_scale=how.guidance,
         guided_steps=how.guided,
@@ -135,10 +137,10 @@ def evaluate_adverbs(
     ]
 
 
-def evaluate_animations(options: argparse.Namespace) -> list[Row]:
+def evaluate_animations(options: argparse.Namespace, trained: Trained) -> list[Row]:
     """The whole command on figures and creatures, on figures in eight facings, and on foreign meshes."""
-    half, seed = options.animations // 2, options.seed
-    acts = turns([figure_acts(options.animations - half, seed), family_acts(half, seed)])
+    half, seed = options.animations if trained.families_only else options.animations // 2, options.seed
+    acts = turns([figure_acts(options.animations - half, seed), family_acts(half, seed, trained)])
     rows = animation_rows(acts, options.animations, options.out, options.model, seed)
     if options.meshes is not None:
         count = options.moves * len(foreign_meshes(options.meshes))
@@ -192,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sampler = PRESETS["laptop"].sampler
     parser.add_argument("--out", type=Path, required=True, help="folder for the tables and pictures")
-    parser.add_argument("--cases", type=int, default=300, help="clips of random figures (default 300)")
+    parser.add_argument("--cases", type=int, help="clips of random figures (default 300; 0 if it knows families only)")
     parser.add_argument("--families", type=int, default=42, help="clips of the seven families (default 42)")
     parser.add_argument("--adverbs", type=int, default=0, metavar="N", help="figures whose moves get adverbs")
     parser.add_argument("--animations", type=int, default=0, metavar="N", help="meshes that are animated as users do")
@@ -218,16 +220,24 @@ def main(argv: list[str] | None = None) -> int:
             raise InputError("--training measures clips only: export the model and give its folder as --model.")
         from animate3d.small_model.export import trained_pipeline
 
-        pipeline = trained_pipeline(options.training)
+        pipeline, trained = trained_pipeline(options.training), Trained()
     else:
-        pipeline = load_converted(options.model or bundled_model_folder())
+        folder = options.model or bundled_model_folder()
+        pipeline, trained = load_converted(folder), trained_with(folder)
+    if trained.families_only and (options.cases or options.adverbs or options.facings or options.meshes):
+        raise InputError("This model knows the seven families only: --families and --animations measure it.")
+    if options.cases is None:
+        options.cases = 0 if trained.families_only else 300
     pipeline.to(options.device)
     pipeline.set_progress_bar_config(disable=True)
-    how = Sampling(options.steps, options.guidance_scale, options.guided_steps, options.seed, options.batch)
-    drawn = itertools.chain(family_cases(options.families, options.seed), figure_cases(options.cases, options.seed))
+    how = Sampling(
+        options.steps, options.guidance_scale, options.guided_steps, trained.frames, options.seed, options.batch
+    )
+    creatures = family_cases(options.families, options.seed, trained)
+    drawn = itertools.chain(creatures, figure_cases(options.cases, options.seed))
     clips = evaluate_clips(pipeline, drawn, options.families + options.cases, options.out, how)
     adverbs = evaluate_adverbs(pipeline, options.adverbs, options.out, how, options.seed)
-    animations = evaluate_animations(options)
+    animations = evaluate_animations(options, trained)
     write_json(
         options.out / "evaluation.json",
         {

@@ -69,7 +69,7 @@ class Pace:
     ema: float = 0.996
     workers: int = 0
     pool: int = 1024
-    fresh: int = 8
+    fresh: int = 2
     save_seconds: float = 120.0
     compiled: bool = False
 
@@ -136,7 +136,7 @@ def hand_gradients(worker: nn.Module, model: nn.Module) -> None:
     for mine, gradient in pairs:
         if gradient is not None and mine.grad is None:
             mine.grad = torch.empty_like(mine)
-    filled = [(mine.grad, gradient) for mine, gradient in pairs if gradient is not None]
+    filled = [(mine.grad, gradient) for mine, gradient in pairs if mine.grad is not None and gradient is not None]
     torch._foreach_copy_([mine for mine, _ in filled], [gradient for _, gradient in filled])
 
 

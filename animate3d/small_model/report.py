@@ -1,7 +1,11 @@
-"""The tables of the bundled model's evaluation."""
+"""The tables of the bundled model's page.
+
+python -m animate3d.small_model.report  # what the model knows; `evaluate` writes the others
+"""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from animate3d.creatures.moves import MOVES, allowed_adverbs
 from animate3d.files import atomic_file
 from animate3d.small_model.acts import YAW
 from animate3d.small_model.rows import Row
@@ -63,6 +68,17 @@ def write_report(out: Path, clips: Sequence[Row], animations: Sequence[Row] = ()
     with atomic_file(out / REPORT) as temporary:
         temporary.write_text("\n".join(parts))
     return out / REPORT
+
+
+def moves_table() -> str:
+    """What the model knows, as Markdown."""
+    lines = ["| move | said as | needs | adverbs |", "|---|---|---|---|"]
+    for name, move in MOVES.items():
+        needs = (" and " if move.needs_all else " or ").join(move.needs) or "nothing"
+        least = f", at least {move.least}" if move.least > 1 else ""
+        words = ", ".join(allowed_adverbs(move))
+        lines.append(f"| `{name}` | {' / '.join(move.phrases)} | {needs}{least} | {words} |")
+    return "\n".join(lines) + "\n"
 
 
 def _clips(key: str, rows: Sequence[Row]) -> list[str]:
@@ -151,3 +167,7 @@ def _mean(rows: Sequence[Row], key: str | Callable[[Row], float]) -> float:
 def _share(rows: Sequence[Row], key: str) -> str:
     right = sum(bool(row[key]) for row in rows)
     return f"{right}/{len(rows)} ({100 * right / max(len(rows), 1):.0f} %)"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(moves_table())

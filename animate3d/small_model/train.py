@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 
-from animate3d.bundled_model.folder import PACKAGE_FOLDER
 from animate3d.errors import run_command
 from animate3d.files import atomic_directory, write_json
 from animate3d.mvvdm.convert import load_converted
@@ -131,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     pace = Pace()
     parser.add_argument("--out", type=Path, default=Path("outputs/bundled"), help="folder to work in")
-    parser.add_argument("--export", type=Path, default=PACKAGE_FOLDER, help="folder of the finished model")
+    parser.add_argument("--export", type=Path, help="folder of the finished model (default: model in --out)")
     parser.add_argument("--stages", default=",".join(STAGES), help=f"of {', '.join(STAGES)} (default: all)")
     parser.add_argument("--device", help="where the UNet learns (default: a GPU if there is one)")
     parser.add_argument("--minutes", type=float, default=pace.minutes, help="of the joint training (default 7)")
@@ -153,7 +152,7 @@ def main(argv: list[str] | None = None) -> int:
     names = ("minutes", "steps", "batch", "rate", "warmup", "workers", "pool", "fresh")
     pace = replace(pace, compiled=options.compile, **{name: getattr(options, name) for name in names})
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    plan = Plan(options.out, options.export, pace, options.refiner_steps, options.seed, device)
+    plan = Plan(options.out, options.export or options.out / "model", pace, options.refiner_steps, options.seed, device)
     run(plan, stages)
     return 0
 

@@ -88,7 +88,7 @@ def animated(request: pytest.FixtureRequest, meshes: Path, tmp_path_factory: pyt
 
 def test_a_foreign_mesh_is_told_to_be_outside_of_the_models_world(animated) -> None:
     _, result = animated
-    notices = read_json(result.record)["steps"]["what the model knows"]["facts"]["notices"]
+    notices = read_json(result.record)["steps"]["3 reading"]["facts"]["notes"]
     assert notices and all("bundled model" in notice for notice in notices)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_asset import write_asset
 
 from animate3d.creatures.moves import MOVES, Manner
 from animate3d.errors import InputError
@@ -23,7 +24,6 @@ from animate3d.small_model.acts import (
 )
 from animate3d.small_model.adverbs import nearest
 from animate3d.small_model.animations import true_clips
-from tests.small_asset import write_asset
 
 
 @pytest.fixture()

@@ -5,6 +5,7 @@
 """
 
 from animate3d.creatures.moves.captions import (
+    STILL,
     adverbs,
     allowed_adverbs,
     canonical,
@@ -26,6 +27,7 @@ __all__ = [
     "DIRECTIONS",
     "FAMILY_MOVES",
     "MOVES",
+    "STILL",
     "Manner",
     "Move",
     "Subject",

@@ -15,6 +15,8 @@ LESS, MORE = 0.75, 1.25
 """Amplitudes and speeds below or above these have an adverb."""
 
 PLAIN_NOUNS = ("thing", "object")
+STILL = "standing still"
+"""What is said of what does not move."""
 _CANONICAL = 0.7
 """Share of captions with the canonical phrase; the others have a variant."""
 
@@ -32,6 +34,8 @@ def caption(moves: Sequence[tuple[Move, Manner]], noun: str, generator: np.rando
 
 def canonical(moves: Sequence[tuple[Move, Manner]]) -> str:
     """The one sentence without a subject that names these moves: the same for the same moves and manners."""
+    if not moves:
+        return STILL
     return " while ".join(" ".join([move.phrases[0], *adverbs(move, manner)]) for move, manner in moves)
 
 

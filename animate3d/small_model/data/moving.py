@@ -21,6 +21,7 @@ from animate3d.creatures.figures.sampling import surface_points
 from animate3d.creatures.moves import (
     FAMILY_MOVES,
     MOVES,
+    STILL,
     Manner,
     Move,
     caption,
@@ -36,8 +37,6 @@ POINTS = 8192
 """Points of an object: enough to cover it in pictures of 64 pixels with twice as many samples along each axis."""
 CLIPS_PER_OBJECT = 6
 """Clips of an object before another is drawn: making one takes as long as a few motions of it."""
-STILL = "standing still"
-"""What the captions say when nothing moves."""
 _FAMILY_SHARE, _STILL_SHARE, _FRONT_SHARE = 0.3, 0.03, 0.4
 _FRONT = 20.0  # degrees on either side that count as facing the first camera
 _LIT_SHARE, _LIT = 0.4, 0.45  # share of clips with light in their colours, and how dark their shadows are

@@ -1,0 +1,71 @@
+"""From a prompt to the caption that the video model was trained with, and what the user is told about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from animate3d.bundled_model.reading import Reading, read, reading_notices
+from animate3d.creatures.moves import MOVES, Manner, allowed_adverbs, canonical, combine, manner_of
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A prompt as the video model gets it.
+
+    Attributes:
+        caption: the canonical one.
+        notes: sentences for the user about what was not taken at its word.
+        known: the prompt is understood; else the caption is that of the nearest move.
+    """
+
+    caption: str
+    notes: tuple[str, ...]
+    known: bool
+
+
+def understand(prompt: str) -> Understood:
+    """Read a prompt: one in the words of the captions is taken at them, any other wording goes through the reader.
+
+    Raises:
+        InputError: this copy of the package came without the reader.
+    """
+    reading = _reading(prompt)
+    notes = reading_notices(prompt, reading)
+    moves = reading.moves if reading.known else ((reading.nearest[0], Manner()),)
+    caption = canonical([(MOVES[name], manner) for name, manner in moves])
+    if not notes and caption not in prompt.lower():
+        notes = [f"The prompt is read as “{caption}”."]
+    return Understood(caption, tuple(notes), reading.known)
+
+
+def asked_moves(prompt: str) -> tuple[tuple[str, Manner], ...]:
+    """The moves that a prompt asks for and how they are to be done; none when it is not understood."""
+    reading = _reading(prompt)
+    return reading.moves if reading.known else ()
+
+
+def _reading(prompt: str) -> Reading:
+    return literal(prompt) or read(prompt)
+
+
+def literal(prompt: str) -> Reading | None:
+    """What a prompt in the words of the captions asks for, whoever moves; None for any other wording."""
+    said = prompt.lower().strip(" .!").split(" is ")[-1]
+    moves = [_named(part) for part in said.split(" while ")]
+    named = tuple(found for found in moves if found)
+    if len(named) < len(moves) or len(named) > 2:
+        return None
+    names = tuple(name for name, _ in named)
+    if len(named) == 2 and not combine(MOVES[names[0]], MOVES[names[1]]):
+        return Reading(named[:1], 1.0, names, True, names[1:])
+    return Reading(named, 1.0, names, True)
+
+
+def _named(text: str) -> tuple[str, Manner] | None:
+    """The move whose phrase a text begins with, when only adverbs that the move has come after it."""
+    for name, move in MOVES.items():
+        for phrase in move.phrases:
+            words = text.removeprefix(phrase).split()
+            if (text == phrase or text.startswith(f"{phrase} ")) and set(words) <= set(allowed_adverbs(move)):
+                return name, manner_of(move, words)
+    return None
