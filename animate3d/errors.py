@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -62,9 +63,12 @@ def run_command(main: Callable[[], int | None]) -> None:
         code = _complain(f"error: {error}", 1)
     except KeyboardInterrupt:
         code = _complain("interrupted: run the same command again to continue", 130)
+    except BrokenPipeError:  # whoever read the output has seen enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 128 + 13  # what the shell says of a program that the signal SIGPIPE ended
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        code = _complain(f"error: {error.strerror or error}{where}", 1)
+        what = f"{error.filename} cannot be read or written" if error.filename else "The system gave an error"
+        code = _complain(f"error: {what}: {error.strerror or error}.", 1)
     finally:
         warnings.showwarning = shown
     sys.exit(code or 0)

@@ -29,9 +29,9 @@ def raising(error: BaseException):  # type: ignore[no-untyped-def]
         (
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out/a.glb"),
             1,
-            "error: No space left on device (out/a.glb)\n",
+            "error: out/a.glb cannot be read or written: No space left on device.\n",
         ),
-        (OSError("the pipe broke"), 1, "error: the pipe broke\n"),
+        (OSError("the pipe broke"), 1, "error: The system gave an error: the pipe broke.\n"),
     ],
 )
 def test_user_errors_are_one_line_and_an_exit_code(

@@ -7,7 +7,7 @@ from pathlib import Path
 from animate3d.errors import InputError
 
 PACKAGE_FOLDER = Path(__file__).resolve().parent / "weights"
-SIZE, VIEWS, FRAMES = 64, 4, 8
+SIZE, VIEWS, FRAMES = 64, 4, 16
 """Pixels, views and frames of the bundled model's videos."""
 
 

@@ -43,14 +43,23 @@ def family_mesh(family: Family) -> FamilyMesh:
     vertices, quads = quad_surface(family.solid, family.low, family.high, family.spacing, relax_steps=12)
     # A hair of rounding makes the numbers independent of the last bits of the linear algebra.
     vertices = vertices.round(6)
+    _, slope = distance_and_slope(family.solid, vertices)
+    return with_texels(vertices, quads, slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9))
+
+
+def with_texels(vertices: Points, quads: Quads, normals: Points, size: int = TEXTURE_SIZE) -> FamilyMesh:
+    """Unwrap a closed mesh into a square atlas of ``size`` texels, and find what every texel shows.
+
+    Args:
+        vertices, normals: ``[N, 3]``
+        quads: ``[P, 4]`` that face outwards.
+    """
     groups = np.zeros(len(quads), dtype=np.int64)
     axes = np.concatenate([np.eye(3), -np.eye(3)])
-    atlas = unwrap(vertices, quads, groups, {0: axes}, TEXTURE_SIZE)
-    _, slope = distance_and_slope(family.solid, vertices)
-    normals = slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
+    atlas = unwrap(vertices, quads, groups, {0: axes}, size)
     split = np.array([[0, 1, 2], [0, 2, 3]])
     values = np.concatenate([vertices, normals], axis=1)[quads[:, split].reshape(-1, 3)]
-    baked, covered, _ = bake(atlas.corner_uvs[:, split].reshape(-1, 3, 2), values, TEXTURE_SIZE)
+    baked, covered, _ = bake(atlas.corner_uvs[:, split].reshape(-1, 3, 2), values, size)
     rows, columns = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
     texels = (np.cumsum(covered).reshape(covered.shape) - 1)[rows, columns]
     points, across = np.split(baked[covered], 2, axis=1)

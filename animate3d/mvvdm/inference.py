@@ -97,6 +97,7 @@ def make_videos(pipeline: MultiViewVideoPipeline, request: VideoRequest) -> np.n
         width=sampler.width or sampler.size,
         num_inference_steps=sampler.steps,
         guidance_scale=sampler.guidance_scale,
+        guided_steps=sampler.guided_steps,
         generator=torch.Generator().manual_seed(sampler.seed),
         i2v_similarity_init=request.similarity_init,
         sequential_guidance=request.sequential_guidance,

@@ -250,7 +250,8 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             for index, timestep in enumerate(timesteps):
                 if self.interrupt:
                     break
-                prediction = self._predict(sample, timestep, conditions, call.sequential_guidance)
+                guided = call.guided_steps is None or index < call.guided_steps
+                prediction = self._predict(sample, timestep, conditions, call.sequential_guidance, guided=guided)
                 sample = self.scheduler.step(prediction, timestep, sample, **extra).prev_sample
                 if call.callback_on_step_end is not None:
                     tensors = {
@@ -410,16 +411,18 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         fresh = normal(sample.shape, generators, sample.device, torch.float32)
         return mix_frequencies(noised, fresh, kept.to(sample.device)).to(sample.dtype)
 
-    def _predict(self, sample: Tensor, timestep: Tensor, conditions: _Conditions, sequential: bool) -> Tensor:
-        """What the scheduler expects of frames 1 and later, with guidance. ``[(b v), c, f-1, h, w]``"""
+    def _predict(
+        self, sample: Tensor, timestep: Tensor, conditions: _Conditions, sequential: bool, *, guided: bool = True
+    ) -> Tensor:
+        """What the scheduler expects of frames 1 and later, with guidance if wanted. ``[(b v), c, f-1, h, w]``"""
         video = torch.cat([conditions.first_frame, self.scheduler.scale_model_input(sample, timestep)], dim=2)
 
         def output(rows: slice) -> Tensor:
             return self._unet(rows, video, timestep, conditions)[0][:, :, 1:]
 
-        if not self.do_classifier_free_guidance:
-            return output(slice(None))
         count = len(video)
+        if not (self.do_classifier_free_guidance and guided):
+            return output(slice(-count, None))  # with guidance, the rows with the prompt come last
         if sequential:
             without, with_text = output(slice(count)), output(slice(count, None))
         else:

@@ -12,6 +12,7 @@ class SamplerSettings:
     Attributes:
         steps: denoising steps of a round.
         guidance_scale: strength of the prompt; 1 turns guidance off.
+        guided_steps: steps of a round, the first ones, that have guidance; None for all. What happens is decided early.
         freeinit_num_iters: rounds of FreeInit; 0 turns it off.
         size: height in pixels.
         width: in pixels; None for square videos.
@@ -21,6 +22,7 @@ class SamplerSettings:
 
     steps: int = 25
     guidance_scale: float = 7.5
+    guided_steps: int | None = None
     freeinit_num_iters: int = 3
     size: int = 256
     width: int | None = None

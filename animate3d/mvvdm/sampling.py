@@ -23,6 +23,7 @@ class SamplingOptions:
         height, width: pixels; None for the size the model was trained with.
         num_inference_steps: denoising steps per round.
         guidance_scale: 1 or less turns guidance off and halves the time.
+        guided_steps: as in `SamplerSettings`.
         negative_prompt: what to avoid; empty when None.
         eta: of DDIM; other schedulers ignore it.
         generator: one for all, or one per object: a sample then does not depend on what it is batched with. All
@@ -45,6 +46,7 @@ class SamplingOptions:
     width: int | None = None
     num_inference_steps: int = RELEASED.steps
     guidance_scale: float = RELEASED.guidance_scale
+    guided_steps: int | None = RELEASED.guided_steps
     negative_prompt: str | Sequence[str] | None = None
     eta: float = 0.0
     generator: Generators = None

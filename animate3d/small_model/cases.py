@@ -1,81 +1,183 @@
-"""Held-out creatures with their true motions, as `animate3d.small_model.data.synthesize` writes them."""
+"""Held-out objects with a prompt, the true motion and other motions that it could be taken for."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from animate3d.bundled_model.folder import SIZE, VIEWS
-from animate3d.errors import InputError
-from animate3d.evaluation.clip_metrics import VideoArray
-from animate3d.files import existing_folder, read_json
-from animate3d.meshes import Mesh, load_mesh
-from animate3d.mvvdm.data.records import UID_INFO
-from animate3d.small_model.data.synthesize import CREATURES, HELD_OUT, TRAJECTORY
-from animate3d.small_model.data.views import render_views
+from animate3d.bundled_model.folder import FRAMES
+from animate3d.creatures.captions import FAMILY_MOTIONS
+from animate3d.creatures.creatures import make_creature, move
+from animate3d.creatures.figures.draw import KINDS, draw_figure
+from animate3d.creatures.figures.figure import Figure
+from animate3d.creatures.figures.sampling import surface_points
+from animate3d.creatures.moves import (
+    FAMILY_MOVES,
+    MOVES,
+    Manner,
+    Move,
+    Subject,
+    applies,
+    canonical,
+    caption,
+    draw_manner,
+    move_points,
+    shows,
+    subject_of,
+)
+from animate3d.creatures.sculpt.fields import Points
+from animate3d.meshes import Placement
+from animate3d.small_model.data.moving import POINTS, draw_yaw, object_seed, sample_creature
+
+CANDIDATES = 10
+_SEEDS_APART = 11
+WHOLE, PART, FAMILY = "whole body", "part", "family"
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A held-out creature.
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A prompt for an object that no training clip shows.
 
     Attributes:
-        uid, family: its name and its kind.
-        folder: its mesh, an object folder.
-        motions: names of its motions.
-        prompts: the caption of each.
-        positions: ``[F, N, 3]`` the true placed positions of each.
+        uid: its name.
+        kind: of the object.
+        group: `WHOLE`, `PART` or `FAMILY`: what moves, or which table it belongs to.
+        moves: names of the motions that compete; the prompted one comes first.
+        prompt: the caption.
+        facing: yaw of the object, degrees.
+        positions: float32 ``[M, F, P, 3]`` the points of the object in each motion, placed.
+        colors: uint8 ``[P, 3]``
     """
 
     uid: str
-    family: str
-    folder: Path
-    motions: list[str]
-    prompts: list[str]
-    positions: list[NDArray[np.float32]]
-
-    def mesh(self) -> Mesh:
-        """Read the creature's mesh."""
-        return load_mesh(self.folder)
-
-    def videos(self) -> list[VideoArray]:
-        """The true clip of every motion."""
-        mesh = self.mesh()
-        rendered = (render_views(mesh, placed.astype(np.float64), views=VIEWS, size=SIZE) for placed in self.positions)
-        return [video.astype(np.float32) / 255 for video in rendered]
+    kind: str
+    group: str
+    moves: tuple[str, ...]
+    prompt: str
+    facing: float
+    positions: NDArray[np.float32]
+    colors: NDArray[np.uint8]
 
 
-def load_subjects(data: str | os.PathLike[str], cases: int) -> list[Subject]:
-    """The first held-out creatures with so many motions in all; families take turns.
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """A random figure that no training has, and what it is to do.
 
-    Raises:
-        InputError: the data set has no held-out creatures.
+    Attributes:
+        number: of the case.
+        group: `WHOLE` or `PART`.
+        figure, yaw: what moves, and where it faces (degrees).
+        wanted, manner: the prompted move.
+        others: moves that compete with it.
+        points, normals: ``[P, 3]`` places on its surface, before the yaw.
+        subject: the points, turned.
     """
-    folder = existing_folder(Path(data) / HELD_OUT, "held-out part of the data set")
-    subjects: list[Subject] = []
-    found = 0
-    for uid, clips in read_json(folder / UID_INFO).items():
-        if found >= cases:
+
+    number: int
+    group: str
+    figure: Figure
+    yaw: float
+    wanted: Move
+    manner: Manner
+    others: tuple[Move, ...]
+    points: Points
+    normals: Points
+    subject: Subject
+
+    @property
+    def uid(self) -> str:
+        """Its name."""
+        return f"{self.number:04d}_{self.figure.kind}_{self.wanted.name}"
+
+    @property
+    def prompt(self) -> str:
+        """What it is to do."""
+        return f"the {self.figure.noun} is {canonical([(self.wanted, self.manner)])}"
+
+
+def casts(count: int, seed: int = 0) -> Iterator[Cast]:
+    """Random figures; groups take turns, and within them moves, which begin elsewhere for every seed."""
+    generator = np.random.default_rng([seed, 101])
+    names = {
+        WHOLE: [name for name, motion in MOVES.items() if not motion.needs],
+        PART: [name for name, motion in MOVES.items() if motion.needs],
+    }
+    for number in range(count):
+        group = (WHOLE, PART)[number % 2]
+        name = names[group][(number // 2 + _SEEDS_APART * seed) % len(names[group])]
+        yield _cast(number, group, MOVES[name], generator)
+
+
+def _cast(number: int, group: str, wanted: Move, generator: np.random.Generator) -> Cast:
+    kinds = list(KINDS)
+    while True:
+        kind = kinds[generator.integers(len(kinds))]
+        figure = draw_figure(object_seed(generator, held_out=True), kind)
+        if not applies(wanted, figure.parts):
+            continue
+        points, normals = surface_points(figure, POINTS, generator)
+        yaw = draw_yaw(generator)
+        subject = subject_of(figure, points, yaw)
+        if shows(subject, wanted):
             break
-        positions = []
-        for clip in clips:
-            with np.load(folder / "videos" / uid / clip["anim"] / TRAJECTORY, allow_pickle=False) as file:
-                positions.append(file["positions"])
-        subjects.append(
-            Subject(
-                uid,
-                clips[0]["family"],
-                folder / CREATURES / uid,
-                [clip["motion"] for clip in clips],
-                [clip["prompt"] for clip in clips],
-                positions,
-            )
+    others = [motion for motion in MOVES.values() if motion is not wanted and shows(subject, motion)]
+    chosen = tuple(others[index] for index in generator.permutation(len(others))[: CANDIDATES - 1])
+    manner = draw_manner(wanted, generator)
+    return Cast(number, group, figure, yaw, wanted, manner, chosen, points, normals, subject)
+
+
+def figure_cases(count: int, seed: int = 0) -> Iterator[Case]:
+    """Cases of random figures."""
+    for cast in casts(count, seed):
+        motions = [[(cast.wanted, cast.manner)], *([(motion, Manner())] for motion in cast.others)]
+        yield _case(
+            cast.uid,
+            cast.figure.kind,
+            cast.group,
+            tuple(motion[0][0].name for motion in motions),
+            cast.prompt,
+            cast.yaw,
+            [move_points(cast.subject, motion, FRAMES) for motion in motions],
+            cast.figure.paint(cast.points, cast.normals),
         )
-        found += len(clips)
-    if not subjects:
-        raise InputError(f"{folder} lists no held-out creatures.")
-    return subjects
+
+
+def family_cases(count: int, seed: int = 0) -> Iterator[Case]:
+    """Cases of the seven families, whose own motions compete; families and motions take turns."""
+    generator = np.random.default_rng([seed, 102])
+    pairs = [(family, motion) for motion in range(3) for family in FAMILY_MOTIONS]
+    for number in range(count):
+        family, index = pairs[number % len(pairs)]
+        motions = FAMILY_MOTIONS[family]
+        creature = make_creature(family, object_seed(generator, held_out=True))
+        surface = sample_creature(creature, POINTS, generator)
+        order = [motions[index], *(motion for motion in motions if motion != motions[index])]
+        name, manner = FAMILY_MOVES[family][order[0]]
+        yield _case(
+            f"{number:04d}_{family}_{order[0]}",
+            family,
+            FAMILY,
+            tuple(order),
+            caption([(MOVES[name], manner)], family, generator),
+            creature.yaw,
+            [surface.follow(move(creature, motion, FRAMES)) for motion in order],
+            surface.colors,
+        )
+
+
+def _case(
+    uid: str,
+    kind: str,
+    group: str,
+    moves: tuple[str, ...],
+    prompt: str,
+    facing: float,
+    positions: list[Points],
+    colors: Points,
+) -> Case:
+    place: Callable[[Points], Points] = Placement.automatic(positions[0][0], "y").apply
+    placed = np.stack([place(each).astype(np.float32) for each in positions])
+    return Case(uid, kind, group, moves, prompt, facing, placed, (colors * 255 + 0.5).clip(0, 255).astype(np.uint8))

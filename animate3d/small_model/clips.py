@@ -1,22 +1,24 @@
-"""Clips of a data set held in memory, for the small models that are trained in addition to the UNet."""
+"""Drawn clips held in memory, for what is fitted in addition to the UNet: autoencoder and refiner."""
 
 from __future__ import annotations
 
 import itertools
-import os
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from animate3d.bundled_model.folder import FRAMES, SIZE, VIEWS
-from animate3d.mvvdm.data import build_dataset
+from animate3d.bundled_model.folder import SIZE, VIEWS
+from animate3d.mvvdm.model.camera import get_camera
+from animate3d.small_model.data.moving import clip_stream
+from animate3d.small_model.data.points import draw_points
+from animate3d.small_model.data.stream import to_chunk
 
 
 @dataclass(frozen=True)
 class Clips:
-    """N clips of a data set, in memory.
+    """N clips, in memory.
 
     Attributes:
         pixels: uint8 ``[N, V, F, 3, H, W]``
@@ -37,16 +39,11 @@ class Clips:
         return self.pixels.flatten(0, 2)[indices].float() / 127.5 - 1
 
 
-def read_clips(data: str | os.PathLike[str], count: int, seed: int) -> Clips:
-    """The first clips of a shuffled data set, at most ``count``."""
-    dataset = build_dataset(
-        data, sample_size=SIZE, sample_n_frames=FRAMES, num_views=VIEWS, frame_stride=1, seed=seed, batch_size=1
-    )
-    dataset.as_bytes = True
-    count = min(count, len(dataset))
-    samples = list(tqdm(itertools.islice(dataset, count), total=count, desc="reading clips"))
-    return Clips(
-        torch.stack([sample["pixel_values"] for sample in samples]),
-        [sample["text"] for sample in samples],
-        torch.stack([sample["camera"] for sample in samples]),
-    )
+def draw_clips(count: int, seed: int) -> Clips:
+    """The first clips of a stream."""
+    pixels, texts = [], []
+    for clip in tqdm(itertools.islice(clip_stream(seed), count), total=count, desc="drawing clips"):
+        chunk = to_chunk([clip])
+        pixels.append(draw_points(chunk.positions, chunk.colors, views=VIEWS, size=SIZE).pixels)
+        texts += chunk.texts
+    return Clips(torch.cat(pixels), texts, get_camera(VIEWS).expand(count, -1, -1))

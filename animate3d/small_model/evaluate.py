@@ -1,223 +1,244 @@
-"""Measure the bundled model on creatures it has not seen: the clips, and the animations made from them.
+"""Measure the bundled model on objects it has not seen: its clips, and the animations that are made from them.
 
-python -m animate3d.small_model.evaluate --data outputs/bundled/data --out outputs/bundled/evaluation
+Every case is kept, and an evaluation that was stopped goes on.
+
+python -m animate3d.small_model.evaluate --out outputs/bundled/evaluation
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from tqdm import tqdm
 
-from animate3d.bundled_model.folder import VIEWS, bundled_model_folder
-from animate3d.cameras import reconstruction_cameras
+from animate3d.bundled_model.folder import FRAMES, SIZE, VIEWS, bundled_model_folder
 from animate3d.errors import InputError, run_command
-from animate3d.evaluation.clip_metrics import ClipScore, VideoArray, score_clip, score_trajectory
-from animate3d.files import write_json
-from animate3d.frames import composite, contact_sheet, save_image
+from animate3d.evaluation.clip_metrics import VideoArray, score_clip
+from animate3d.files import read_json, write_json
+from animate3d.frames import save_image
 from animate3d.mvvdm.convert import load_converted
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
-from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.presets import PRESETS
-from animate3d.runs.videos import preset_videos
-from animate3d.small_model.cases import Subject, load_subjects
+from animate3d.small_model.acts import (
+    FACINGS,
+    facing_acts,
+    family_acts,
+    figure_acts,
+    foreign_acts,
+    foreign_meshes,
+    turns,
+)
+from animate3d.small_model.adverbs import adverb_row
+from animate3d.small_model.animations import animation_rows
+from animate3d.small_model.cases import Case, casts, family_cases, figure_cases
+from animate3d.small_model.data.points import draw_points
 from animate3d.small_model.report import summary, write_report
+from animate3d.small_model.rows import Row, remembered, row_file
 
-SHEETS, PICTURES = "clips", "pictures"
-_PICTURE_SIZE = 96
-_SHEET_SCALE = 2
+SHEETS, ADVERBS = "clips", "adverbs"
+_SHEET_SCALE, _SHEET_STEP = 2, 3
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How clips are sampled.
+
+    Attributes:
+        steps: denoising steps.
+        guidance: scale of the guidance.
+        guided: steps that have guidance; None for all.
+        seed: of the noise.
+        batch: cases at a time.
+    """
+
+    steps: int
+    guidance: float
+    guided: int | None
+    seed: int = 0
+    batch: int = 1
+
+
+def true_videos(case: Case, device: torch.device) -> list[VideoArray]:
+    """The clip of every motion that competes."""
+    positions = torch.from_numpy(case.positions).to(device)
+    colors = torch.from_numpy(case.colors).to(device)[None]
+    drawn = [draw_points(each[None], colors, views=VIEWS, size=SIZE).pixels[0] for each in positions]
+    return [(video.movedim(2, -1).float() / 255).cpu().numpy() for video in drawn]
 
 
 def generate(
-    pipeline: MultiViewVideoPipeline,
-    first: VideoArray,
-    prompts: list[str],
-    *,
-    seed: int,
-    steps: int,
-    guidance_scale: float,
+    pipeline: MultiViewVideoPipeline, firsts: Sequence[VideoArray], prompts: list[str], seeds: list[int], how: Sampling
 ) -> list[VideoArray]:
-    """One clip per prompt from the same four images ``[V, 1, H, W, 3]``."""
-    images = [Image.fromarray((view[0] * 255).round().astype(np.uint8)) for view in first]
-    preset = PRESETS["laptop"]
+    """One clip per prompt, each from its own four images ``[V, H, W, 3]`` and with noise of its own seed."""
     (frames,) = pipeline(
         prompt=prompts,
-        images=[images] * len(prompts),
-        height=preset.sampler.size,
-        width=preset.sampler.size,
-        num_frames=preset.sampler.frames,
-        num_inference_steps=steps,
-        guidance_scale=guidance_scale,
-        generator=[torch.Generator().manual_seed(seed + index) for index in range(len(prompts))],
+        images=[[Image.fromarray((view * 255).round().astype(np.uint8)) for view in first] for first in firsts],
+        height=SIZE,
+        width=SIZE,
+        num_frames=FRAMES,
+        num_inference_steps=how.steps,
+        guidance_scale=how.guidance,
+        guided_steps=how.guided,
+        generator=[torch.Generator().manual_seed(seed) for seed in seeds],
         output_type="np",
         return_dict=False,
     )
-    # Frame 0 is the condition itself; what the decoder makes of it is not what moves.
     clips = [clip.astype(np.float32) for clip in frames]
-    for clip in clips:
-        clip[:, 0] = first[:, 0]
+    for clip, first in zip(clips, firsts, strict=True):
+        clip[:, 0] = first  # the condition itself; what the decoder makes of it is not what moves
     return clips
 
 
 def evaluate_clips(
-    pipeline: MultiViewVideoPipeline,
-    subjects: list[Subject],
-    out: Path,
-    *,
-    seed: int = 0,
-    steps: int | None = None,
-    guidance_scale: float | None = None,
-) -> list[dict[str, Any]]:
-    """Generate every motion of every subject; one row per clip, a contact sheet per subject."""
-    preset = PRESETS["laptop"]
-    steps = preset.sampler.steps if steps is None else steps
-    scale = preset.sampler.guidance_scale if guidance_scale is None else guidance_scale
-    rows = []
-    for number, subject in enumerate(tqdm(subjects, desc="clips", unit="creature")):
-        truths = subject.videos()
-        made = generate(
-            pipeline, truths[0][:, :1], subject.prompts, seed=seed + 100 * number, steps=steps, guidance_scale=scale
-        )
-        for index, clip in enumerate(made):
-            score: ClipScore = score_clip(clip, truths, index)
-            rows.append(
-                {
-                    "uid": subject.uid,
-                    "family": subject.family,
-                    "motion": subject.motions[index],
-                    "prompt": subject.prompts[index],
-                    "choices": len(truths),
-                    "right": score.nearest == index,
-                    "right_or_static": score.nearest_or_static == index,
-                    **asdict(score),
-                }
-            )
-        save_image(out / SHEETS / f"{subject.uid}.png", _sheet(truths, made))
+    pipeline: MultiViewVideoPipeline, cases: Iterator[Case], count: int, out: Path, how: Sampling, sheets: int = 60
+) -> list[Row]:
+    """Generate the clip of every case that has no row yet; one row each, and contact sheets of the first ones."""
+    device = pipeline.unet.device
+    rows: list[Row] = []
+    with tqdm(total=count, desc="clips", mininterval=5) as bar:
+        while group := list(itertools.islice(cases, how.batch)):
+            numbers = range(len(rows), len(rows) + len(group))
+            if not all(row_file(out, SHEETS, case.uid).is_file() for case in group):
+                truths = [true_videos(case, device) for case in group]
+                firsts = [videos[0][:, 0] for videos in truths]
+                prompts, seeds = [case.prompt for case in group], [1000 * how.seed + number for number in numbers]
+                made = generate(pipeline, firsts, prompts, seeds, how)
+                for number, case, videos, clip in zip(numbers, group, truths, made, strict=True):
+                    if number < sheets:
+                        save_image(out / SHEETS / f"{case.uid}.png", _sheet(videos[0], clip))
+                    write_json(row_file(out, SHEETS, case.uid), _row(case, videos, clip))
+            rows += [read_json(row_file(out, SHEETS, case.uid)) for case in group]
+            bar.update(len(group))
     return rows
 
 
-def evaluate_animations(
-    subjects: list[Subject], out: Path, cases: int, seed: int, given: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """Animate creatures with the one command and compare with the true motion; finished cases are kept.
+def evaluate_adverbs(
+    pipeline: MultiViewVideoPipeline, count: int, out: Path, how: Sampling, seed: int = 0
+) -> list[Row]:
+    """What adverbs change in the clips of some figures whose moves have an amplitude; one row per figure."""
+    graded = (cast for cast in casts(2 * count, seed + 1) if cast.wanted.graded)
 
-    Args:
-        given: settings of the videos in place of the preset's, where they are not None.
-    """
-    from animate3d.runs.mesh import AnimateOptions, animate
+    def same_start(first: VideoArray, prompts: list[str]) -> list[VideoArray]:
+        return [generate(pipeline, [first], [prompt], [how.seed], how)[0] for prompt in prompts]
 
-    rows = []
-    pairs = [(subject, index) for subject in subjects for index in range(len(subject.motions))]
-    for subject, index in tqdm(pairs[:cases], desc="animations", unit="case"):
-        folder = out / "animations" / f"{subject.uid}_{subject.motions[index]}"
-        video = preset_videos(subject.prompts[index], PRESETS["laptop"], **given)
-        result = animate(
-            AnimateOptions(
-                subject.folder,
-                None,
-                folder,
-                formats=("glb",),
-                video=video,
-                seed=seed,
-                rigidity=PRESETS["laptop"].rigidity,
-            ),
-        )
-        placement = subject.mesh().automatic_placement()
-        placed = np.asarray(placement.apply(result.trajectory.positions.astype(np.float64)))
-        save_image(out / PICTURES / f"{folder.name}.png", _beside_truth(subject, index, placed))
-        rows.append(
-            {
-                "uid": subject.uid,
-                "family": subject.family,
-                "motion": subject.motions[index],
-                "folder": str(folder.relative_to(out)),
-                "picture": f"{PICTURES}/{folder.name}.png",
-                "displacement": result.mean_displacement,
-                **asdict(score_trajectory(placed, subject.positions[index].astype(np.float64))),
-            }
-        )
-    return rows
+    return [
+        remembered(out, ADVERBS, cast.uid, lambda cast=cast: adverb_row(cast, same_start))  # type: ignore[misc]
+        for cast in tqdm(itertools.islice(graded, count), total=count, desc="adverbs", mininterval=5)
+    ]
 
 
-def _sheet(truths: list[VideoArray], made: list[VideoArray]) -> np.ndarray:
-    """For every motion two views of the truth and below them the same of the clip. ``[H', W', 3]``"""
-    rows = []
-    for truth, clip in zip(truths, made, strict=True):
-        for video in (truth, clip):
-            rows.append(np.concatenate([np.concatenate(list(video[v]), axis=1) for v in (0, 1)], axis=1))
-    sheet = Image.fromarray((np.concatenate(rows) * 255).round().astype(np.uint8))
+def evaluate_animations(options: argparse.Namespace) -> list[Row]:
+    """The whole command on figures and creatures, on figures in eight facings, and on foreign meshes."""
+    half, seed = options.animations // 2, options.seed
+    acts = turns([figure_acts(options.animations - half, seed), family_acts(half, seed)])
+    rows = animation_rows(acts, options.animations, options.out, options.model, seed)
+    if options.meshes is not None:
+        count = options.moves * len(foreign_meshes(options.meshes))
+        foreign = foreign_acts(options.meshes, options.moves, seed)
+        rows += animation_rows(foreign, count, options.out, options.model, seed)
+    turned = facing_acts(options.facings, seed)
+    return rows + animation_rows(turned, len(FACINGS) * options.facings, options.out, options.model, seed)
+
+
+def _row(case: Case, videos: list[VideoArray], clip: VideoArray) -> Row:
+    score = score_clip(clip, videos, 0)
+    taken = "still" if score.nearest_or_static < 0 else case.moves[score.nearest]
+    return {
+        "uid": case.uid,
+        "kind": case.kind,
+        "group": case.group,
+        "move": case.moves[0],
+        "prompt": case.prompt,
+        "facing": round(case.facing, 1),
+        "choices": len(videos),
+        "right": score.nearest == 0,
+        "right_or_static": score.nearest_or_static == 0,
+        "taken_for": taken,
+        **asdict(score),
+    }
+
+
+def _sheet(truth: VideoArray, clip: VideoArray) -> np.ndarray:
+    """Two views of the truth and below them the same of the clip. ``[H', W', 3]``"""
+    rows = [
+        np.concatenate([np.concatenate(list(video[v, ::_SHEET_STEP]), axis=1) for v in (0, 1)], axis=1)
+        for video in (truth, clip)
+    ]
+    sheet = Image.fromarray((np.concatenate(rows).clip(0, 1) * 255).round().astype(np.uint8))
     return np.asarray(sheet.resize((_SHEET_SCALE * sheet.width, _SHEET_SCALE * sheet.height), Image.Resampling.BICUBIC))
 
 
-def _beside_truth(subject: Subject, index: int, placed: np.ndarray) -> np.ndarray:
-    """Two views of the true motion above the same of placed positions ``[F, N, 3]``. ``[H', W', 3]``"""
-    mesh, cameras = subject.mesh(), reconstruction_cameras(VIEWS, _PICTURE_SIZE)
-    rows = []
-    for positions in (subject.positions[index].astype(np.float64), placed):
-        drawn = torch.from_numpy(render_mesh(mesh, positions, cameras)[:2]).float() / 255
-        rows.append(np.concatenate([contact_sheet(view[None]) for view in composite(drawn, 0.5).numpy()], axis=1))
-    return (np.concatenate(rows) * 255).round().astype(np.uint8)
-
-
 _EXAMPLES = """examples:
-  python -m animate3d.small_model.evaluate --data outputs/bundled/data --out outputs/bundled/evaluation
-  python -m animate3d.small_model.evaluate --training outputs/bundled --cases 15 ...  # a training under way
+  python -m animate3d.small_model.evaluate --out outputs/bundled/evaluation
+  python -m animate3d.small_model.evaluate --training outputs/bundled --cases 20 --families 0 --out outputs/so_far
+  python -m animate3d.small_model.evaluate --cases 0 --families 0 --animations 60 --meshes meshes --out outputs/whole
 """
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m animate3d.small_model.evaluate",
+        description="Measure the bundled model on held-out objects.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sampler = PRESETS["laptop"].sampler
+    parser.add_argument("--out", type=Path, required=True, help="folder for the tables and pictures")
+    parser.add_argument("--cases", type=int, default=300, help="clips of random figures (default 300)")
+    parser.add_argument("--families", type=int, default=42, help="clips of the seven families (default 42)")
+    parser.add_argument("--adverbs", type=int, default=0, metavar="N", help="figures whose moves get adverbs")
+    parser.add_argument("--animations", type=int, default=0, metavar="N", help="meshes that are animated as users do")
+    parser.add_argument("--facings", type=int, default=0, metavar="N", help="of them in eight facings")
+    parser.add_argument("--meshes", type=Path, metavar="DIR", help="meshes from elsewhere, animated too")
+    parser.add_argument("--moves", type=int, default=3, metavar="N", help="of each of those meshes (default 3)")
+    parser.add_argument("--model", type=Path, help="folder of `--stages export` (default: the bundled model)")
+    parser.add_argument("--training", type=Path, metavar="DIR", help="measure the newest weights of a training instead")
+    parser.add_argument("--steps", type=int, default=sampler.steps, help="of the clips (default: the preset's)")
+    parser.add_argument("--guidance-scale", type=float, default=sampler.guidance_scale, help="default: the preset's")
+    parser.add_argument("--guided-steps", type=int, default=sampler.guided_steps, help="default: the preset's")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=1, help="cases at a time")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m animate3d.small_model.evaluate",
-        description="Measure the bundled model on held-out creatures.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder of `animate3d data synthesize`")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the tables and pictures")
-    parser.add_argument("--cases", type=int, default=63, help="clips, all motions of as many creatures (default 63)")
-    parser.add_argument("--animations", type=int, help="of them also animated (default 42; none with --training)")
-    parser.add_argument("--model", type=Path, help="folder of `--stages export` (default: the bundled model)")
-    parser.add_argument(
-        "--training", type=Path, metavar="DIR", help="measure the clips of a training's newest checkpoint"
-    )
-    parser.add_argument("--steps", type=int, help="denoising steps (default: the preset's)")
-    parser.add_argument("--guidance-scale", type=float, help="default: the preset's")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(argv)
-    if options.training is not None and options.animations:
-        raise InputError("--training measures clips only: leave out --animations, or export the model for --model.")
-    count = options.animations if options.animations is not None else 0 if options.training is not None else 42
+    options = _parser().parse_args(argv)
     if options.training is not None:
+        if options.animations or options.facings or options.meshes:
+            raise InputError("--training measures clips only: export the model and give its folder as --model.")
         from animate3d.small_model.export import trained_pipeline
 
-        pipeline, _ = trained_pipeline(options.training)
+        pipeline = trained_pipeline(options.training)
     else:
         pipeline = load_converted(options.model or bundled_model_folder())
+    pipeline.to(options.device)
     pipeline.set_progress_bar_config(disable=True)
-    subjects = load_subjects(options.data, options.cases)
-    clips = evaluate_clips(
-        pipeline,
-        subjects,
-        options.out,
-        seed=options.seed,
-        steps=options.steps,
-        guidance_scale=options.guidance_scale,
+    how = Sampling(options.steps, options.guidance_scale, options.guided_steps, options.seed, options.batch)
+    drawn = itertools.chain(family_cases(options.families, options.seed), figure_cases(options.cases, options.seed))
+    clips = evaluate_clips(pipeline, drawn, options.families + options.cases, options.out, how)
+    adverbs = evaluate_adverbs(pipeline, options.adverbs, options.out, how, options.seed)
+    animations = evaluate_animations(options)
+    write_json(
+        options.out / "evaluation.json",
+        {
+            "summary": summary(clips, animations, adverbs),
+            "sampling": asdict(how),
+            "clips": clips,
+            "adverbs": adverbs,
+            "animations": animations,
+        },
     )
-    write_report(options.out, clips, [])  # the animations take much longer
-    given = {"weights": options.model, "steps": options.steps, "guidance_scale": options.guidance_scale}
-    animations = evaluate_animations(subjects, options.out, count, options.seed, given)
-    facts = {"summary": summary(clips, animations), "clips": clips, "animations": animations}
-    write_json(options.out / "evaluation.json", facts)
-    sys.stdout.write(write_report(options.out, clips, animations).read_text())
+    sys.stdout.write(write_report(options.out, clips, animations, adverbs).read_text())
     return 0
 
 

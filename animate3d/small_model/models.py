@@ -29,6 +29,7 @@ from animate3d.mvvdm.tiny import END, NOISE_SCHEDULE, START, clip_tokenizer
 
 MAX_TOKENS = 24
 TEXT_WIDTH, IMAGE_WIDTH = 96, 64
+UNET_WIDTHS, HEAD_WIDTH = (64, 128, 160), 32
 LATENT_DEVIATION = 0.7
 """Standard deviation of scaled latents. Creatures fill a tenth of an image and stand out even from much noise: with
 less signal, the motion is decided at more of the noise levels."""
@@ -100,19 +101,23 @@ def build_scheduler() -> DDIMScheduler:
 
 
 def build_unet(latent_channels: int, patch_size: int) -> MultiViewUNet:
-    """Convolutions alone at the finest level; every attention of the full model at the two others."""
+    """Convolutions alone at the finest level; every attention of the full model at the two others.
+
+    Its head for `Origins` says that every pixel stays where it is.
+    """
+    heads = tuple(width // HEAD_WIDTH for width in UNET_WIDTHS)
     unet = MultiViewUNet(
         sample_size=SIZE // patch_size,
         in_channels=latent_channels,
         out_channels=latent_channels,
         down_block_types=("DownBlockMotion", "CrossAttnDownBlockMotion", "CrossAttnDownBlockMotion"),
         up_block_types=("CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion", "UpBlockMotion"),
-        block_out_channels=(48, 96, 112),
+        block_out_channels=UNET_WIDTHS,
         layers_per_block=1,
         norm_num_groups=16,
         cross_attention_dim=TEXT_WIDTH,
-        num_attention_heads=(1, 3, 4),
-        motion_num_attention_heads=(1, 3, 4),
+        num_attention_heads=heads,
+        motion_num_attention_heads=heads,
         image_embed_dim=IMAGE_WIDTH,
         num_views=VIEWS,
         i2v_cond_time_zero=True,
@@ -122,8 +127,12 @@ def build_unet(latent_channels: int, patch_size: int) -> MultiViewUNet:
         frame_embedding=True,
         position_embedding=True,
         levels_without_motion=(0,),
+        origin_factor=patch_size,
     )
     silence_residuals(unet)
+    head = cast(Any, unet.origin_head).layers
+    nn.init.normal_(head[2].weight, std=0.002)
+    nn.init.zeros_(head[2].bias)
     return unet
 
 
@@ -139,18 +148,6 @@ def silence_residuals(unet: MultiViewUNet) -> None:
     for layer in last:
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
-
-
-def add_origin_head(unet: MultiViewUNet, patch_size: int) -> MultiViewUNet:
-    """A copy of a UNet with a new head for `Origins`, which says that every pixel stays where it is."""
-    arguments = {name: value for name, value in unet.config.items() if not name.startswith("_")}
-    grown = MultiViewUNet(**{**arguments, "origin_factor": patch_size})
-    missing, unexpected = grown.load_state_dict(unet.state_dict(), strict=False)
-    assert not unexpected and all(name.startswith("origin_head.") for name in missing)
-    head = cast(Any, grown.origin_head).layers
-    nn.init.normal_(head[2].weight, std=0.002)
-    nn.init.zeros_(head[2].bias)
-    return grown
 
 
 def build_autoencoder() -> PatchAutoencoder:

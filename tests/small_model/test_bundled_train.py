@@ -1,76 +1,87 @@
-"""The command that makes the bundled model, as its users stop and continue it."""
+"""The joint training, as its users stop and continue it, and what is exported from it."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from animate3d.errors import InputError
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
-from animate3d.small_model.data.synthesize import Settings, synthesize
-from animate3d.small_model.train import KNOWS_SIGNALS, main
+from animate3d.mvvdm.training import checkpoints
+from animate3d.small_model import joint, models
+from animate3d.small_model.data.stream import Feed
+from animate3d.small_model.export import trained_pipeline
+from animate3d.small_model.joint import AVERAGES, CHECKPOINT, LOG, Pace, Training
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not KNOWS_SIGNALS, reason="this torch prints a traceback")]
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory, untrained: Callable[[], MultiViewVideoPipeline]) -> Path:
-    """What the stages `data` and `start` leave, in little."""
-    out = tmp_path_factory.mktemp("bundled")
-    synthesize(out / "data", Settings(clips=8, held_out=1), workers=1)
-    untrained().save_pretrained(out / "start")
-    (out / "start.json").write_text("{}")
-    return out
+PACE = Pace(steps=2, batch=1, warmup=1, pool=2, fresh=1)
 
 
-def stop(out: Path, stage: str, log: Path, ask: Callable[[int], None]) -> tuple[int, str, int]:
-    """Exit code, what was printed, and the last step of a training that was asked to stop after two steps."""
-    command = [sys.executable, "-m", "animate3d.small_model.train", "--stages", stage]
-    options = ["--data", str(out / "data"), "--out", str(out)]
-    with (out / "printed").open("w+") as printed:
-        process = subprocess.Popen([*command, *options], stdout=printed, stderr=printed, start_new_session=True)
-        try:
-            while not log.exists() or len(log.read_text().splitlines()) < 2:
-                assert process.poll() is None
-                time.sleep(0.1)
-            ask(process.pid)
-            code = process.wait(timeout=120)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
-    assert steps == list(range(1, len(steps) + 1))
-    return code, (out / "printed").read_text(), steps[-1]
+@pytest.fixture()
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A narrower UNet, so that a step takes a second."""
+    monkeypatch.setattr(models, "UNET_WIDTHS", (32, 32, 32))
 
 
-def ctrl_c(pid: int) -> None:
-    """As a terminal does: every process gets it."""
-    os.killpg(pid, signal.SIGINT)
+def train(pipeline: MultiViewVideoPipeline, out: Path, pace: Pace) -> list[dict[str, float]]:
+    Training(pipeline, out, pace, 0, torch.device("cpu")).run()
+    return [json.loads(line) for line in (out / AVERAGES / LOG).read_text().splitlines()]
 
 
-def sigterm(pid: int) -> None:
-    os.kill(pid, signal.SIGTERM)
+@pytest.mark.slow
+def test_a_training_goes_on_where_it_stopped(
+    small: None, untrained: Callable[[], MultiViewVideoPipeline], tmp_path: Path
+) -> None:
+    untrained().save_pretrained(tmp_path / "start")
+    lines = train(untrained(), tmp_path, PACE)
+    assert lines[-1]["step"] == 2 and lines[-1]["seen"] == 2 and lines[-1]["lr"] < PACE.rate
+    lines = train(untrained(), tmp_path, replace(PACE, steps=3))
+    assert lines[-1]["step"] == 3 and lines[-1]["seen"] == 3
+    content = checkpoints.read(tmp_path / CHECKPOINT)
+    assert {int(entry["step"]) for entry in content["optimizer"]["state"].values()} == {3}
+    assert len(train(untrained(), tmp_path, replace(PACE, steps=3))) == len(lines)  # nothing is left to do
+    average = content["ema"]["unet.conv_in.weight"]
+    loaded = trained_pipeline(tmp_path).unet.conv_in.weight
+    torch.testing.assert_close(loaded.detach(), average.half().float())
 
 
-def test_ctrl_c_and_sigterm_save_the_last_step_and_the_same_command_continues(started: Path) -> None:
-    log, latest = started / "run" / "losses.jsonl", started / "run" / "checkpoints" / "latest.ckpt"
-    code, printed, step = stop(started, "unet", log, ctrl_c)
-    assert code == 130 and "Traceback" not in printed and "run the same command again" in printed
-    assert latest.resolve().name == f"checkpoint-step-{step}.ckpt"
-    options = ["--data", str(started / "data"), "--out", str(started)]
-    main([*options, "--stages", "unet", "--steps", str(step + 1), "--decay-steps", "1"])
-    assert latest.resolve().name == f"checkpoint-step-{step + 2}.ckpt"
+@pytest.mark.slow
+def test_sigterm_ends_a_training_with_a_checkpoint(
+    small: None,
+    untrained: Callable[[], MultiViewVideoPipeline],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    losses = joint.origin_losses
 
-    code, printed, step = stop(started, "origins", started / "origins.jsonl", sigterm)
-    assert code == 130 and "Traceback" not in printed
-    main([*options, "--stages", "origins", "--origin-steps", str(step + 1)])
-    lines = (started / "origins.jsonl").read_text().splitlines()
-    assert len(lines) == step + 1
+    def stopping(*arguments: object) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return losses(*arguments)
+
+    monkeypatch.setattr(joint, "origin_losses", stopping)
+    train_pace = replace(PACE, steps=None, minutes=60.0)
+    Training(untrained(), tmp_path, train_pace, 0, torch.device("cpu")).run()
+    assert checkpoints.read(tmp_path / CHECKPOINT)["global_step"] == 1
+
+
+def test_without_weights_there_is_nothing_to_look_at(
+    small: None, untrained: Callable[[], MultiViewVideoPipeline], tmp_path: Path
+) -> None:
+    untrained().save_pretrained(tmp_path / "start")
+    with pytest.raises(InputError, match="no weights yet"):
+        trained_pipeline(tmp_path)
+
+
+def test_an_error_of_a_worker_reaches_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(seed: int) -> object:
+        raise KeyError("broken")
+
+    monkeypatch.setattr("animate3d.small_model.data.stream.clip_stream", failing)
+    with pytest.raises(KeyError, match="broken"):
+        Feed(0, 1, chunk=1).wait()

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
-import torch
 
 from animate3d.bundled_model.knowledge import World, outline, prompt_notices, read_prompt
 from animate3d.creatures.captions import FAMILY_MOTIONS, captions
 from animate3d.errors import InputError
-from animate3d.small_model.world import fit_world
 
 CASES = [(family, motion) for family, motions in FAMILY_MOTIONS.items() for motion in motions]
 
@@ -55,45 +53,6 @@ def test_the_one_named_first_moves_and_other_words_do_no_harm(prompt, family, mo
 def test_an_unknown_motion_lists_the_known():
     (notice,) = prompt_notices("a dog is reading")
     assert captions("dog", FAMILY_MOTIONS["dog"][0])[0] in notice
-
-
-@pytest.fixture(scope="module")
-def world():
-    """Families whose members differ along two directions of 64, and a bit everywhere; one more member of each."""
-    generator = torch.Generator().manual_seed(0)
-    names = [name for name in FAMILY_MOTIONS for _ in range(40)]
-    centres = torch.rand(len(FAMILY_MOTIONS), 64, generator=generator)
-    ways = torch.randn(len(FAMILY_MOTIONS), 2, 64, generator=generator) / 8
-    members = [
-        centre + torch.randn(41, 2, generator=generator) @ way + 0.02 * torch.randn(41, 64, generator=generator)
-        for centre, way in zip(centres, ways, strict=True)
-    ]
-    return fit_world(torch.cat([own[:40] for own in members]), names), torch.stack([own[40] for own in members])
-
-
-def test_known_creatures_pass_without_a_word(world):
-    fitted, others = world
-    for index, (family, motions) in enumerate(FAMILY_MOTIONS.items()):
-        assert fitted.notices(others[index], captions(family, motions[0])[0]) == []
-
-
-def test_a_model_unlike_all_is_told_so(world):
-    fitted, others = world
-    (notice,) = fitted.notices(others[0].flip(0), captions("fish", FAMILY_MOTIONS["fish"][0])[0])
-    assert "none of the creatures" in notice
-
-
-def test_a_prompt_for_another_creature_is_told_so(world):
-    fitted, others = world
-    index = list(FAMILY_MOTIONS).index("dog")
-    (notice,) = fitted.notices(others[index], captions("fish", FAMILY_MOTIONS["fish"][0])[0])
-    assert "looks more like a dog" in notice
-
-
-def test_it_is_written_and_read(world, tmp_path):
-    fitted, others = world
-    fitted.save(tmp_path)
-    assert torch.allclose(World.load(tmp_path).distances(others), fitted.distances(others))
 
 
 def test_an_outline_is_what_stands_out_from_grey_view_by_view():

@@ -9,6 +9,7 @@ from scipy import sparse
 from animate3d.creatures.sculpt.fields import Field, Points, distance_and_slope
 
 Quads = NDArray[np.int64]
+_PATIENCE = 20  # rounds in which samples may move to either side
 _CORNERS = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
 
 
@@ -90,11 +91,12 @@ def _without_ambiguity(values: Points) -> Points:
     """Change the sign of single samples until no two sheets of the surface touch in a cell.
 
     Where the inside corners of a cell's face, or of a cell, are diagonal neighbours only, one vertex would join two
-    sheets. Of such corners the one nearest to the surface moves to the other side of it.
+    sheets. Of such corners the one nearest to the surface moves to the other side of it. Where thin sheets lie close
+    together that may go back and forth; in the end corners only move inside, which comes to an end.
     """
     values = values.copy()
     counts = np.array(values.shape)
-    for _ in range(100):
+    for attempt in range(100):
         inside = values < 0.0
         corners = np.stack([inside[_window(c, counts)] for c in _CORNERS])
         touching: set[tuple[int, ...]] = set()
@@ -102,6 +104,8 @@ def _without_ambiguity(values: Points) -> Points:
             one, other = corners[group[0]], corners[group[1]]
             for cell in np.argwhere((one == one[0]).all(axis=0) & (other != one[0]).all(axis=0)):
                 samples = [tuple(cell + _CORNERS[c]) for c in (*group[0], *group[1])]
+                if attempt >= _PATIENCE:
+                    samples = [sample for sample in samples if values[sample] >= 0.0]
                 touching.add(min(samples, key=lambda sample: abs(values[sample])))
         if not touching:
             return values

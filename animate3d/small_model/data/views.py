@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,7 +14,6 @@ from animate3d.rasterize import Splats, render
 
 ELEVATION = 15.0
 """Elevation of `reconstruction_cameras` in degrees; view k of V looks from azimuth 360 k / V."""
-_EXTENT = 2.0
 
 
 def render_views(mesh: Mesh, placed: NDArray[np.float64], *, views: int, size: int) -> NDArray[np.uint8]:
@@ -35,24 +32,6 @@ def render_views(mesh: Mesh, placed: NDArray[np.float64], *, views: int, size: i
     with torch.inference_mode():
         color = render(splats, reconstruction_cameras(views, size)).color
     return (color * 255).round().to(torch.uint8).transpose(0, 1).contiguous().numpy()
-
-
-def render_rest_positions(
-    mesh: Mesh, placed: NDArray[np.float64], *, views: int, size: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Positions in frame 0 of the surface that each pixel of `render_views` shows.
-
-    Returns:
-        positions ``[V, F, 3, size, size]`` in the coordinates of ``placed``, and coverage ``[V, F, size, size]``;
-        where that is zero, the positions mean nothing.
-    """
-    splats = _splats(mesh, placed)
-    # Colours are clamped to 0..1; placed objects are a little larger than the unit cube.
-    splats = replace(splats, colors=splats.means[0] / _EXTENT + 0.5)
-    with torch.inference_mode():
-        drawn = render(splats, reconstruction_cameras(views, size), background=0.0)
-    positions = _EXTENT * (drawn.color / drawn.alpha.clamp_min(1e-3) - 0.5)
-    return positions.permute(1, 0, 4, 2, 3).numpy(), drawn.alpha[..., 0].transpose(0, 1).numpy()
 
 
 def _splats(mesh: Mesh, placed: NDArray[np.float64]) -> Splats:

@@ -1,0 +1,48 @@
+"""A world of motions: whole-body moves for any shape, moves of parts, the manners and the words for them.
+
+`MOVES` lists them, `move_points` does them with a `Subject`, `caption` names them in a closed vocabulary and
+`paraphrases` in free wording. Directions are those of the first camera's picture, see `DIRECTIONS`.
+"""
+
+from animate3d.creatures.moves.captions import (
+    adverbs,
+    allowed_adverbs,
+    canonical,
+    caption,
+    draw_manner,
+    manner_of,
+    vocabulary,
+)
+from animate3d.creatures.moves.draw import draw_moves, shows
+from animate3d.creatures.moves.manner import ADVERB_WORDINGS, ADVERBS, DIRECTIONS, Manner
+from animate3d.creatures.moves.move import Move, applies, combine, move_points
+from animate3d.creatures.moves.subject import Subject, subject_of, subject_of_points
+from animate3d.creatures.moves.table import FAMILY_MOVES, MOVES, move_named
+from animate3d.creatures.moves.wordings import paraphrases
+
+__all__ = [
+    "ADVERBS",
+    "ADVERB_WORDINGS",
+    "DIRECTIONS",
+    "FAMILY_MOVES",
+    "MOVES",
+    "Manner",
+    "Move",
+    "Subject",
+    "adverbs",
+    "allowed_adverbs",
+    "applies",
+    "canonical",
+    "caption",
+    "combine",
+    "draw_manner",
+    "draw_moves",
+    "manner_of",
+    "move_named",
+    "move_points",
+    "paraphrases",
+    "shows",
+    "subject_of",
+    "subject_of_points",
+    "vocabulary",
+]

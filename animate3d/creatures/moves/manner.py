@@ -1,0 +1,81 @@
+"""How a move is done: how far, how fast, which way; with the few words that captions have for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from animate3d.creatures.sculpt.fields import Points
+
+GENTLE, STRONG = 0.5, 1.6
+SLOW = 0.5
+
+DIRECTIONS: dict[str, Points] = {
+    "left": np.array([-1.0, 0.0, 0.0]),
+    "right": np.array([1.0, 0.0, 0.0]),
+    "forward": np.array([0.0, 0.0, 1.0]),
+    "backward": np.array([0.0, 0.0, -1.0]),
+    "up": np.array([0.0, 1.0, 0.0]),
+    "down": np.array([0.0, -1.0, 0.0]),
+}
+"""As the first camera (azimuth 0) sees a y-up object: it looks at the front +z, so +x is right in its picture."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a move is done.
+
+    Attributes:
+        amplitude: 1 is the usual one; gently is 0.5, strongly 1.6.
+        speed: 1 is the usual one; slowly is 0.5, quickly or twice 2.
+        direction: a name in `DIRECTIONS` that the move has, or empty for its usual one.
+    """
+
+    amplitude: float = 1.0
+    speed: float = 1.0
+    direction: str = ""
+
+
+ADVERBS: dict[str, Manner] = {
+    "gently": Manner(amplitude=GENTLE),
+    "low": Manner(amplitude=GENTLE),
+    "strongly": Manner(amplitude=STRONG),
+    "high": Manner(amplitude=STRONG),
+    "slowly": Manner(speed=SLOW),
+    "quickly": Manner(speed=2.0),
+    "twice": Manner(speed=2.0),
+    **{name: Manner(direction=name) for name in DIRECTIONS},
+}
+"""The adverbs of captions; each changes one thing."""
+
+ADVERB_WORDINGS: dict[str, tuple[str, ...]] = {
+    "gently": (
+        "gently", "softly", "slightly", "a little", "a bit", "lightly", "subtly", "weakly", "calmly", "carefully",
+        "delicately", "barely", "faintly", "mildly", "timidly", "with small movements", "just a tiny bit", "tenderly",
+    ),
+    "low": ("low", "not very high", "just a little", "slightly", "gently", "only a little way", "close to the ground"),
+    "strongly": (
+        "strongly", "wildly", "hard", "a lot", "very much", "vigorously", "powerfully", "violently", "energetically",
+        "intensely", "with force", "dramatically", "widely", "far", "with big movements", "as far as it can",
+        "enthusiastically", "exaggeratedly", "heavily", "like crazy",
+    ),
+    "high": ("high", "very high", "really high", "high up", "high into the air", "as high as it can", "way up"),
+    "slowly": (
+        "slowly", "very slowly", "in slow motion", "lazily", "leisurely", "unhurriedly", "sluggishly", "without haste",
+        "at a slow pace", "steadily and slowly", "gradually",
+    ),
+    "quickly": (
+        "quickly", "fast", "rapidly", "very fast", "swiftly", "hastily", "hurriedly", "speedily", "briskly",
+        "at high speed", "in a hurry", "frantically", "nimbly", "at a fast pace",
+    ),
+    "twice": ("twice", "two times", "again and again", "repeatedly", "2 times", "two times in a row"),
+    "left": ("left", "to the left", "leftward", "leftwards", "towards the left", "to its left", "to the left side"),
+    "right": ("right", "to the right", "rightward", "rightwards", "towards the right", "to its right",
+              "to the right side"),
+    "forward": ("forward", "forwards", "towards the viewer", "to the front", "towards the camera", "ahead"),
+    "backward": ("backward", "backwards", "away from the viewer", "to the back", "away from the camera", "back"),
+    "up": ("up", "upward", "upwards"),
+    "down": ("down", "downward", "downwards"),
+}  # fmt: skip
+"""Free wordings of every adverb, for the training of the text reader."""

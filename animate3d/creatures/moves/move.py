@@ -1,0 +1,152 @@
+"""A move: a motion that applies to whatever has the parts it needs, and moves that are done at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from animate3d.creatures.figures.part import Part
+from animate3d.creatures.moves.manner import DIRECTIONS, Manner
+from animate3d.creatures.moves.stance import Stance
+from animate3d.creatures.moves.subject import Subject
+from animate3d.creatures.sculpt.fields import Points
+from animate3d.errors import InputError
+
+
+@dataclass(frozen=True)
+class Cue:
+    """What is asked of a move at one moment.
+
+    Attributes:
+        t: 0 is the rest, 1 the end of a cycle.
+        amplitude: 1 is the usual one.
+        direction: a name in `DIRECTIONS`, or empty where the move has none.
+    """
+
+    t: float
+    amplitude: float
+    direction: str
+
+    @property
+    def sign(self) -> float:
+        """1 for left (counter-clockwise from above), -1 for right."""
+        return -1.0 if self.direction == "right" else 1.0
+
+    @property
+    def towards(self) -> Points:
+        """Unit vector of the direction. ``[3]``"""
+        return DIRECTIONS[self.direction]
+
+
+Warp = Callable[[Subject, Points, Cue], Points]
+"""Subject, positions ``[N, 3]`` that other moves may have changed already, and cue to positions."""
+Turn = Callable[[Subject, Stance, Cue], None]
+"""Adds the turns of parts to a stance."""
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """A motion with the phrases that name it.
+
+    Attributes:
+        name: in `MOVES`.
+        phrases: canonical one first, then at most two variants, such as ``"flapping its wings"``.
+        needs: names of parts; it applies to what has any of them, to everything where empty.
+        needs_all: it applies only to what has all of them.
+        least: number of such parts that it takes.
+        without: names of parts that forbid it.
+        directions: it can take, the usual one first; empty where it has none.
+        cyclic: at rest again at the end of a cycle.
+        fastest: the largest speed at which 16 frames still show it.
+        beats: how often it repeats at speed 1.
+        rises: its amplitude is a height, in captions "high" and "low" instead of "strongly" and "gently".
+        graded: it has an amplitude.
+        uses: what it moves: names of parts, "place", "shape" and "heading" of the whole; moves that share none combine.
+        warp: displaces points, if it does.
+        turn: turns parts, if it does.
+    """
+
+    name: str
+    phrases: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    needs_all: bool = False
+    least: int = 1
+    without: tuple[str, ...] = ()
+    directions: tuple[str, ...] = ()
+    cyclic: bool = True
+    fastest: float = 2.0
+    beats: int = 1
+    rises: bool = False
+    graded: bool = True
+    uses: tuple[str, ...] = ()
+    warp: Warp | None = None
+    turn: Turn | None = None
+
+    def cue(self, t: float, manner: Manner) -> Cue:
+        """What is asked of it at a share of the clip.
+
+        Raises:
+            InputError: it does not have the direction.
+        """
+        if manner.direction and manner.direction not in self.directions:
+            known = ", ".join(self.directions) or "none"
+            raise InputError(f"The move {self.name!r} has no direction {manner.direction!r}, only: {known}.")
+        direction = manner.direction or (self.directions[0] if self.directions else "")
+        return Cue(t * min(manner.speed, self.fastest), manner.amplitude, direction)
+
+    def pose(self, subject: Subject, t: float, manner: Manner) -> Points:
+        """Positions ``[N, 3]`` at a share of the clip; 0 is the rest."""
+        return pose_at(subject, [(self, manner)], np.array([t]))[0]
+
+
+def applies(move: Move, parts: Iterable[Part]) -> bool:
+    """Whether something with these parts can do a move."""
+    names, needs = [part.name for part in parts], set(move.needs)
+    if set(names) & set(move.without) or (move.needs_all and not needs <= set(names)):
+        return False
+    return not needs or sum(name in needs for name in names) >= move.least
+
+
+def combine(first: Move, second: Move) -> bool:
+    """Whether two moves can be done at once: they do not use the same parts or the whole body in the same way."""
+    return not set(first.uses) & set(second.uses)
+
+
+def move_points(subject: Subject, moves: Sequence[tuple[Move, Manner]], frames: int) -> Points:
+    """Positions ``[F, N, 3]`` of moves that are done at the same time; frame 0 is exactly the rest.
+
+    Frame f shows the time f / F of the clip, so at speed 1 a cyclic move would be at rest again in frame F.
+
+    Raises:
+        InputError: no frame is asked for, or a move lacks the direction or its parts.
+    """
+    if frames < 1:
+        raise InputError(f"A motion has at least one frame, not {frames}.")
+    for move, _ in moves:
+        if not applies(move, subject.parts):
+            raise InputError(f"The move {move.name!r} needs one of these parts: {', '.join(move.needs)}.")
+    moved = pose_at(subject, moves, np.arange(frames) / frames)
+    moved[0] = subject.points
+    return moved
+
+
+def pose_at(subject: Subject, moves: Sequence[tuple[Move, Manner]], times: Points) -> Points:
+    """Positions ``[T, N, 3]`` of moves that are done at the same time, at shares ``[T]`` of the clip."""
+    turning = [(move.turn, [move.cue(float(t), manner) for t in times]) for move, manner in moves if move.turn]
+    if turning:
+        stances = [Stance(subject.skeleton) for _ in times]
+        for turn, cues in turning:
+            for stance, cue in zip(stances, cues, strict=True):
+                turn(subject, stance, cue)
+        moved = subject.skeleton.posed(
+            np.stack([stance.turns for stance in stances]), np.stack([stance.shift for stance in stances])
+        )
+    else:
+        moved = np.repeat(subject.points[None], len(times), axis=0)
+    for move, manner in moves:
+        if move.warp is not None:
+            for frame, t in enumerate(times):
+                moved[frame] = move.warp(subject, moved[frame], move.cue(float(t), manner))
+    return moved
