@@ -137,7 +137,7 @@ def hand_gradients(worker: nn.Module, model: nn.Module) -> None:
         if gradient is not None and mine.grad is None:
             mine.grad = torch.empty_like(mine)
     filled = [(mine.grad, gradient) for mine, gradient in pairs if gradient is not None]
-    torch._foreach_copy_([mine for mine, _ in filled], [gradient for _, gradient in filled])
+    torch._foreach_copy_([mine for mine, _ in filled if mine is not None], [gradient for _, gradient in filled])
 
 
 @torch.no_grad()
