@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from gpu_measure import milliseconds
-from gpu_video import DEVICE, FRAMES, VIEWS, _with_fused_gate
+from gpu_video import DEVICE, FRAMES, VIEWS
 from torch import nn
 
 
@@ -47,7 +47,6 @@ def attention() -> dict[str, Any]:
         norm = nn.GroupNorm(32, channels, device=DEVICE, dtype=torch.float16)
         tokens = last.permute(0, 2, 3, 1).flatten(1, 2)
         feed = nn.Linear(channels, 8 * channels, device=DEVICE, dtype=torch.float16)
-        with_gate = milliseconds(lambda: _with_fused_gate(fused, lambda: fused.gated_linear(tokens, feed)))  # noqa: B023
         found[f"{channels}@{size}"] = {
             "conv nchw": milliseconds(lambda: conv2d(image, weight, padding=1)),  # noqa: B023
             "conv nhwc": milliseconds(lambda: conv2d(last, weight, padding=1)),  # noqa: B023
@@ -55,6 +54,5 @@ def attention() -> dict[str, Any]:
             "norm kernel": milliseconds(lambda: fused.group_norm(tokens, norm, activate=True)),  # noqa: B023
             "linear": milliseconds(lambda: feed(tokens)),  # noqa: B023
             "linear and gate": milliseconds(lambda: fused.gated_linear(tokens, feed)),  # noqa: B023
-            "gate in the product": with_gate,
         }
     return found

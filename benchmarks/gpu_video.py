@@ -111,49 +111,33 @@ def _kernel_calls(fused: Any) -> Iterator[Callable[[], Any]]:
         yield lambda x=x, group=group: fused.group_norm(x, group, activate=True, addend=x[:, 0].contiguous())
         feed = nn.Linear(channels, 8 * channels, device=DEVICE, dtype=torch.float16)
         yield lambda x=x, feed=feed: fused.gated_linear(x, feed)
-        yield lambda x=x, feed=feed: _with_fused_gate(fused, lambda: fused.gated_linear(x, feed))
-
-
-def _with_fused_gate(fused: Any, work: Callable[[], Any]) -> Any:
-    before, fused.FUSED_GATE = fused.FUSED_GATE, True
-    try:
-        return work()
-    finally:
-        fused.FUSED_GATE = before
 
 
 # -- the UNet ----------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def variant(**settings: Any) -> Iterator[None]:
-    """Constants of the model's files changed for a while, by ``file.NAME``."""
-    from animate3d.mvvdm.model import attention_kernels, fused
+def variant(**settings: int) -> Iterator[None]:
+    """Constants of `attention_kernels` changed for a while."""
+    from animate3d.mvvdm.model import attention_kernels
 
-    files = {"attention_kernels": attention_kernels, "fused": fused}
-    before = {}
-    for name, value in settings.items():
-        file, constant = name.split("__")
-        before[name] = getattr(files[file], constant)
-        setattr(files[file], constant, value)
+    before = {name: getattr(attention_kernels, name) for name in settings}
+    vars(attention_kernels).update(settings)
     try:
         yield
     finally:
-        for name, value in before.items():
-            file, constant = name.split("__")
-            setattr(files[file], constant, value)
+        vars(attention_kernels).update(before)
 
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "flash attention": {"attention_kernels__CUDNN_WIDEST": 0},
-    "cuDNN attention to 256": {"attention_kernels__CUDNN_WIDEST": 256, "attention_kernels__CUDNN_FROM": 256},
-    "gate in the product": {"fused__FUSED_GATE": True},
+VARIANTS: dict[str, dict[str, int]] = {
+    "flash attention": {"CUDNN_WIDEST": 0},
+    "cuDNN attention to 256": {"CUDNN_WIDEST": 256, "CUDNN_FROM": 256},
 }
 
 
 @torch.no_grad()
 def unet() -> dict[str, Any]:
-    """Outputs against float32, then times: as modules, streamlined, its variants, replayed."""
+    """Outputs against float32, then times: as modules, streamlined, its variants."""
     from mvvdm_unet import operations
 
     model, call = full_unet(), inputs(torch.float16)
@@ -176,37 +160,17 @@ def unet() -> dict[str, Any]:
     found["issue_ms"] = _issuing(lambda: model(**kept))
     found["times"]["one prompt"] = measured(lambda: model(**one), 5, 1)
     found["kernels"] = _kernels(lambda: model(**kept))
-    _replayed(found, model, kept, one, expected)
     _variants(found, model, kept, expected)
     tflop = operations(VIEWS, FRAMES, LATENTS, 2) / 1e12
-    best = min(value["ms"] for name, value in found["times"].items() if isinstance(value, dict) and "one" not in name)
-    replayed, single = found["times"].get("replayed", {}), found["times"]["one prompt"]
-    found["tflop"], found["share"] = round(tflop, 2), round(tflop / best * 1e3 / rates()[0], 3)
+    guided, single = found["times"]["streamlined"], found["times"]["one prompt"]
+    found["tflop"], found["share"] = round(tflop, 2), round(tflop / guided["ms"] * 1e3 / rates()[0], 3)
     found["rows"] = {
-        "UNet, guidance, fp16": f"{best:.0f} ms ({replayed.get('ms')} replayed), {replayed.get('peak_gib')} GiB",
+        "UNet, guidance, fp16": f"{guided['ms']:.0f} ms, {guided['peak_gib']} GiB",
         "… share of the matrix rate": f"{100 * found['share']:.0f} %",
         "… against float32": f"{found['errors']['streamlined']:.1e}",
         "UNet, one prompt, fp16": f"{single['ms']:.0f} ms, {single['peak_gib']} GiB",
     }
     return found
-
-
-def _replayed(found: dict[str, Any], model: Any, kept: dict[str, Any], one: dict[str, Any], expected: Tensor) -> None:
-    """As CUDA graphs."""
-    from animate3d.mvvdm.model.replays import Replays
-
-    model.replays = Replays()
-    try:
-        for _ in range(2):
-            out = model(**kept)[0]
-        found["errors"]["replayed"] = relative_error(out, expected)
-        found["times"]["replayed"] = measured(lambda: model(**kept), 5, 1)
-        for _ in range(2):
-            model(**one)
-        found["times"]["one prompt, replayed"] = measured(lambda: model(**one), 5, 1)
-        found["replays_work"] = model.replays._works
-    finally:
-        model.replays = None
 
 
 def _variants(found: dict[str, Any], model: Any, kept: dict[str, Any], expected: Tensor) -> None:
@@ -346,10 +310,7 @@ def _videos(pipeline: Any, steps: int, **options: Any) -> Any:
 
 def sampling() -> dict[str, Any]:
     """25 steps, three rounds of FreeInit, guidance, from images to pixels."""
-    from animate3d.mvvdm.model.replays import Replays
-
     pipeline = full_pipeline()
-    pipeline.unet.replays = Replays()
     pipeline.disable_free_init()
     _videos(pipeline, 2)
     pipeline.enable_free_init(num_iters=3)
@@ -359,7 +320,6 @@ def sampling() -> dict[str, Any]:
     frames = _videos(pipeline, 25).frames
     seconds = time.perf_counter() - start
     reserved = torch.cuda.max_memory_reserved() / GIB
-    pipeline.unet.replays = None
     row = f"{seconds:.1f} s ({75 / seconds:.1f} steps/s), {reserved:.1f} GiB"
     return {
         "rows": {"sampling 25 × 3": row},
@@ -409,7 +369,7 @@ def training() -> dict[str, Any]:
     found["as before"] = _steps(model, fused=False, repeats=2)
     keep_norms_in_half(model)
     found["now"] = _steps(model)
-    with variant(attention_kernels__CUDNN_WIDEST=0):
+    with variant(CUDNN_WIDEST=0):
         found["now, flash attention"] = _steps(model)
     for name, blocks in (("two levels recomputed", ("down_blocks.0", "up_blocks.3")), ("all recomputed", ())):
         restore = recompute_activations(model, blocks)

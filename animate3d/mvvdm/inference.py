@@ -18,7 +18,6 @@ from animate3d.errors import InputError
 from animate3d.files import atomic_file, existing_file, existing_folder, read_json, sha256, stamp, write_json
 from animate3d.frames import save_frames, save_gif, save_mp4, side_by_side
 from animate3d.mvvdm.convert import DTYPES, assemble, read_config
-from animate3d.mvvdm.model.replays import Replays
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 from animate3d.resources import find_resource
@@ -179,8 +178,6 @@ def load_pipeline(config: dict[str, Any], checkpoint: Path | None) -> MultiViewV
         pipeline.enable_model_cpu_offload(device=device)
     else:
         pipeline.to(device)
-        if device.type == "cuda":
-            pipeline.unet.replays = Replays()
     return pipeline
 
 
@@ -369,7 +366,7 @@ def _parser() -> argparse.ArgumentParser:
     sampling.add_argument("--offload", action="store_true", help="keep only the running model on the GPU")
     sampling.add_argument("--sequential_guidance", action="store_true", help="half the memory of guidance, more time")
     sampling.add_argument(
-        "--low-memory", action="store_true", help="both, and small steps elsewhere: an 8 GB GPU is enough"
+        "--low-memory", action="store_true", help="both, and small steps elsewhere: for a GPU with 8 GB"
     )
     parser.add_argument("--force", action="store_true", help="make results again that are already there")
     return parser

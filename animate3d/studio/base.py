@@ -52,24 +52,27 @@ class Updateable:
 
 
 def _names(holder: Any) -> list[str]:
-    """Public attributes of an object and those of its class that are not functions, sorted.
+    """Public attributes of an object, and those of its class that may hold a component, sorted.
 
     Twice in every step the methods of Lightning and torch, hundreds of them, would take longer than all else here.
     """
     own = [*holder.__dict__, *holder.__dict__.get("_modules", ())]
-    return sorted({name for name in own if not name.startswith("_")}.union(_not_functions(type(holder))))
+    return sorted({name for name in own if not name.startswith("_")}.union(_maybe_parts(holder.__class__)))
 
 
 @lru_cache(maxsize=256)
-def _not_functions(cls: type) -> frozenset[str]:
+def _maybe_parts(cls: type) -> frozenset[str]:
+    """Public names of a class that may hold a component: no functions, and no properties that say they are values."""
     return frozenset(
-        name
-        for name in dir(cls)
-        if not name.startswith("_") and not isinstance(inspect.getattr_static(cls, name), _FUNCTIONS)
+        name for name in dir(cls) if not name.startswith("_") and not _is_plain(inspect.getattr_static(cls, name))
     )
 
 
-_FUNCTIONS = (FunctionType, classmethod, staticmethod, type)
+def _is_plain(attribute: object) -> bool:
+    if isinstance(attribute, property):  # computing a value takes time, and looking at one waits for the device
+        returned = getattr(attribute.fget, "__annotations__", {}).get("return", "")
+        return getattr(returned, "__name__", returned) in ("Tensor", "bool", "int", "float", "str")
+    return isinstance(attribute, FunctionType | classmethod | staticmethod | type)
 
 
 class BaseObject(Updateable):

@@ -230,8 +230,9 @@ def refining(load: Callable[..., Any], toy: Toy, out: Path) -> Callable[..., tup
         system = api.find(cfg.system_type)(cfg.system)
         for parameter in system.geometry.parameters():
             parameter.data.add_(0.02 * torch.randn_like(parameter))
-        system._image_terms = plugin_losses().image_terms()
-        system._scale_active = True
+        system._terms, system._image_terms = system.loss_terms(), plugin_losses().image_terms()
+        system._read_settings()
+        system._scale_active, system._captured = True, False
         system.renderer.train()
         data = api.find(cfg.data_type)(cfg.data)
         data.setup("fit")

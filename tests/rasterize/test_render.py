@@ -13,7 +13,7 @@ from splat_scenes import random_splats
 
 from animate3d.cameras import reconstruction_cameras
 from animate3d.errors import InputError, MissingDependencyError
-from animate3d.rasterize import Splats, cuda, dispatch, render
+from animate3d.rasterize import Splats, cuda, dispatch, gsplat_extension, render
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
@@ -105,7 +105,7 @@ def _fake_gsplat(calls: list[dict[str, Any]]) -> SimpleNamespace:
 @pytest.mark.parametrize("masked", [False, True])
 def test_gsplat_is_called_once_for_all_images(monkeypatch: pytest.MonkeyPatch, masked: bool) -> None:
     calls: list[dict[str, Any]] = []
-    monkeypatch.setitem(sys.modules, "gsplat", _fake_gsplat(calls))
+    monkeypatch.setattr(gsplat_extension, "load", lambda: _fake_gsplat(calls))
     splats, cameras = random_splats(2, 7), reconstruction_cameras(3).resized(5, 6)
     splats.means.requires_grad_()
     mask = torch.zeros(2, 3, 7, dtype=torch.bool)
@@ -142,6 +142,7 @@ def test_real_gsplat_has_the_arguments_that_are_used() -> None:
 
 def test_missing_gsplat_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gsplat", None)
+    gsplat_extension.load.cache_clear()
     checked = dispatch._checked(random_splats(1, 3), reconstruction_cameras(1, 8), None, None)
     with pytest.raises(MissingDependencyError, match=r"animate3d\[cuda\]"):
         cuda.rasterize(*checked)

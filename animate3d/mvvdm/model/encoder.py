@@ -33,9 +33,10 @@ KEPT_GIB = 2.5
 
 def supports(vae: Any) -> bool:
     """Whether `moments` can compute the encoder: layers of known kinds, in their usual places."""
-    if not isinstance(vae, AutoencoderKL) or type(vae.encoder) is not Encoder:
+    encoder = vae.encoder if isinstance(vae, AutoencoderKL) else None  # type: ignore[attr-defined]
+    if type(encoder) is not Encoder:
         return False
-    blocks = list(vae.encoder.down_blocks)
+    blocks: list[Any] = list(encoder.down_blocks)
     resnets = [*(r for block in blocks for r in getattr(block, "resnets", ())), *_middle(vae)[0]]
     return (
         all(type(block) is DownEncoderBlock2D for block in blocks)

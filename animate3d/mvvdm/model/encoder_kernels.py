@@ -3,6 +3,9 @@
 Both read the norm's input and the gradient after SiLU once; the activations between are computed again.
 """
 
+# mypy: allow-untyped-defs, allow-incomplete-defs
+# The types of a kernel are those of its arguments at a launch.
+
 from __future__ import annotations
 
 import triton
@@ -10,7 +13,7 @@ import triton.language as tl
 
 
 @triton.jit
-def _before_silu(x, gradient, gain, offset):  # type: ignore[no-untyped-def]
+def _before_silu(x, gradient, gain, offset):
     """The gradient before SiLU of ``x * gain + offset``."""
     value = x * gain + offset
     share = 1.0 / (1.0 + tl.exp(-value))

@@ -19,9 +19,6 @@ from animate3d.errors import available
 
 logger = logging.getLogger(__name__)
 
-FUSED_GATE = False
-"""Whether the first layer of a feed-forward block and its gate are one kernel of ours instead of cuBLAS and another."""
-
 
 class Table(NamedTuple):
     """Rows ``[period, channels]`` added to tokens: row r of the tokens takes the row ``(r // step) % period``."""
@@ -194,18 +191,6 @@ def gated_linear(x: Tensor, layer: nn.Linear) -> Tensor:
         return value * gelu(gate)
     out = x.new_empty(*x.shape[:-1], width)
     rows = x.numel() // channels
-    if FUSED_GATE:
-        tiles = -(-rows // 128) * -(-width // 128)
-        module.gated_linear[(tiles,)](
-            *(x, layer.weight, layer.bias, out, rows, channels, width),
-            ROWS=128,
-            COLUMNS=128,
-            DEPTH=64,
-            GROUP=8,
-            num_warps=8,
-            num_stages=3,
-        )
-        return out
     grid = (-(-rows // 8), -(-width // 256))
     module.gated_gelu[grid](layer(x), out, rows, width, ROWS=8, BLOCK=256, num_warps=4)
     return out

@@ -160,41 +160,6 @@ def gated_gelu(x, out, rows, channels, ROWS: tl.constexpr, BLOCK: tl.constexpr):
     tl.store(to, result.to(out.dtype.element_ty), mask=mask)
 
 
-@triton.jit(do_not_specialize=["rows"])
-def gated_linear(
-    x, weight, bias, out, rows, channels, width,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr, GROUP: tl.constexpr,
-):  # fmt: skip
-    """A linear layer ``[2 width, channels]`` and `gated_gelu` in one: what lies between is never written."""
-    program = tl.program_id(0)
-    down, across = tl.cdiv(rows, ROWS), tl.cdiv(width, COLUMNS)
-    band = program // (GROUP * across)  # tiles that share weights and rows run together
-    height = tl.minimum(down - band * GROUP, GROUP)
-    inside_band = program % (GROUP * across)
-    row = (band * GROUP + inside_band % height) * ROWS + tl.arange(0, ROWS)
-    column = (inside_band // height) * COLUMNS + tl.arange(0, COLUMNS)
-    depth = tl.arange(0, DEPTH)
-    left = x + row.to(tl.int64)[:, None] * channels + depth[None, :]
-    right = weight + column[None, :] * channels + depth[:, None]
-    row_mask, column_mask = (row < rows)[:, None], (column < width)[None, :]
-    value = tl.zeros([ROWS, COLUMNS], tl.float32)
-    gate = tl.zeros([ROWS, COLUMNS], tl.float32)
-    for start in range(0, channels, DEPTH):
-        known = start + depth < channels
-        a = tl.load(left, mask=row_mask & known[None, :], other=0.0)
-        b = tl.load(right, mask=column_mask & known[:, None], other=0.0)
-        value = tl.dot(a, b, value)
-        b = tl.load(right + width * channels, mask=column_mask & known[:, None], other=0.0)
-        gate = tl.dot(a, b, gate)
-        left += DEPTH
-        right += DEPTH
-    value += tl.load(bias + column, mask=column < width, other=0.0).to(tl.float32)[None, :]
-    gate += tl.load(bias + width + column, mask=column < width, other=0.0).to(tl.float32)[None, :]
-    result = value * gate * 0.5 * (1.0 + tl.erf(gate * 0.7071067811865476))
-    to = out + row.to(tl.int64)[:, None] * width + column[None, :]
-    tl.store(to, result.to(out.dtype.element_ty), mask=row_mask & column_mask)
-
-
 @triton.jit(do_not_specialize=["places", "frames"])
 def frames_attention(
     qkv, out, places, channels, frames, scale,

@@ -224,7 +224,7 @@ def _multi_view(attn: Attention, normed: Tensor, call: _Call) -> Tensor:
     processor = cast(MultiViewProcessor, attn.processor)
     heads, channels = attn.heads, normed.shape[-1]
     layers = [attn.to_q, attn.to_k, attn.to_v, *([processor.to_q_i2v] if processor.image_attn else [])]
-    joint = side_by_side(cast(list[nn.Linear], layers), normed).view(call.batch, call.frames, -1, len(layers), channels)
+    joint = side_by_side(layers, normed).view(call.batch, call.frames, -1, len(layers), channels)
     query, key, value, *more = joint.unflatten(-1, (heads, -1)).unbind(3)  # [b, f, (v s), h, d]
     out = attend(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1)).reshape(-1, channels)
     layer = cast(Any, attn.to_out)[0]
@@ -285,7 +285,7 @@ def _tables(
     if processor.time_pos_embed is None:  # then the block has the frame encoding, for both
         if block.pos_embed is None:
             return None, None
-        frames = Table(block.pos_embed.pe[0, : call.frames].to(tokens.dtype).contiguous(), places)
+        frames = Table(cast(Any, block.pos_embed).pe[0, : call.frames].to(tokens.dtype).contiguous(), places)
         return frames, frames
     frames = Table(processor.time_pos_embed(call.frames).to(tokens.dtype).contiguous(), places)
     layout = Layout(call.views, call.frames, *size)

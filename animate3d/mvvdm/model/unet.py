@@ -35,7 +35,6 @@ from animate3d.mvvdm.model.attention import (
 )
 from animate3d.mvvdm.model.motion_module import MotionTransformer, NoMotion
 from animate3d.mvvdm.model.origins import OriginHead, Origins
-from animate3d.mvvdm.model.replays import Replays
 
 DEFAULT_MVDREAM_ATTN: dict[str, Any] = {"image_attn": {"enabled": True}}
 DEFAULT_MOTION_ATTN: dict[str, Any] = {
@@ -96,8 +95,6 @@ class MultiViewUNet(UNetMotionModel):
 
     streamlined: bool | None = None
     """Compute calls without gradient by `animate3d.mvvdm.model.streamlined`; None: on a GPU."""
-    replays: Replays | None = None
-    """Records such calls as CUDA graphs, which saves the time of issuing them; for the memory of a second call."""
 
     @register_to_config
     def __init__(
@@ -325,8 +322,7 @@ class MultiViewUNet(UNetMotionModel):
             prompt.images, prompt.embeds = cast(nn.Module, self.encoder_hid_proj)(prompt.embeds), None
         timesteps = torch.as_tensor(timestep, device=sample.device).expand(len(sample))
         if self._streamlines(sample):
-            predict = self._streamlined if self.replays is None or return_origins else self.replays(self._streamlined)
-            out, features = predict(sample, timesteps, camera, prompt, layout)
+            out, features = self._streamlined(sample, timesteps, camera, prompt, layout)
         else:
             out, features = self._modular(sample, timesteps, camera, prompt, layout)
         if return_origins:
@@ -341,12 +337,6 @@ class MultiViewUNet(UNetMotionModel):
         """
         embeds = None if self.encoder_hid_proj is None else self._image_embeds(added_cond_kwargs)
         return Prompt(text, embeds=embeds, kept={} if keep else None)
-
-    def make_keys(self, prompt: Prompt) -> None:
-        """Let every layer make the keys and values that it has not made of a prompt yet."""
-        for _, attn in self._attentions():
-            if isinstance(attn.processor, PromptProcessor):
-                attn.processor.keys(attn, prompt)
 
     def _streamlines(self, sample: Tensor) -> bool:
         """Whether `streamlined` computes this call: on a GPU without gradient, if nothing forbids it."""
