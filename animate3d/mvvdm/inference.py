@@ -366,7 +366,7 @@ def _parser() -> argparse.ArgumentParser:
     sampling.add_argument("--offload", action="store_true", help="keep only the running model on the GPU")
     sampling.add_argument("--sequential_guidance", action="store_true", help="half the memory of guidance, more time")
     sampling.add_argument(
-        "--low-memory", action="store_true", help="both, and small steps elsewhere: for a GPU with 8 GB"
+        "--low-memory", action="store_true", help="both, and small steps elsewhere: for small GPUs (docs/gpu.md)"
     )
     parser.add_argument("--force", action="store_true", help="make results again that are already there")
     return parser
