@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # bpy (FBX, Alembic) exists for Python 3.11 only; everything else works without it.
-EXTRAS := $(shell $(PYTHON) -c 'import sys; print("dev,eval,train,blender" if sys.version_info[:2] == (3, 11) else "dev,eval,train")')
+EXTRAS := $(shell $(PYTHON) -c 'import sys; print("dev,eval,train,skeleton,viewer,cluster,blender" if sys.version_info[:2] == (3, 11) else "dev,eval,train,skeleton,viewer,cluster")')
 
 .PHONY: help setup demo train-bundled test test-all test-gpu lint format bench clean
 

@@ -12,12 +12,9 @@ import animate3d
 from animate3d.errors import InputError, run_command
 
 if TYPE_CHECKING:
-    from animate3d.meshes import Placement
     from animate3d.runs.gaussians import GaussianResult
     from animate3d.runs.mesh import AnimateResult
-    from animate3d.runs.options import AnimateCommand, DemoCommand, FromPrompt, Output, PlacementFlags
-    from animate3d.runs.presets import Preset
-    from animate3d.runs.videos import VideoOptions
+    from animate3d.runs.options import DemoCommand, Output
 
 _ANIMATE_EXAMPLES = """examples:
   animate3d animate creature.obj --prompt "a butterfly is flapping its wings" --out outputs/butterfly
@@ -127,160 +124,17 @@ def _console(verbose: bool) -> Callable[[str], None]:
 
 
 def _animate(arguments: Sequence[str]) -> int:
-    from animate3d.runs.options import AnimateCommand, AnimateOptions, GaussianOptions, shared
+    from animate3d.runs.options import AnimateCommand
 
     given, overrides = _parsed(AnimateCommand, "animate", arguments, _ANIMATE_EXAMPLES)
-    if given.from_clip.video and (given.from_videos.frames or given.from_prompt.prompt is not None):
-        raise InputError("Give one of --video, --frames and --prompt.")
-    if given.from_clip.camera and not given.from_clip.video:
-        raise InputError("--camera says how a --video was seen; give that too.")
     console = _console(given.machine.verbose)
 
-    from animate3d.gaussians import holds_gaussians  # torch takes a second to import
+    from animate3d.runs.requested import carry_out, laptop_note, requested  # torch takes a second to import
 
-    shown = given.from_videos.frames or given.from_clip.video
-    if given.from_prompt.prompt and shown and not given.motion.refine:
-        raise InputError("Give either --prompt, or videos by --frames or --video, not both.")
-    preset = _preset(given)
-    asked: dict[str, Any] = {
-        "frames": given.from_videos.frames,
-        "out": given.out,
-        "placement": _placement(given.placement),
-        "overrides": overrides,
-        "video": _video(given.from_prompt, preset),
-        "rigidity": preset.rigidity,
-        "fps": _fps(given.output),
-        **({"config": given.motion.config} if given.motion.config else {}),
-    }
-    groups = (given.from_videos, given.output, given.machine)
-    if given.from_clip.video:
-        return _animate_video(given, overrides, {**shared(AnimateOptions, *groups), **asked}, console)
-    if holds_gaussians(given.model):
-        from animate3d.runs.gaussians import animate_gaussians
-
-        _refuse_mesh_flags(given)
-        flags = {"refine": given.motion.refine, "track": given.motion.tracking}
-        gaussians = GaussianOptions(given.model, **{**shared(GaussianOptions, *groups), **asked, **flags})
-        _print_result(animate_gaussians(gaussians, console))
-        return 0
-    from animate3d.runs.mesh import animate
-
-    _refuse_gaussian_flags(given)
-    field = given.motion.field or bool(overrides or given.motion.config)  # settings of the fit ask for it
-    flags = {"formats": _formats(given.output.formats), "field": field}
-    mesh = AnimateOptions(given.model, **{**shared(AnimateOptions, *groups), **asked, **flags})
-    _print_result(animate(mesh, console))
+    if note := laptop_note(given):
+        print(note)
+    _print_result(carry_out(requested(given, overrides), console))
     return 0
-
-
-def _animate_video(
-    given: AnimateCommand, overrides: Sequence[str], asked: dict[str, Any], console: Callable[[str], None]
-) -> int:
-    from animate3d.gaussians import holds_gaussians
-    from animate3d.runs.clip import Trim
-    from animate3d.runs.video import VideoRunOptions, animate_video
-
-    _refuse_gaussian_flags(given)
-    clip = given.from_clip
-    if holds_gaussians(given.model):
-        raise InputError(f"{given.model} holds Gaussians; --video is for meshes, Gaussians take --frames or --prompt.")
-    flags = {
-        "formats": _formats(given.output.formats),
-        "field": given.motion.field or bool(overrides or given.motion.config),
-        "videos": clip.video,
-        "cameras": clip.camera,
-        "trim": Trim(clip.start, clip.end, clip.every),
-        "rate": given.output.fps,
-        "start_pose": clip.start_pose,
-        "mask_backend": given.from_prompt.mask_backend,
-    }
-    _print_result(animate_video(VideoRunOptions(given.model, **{**asked, **flags}), console))
-    return 0
-
-
-def _fps(output: Output) -> float:
-    return 8.0 if output.fps is None else output.fps
-
-
-def _refuse_mesh_flags(given: AnimateCommand) -> None:
-    output = given.output
-    for_meshes = {
-        "--formats": output.formats,
-        "--max-morphs": output.max_morphs,
-        "--loop": output.loop,
-        "--resample": output.resample,
-        "--clip-name": output.clip_name,
-        "--field": given.motion.field,
-    }
-    found = [flag for flag, value in for_meshes.items() if value]
-    if found:
-        raise InputError(
-            f"{given.model} holds Gaussians, which have no mesh to export and always a field: leave out "
-            f"{', '.join(found)}."
-        )
-
-
-def _refuse_gaussian_flags(given: AnimateCommand) -> None:
-    if given.motion.refine or not given.motion.tracking:
-        flag = "--refine" if given.motion.refine else "--no-tracking"
-        raise InputError(f"{flag} is for Gaussian models; {given.model} holds no Gaussians.")
-
-
-def _placement(given: PlacementFlags) -> Placement | Path | None:
-    from animate3d.meshes import Placement
-
-    x, z, scale = given.rot_x_degree, given.rot_z_degree, given.scale_factor
-    if x is None and z is None and scale is None:
-        return given.placement
-    if given.placement:
-        raise InputError("Give either --placement or the rotation and scale flags, not both.")
-    return Placement.from_flags(x or 0.0, z or 0.0, 1.0 if scale is None else scale)
-
-
-def _video(given: FromPrompt, preset: Preset) -> VideoOptions | None:
-    from animate3d.runs.videos import preset_videos
-
-    if given.prompt is None:
-        return None
-    return preset_videos(
-        given.prompt,
-        preset,
-        weights=given.weights,
-        checkpoint=given.pretrained_unet_path,
-        mask_backend=given.mask_backend,
-        samples=given.num_samples,
-        **given.sampler(),
-    )
-
-
-def _preset(given: AnimateCommand) -> Preset:
-    from animate3d.runs.presets import choose_preset
-
-    asked = given.from_prompt
-    # Videos that are given speckle no more than those of the full model, and refinement is made for that one.
-    full = (
-        given.from_videos.frames
-        or given.from_clip.video
-        or given.motion.refine
-        or asked.weights
-        or asked.pretrained_unet_path
-    )
-    preset = choose_preset(asked.preset, weights_given=bool(full))
-    if asked.prompt and preset.bundled and asked.preset is None:
-        print(
-            "the small model in this package makes the videos; the released weights animate anything, on a GPU "
-            "(docs/mvvdm.md says how to get them, then --weights DIR)"
-        )
-    return preset.with_motion_strength(asked.motion_strength)
-
-
-def _formats(given: str | None) -> tuple[str, ...]:
-    if given is not None:
-        parts = (part.strip().lstrip(".").lower() for part in given.split(","))
-        return tuple(dict.fromkeys(part for part in parts if part))
-    from animate3d.export.blender import blender
-
-    return ("fbx", "glb", "usdc") if blender() else ("glb", "usdc")
 
 
 def _demo(arguments: Sequence[str]) -> int:
@@ -304,11 +158,12 @@ def _demo(arguments: Sequence[str]) -> int:
 
 def _demo_options(given: DemoCommand, output: Output) -> dict[str, Any]:
     from animate3d.runs.options import AnimateOptions, shared
+    from animate3d.runs.requested import formats_of, frame_rate
 
     return {
         **shared(AnimateOptions, output, given.machine),
-        "fps": _fps(output),
-        "formats": _formats(output.formats),
+        "fps": frame_rate(output),
+        "formats": formats_of(output.formats),
         "field": given.field,
     }
 
@@ -320,8 +175,9 @@ def _render(arguments: Sequence[str]) -> int:
 
     from animate3d.meshes import Placement
     from animate3d.runs.render import StillOptions, render_still
+    from animate3d.runs.requested import placement_of
 
-    placement = _placement(given.placement)
+    placement = placement_of(given.placement)
     options = StillOptions(
         given.model,
         given.out,

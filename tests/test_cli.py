@@ -23,6 +23,7 @@ from animate3d.evaluation.recovery import Recovery
 from animate3d.meshes import Placement
 from animate3d.mvvdm.sampler import SamplerSettings
 from animate3d.runs import mesh as animate_module
+from animate3d.runs import requested
 from animate3d.runs.mesh import AnimateOptions
 from animate3d.runs.options import AnimateCommand, DemoCommand
 from animate3d.runs.presets import PRESETS
@@ -47,7 +48,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[AnimateOptions]:
         seen.append(options)
         return Result({suffix: options.out / f"animation.{suffix}" for suffix in options.formats})
 
-    monkeypatch.setattr(animate_module, "animate", animate)
+    for module in (requested, animate_module):
+        monkeypatch.setattr(module, "animate", animate)
     return seen
 
 
@@ -123,7 +125,7 @@ def test_flags_and_a_placement_file_exclude_each_other(asked: list[AnimateOption
 def test_fbx_is_written_by_default_where_it_can_be(
     asked: list[AnimateOptions], monkeypatch: pytest.MonkeyPatch, found: str | None, formats: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("animate3d.export.blender.blender", lambda: found)
+    monkeypatch.setattr("animate3d.runs.requested.blender", lambda: found)
     cli.main(BASE)
     assert asked[0].formats == formats
 

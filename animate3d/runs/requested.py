@@ -1,0 +1,177 @@
+"""From the flags of a run to what it is asked for, and to the run that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from animate3d.errors import InputError
+from animate3d.export.blender import blender
+from animate3d.gaussians import holds_gaussians
+from animate3d.meshes import Placement
+from animate3d.runs.clip import Trim
+from animate3d.runs.gaussians import GaussianResult, animate_gaussians
+from animate3d.runs.mesh import AnimateResult, animate
+from animate3d.runs.options import (
+    AnimateCommand,
+    AnimateOptions,
+    FromPrompt,
+    GaussianOptions,
+    Output,
+    PlacementFlags,
+    shared,
+)
+from animate3d.runs.presets import Preset, choose_preset
+from animate3d.runs.video import VideoRunOptions, animate_video
+from animate3d.runs.videos import VideoOptions, preset_videos
+
+Requested: TypeAlias = AnimateOptions | GaussianOptions | VideoRunOptions
+
+
+def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested:
+    """What the flags of `animate3d animate` ask for.
+
+    Raises:
+        InputError: flags that do not go together.
+    """
+    _check_drivers(given)
+    preset = _preset(given)
+    asked: dict[str, Any] = {
+        "frames": given.from_videos.frames,
+        "out": given.out,
+        "placement": placement_of(given.placement),
+        "overrides": tuple(overrides),
+        "video": _video(given.from_prompt, preset),
+        "rigidity": preset.rigidity,
+        "fps": frame_rate(given.output),
+        **({"config": given.motion.config} if given.motion.config else {}),
+    }
+    groups = (given.from_videos, given.output, given.machine)
+    if holds_gaussians(given.model):
+        _refuse_mesh_flags(given)
+        flags = {"refine": given.motion.refine, "track": given.motion.tracking}
+        return GaussianOptions(given.model, **{**shared(GaussianOptions, *groups), **asked, **flags})
+    _refuse_gaussian_flags(given)
+    field = given.motion.field or bool(overrides or given.motion.config)  # settings of the fit ask for it
+    mesh = {**shared(AnimateOptions, *groups), **asked, "formats": formats_of(given.output.formats), "field": field}
+    if not given.from_clip.video:
+        return AnimateOptions(given.model, **mesh)
+    clip = given.from_clip
+    return VideoRunOptions(
+        given.model,
+        **mesh,
+        videos=clip.video,
+        cameras=clip.camera,
+        trim=Trim(clip.start, clip.end, clip.every),
+        rate=given.output.fps,
+        start_pose=clip.start_pose,
+        mask_backend=given.from_prompt.mask_backend,
+    )
+
+
+def laptop_note(given: AnimateCommand) -> str:
+    """A sentence about the released weights for who has not asked for the bundled model by name; else empty."""
+    if not given.from_prompt.prompt or given.from_prompt.preset is not None or not _preset(given).bundled:
+        return ""
+    return (
+        "the small model in this package makes the videos; the released weights animate anything, on a GPU "
+        "(docs/mvvdm.md says how to get them, then --weights DIR)"
+    )
+
+
+def carry_out(
+    options: Requested, announce: Callable[[str], None] = lambda line: None
+) -> AnimateResult | GaussianResult:
+    """The run that the options ask for, from its first step or from where it stopped."""
+    if isinstance(options, VideoRunOptions):
+        return animate_video(options, announce)
+    if isinstance(options, GaussianOptions):
+        return animate_gaussians(options, announce)
+    return animate(options, announce)
+
+
+def placement_of(given: PlacementFlags) -> Placement | Path | None:
+    """The placement, or the file that says it; None places automatically."""
+    x, z, scale = given.rot_x_degree, given.rot_z_degree, given.scale_factor
+    if x is None and z is None and scale is None:
+        return given.placement
+    if given.placement:
+        raise InputError("Give either --placement or the rotation and scale flags, not both.")
+    return Placement.from_flags(x or 0.0, z or 0.0, 1.0 if scale is None else scale)
+
+
+def frame_rate(output: Output) -> float:
+    """Frames of the motion per second, where no video says them."""
+    return 8.0 if output.fps is None else output.fps
+
+
+def formats_of(given: str | None) -> tuple[str, ...]:
+    """Suffixes to export; without any given those that this machine can write."""
+    if given is not None:
+        parts = (part.strip().lstrip(".").lower() for part in given.split(","))
+        return tuple(dict.fromkeys(part for part in parts if part))
+    return ("fbx", "glb", "usdc") if blender() else ("glb", "usdc")
+
+
+def _check_drivers(given: AnimateCommand) -> None:
+    videos, frames, prompt = given.from_clip.video, given.from_videos.frames, given.from_prompt.prompt
+    if videos and (frames or prompt is not None):
+        raise InputError("Give one of --video, --frames and --prompt.")
+    if given.from_clip.camera and not videos:
+        raise InputError("--camera says how a --video was seen; give that too.")
+    if prompt and frames and not given.motion.refine:
+        raise InputError("Give either --prompt, or videos by --frames or --video, not both.")
+    if videos and holds_gaussians(given.model):
+        raise InputError(f"{given.model} holds Gaussians; --video is for meshes, Gaussians take --frames or --prompt.")
+
+
+def _refuse_mesh_flags(given: AnimateCommand) -> None:
+    output = given.output
+    for_meshes = {
+        "--formats": output.formats,
+        "--max-morphs": output.max_morphs,
+        "--loop": output.loop,
+        "--resample": output.resample,
+        "--clip-name": output.clip_name,
+        "--field": given.motion.field,
+    }
+    found = [flag for flag, value in for_meshes.items() if value]
+    if found:
+        raise InputError(
+            f"{given.model} holds Gaussians, which have no mesh to export and always a field: leave out "
+            f"{', '.join(found)}."
+        )
+
+
+def _refuse_gaussian_flags(given: AnimateCommand) -> None:
+    if given.motion.refine or not given.motion.tracking:
+        flag = "--refine" if given.motion.refine else "--no-tracking"
+        raise InputError(f"{flag} is for Gaussian models; {given.model} holds no Gaussians.")
+
+
+def _video(given: FromPrompt, preset: Preset) -> VideoOptions | None:
+    if given.prompt is None:
+        return None
+    return preset_videos(
+        given.prompt,
+        preset,
+        weights=given.weights,
+        checkpoint=given.pretrained_unet_path,
+        mask_backend=given.mask_backend,
+        samples=given.num_samples,
+        **given.sampler(),
+    )
+
+
+def _preset(given: AnimateCommand) -> Preset:
+    asked = given.from_prompt
+    # Videos that are given speckle no more than those of the full model, and refinement is made for that one.
+    full = (
+        given.from_videos.frames
+        or given.from_clip.video
+        or given.motion.refine
+        or asked.weights
+        or asked.pretrained_unet_path
+    )
+    return choose_preset(asked.preset, weights_given=bool(full)).with_motion_strength(asked.motion_strength)
