@@ -278,7 +278,7 @@ async function run() {
   const jump = (frame, camera = {}) => {
     start(false);
     Object.assign(state, { at: frame }, camera);
-    if (state.size) canvas.style.cssText = `width:${state.size}px;height:${state.size}px`;
+    if (state.size) canvas.style.cssText = `position:absolute;left:0;top:0;width:${state.size}px;height:${state.size}px`;
     show();
   };
   show();
