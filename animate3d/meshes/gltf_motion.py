@@ -125,12 +125,13 @@ def _played(file: GltfFile, channels: list[_Channel]) -> GltfMotion:
 
 def _frame_times(channels: list[_Channel]) -> tuple[np.ndarray, float]:
     """Seconds of the frames, and frames per second: the keys where they are evenly spaced."""
-    keys: Any = np.unique(np.concatenate([channel.times for channel in channels]).round(5))
+    keys: Any = np.unique(np.concatenate([channel.times for channel in channels]))
+    keys = keys[np.r_[True, np.diff(keys) > 1e-5]]
     if len(keys) == 1:
         return keys, _RATE
     steps = np.diff(keys)
     if len(keys) <= _MOST_FRAMES and np.ptp(steps) < 0.02 * steps.mean():
-        return keys, float(1 / steps.mean())
+        return keys, round(float(1 / steps.mean()), 3)
     count = int(min(_MOST_FRAMES, max(2, np.ceil((keys[-1] - keys[0]) * _RATE) + 1)))
     return np.linspace(keys[0], keys[-1], count), float((count - 1) / (keys[-1] - keys[0]))
 

@@ -1,9 +1,10 @@
-"""A moving model as nodes of a viser scene: one for each frame, of which one is visible."""
+"""A moving model in a viser scene: a node for each frame, of which one is visible."""
 
 from __future__ import annotations
 
 import base64
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,9 @@ from animate3d.export.transparency import alpha_mode
 from animate3d.meshes.materials import GltfMaterial, GltfTexture, Material
 from animate3d.meshes.mesh import Mesh
 from animate3d.rotations import quaternion_to_matrix
-from animate3d.viewer.colors import ramp
+from animate3d.viewer.colors import displacement, ramp
 from animate3d.viewer.mesh_data import image_uri
-from animate3d.viewer.moving import MovingGaussians
+from animate3d.viewer.moving import MovingGaussians, MovingMesh
 from animate3d.viewer.splat_data import fewer
 
 MOST_NODES = 150
@@ -28,6 +29,73 @@ MOST_NODES = 150
 _TEXTURE = 1024  # pixels
 _BYTES = 150_000_000  # of all frames of a mesh together
 _SPLATS, _ALL_SPLATS = 50_000, 1_000_000  # in a frame, and in all frames
+
+
+class Actor:
+    """A moving model that stands in the scene; its first frame is there at once, the others are loaded one by one.
+
+    Args:
+        scene: `viser.SceneApi`.
+        name: of its nodes.
+        moving: the model.
+        colored: show how far every vertex has moved in place of the materials.
+        position: where it stands.
+    """
+
+    def __init__(
+        self,
+        scene: Any,
+        name: str,
+        moving: MovingMesh | MovingGaussians,
+        *,
+        colored: bool = False,
+        position: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    ) -> None:
+        self.moving = moving
+        self._scene, self._name, self._position = scene, name, position
+        self._chosen = shown_frames(moving.frames)
+        self._lock, self._removed = threading.RLock(), False
+        nodes = self._made(colored)
+        self._nodes: list[Any] = [next(nodes)]
+        self._visible = 0
+        threading.Thread(target=self._load, args=(nodes,), daemon=True).start()
+
+    def go(self, frame: int) -> None:
+        """Show a frame, or the nearest before it that is loaded."""
+        with self._lock:
+            number = min(int(np.searchsorted(self._chosen, frame, side="right")) - 1, len(self._nodes) - 1)
+            if number != self._visible and not self._removed:
+                self._nodes[number].visible = True
+                self._nodes[self._visible].visible = False
+                self._visible = number
+
+    def remove(self) -> None:
+        """Take it out of the scene."""
+        with self._lock:
+            self._removed = True
+            for node in self._nodes:
+                node.remove()
+
+    def _made(self, colored: bool) -> Iterator[Any]:
+        place: dict[str, Any] = {"position": self._position}
+        if isinstance(self.moving, MovingMesh):
+            positions = self.moving.positions[self._chosen]
+            colors = displacement(positions) if colored else None
+            for number, glb in enumerate(mesh_frames(self.moving.mesh, positions, colors)):
+                place |= {"visible": number == 0, "cast_shadow": False, "receive_shadow": False}
+                yield self._scene.add_glb(f"{self._name}/{number}", glb, **place)
+        else:
+            for number, arrays in enumerate(splat_frames(self.moving, self._chosen)):
+                place["visible"] = number == 0
+                yield self._scene.add_gaussian_splats(f"{self._name}/{number}", **arrays, **place)
+
+    def _load(self, nodes: Iterator[Any]) -> None:
+        for node in nodes:
+            with self._lock:
+                if self._removed:
+                    node.remove()
+                    return
+                self._nodes.append(node)
 
 
 def shown_frames(count: int) -> np.ndarray:

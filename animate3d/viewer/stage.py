@@ -5,22 +5,22 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
 
 from animate3d.cameras import orbit_cameras
 from animate3d.errors import require
-from animate3d.viewer.colors import displacement
 from animate3d.viewer.moving import MovingMesh, Show
-from animate3d.viewer.scene import mesh_frames, shown_frames, splat_frames
+from animate3d.viewer.scene import Actor
 
 CAMERAS = {"front": 0.0, "left": 90.0, "back": 180.0, "right": 270.0, "three-quarter": 45.0}
 """Azimuths by name; the elevation is that of the videos."""
 _FOV = np.deg2rad(40.0)
 _TICK = 1 / 40  # seconds
+_APART = 0.75  # of two models from the middle
+_SPEEDS = {"¼×": 0.25, "½×": 0.5, "1×": 1.0, "2×": 2.0}
 
 
 def open_server(host: str, port: int) -> Any:
@@ -48,7 +48,7 @@ def camera_position(azimuth: float) -> tuple[float, float, float]:
 
 
 class Stage:
-    """What one server shows: one model at a time, the same in every tab.
+    """What one server shows, the same in every tab: a model, or two beside each other, and their timeline.
 
     Args:
         server: of `open_server`.
@@ -57,13 +57,11 @@ class Stage:
     def __init__(self, server: Any) -> None:
         self.server = server
         self._lock = threading.RLock()  # of what is shown
-        self._nodes: list[Any] = []
-        self._chosen = np.zeros(1, dtype=int)
-        self._show: Show | None = None
-        self._at, self._visible, self._film = 0.0, -1, -1
-        self._generation = 0  # of the model: an older one stops being loaded
-        self._closed = threading.Event()
+        self._shows: list[Show] = []
+        self._actors: list[Actor] = []
+        self._at, self._film, self._made = 0.0, -1, 0
         self._make_controls()
+        self._closed = threading.Event()
         self._clock = threading.Thread(target=self._play, daemon=True)
         self._clock.start()
 
@@ -79,12 +77,12 @@ class Stage:
         self._title = gui.add_markdown("")
         self.playing = gui.add_checkbox("play", False)
         self.time = gui.add_slider("frame", 1.0, 2.0, 0.01, 1.0)
-        self.speed = gui.add_dropdown("speed", ("¼×", "½×", "1×", "2×"), initial_value="1×")
+        self.speed = gui.add_dropdown("speed", tuple(_SPEEDS), initial_value="1×")
         self.loop = gui.add_checkbox("loop", True)
         self.look = gui.add_dropdown("colours", ("texture", "displacement"), initial_value="texture")
         views = gui.add_button_group("camera", tuple(CAMERAS))
         self._image = gui.add_image(np.full((8, 8, 3), 128, np.uint8), label="videos", visible=False)
-        self.time.on_update(lambda event: self._moved_by(event))
+        self.time.on_update(self._moved_by)
         self.look.on_update(lambda event: self._dress())
 
         @views.on_click
@@ -94,137 +92,107 @@ class Stage:
                 event.client.camera.look_at = (0.0, 0.0, 0.0)
 
     def _moved_by(self, event: Any) -> None:
-        if event.client is None:  # the clock moved it
-            return
-        self.playing.value = False
-        self._go(float(self.time.value) - 1.0)
+        if event.client is not None:  # otherwise the clock moved it
+            self.playing.value = False
+            self._go(float(self.time.value) - 1.0)
 
     # The model
 
     @property
     def frames(self) -> int:
-        """Of the shown model."""
-        return 1 if self._show is None else self._show.moving.frames
+        """Of the shown model; of two the first."""
+        return self._shows[0].moving.frames if self._shows else 1
 
-    def show(self, show: Show, *, play: bool = True) -> None:
-        """Show another model; returns when its first frame is there, the others follow."""
+    def show(self, *shows: Show) -> None:
+        """Show another model, or two; returns when their first frames are there, the others follow."""
+        first = shows[0].moving
+        moves = first.frames > 1
         with self._lock:
-            self._show, self._film = show, -1
-            moving = show.moving
-            self._title.content = _told(show)
-            self.look.visible = isinstance(moving, MovingMesh) and moving.frames > 1
-            self.playing.visible = self.time.visible = self.speed.visible = self.loop.visible = moving.frames > 1
-            self.time.max = float(max(moving.frames, 2)) + (0.99 if moving.closing else 0.0)
-            self._image.visible = show.videos is not None
-            self._at = 0.0
+            self._shows, self._film, self._at = list(shows), -1, 0.0
+            self._title.content = "\n\n".join(_told(show) for show in shows)
+            self.look.visible = moves and isinstance(first, MovingMesh)
+            for control in (self.playing, self.time, self.speed, self.loop):
+                control.visible = moves
+            self.time.max = float(max(first.frames, 2)) + (0.99 if first.closing else 0.0)
+            self._image.visible = len(shows) == 1 and shows[0].videos is not None
             self._dress()
-        self.playing.value = play and moving.frames > 1
+        self.playing.value = moves
 
-    def clear(self, text: str = "") -> None:
+    def clear(self, sentence: str) -> None:
         """Show nothing but a sentence."""
         with self._lock:
-            self._show = None
-            self._generation += 1
-            self._remove_nodes()
-            self._title.content = text
+            self._shows = []
+            self._dress()
+            self._title.content = plain(sentence)
             self._image.visible = False
             self.playing.value = False
 
     def _dress(self) -> None:
-        """Make the nodes of the shown model in the chosen colours."""
+        """Put the shown models into the scene, in the chosen colours."""
         with self._lock:
-            if self._show is None:
-                return
-            self._generation += 1
-            self._remove_nodes()
-            self._chosen = shown_frames(self.frames)
-            nodes = self._made(self._show, self.look.value == "displacement")
-            self._nodes.append(next(nodes))
+            for actor in self._actors:
+                actor.remove()
+            colored, scene = self.look.value == "displacement", self.server.scene
+            self._made += 1
+            places = [(0.0, 0.0, 0.0)] if len(self._shows) < 2 else [(0.0, -_APART, 0.0), (0.0, _APART, 0.0)]
+            self._actors = [
+                Actor(scene, f"/model{self._made}_{number}", show.moving, colored=colored, position=place)
+                for number, (show, place) in enumerate(zip(self._shows, places, strict=False))
+            ]
             self._go(self._at)
-            threading.Thread(target=self._load, args=(nodes, self._generation), daemon=True).start()
-
-    def _made(self, show: Show, by_displacement: bool) -> Iterator[Any]:
-        """The nodes of a model, made one after the other; all but the first invisible."""
-        scene, moving, mark = self.server.scene, show.moving, self._generation
-        if isinstance(moving, MovingMesh):
-            positions = moving.positions[self._chosen]
-            colors = displacement(positions) if by_displacement else None
-            for number, glb in enumerate(mesh_frames(moving.mesh, positions, colors)):
-                yield scene.add_glb(
-                    f"/model{mark}/{number}", glb, visible=number == 0, cast_shadow=False, receive_shadow=False
-                )
-        else:
-            for number, arrays in enumerate(splat_frames(moving, self._chosen)):
-                yield scene.add_gaussian_splats(f"/model{mark}/{number}", **arrays, visible=number == 0)
-
-    def _load(self, nodes: Iterator[Any], generation: int) -> None:
-        for node in nodes:
-            with self._lock:
-                if generation != self._generation:
-                    node.remove()
-                    return
-                self._nodes.append(node)
-
-    def _remove_nodes(self) -> None:
-        for node in self._nodes:
-            node.remove()
-        self._nodes, self._visible = [], -1
 
     # Time
 
     def _go(self, at: float) -> None:
-        """Show the frame at a time, counted in frames."""
+        """Show the frame at a time, counted in frames of the first model."""
         with self._lock:
-            show = self._show
-            if show is None or not self._nodes:
+            if not self._shows:
                 return
             self._at = at
-            frame = int(np.floor(at + 1e-6)) % max(self.frames, 1)
-            number = min(int(np.searchsorted(self._chosen, frame, side="right")) - 1, len(self._nodes) - 1)
-            if number != self._visible:
-                with self.server.atomic():
-                    self._nodes[number].visible = True
-                    if 0 <= self._visible < len(self._nodes):
-                        self._nodes[self._visible].visible = False
-                self._visible = number
-            if show.videos is not None:
-                film = round(frame * (show.videos.shape[1] - 1) / max(self.frames - 1, 1))
-                if film != self._film:
-                    self._image.image = _tiled(show.videos[:, film])
-                    self._film = film
+            seconds = at / self._shows[0].moving.fps
+            with self.server.atomic():
+                for actor in self._actors:
+                    frame = int(np.floor(seconds * actor.moving.fps + 1e-6))
+                    actor.go(frame % actor.moving.frames)
+            self._go_film(int(np.floor(at + 1e-6)) % self.frames)
+
+    def _go_film(self, frame: int) -> None:
+        videos = self._shows[0].videos
+        if videos is None or not self._image.visible:
+            return
+        film = round(frame * (videos.shape[1] - 1) / max(self.frames - 1, 1))
+        if film != self._film:
+            self._image.image = _tiled(videos[:, film])
+            self._film = film
 
     def _play(self) -> None:
         before = time.monotonic()
         while not self._closed.wait(_TICK):
             now = time.monotonic()
             passed, before = now - before, now
-            if not self.playing.value or self._show is None:
-                continue
-            with self._paused_at_the_end():
-                speed = {"¼×": 0.25, "½×": 0.5, "2×": 2.0}.get(self.speed.value, 1.0)
-                self._go(self._next(self._at + passed * self._show.moving.fps * speed))
-                shown = round(min(self._at + 1, float(self.time.max)), 2)
-                if int(shown * 4) != int(float(self.time.value) * 4):  # the slider follows in quarters of a frame
-                    self.time.value = shown
+            with self._lock:
+                if self.playing.value and self._shows:
+                    self._advance(passed * self._shows[0].moving.fps * _SPEEDS[self.speed.value])
 
-    @contextmanager
-    def _paused_at_the_end(self) -> Iterator[None]:
-        yield
-        if not self.loop.value and self._at >= self.frames - 1:
+    def _advance(self, frames: float) -> None:
+        at = self._at + frames
+        if not self.loop.value and at >= self.frames - 1:
             self.playing.value = False
-            self._at = 0.0
-
-    def _next(self, at: float) -> float:
-        return at % self.frames if self.loop.value else min(at, float(self.frames - 1))
+            at = float(self.frames - 1)
+        self._go(at % self.frames)
+        shown = round(min(self._at + 1, float(self.time.max)), 2)
+        if int(shown * 4) != int(float(self.time.value) * 4):  # the slider follows in quarters of a frame
+            self.time.value = shown
 
 
 def _told(show: Show) -> str:
     """Title and facts as Markdown; what files are called must not become markup."""
-    lines = [f"**{_plain(show.title)}**", *(f"{label}: {_plain(value)}" for label, value in show.facts.items())]
+    lines = [f"**{plain(show.title)}**", *(f"{label}: {plain(value)}" for label, value in show.facts.items())]
     return "  \n".join(lines)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Text as Markdown that shows it letter by letter."""
     return "".join(f"&#{ord(mark)};" if mark in "\\`*_{}[]()<>#+!|&\n" else mark for mark in text)
 
 
