@@ -164,10 +164,15 @@ class MeshRun(Run):
         path = self.work / "start.npz"
 
         def save(surface: Surface, positions: np.ndarray, rotations: np.ndarray) -> None:
-            quaternions = torch.stack([matrix_to_quaternion(torch.from_numpy(frame)) for frame in rotations])
-            save_start(path, torch.from_numpy(positions), quaternions)
+            self.save_motion(path, positions, rotations)
 
         return self.track_step(self.model_hash, save, path)
+
+    @staticmethod
+    def save_motion(path: Path, positions: np.ndarray, rotations: np.ndarray) -> None:
+        """Write positions ``[F, N, 3]`` and rotations ``[F, N, 3, 3]``, to be read by `load_start`."""
+        quaternions = torch.stack([matrix_to_quaternion(torch.from_numpy(frame)) for frame in rotations])
+        save_start(path, torch.from_numpy(positions), quaternions)
 
     def fit(self, start: Path) -> Path:
         """Step 5 with ``--field``: a Gaussian per vertex that looks like frame 0, and the field that moves them."""
