@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from animate3d.errors import Animate3DError, InputError
-from animate3d.viewer.jobs import Job, Queue
+from animate3d.viewer.jobs import NOTE, Job, Queue
 from animate3d.viewer.moving import Show
 from animate3d.viewer.sources import load_show
 from animate3d.viewer.stage import Stage, plain
@@ -197,7 +197,8 @@ class App:
 
 
 def _heading(job: Job) -> str:
-    return f"**{_SIGNS[job.state]} {plain(job.folder.name)}** {job.state}, {time.strftime('%H:%M')}"
+    since = time.strftime("%H:%M", time.localtime((job.folder / NOTE).stat().st_mtime))
+    return f"**{_SIGNS[job.state]} {plain(job.folder.name)}** {job.state} since {since}"
 
 
 def _last_lines(job: Job) -> str:

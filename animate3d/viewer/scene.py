@@ -24,6 +24,8 @@ from animate3d.viewer.mesh_data import image_uri
 from animate3d.viewer.moving import MovingGaussians, MovingMesh
 from animate3d.viewer.splat_data import fewer
 
+COLORS = ("displacement", "confidence")
+"""Quantities that a mesh can be coloured by: how far each vertex has moved, and how well it was followed."""
 MOST_NODES = 150
 """More frames are thinned out: each is a node of its own."""
 _TEXTURE = 1024  # pixels
@@ -38,7 +40,7 @@ class Actor:
         scene: `viser.SceneApi`.
         name: of its nodes.
         moving: the model.
-        colored: show how far every vertex has moved in place of the materials.
+        colored: what is shown in place of the materials, one of `COLORS`; empty for these.
         position: where it stands.
     """
 
@@ -48,7 +50,7 @@ class Actor:
         name: str,
         moving: MovingMesh | MovingGaussians,
         *,
-        colored: bool = False,
+        colored: str = "",
         position: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> None:
         self.moving = moving
@@ -76,11 +78,11 @@ class Actor:
             for node in self._nodes:
                 node.remove()
 
-    def _made(self, colored: bool) -> Iterator[Any]:
+    def _made(self, colored: str) -> Iterator[Any]:
         place: dict[str, Any] = {"position": self._position}
         if isinstance(self.moving, MovingMesh):
             positions = self.moving.positions[self._chosen]
-            colors = displacement(positions) if colored else None
+            colors = _quantity(self.moving, positions, self._chosen, colored)
             for number, glb in enumerate(mesh_frames(self.moving.mesh, positions, colors)):
                 place |= {"visible": number == 0, "cast_shadow": False, "receive_shadow": False}
                 yield self._scene.add_glb(f"{self._name}/{number}", glb, **place)
@@ -96,6 +98,13 @@ class Actor:
                     node.remove()
                     return
                 self._nodes.append(node)
+
+
+def _quantity(moving: MovingMesh, positions: np.ndarray, chosen: np.ndarray, name: str) -> np.ndarray | None:
+    """What the colours of a mesh stand for ``[f, N]`` 0..1; None for its materials."""
+    if name == "confidence" and moving.confidence is not None:
+        return np.asarray(moving.confidence[chosen])
+    return displacement(positions) if name == "displacement" else None
 
 
 def shown_frames(count: int) -> np.ndarray:

@@ -95,7 +95,17 @@ def _placed_mesh(folder: Path, model: Path, placement: Placement, fps: float, lo
     trajectory = Trajectory.load_npy_folder(folder / "work" / "trajectory", placement, mesh.n_vertices, fps=fps)
     welded = Trajectory(weld(trajectory.positions, mesh.welded()), fps)
     shown = close_cycle(welded) if loop else welded
-    return MovingMesh(mesh, shown.to_placed(placement), fps, loop)
+    placed = shown.to_placed(placement)
+    return MovingMesh(mesh, placed, fps, loop, _confidence(folder / "work" / "confidence.npy", placed))
+
+
+def _confidence(path: Path, placed: np.ndarray) -> np.ndarray | None:
+    """How well every vertex was followed ``[F, N]``, if it was noted and is that of these positions."""
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found.astype(np.float32) if found.shape == placed.shape[:2] else None
 
 
 def _placed_gaussians(folder: Path, placement: Placement, fps: float) -> MovingGaussians:

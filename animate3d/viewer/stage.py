@@ -12,14 +12,15 @@ import numpy as np
 
 from animate3d.cameras import orbit_cameras
 from animate3d.errors import require
-from animate3d.viewer.moving import MovingMesh, Show
-from animate3d.viewer.scene import Actor
+from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show
+from animate3d.viewer.scene import COLORS, Actor
 
 CAMERAS = {"front": 0.0, "left": 90.0, "back": 180.0, "right": 270.0, "three-quarter": 45.0}
 """Azimuths by name; the elevation is that of the videos."""
 _FOV = np.deg2rad(40.0)
 _TICK = 1 / 40  # seconds
 _APART = 0.75  # of two models from the middle
+_MATERIALS = "texture"
 _SPEEDS = {"¼×": 0.25, "½×": 0.5, "1×": 1.0, "2×": 2.0}
 
 
@@ -79,7 +80,7 @@ class Stage:
         self.time = gui.add_slider("frame", 1.0, 2.0, 0.01, 1.0)
         self.speed = gui.add_dropdown("speed", tuple(_SPEEDS), initial_value="1×")
         self.loop = gui.add_checkbox("loop", True)
-        self.look = gui.add_dropdown("colours", ("texture", "displacement"), initial_value="texture")
+        self.look = gui.add_dropdown("colours", (_MATERIALS, *COLORS), initial_value=_MATERIALS)
         views = gui.add_button_group("camera", tuple(CAMERAS))
         self._image = gui.add_image(np.full((8, 8, 3), 128, np.uint8), label="videos", visible=False)
         self.time.on_update(self._moved_by)
@@ -110,13 +111,18 @@ class Stage:
         with self._lock:
             self._shows, self._film, self._at = list(shows), -1, 0.0
             self._title.content = "\n\n".join(_told(show) for show in shows)
-            self.look.visible = moves and isinstance(first, MovingMesh)
+            self._offer_colors(first)
             for control in (self.playing, self.time, self.speed, self.loop):
                 control.visible = moves
             self.time.max = float(max(first.frames, 2)) + (0.99 if first.closing else 0.0)
             self._image.visible = len(shows) == 1 and shows[0].videos is not None
             self._dress()
         self.playing.value = moves
+
+    def _offer_colors(self, moving: MovingMesh | MovingGaussians) -> None:
+        known = COLORS if isinstance(moving, MovingMesh) and moving.confidence is not None else COLORS[:1]
+        self.look.options = (_MATERIALS, *known)
+        self.look.visible = moving.frames > 1 and isinstance(moving, MovingMesh)
 
     def clear(self, sentence: str) -> None:
         """Show nothing but a sentence."""
@@ -132,7 +138,7 @@ class Stage:
         with self._lock:
             for actor in self._actors:
                 actor.remove()
-            colored, scene = self.look.value == "displacement", self.server.scene
+            colored, scene = self.look.value.removeprefix(_MATERIALS), self.server.scene
             self._made += 1
             places = [(0.0, 0.0, 0.0)] if len(self._shows) < 2 else [(0.0, -_APART, 0.0), (0.0, _APART, 0.0)]
             self._actors = [

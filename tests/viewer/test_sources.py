@@ -57,11 +57,13 @@ def test_a_run_is_shown_with_its_prompt(tmp_path):
     placement.save(tmp_path / "work" / "placement.json")
     placed = np.stack([placement.apply(mesh.vertices) + 0.1 * frame for frame in range(3)])
     save_placed_folder(tmp_path / "work" / "trajectory", placed)
+    np.save(tmp_path / "work" / "confidence.npy", np.full((3, mesh.n_vertices), 0.5, np.float16))
     steps = {"7 preview": {"settings": {"fps": 5.0}}, "5 tracking": {"facts": {"explained": 0.675}}}
     write_json(tmp_path / "run.json", {"model": "sheet.glb", "prompt": "it waves", "steps": steps})
     show = load_show(tmp_path)
     assert isinstance(show.moving, MovingMesh) and show.moving.fps == 5
     np.testing.assert_allclose(show.moving.positions, placed, atol=1e-5)
+    assert show.moving.confidence is not None and show.moving.confidence.shape == (3, mesh.n_vertices)
     assert show.facts["prompt"] == "it waves" and show.facts["explained"].startswith("68 %")
 
 
