@@ -182,7 +182,7 @@ def _written(clip: Clip, path: Path, suffix: str, skinned: Skinned | None, engin
     elif suffix == "fbx":
         from animate3d.export.fbx import write_fbx
 
-        morphs = write_fbx(clip, path, engine.max_morphs)
+        morphs = write_fbx(clip, path, engine.max_morphs, rig)
     elif suffix == "abc":
         from animate3d.export.alembic import write_alembic
 
@@ -196,7 +196,7 @@ def _written(clip: Clip, path: Path, suffix: str, skinned: Skinned | None, engin
     else:
         from animate3d.export.usd import write_usd
 
-        write_usd(clip, path)
+        write_usd(clip, path, rig)
     report = ExportReport(
         path, clip.n_frames, clip.fps, beside=beside, size=path.stat().st_size if path.is_file() else 0
     )

@@ -22,18 +22,20 @@ from animate3d.export.blender_job import blender_job
 from animate3d.export.clip import Clip
 from animate3d.export.fbx_finish import finish
 from animate3d.export.morphs import MorphTargets
+from animate3d.export.skeleton.rig import Rig
 from animate3d.export.staging import staged
 
 _LARGE = 10_000_000  # coordinates in all frames
 
 
-def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str) -> None:
+def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str, rig: Rig | None = None) -> None:
     """Write an animated mesh with one of Blender's exporters.
 
     Args:
         morphs: of the clip.
         path: result.
         kind: ``"fbx"`` or ``"abc"``.
+        rig: moves the mesh in an FBX file; then there are no morph targets.
 
     Raises:
         MissingDependencyError: there is neither `bpy` nor a ``blender`` executable.
@@ -49,7 +51,7 @@ def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str)
         # Blender reads textures from files; their names are what an importer shows. Hidden: they are embedded.
         folder = target.with_name(".textures")
         folder.mkdir()
-        job, content = blender_job(clip, morphs, target, kind, folder)
+        job, content = blender_job(clip, morphs, target, kind, folder, rig)
         # The Alembic library aborts the whole process when a write fails, so it gets a process of its own; and Blender
         # keeps the memory that a large mesh once took.
         if available("bpy") and kind != "abc" and clip.positions.size < _LARGE:

@@ -31,6 +31,7 @@ class FbxContent:
         weights: ``[F]`` of every shape by its name.
         times: ``[F]`` seconds.
         wraps: textures that are clamped along u and v, by file name.
+        bone_rate: frames per second at which Blender baked the bones; None without a skeleton.
     """
 
     names: dict[str, str]
@@ -40,6 +41,7 @@ class FbxContent:
     weights: dict[str, np.ndarray]
     times: np.ndarray
     wraps: dict[str, tuple[bool, bool]]
+    bone_rate: float | None = None
 
 
 def finish(path: Path, content: FbxContent) -> None:
@@ -108,6 +110,8 @@ def _set_keys(root: Node, objects: Node, content: FbxContent) -> None:
     for curve in objects.all("AnimationCurve"):
         weights = content.weights.get(shape_of.get(curve_of.get(curve.properties[0][1], -1), ""))
         if weights is None:
+            if content.bone_rate is not None:
+                _retime(curve, ticks, content.bone_rate)
             continue
         kept = _corners(ticks, weights)
         curve.set("KeyTime", ("l", ticks[kept]))
@@ -119,6 +123,15 @@ def _set_keys(root: Node, objects: Node, content: FbxContent) -> None:
             node.properties[-1] = end
         if node.name in ("LocalTime", "ReferenceTime"):
             node.properties = [("L", 0), end]
+
+
+def _retime(curve: Node, ticks: np.ndarray, rate: float) -> None:
+    """Blender baked frame k of the clip at frame k of its scene."""
+    times = curve.first("KeyTime")
+    if times is not None:
+        baked = np.asarray(times.properties[0][1], dtype=np.float64)
+        frames = np.rint(baked * rate / _TICKS).astype(np.int64)
+        curve.set("KeyTime", ("l", ticks[frames.clip(0, len(ticks) - 1)]))
 
 
 def _connections(root: Node) -> Iterator[tuple[bytes, int, int, bytes]]:
