@@ -81,7 +81,7 @@ def blender_job(
         shapes.append({name: (deltas[m], turned[m]) for m, name in enumerate(morphs.names) if len(turned)})
     return job, FbxContent(
         names=names,
-        translations=_translations(mesh, objects if rig is None else [{"name": "armature", "parent": None}]),
+        translations=_translations(mesh, objects if rig is None else [{"name": "armature_0", "parent": None}]),
         vertices=[morphs.base[piece.vertices] for piece in found],
         shapes=shapes,
         weights={name: weights[:, m] for m, name in enumerate(morphs.names)},
@@ -93,7 +93,7 @@ def blender_job(
 
 def _flat_objects(found: list[Piece]) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """An object for every mesh, all below the armature, and their real names."""
-    objects, names = [], {}
+    objects, names = [], {"armature_0": "armature"}
     for number, piece in enumerate(found):
         names |= {f"object_{number}": piece.name, f"mesh_{number}": piece.name}
         objects.append({"name": f"object_{number}", "parent": None, "mesh": number})

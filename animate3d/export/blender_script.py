@@ -146,8 +146,8 @@ def _armature(bpy: Any, scene: Any, job: dict[str, Any], made: list[Any]) -> Any
     """An armature with the bones at rest and a key for every frame."""
     from mathutils import Matrix
 
-    data = bpy.data.armatures.new("armature")
-    item = bpy.data.objects.new("armature", data)
+    data = bpy.data.armatures.new("armature_0")
+    item = bpy.data.objects.new("armature_0", data)
     made += [data, item]
     scene.collection.objects.link(item)
     item.matrix_world = _world(job)

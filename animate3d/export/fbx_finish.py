@@ -50,6 +50,9 @@ def finish(path: Path, content: FbxContent) -> None:
     objects = root.first("Objects") or Node("", [])
     _set_geometry(objects, content)
     _set_translations(objects, content)
+    if content.bone_rate is not None:
+        _set_bind_places(root, content)
+        _drop_armature_curves(root, objects)
     _set_keys(root, objects, content)
     _set_files(objects, content)
     _rename(root, content.names)
@@ -92,6 +95,28 @@ def _set_translations(objects: Node, content: FbxContent) -> None:
         key = ("S", b"Lcl Translation")
         values = [("D", float(value)) for value in offset]
         properties.children = [*kept, Node("P", [key, key, ("S", b""), ("S", b"A"), *values])]
+
+
+def _set_bind_places(root: Node, content: FbxContent) -> None:
+    """The rest of a skin, which is noted in the scene, is where the armature is."""
+    for offset in content.translations.values():
+        for node in _below(root):
+            if node.name in ("TransformLink", "TransformAssociateModel", "Matrix"):
+                kind, values = node.properties[0]
+                matrix = np.array(values, dtype=np.float64)
+                matrix[12:15] += offset
+                node.properties = [(kind, matrix)]
+
+
+def _drop_armature_curves(root: Node, objects: Node) -> None:
+    """Blender writes keys of the armature itself, which rests; they would hide where it is."""
+    models = {node.properties[0][1] for node in objects.all("Model") if node.properties[2][1] == b"Null"}
+    links = list(_connections(root))
+    dropped = {source for kind, source, target, _ in links if kind == b"OP" and target in models}
+    dropped |= {source for kind, source, target, _ in links if kind == b"OP" and target in dropped}
+    objects.children = [node for node in objects.children if node.properties[0][1] not in dropped]
+    for connections in root.all("Connections"):
+        connections.children = [c for c in connections.children if not {v for _, v in c.properties[1:3]} & dropped]
 
 
 def _set_keys(root: Node, objects: Node, content: FbxContent) -> None:

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from animate3d.errors import InputError
 from animate3d.export.skeleton.decompose import decompose
-from animate3d.export.skeleton.hierarchy import axes, hierarchy, joints
+from animate3d.export.skeleton.hierarchy import hierarchy, joints
 from animate3d.export.skeleton.refine import fitted_bones, fitted_weights
 from animate3d.export.skeleton.rig import INFLUENCES, Rig, Skinned, judged, storable
 from animate3d.meshes.mesh import Mesh
@@ -208,7 +208,8 @@ def _assembled(surface: _Surface, weights: Array, rotations: Array, translations
         names=[f"bone_{number:02d}" for number in range(len(order))],
         parents=parents,
         joints=places,
-        axes=axes(rest, weights, parents, places),
+        # Not turned at rest: their angles stay small, and Euler angles of FBX far from where they lock.
+        axes=np.broadcast_to(np.eye(3), (len(order), 3, 3)).copy(),
         rotations=rotations,
         translations=translations,
         influences=influences[surface.owner],

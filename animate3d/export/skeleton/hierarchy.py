@@ -83,29 +83,3 @@ def joints(rest: Array, weights: Array, parents: Ids, rotations: Array, translat
         reach = 0.1 * size / max(float(np.linalg.norm(shift)), 1e-30)
         found[bone] = meeting + min(1.0, reach) * shift
     return found
-
-
-def axes(rest: Array, weights: Array, parents: Ids, places: Array) -> Array:
-    """How bones are turned at rest: y along the bone, to the bones below it or the middle of its vertices.
-
-    Args:
-        rest: ``[n, 3]``
-        weights: ``[n, B]``
-        parents: ``[B]``
-        places: ``[B, 3]`` the joints.
-
-    Returns:
-        ``[B, 3, 3]``, the axes in columns.
-    """
-    found = np.broadcast_to(np.eye(3), (len(parents), 3, 3)).copy()
-    for bone in range(len(parents)):
-        below = parents == bone
-        end = places[below].mean(axis=0) if below.any() else weights[:, bone] @ rest / weights[:, bone].sum()
-        length = float(np.linalg.norm(end - places[bone]))
-        if length < 1e-9:
-            continue
-        along = (end - places[bone]) / length
-        side = np.cross(along, np.eye(3)[np.abs(along).argmin()])
-        side /= np.linalg.norm(side)
-        found[bone] = np.stack([side, along, np.cross(side, along)], axis=1)
-    return found
