@@ -7,6 +7,7 @@ import numpy as np
 from animate3d.errors import InputError
 from animate3d.export.skeleton.files import load_skeleton, save_skeleton
 from animate3d.export.skeleton.find import MOST, find_skeleton
+from animate3d.export.skeleton.keep import kept_skeleton
 from animate3d.export.skeleton.picture import skeleton_picture
 from animate3d.export.skeleton.rig import Rig, Skinned, judged
 from animate3d.meshes.mesh import Mesh
@@ -58,4 +59,6 @@ def skeleton_for(mesh: Mesh, positions: np.ndarray, wanted: int | str | Skinned)
         return wanted
     if wanted == "off":
         return None
+    if wanted == "keep":
+        return kept_skeleton(mesh, positions)
     return find_skeleton(mesh, positions, wanted)
