@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from animate3d.export.staging import staged
 _LARGE = 10_000_000  # coordinates in all frames
 
 
-def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str, rig: Rig | None = None) -> None:
+def export_with_blender(
+    clip: Clip, morphs: MorphTargets, path: Path, kind: str, rig: Rig | None = None, unit: float = 1.0
+) -> None:
     """Write an animated mesh with one of Blender's exporters.
 
     Args:
@@ -36,6 +39,7 @@ def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str,
         path: result.
         kind: ``"fbx"`` or ``"abc"``.
         rig: moves the mesh in an FBX file; then there are no morph targets.
+        unit: metres of a unit, noted in an FBX file.
 
     Raises:
         MissingDependencyError: there is neither `bpy` nor a ``blender`` executable.
@@ -59,7 +63,7 @@ def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str,
         else:
             _run_apart(command, job, target.with_name(".job"), path)
         if kind == "fbx" and target.is_file():
-            finish(target, content)
+            finish(target, replace(content, unit=unit))
         if kind == "abc" and target.is_file() and target.open("rb").read(6) != b"Ogawa\xff":
             # The archive is marked as complete when it is closed; the library does not report failed writes.
             raise OSError(errno.EIO, "the Alembic archive is incomplete, is the disk full?", str(path))

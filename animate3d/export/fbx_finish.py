@@ -32,6 +32,7 @@ class FbxContent:
         times: ``[F]`` seconds.
         wraps: textures that are clamped along u and v, by file name.
         bone_rate: frames per second at which Blender baked the bones; None without a skeleton.
+        unit: metres of a unit.
     """
 
     names: dict[str, str]
@@ -42,12 +43,14 @@ class FbxContent:
     times: np.ndarray
     wraps: dict[str, tuple[bool, bool]]
     bone_rate: float | None = None
+    unit: float = 1.0
 
 
 def finish(path: Path, content: FbxContent) -> None:
     """Rewrite a file of Blender's."""
     root, version, tail = read_tree(path.read_bytes())
     objects = root.first("Objects") or Node("", [])
+    _set_unit(root, content.unit)
     _set_geometry(objects, content)
     _set_translations(objects, content)
     if content.bone_rate is not None:
@@ -62,6 +65,15 @@ def finish(path: Path, content: FbxContent) -> None:
 def _name(node: Node) -> str:
     """Name of an object: ``name\\0\\1Class``."""
     return str(node.properties[1][1].partition(b"\0")[0].decode("utf-8", errors="replace"))
+
+
+def _set_unit(root: Node, unit: float) -> None:
+    """FBX counts in centimetres."""
+    settings = root.first("GlobalSettings")
+    properties = None if settings is None else settings.first("Properties70")
+    for item in [] if properties is None else properties.children:
+        if item.properties[0][1] in (b"UnitScaleFactor", b"OriginalUnitScaleFactor"):
+            item.properties[-1] = ("D", 100.0 * unit)
 
 
 def _set_geometry(objects: Node, content: FbxContent) -> None:

@@ -240,8 +240,8 @@ class Output(Clip, Renders):
     """Files and their contents."""
 
     formats: Annotated[str | None, arg(metavar="A,B", help_behavior_hint="")] = None
-    """meshes, comma-separated: fbx,glb,gltf,usd,usda,usdc,usdz,abc,obj,ply (default: glb,usdc and fbx where it can
-    be written)"""
+    """meshes, comma-separated: fbx,glb,gltf,usd,usda,usdc,usdz,abc,obj,ply,vat (default: the engine's, or glb,usdc
+    and fbx where it can be written)"""
 
 
 @dataclass(frozen=True, kw_only=True)

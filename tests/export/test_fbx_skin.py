@@ -9,9 +9,11 @@ import pytest
 from clips import blender_positions, relative_error, upright
 from limbs import bending, finger
 
+from animate3d.errors import InputError
 from animate3d.export import export
 from animate3d.export.skeleton import find_skeleton
 from animate3d.meshes import Part
+from animate3d.meshes.fbx_tree import read_tree
 
 bpy = pytest.importorskip("bpy")
 pytest.importorskip("py_dem_bones")
@@ -68,3 +70,26 @@ def test_the_parts_of_a_mesh_share_the_armature_far_from_the_origin(tmp_path):
             points = np.array([evaluated.matrix_world @ vertex.co for vertex in evaluated.data.vertices])
             distance = np.linalg.norm(points[:, None] - expected[None], axis=-1).min(axis=1)
             assert distance.max() < 1e-4
+
+
+@pytest.mark.parametrize("skeleton", ["off", 5])
+def test_unreal_gets_centimetres(tmp_path, skeleton):
+    mesh = finger()
+    positions = bending(mesh)
+    path = export(mesh, positions, tmp_path / "a.fbx", fps=24, loop=True, engine="unreal", skeleton=skeleton)
+    objects = {node.name: node for node in read_tree(path.read_bytes())[0].children}
+    settings = objects["GlobalSettings"].first("Properties70").children
+    assert [p.properties[-1][1] for p in settings if p.properties[0][1] == b"UnitScaleFactor"] == [1.0]
+    points = next(g for g in objects["Objects"].all("Geometry")).first("Vertices").properties[0][1]
+    assert np.ptp(np.reshape(points, (-1, 3))[:, 1]) == pytest.approx(300, rel=1e-5)
+    opened(path)
+    shown = blender_positions(range(1, 7), world=True)
+    assert relative_error(shown, upright(positions, "y")) < (1e-5 if skeleton == "off" else 0.01)
+    assert not any("-loop" in action.name for action in bpy.data.actions)
+
+
+def test_bones_that_blender_would_drop_are_refused(tmp_path):
+    mesh = finger()
+    mesh = mesh.with_vertices(mesh.vertices * 1e-5)
+    with pytest.raises(InputError, match="keeps no bones"):
+        export(mesh, bending(finger()) * 1e-5, tmp_path / "a.fbx", skeleton=2)
