@@ -37,8 +37,8 @@ def write_fbx(
         rig = None if rig is None else rig.scaled(1 / unit)
     if rig is not None and not _SMALLEST < clip.diagonal < _LARGEST:
         raise InputError(
-            f"{path.name}: Blender keeps no bones of a model {clip.diagonal:.3g} units large; write its skeleton as glb "
-            "or usdc, or scale the model."
+            f"{path.name}: Blender keeps no bones of a model {clip.diagonal:.3g} units large; write its skeleton as "
+            "glb or usdc, or scale the model."
         )
     morphs = morph_targets(clip if rig is None else clip.still, max_morphs)
     export_with_blender(clip, morphs, path, "fbx", rig, unit)
