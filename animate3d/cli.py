@@ -163,7 +163,7 @@ def _demo_options(given: DemoCommand, output: Output) -> dict[str, Any]:
     return {
         **shared(AnimateOptions, output, given.machine),
         "fps": frame_rate(output),
-        "formats": formats_of(output.formats),
+        "formats": formats_of(output.formats, output.engine),
         "field": given.field,
     }
 
@@ -221,7 +221,11 @@ def _print_result(result: AnimateResult | GaussianResult) -> None:
     print("\nresults")
     shown = {"preview": result.preview, "page": result.preview.with_name("preview.html"), "record": result.record}
     for name, path in {**result.files, **shown}.items():
-        print(f"  {name:12}{path}")
+        size = f"  {path.stat().st_size / 1e6:.2f} MB" if name in result.files and path.is_file() else ""
+        print(f"  {name:12}{path}{size}")
+    skeleton = getattr(result, "skeleton", None)
+    if skeleton is not None:
+        print(f"  skeleton {skeleton}")
     print(f"  mean displacement {100 * result.mean_displacement:.1f} % of the diagonal")
     if result.score is not None:
         print(f"  score {result.score:.2f} (share of the video's change that the moved model shows)")

@@ -59,6 +59,11 @@ class Clip:
     """meshes: frames per second of the file, with in-betweens (default: those of the motion)"""
     clip_name: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     """meshes: name of the animation in the file (default: the exporter's)"""
+    skeleton: Annotated[str | None, arg(metavar="N|auto|keep|off", help_behavior_hint="")] = None
+    """meshes: bones in place of morph targets and points in glb, fbx and usd: so many, as few as follow the motion
+    within 0.3 % of the diagonal, or those of the model's own glTF file (default: off; auto with --engine)"""
+    engine: Annotated[str | None, arg(metavar="unity|unreal|godot|web", help_behavior_hint="")] = None
+    """meshes: skeleton, format, units, clip names and limits as the engine wants them"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,8 +240,8 @@ class Output(Clip, Renders):
     """Files and their contents."""
 
     formats: Annotated[str | None, arg(metavar="A,B", help_behavior_hint="")] = None
-    """meshes, comma-separated: fbx,glb,gltf,usd,usda,usdc,usdz,abc,obj,ply (default: glb,usdc and fbx where it can
-    be written)"""
+    """meshes, comma-separated: fbx,glb,gltf,usd,usda,usdc,usdz,abc,obj,ply,vat (default: the engine's, or glb,usdc
+    and fbx where it can be written)"""
 
 
 @dataclass(frozen=True, kw_only=True)

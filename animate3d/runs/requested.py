@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from animate3d.errors import InputError
 from animate3d.export.blender import blender
+from animate3d.export.engines import engine_named
 from animate3d.gaussians import holds_gaussians
 from animate3d.meshes import Placement
 from animate3d.runs.clip import Trim
@@ -54,7 +55,12 @@ def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested
         return GaussianOptions(given.model, **{**shared(GaussianOptions, *groups), **asked, **flags})
     _refuse_gaussian_flags(given)
     field = given.motion.field or bool(overrides or given.motion.config)  # settings of the fit ask for it
-    mesh = {**shared(AnimateOptions, *groups), **asked, "formats": formats_of(given.output.formats), "field": field}
+    mesh = {
+        **shared(AnimateOptions, *groups),
+        **asked,
+        "formats": formats_of(given.output.formats, given.output.engine),
+        "field": field,
+    }
     if not given.from_clip.video:
         return AnimateOptions(given.model, **mesh)
     clip = given.from_clip
@@ -106,11 +112,13 @@ def frame_rate(output: Output) -> float:
     return 8.0 if output.fps is None else output.fps
 
 
-def formats_of(given: str | None) -> tuple[str, ...]:
-    """Suffixes to export; without any given those that this machine can write."""
+def formats_of(given: str | None, engine: str | None = None) -> tuple[str, ...]:
+    """Suffixes to export; without any given the engine's, or those that this machine can write."""
     if given is not None:
         parts = (part.strip().lstrip(".").lower() for part in given.split(","))
         return tuple(dict.fromkeys(part for part in parts if part))
+    if engine is not None:
+        return engine_named(engine).formats
     return ("fbx", "glb", "usdc") if blender() else ("glb", "usdc")
 
 
@@ -134,6 +142,8 @@ def _refuse_mesh_flags(given: AnimateCommand) -> None:
         "--loop": output.loop,
         "--resample": output.resample,
         "--clip-name": output.clip_name,
+        "--skeleton": output.skeleton,
+        "--engine": output.engine,
         "--field": given.motion.field,
     }
     found = [flag for flag, value in for_meshes.items() if value]
