@@ -56,6 +56,8 @@ _SUMMARIES = {
     "animate": "a mesh or Gaussian model and a prompt, or videos of how it moves -> an animated file",
     "demo": "animate a creature from a sentence with the bundled model, or check a known motion",
     "render": "a picture of a mesh for a video generator, and the camera it was seen by",
+    "view": "look at a run, an animated file or a model in the browser",
+    "app": "animate models in the browser: upload, watch, compare, download",
     "doctor": "what is installed and usable on this machine",
     "launch": "one step with a config: launch --config … --train|--test … key=value",
     "convert-weights": "put the released weights together in one folder",
@@ -63,6 +65,8 @@ _SUMMARIES = {
     "evaluate": "metrics of animated Gaussian models: one table for a test set",
 }
 _ELSEWHERE = {
+    "view": "animate3d.viewer.command",
+    "app": "animate3d.viewer.app_command",
     "launch": "animate3d.studio.launch",
     "convert-weights": "animate3d.mvvdm.convert",
     "data": "animate3d.small_model.data.command",
