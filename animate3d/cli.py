@@ -55,6 +55,7 @@ Give still.png to an image-to-video generator, and its clip with camera.json to 
 _SUMMARIES = {
     "animate": "a mesh or Gaussian model and a prompt, or videos of how it moves -> an animated file",
     "demo": "animate a creature from a sentence with the bundled model, or check a known motion",
+    "batch": "animate: many models, prompts and seeds, on one machine or a cluster",
     "render": "a picture of a mesh for a video generator, and the camera it was seen by",
     "doctor": "what is installed and usable on this machine",
     "launch": "one step with a config: launch --config … --train|--test … key=value",
@@ -63,6 +64,7 @@ _SUMMARIES = {
     "evaluate": "metrics of animated Gaussian models: one table for a test set",
 }
 _ELSEWHERE = {
+    "batch": "animate3d.batch.command",
     "launch": "animate3d.studio.launch",
     "convert-weights": "animate3d.mvvdm.convert",
     "data": "animate3d.small_model.data.command",

@@ -27,7 +27,7 @@ Tell = Callable[[Event], None]
 def run_jobs(
     jobs: Iterable[Job],
     pools: Sequence[Pool],
-    limits: Limits = Limits(),
+    limits: Limits | None = None,
     tell: Tell = lambda event: None,
     tick: Callable[[], None] = lambda: None,
 ) -> None:
@@ -42,7 +42,7 @@ def run_jobs(
         InputError: no machine has room for a worker.
         Animate3DError: the workers cannot start.
     """
-    engine = _Engine(pools, limits, tell, tick)
+    engine = _Engine(pools, limits or Limits(), tell, tick)
     try:
         engine.run(jobs)
     finally:
