@@ -55,6 +55,7 @@ Give still.png to an image-to-video generator, and its clip with camera.json to 
 _SUMMARIES = {
     "animate": "a mesh or Gaussian model and a prompt, or videos of how it moves -> an animated file",
     "demo": "animate a creature from a sentence with the bundled model, or check a known motion",
+    "batch": "animate: many models, prompts and seeds, on one machine or a cluster",
     "render": "a picture of a mesh for a video generator, and the camera it was seen by",
     "view": "look at a run, an animated file or a model in the browser",
     "app": "animate models in the browser: upload, watch, compare, download",
@@ -67,6 +68,7 @@ _SUMMARIES = {
 _ELSEWHERE = {
     "view": "animate3d.viewer.command",
     "app": "animate3d.viewer.app_command",
+    "batch": "animate3d.batch.command",
     "launch": "animate3d.studio.launch",
     "convert-weights": "animate3d.mvvdm.convert",
     "data": "animate3d.small_model.data.command",

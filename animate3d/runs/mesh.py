@@ -40,7 +40,10 @@ from animate3d.runs.page import PAGE, write_run_page
 from animate3d.runs.skeleton import asked_skeleton, skeleton_step
 from animate3d.viewer.moving import MovingMesh
 
-__all__ = ["FIT_CONFIG", "AnimateOptions", "AnimateResult", "MeshRun", "animate", "check_mesh_options", "finish"]
+__all__ = [
+    *("FIT_CONFIG", "AnimateOptions", "AnimateResult", "MeshRun"),
+    *("animate", "check_mesh_options", "finish", "prepare"),
+]
 
 FIT_CONFIG = MESH_CONFIG
 UNSEEN = (45.0, 225.0)  # degrees from the first video to views that no video shows
@@ -85,6 +88,17 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
             score = run.choose_frames()
         run.check_alignment()
         return finish(run, run.track(), score)
+
+
+def prepare(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> None:
+    """The steps of `animate` up to the videos of a prompt and their masks; `animate` goes on from there."""
+    check_mesh_options(options)
+    check_options(options)
+    run = MeshRun(options, announce)
+    with run.at_work():
+        run.place()
+        run.render_static()
+        run.choose_frames()
 
 
 def finish(run: MeshRun, start: Path, score: float | None = None) -> AnimateResult:
