@@ -21,7 +21,7 @@ from animate3d.masks.folder import Segmenter
 from animate3d.meshes import Placement
 from animate3d.motion.template import Surface, Template
 from animate3d.motion.tracking import Tracked, TrackSettings, track
-from animate3d.motion.trajectory import Trajectory, save_placed_folder
+from animate3d.motion.trajectory import save_placed_folder
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.base import ELEVATION, check_options
 from animate3d.runs.camera_fit import MIN_OVERLAP, find_camera, refine_camera
@@ -85,10 +85,9 @@ def animate_video(options: VideoRunOptions, announce: Callable[[str], None] = la
         run.find_cameras()
         run.turn_cameras()
         start = run.track()
+        run.show_confidence()
         run.limit_morphs()
-        result = finish(run, start)
-        run.show_confidence(result.trajectory)
-        return result
+        return finish(run, start)
 
 
 class VideoRun(MeshRun):
@@ -404,22 +403,20 @@ class VideoRun(MeshRun):
             )
         return path
 
-    def show_confidence(self, trajectory: Trajectory) -> None:
-        """Step 7: the model coloured by its mean confidence, from where the clip saw it and from the other side."""
+    def show_confidence(self) -> None:
+        """Step 5: the model coloured by its mean confidence, from where the clip saw it and from the other side."""
         picture = self.options.out / "confidence.png"
         azimuths = [self.azimuths[0], self.azimuths[0] + _UNSEEN]
 
         def show() -> None:
             mean = np.load(self.confidence, allow_pickle=False).astype(np.float64).mean(axis=0)
-            placed = trajectory.to_placed(self.placement)[0]
-            save_image(
-                picture, confidence_picture(self.model, placed, mean, orbit_cameras(ELEVATION, azimuths, size=384))
-            )
+            cameras = orbit_cameras(ELEVATION, azimuths, size=384)
+            save_image(picture, confidence_picture(self.model, self.placed, mean, cameras))
 
         self.steps.run(
-            "7 confidence",
+            "5 confidence",
             show,
-            inputs={"confidence": self.confidence, "mesh": self.model_hash},
+            inputs={"confidence": self.confidence, "mesh": self.model_hash, "placement": self.placement_file},
             settings={"azimuths": azimuths},
             outputs=[picture],
         )

@@ -86,7 +86,7 @@ def test_the_same_again_skips_and_another_start_pose_redoes_the_end(
     options, _, _ = done
     lines: list[str] = []
     animate_video(replace(options, start_pose="video", rate=30.0), lines.append)
-    assert [line[2:].split(" ")[0] for line in lines if line.startswith("·")] == ["1", "2", "3", "4", "5"]
+    assert [line[2:].split(" ")[0] for line in lines if line.startswith("·")] == ["1", "2", "3", "4", "5", "5"]
     assert {line[2] for line in lines if line.startswith("✓")} == {"6", "7"}
     lines.clear()
     result = animate_video(replace(options, start_pose="video", rate=30.0), lines.append)
@@ -153,7 +153,7 @@ def test_a_clip_of_one_colour_is_refused_with_a_picture(tube: tuple[Path, Mesh],
     options = VideoRunOptions(folder, None, tmp_path / "out", videos=(tmp_path / "clip.mp4",))
     with pytest.raises(InputError, match="shows one colour"):
         animate_video(options)
-    assert np.array(Image.open(tmp_path / "out" / "video_frame_0.png")).shape[:2] == (64, 64)
+    assert np.array(Image.open(tmp_path / "out" / "video_wrong.png")).shape[:2] == (384, 384)
 
 
 @pytest.mark.parametrize(
