@@ -24,7 +24,7 @@ from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.motion.trajectory import save_placed_folder
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.base import ELEVATION, check_options
-from animate3d.runs.camera_fit import MIN_OVERLAP, find_camera, refine_camera
+from animate3d.runs.camera_fit import MIN_OVERLAP, WELL_OVERLAP, find_camera, refine_camera
 from animate3d.runs.clip import Bytes, Clip, Trim, read_clip
 from animate3d.runs.confidence import confidence_picture
 from animate3d.runs.console import counted
@@ -40,11 +40,9 @@ from animate3d.runs.viewpoint import Viewpoint, load_viewpoint, save_viewpoint
 
 START_POSES = ("rest", "video")
 _NEAR = 0.4  # overlap by a camera that is given, before the first pose is fitted
-_WELL = 0.93  # overlap from which a camera that was found is not doubted
 _AT_REST = 0.004  # of the diagonal: a first pose that moved less is the pose at rest
 _BLEND = 0.4  # seconds from the pose at rest to the video's
 _UNSURE = 0.25  # confidence of a frame below which it is told
-_CLOSE_RIVAL = 1.25  # another view that is so close in error makes the answer doubtful
 _MORPHS = 64  # targets of a clip of more frames, unless more are asked for: some engines stop there
 _UNSEEN = 180.0  # degrees from the clip to the other side
 
@@ -248,12 +246,12 @@ class VideoRun(MeshRun):
                 f"that was found (see {picture}): check that the clip shows this {self.called}, near its pose at rest "
                 "in the first frame, or give --camera."
             )
-        if found.overlap < _WELL:
+        if found.overlap < WELL_OVERLAP:
             warnings.append(
                 f"the outlines of frame 0 of {self.options.videos[view]} and the {self.called} overlap by "
                 f"{found.overlap:.2f} only, so the camera may be off by some degrees; look at camera_overlay.png"
             )
-        if found.rival is not None and found.rival[1] < _CLOSE_RIVAL:
+        if found.rival is not None and found.ambiguous:
             other = found.rival[0]
             warnings.append(
                 f"frame 0 of {self.options.videos[view]} looks nearly the same from azimuth {other.azimuth:.0f}°, "
