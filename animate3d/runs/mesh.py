@@ -37,6 +37,8 @@ from animate3d.runs.base import ELEVATION, Run, check_options
 from animate3d.runs.console import counted
 from animate3d.runs.fit import Training, path_setting
 from animate3d.runs.options import MESH_CONFIG, AnimateOptions
+from animate3d.runs.page import PAGE, write_run_page
+from animate3d.viewer.moving import MovingMesh
 
 __all__ = ["FIT_CONFIG", "AnimateOptions", "AnimateResult", "MeshRun", "animate", "check_mesh_options", "finish"]
 
@@ -254,17 +256,18 @@ class MeshRun(Run):
         options = self.options
         azimuths = [*self.azimuths, *(self.azimuths[0] + turn for turn in UNSEEN)]
 
-        def show() -> None:
+        def show() -> dict[str, Any]:
             placed = trajectory.to_placed(self.placement)
             cameras = orbit_cameras(ELEVATION, azimuths, size=256)
             preview(self.model, placed, options.out, cameras, fps=options.fps)
+            return write_run_page(self, MovingMesh(self.model, placed, options.fps, options.loop))
 
         self.steps.run(
             "7 preview",
             show,
-            inputs={"trajectory": self.trajectory, "mesh": self.model_hash},
+            inputs={"trajectory": self.trajectory, "mesh": self.model_hash, "frames": self.frames_hash},
             settings={"fps": options.fps, "loop": options.loop, "azimuths": azimuths},
-            outputs=[options.out / "preview.mp4", options.out / "preview.png"],
+            outputs=[options.out / "preview.mp4", options.out / "preview.png", options.out / PAGE],
         )
 
 
