@@ -26,7 +26,8 @@ LONGEST = 512
 FEWEST, MOST = 2, 600
 _PICTURES = (".gif", ".webp", ".png", ".apng")
 _STILLS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-_DEFAULT_FPS = 24.0  # of folders, which say nothing
+FOLDER_FPS = 24.0
+"""Frames per second of folders and of files that say nothing."""
 _UNIFORM = np.log(256.0**3)  # a colour of an object that nothing is known of
 _TRUST = 0.2  # of log odds: neighbouring pixels share compression artefacts
 _LIMIT = 5.0
@@ -126,7 +127,7 @@ def _opened(path: Path) -> tuple[float, Iterator[Bytes]]:
         files = sorted((f for f in path.iterdir() if f.suffix.lower() in _STILLS), key=_natural)
         if not files:
             raise InputError(f"The folder {path} holds no pictures ({', '.join(_STILLS)}).")
-        return _DEFAULT_FPS, (_picture(file) for file in files)
+        return FOLDER_FPS, (_picture(file) for file in files)
     if path.suffix.lower() in _PICTURES:
         return _animated(path)
     return _decoded(path)
@@ -158,7 +159,7 @@ def _animated(path: Path) -> tuple[float, Iterator[Bytes]]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"The picture {path} cannot be read, it may be truncated ({error}).") from error
     usual = float(np.median(milliseconds))
-    return (1000.0 / usual if usual > 0 else _DEFAULT_FPS), iter(images)
+    return (1000.0 / usual if usual > 0 else FOLDER_FPS), iter(images)
 
 
 def _decoded(path: Path) -> tuple[float, Iterator[Bytes]]:
@@ -193,8 +194,8 @@ def _started(path: Path, decoder: list[str]) -> tuple[float, Iterator[Bytes]]:
         finally:
             reader.close()
 
-    fps = float(meta.get("fps") or _DEFAULT_FPS)
-    return (fps if np.isfinite(fps) and fps > 0 else _DEFAULT_FPS), images()
+    fps = float(meta.get("fps") or FOLDER_FPS)
+    return (fps if np.isfinite(fps) and fps > 0 else FOLDER_FPS), images()
 
 
 def first_alpha(frame: Bytes, name: str) -> NDArray[np.float32]:
