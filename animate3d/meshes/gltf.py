@@ -73,7 +73,7 @@ def load_joints(path: Path) -> Joints | None:
     """
     try:
         with np.errstate(all="ignore"):
-            return _Reader(GltfFile(existing_file(path, "mesh file"))).joints()
+            return GltfReader(GltfFile(existing_file(path, "mesh file"))).joints()
     except Animate3DError:
         raise
     except DAMAGE as error:

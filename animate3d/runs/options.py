@@ -161,7 +161,7 @@ class FromPrompt:
     num_samples: int = 1
     """make so many videos and keep the best"""
     frame_count: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("frames"))] = None
-    """frames of every video"""
+    """frames of every video; more than the default are made in windows that overlap"""
     size: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("size"))] = None
     """pixels of the videos"""
     steps: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("steps"))] = None
@@ -204,6 +204,12 @@ class FromClip:
     """take one frame of so many"""
     start_pose: Literal["rest", "video"] = "rest"
     """begin in the model's own pose and blend over to the video's, or begin in that"""
+    video_model: Annotated[str | None, arg(metavar="MODEL", help_behavior_hint="")] = None
+    """make the video of --prompt: folder or hub name of an image-to-video pipeline of diffusers"""
+    video_setting: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY=VALUE", help_behavior_hint="")] = ()
+    """an argument of the call of --video-model"""
+    still_view: Annotated[str, arg(metavar="VIEW")] = "three-quarter"
+    """what --video-model starts from: front, side, three-quarter, or azimuth,elevation"""
 
 
 @dataclass(frozen=True, kw_only=True)
