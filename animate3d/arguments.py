@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar
@@ -69,10 +70,24 @@ def parse(
         if stop.code:
             refuse(prog, _sentence(said.getvalue()))
         raise
+    if settings:
+        found, taken = _without_settings(found)
+        rest = [*rest, *(word for word in words if Path(word) in taken)]
     unknown = [word for word in rest if not (settings and _SETTING.match(word))]
     if unknown:
         refuse(prog, f"unrecognized arguments: {' '.join(unknown)}")
     return found, tuple(word for word in words if word in given or word in rest)
+
+
+def _without_settings(found: Options) -> tuple[Options, set[Path]]:
+    """Options without the ``key=value`` words that were taken for further files, and these: after a switch they look
+    like its neighbours."""
+    taken: set[Path] = set()
+    for name, value in vars(found).items():
+        if isinstance(value, tuple) and any(wrong := [bool(_SETTING.match(str(item))) for item in value]):
+            taken |= {item for item, setting in zip(value, wrong, strict=True) if setting}
+            found = replace(found, **{name: tuple(item for item in value if item not in taken)})  # type: ignore[type-var]
+    return found, taken
 
 
 def refuse(prog: str, sentence: str) -> NoReturn:

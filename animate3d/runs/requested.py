@@ -54,6 +54,7 @@ def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested
         return GaussianOptions(given.model, **{**shared(GaussianOptions, *groups), **asked, **flags})
     _refuse_gaussian_flags(given)
     field = given.motion.field or bool(overrides or given.motion.config)  # settings of the fit ask for it
+    asked |= {"others": given.others, "objects": given.scene.objects}
     mesh = {**shared(AnimateOptions, *groups), **asked, "formats": formats_of(given.output.formats), "field": field}
     if not given.from_clip.video:
         return AnimateOptions(given.model, **mesh)
@@ -135,6 +136,8 @@ def _refuse_mesh_flags(given: AnimateCommand) -> None:
         "--resample": output.resample,
         "--clip-name": output.clip_name,
         "--field": given.motion.field,
+        "--objects": given.scene.objects != "one",
+        "a second model": given.others,
     }
     found = [flag for flag, value in for_meshes.items() if value]
     if found:

@@ -20,7 +20,8 @@ from animate3d.files import atomic_directory, existing_file
 from animate3d.frames import composite, contact_sheet, load_images, save_image
 from animate3d.masks import choose_segmenter
 from animate3d.meshes import Placement
-from animate3d.motion.template import Surface, Template
+from animate3d.motion.objects import template_of
+from animate3d.motion.template import Surface
 from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.motion.trajectory import save_placed_folder
 from animate3d.rasterize.textured import render_mesh
@@ -303,7 +304,7 @@ class VideoRun(MeshRun):
         lit = surface._replace(vertices=placed, colors=(surface.colors * gain).clip(0, 1))
         first, turned = self._first_pose(lit, rest, frames[:, 0], cameras, settings)
         with counted(frames.shape[1] - 1, "tracking", "frame") as tell:
-            moved = track(Template(*lit._replace(vertices=first)), frames, cameras, settings, progress=tell)
+            moved = track(template_of(lit._replace(vertices=first)), frames, cameras, settings, progress=tell)
         rotations = np.einsum("fnij,njk->fnik", moved.rotations, turned @ move[:3, :3])
         return Tracked(moved.positions, rotations, moved.confidence)
 
@@ -327,7 +328,7 @@ class VideoRun(MeshRun):
         """
         # Frame 0 twice: the pose may be far, and every frame has a few rounds only.
         towards = np.stack([rest, first, first], axis=1)
-        posed = track(Template(*surface), towards, cameras, replace(settings, velocity=0.0))
+        posed = track(template_of(surface), towards, cameras, replace(settings, velocity=0.0))
         still, bent = (self._first_overlaps(x, first, cameras) for x in (surface.vertices, posed.positions[-1]))
         if min(max(still, bent, key=min)) < MIN_OVERLAP:
             best = surface.vertices if min(still) > min(bent) else posed.positions[-1]
