@@ -219,7 +219,8 @@ def _evaluate(arguments: Sequence[str]) -> int:
 
 def _print_result(result: AnimateResult | GaussianResult) -> None:
     print("\nresults")
-    for name, path in {**result.files, "preview": result.preview, "record": result.record}.items():
+    shown = {"preview": result.preview, "page": result.preview.with_name("preview.html"), "record": result.record}
+    for name, path in {**result.files, **shown}.items():
         print(f"  {name:12}{path}")
     print(f"  mean displacement {100 * result.mean_displacement:.1f} % of the diagonal")
     if result.score is not None:

@@ -87,7 +87,7 @@ class Template:
     def n_nodes(self) -> int:
         return len(self.rest)
 
-    def carry(self, nodes: Array, rotations: Array) -> tuple[Array, NDArray[np.float32]]:
+    def carry(self, nodes: Array, rotations: NDArray[np.floating]) -> tuple[Array, NDArray[np.float32]]:
         """The model's vertices for given nodes.
 
         Args:

@@ -39,6 +39,8 @@ from animate3d.runs.base import ELEVATION, Run, check_options
 from animate3d.runs.console import counted
 from animate3d.runs.fit import Training, path_setting
 from animate3d.runs.options import MESH_CONFIG, AnimateOptions
+from animate3d.runs.page import PAGE, write_run_page
+from animate3d.viewer.moving import MovingMesh
 
 __all__ = ["FIT_CONFIG", "AnimateOptions", "AnimateResult", "MeshRun", "animate", "check_mesh_options", "finish"]
 
@@ -166,10 +168,15 @@ class MeshRun(Run):
         path = self.work / "start.npz"
 
         def save(surface: Surface, positions: np.ndarray, rotations: np.ndarray) -> None:
-            quaternions = torch.stack([matrix_to_quaternion(torch.from_numpy(frame)) for frame in rotations])
-            save_start(path, torch.from_numpy(positions), quaternions)
+            self.save_motion(path, positions, rotations)
 
         return self.track_step(self.model_hash, save, path)
+
+    @staticmethod
+    def save_motion(path: Path, positions: np.ndarray, rotations: np.ndarray) -> None:
+        """Write positions ``[F, N, 3]`` and rotations ``[F, N, 3, 3]``, to be read by `load_start`."""
+        quaternions = torch.stack([matrix_to_quaternion(torch.from_numpy(frame)) for frame in rotations])
+        save_start(path, torch.from_numpy(positions), quaternions)
 
     def fit(self, start: Path) -> Path:
         """Step 5 with ``--field``: a Gaussian per vertex that looks like frame 0, and the field that moves them."""
@@ -253,17 +260,18 @@ class MeshRun(Run):
         options = self.options
         azimuths = [*self.azimuths, *(self.azimuths[0] + turn for turn in UNSEEN)]
 
-        def show() -> None:
+        def show() -> dict[str, Any]:
             placed = trajectory.to_placed(self.placement)
             cameras = orbit_cameras(ELEVATION, azimuths, size=256)
             preview(self.model, placed, options.out, cameras, fps=options.fps)
+            return write_run_page(self, MovingMesh(self.model, placed, options.fps, options.loop))
 
         self.steps.run(
             "7 preview",
             show,
-            inputs={"trajectory": self.trajectory, "mesh": self.model_hash},
+            inputs={"trajectory": self.trajectory, "mesh": self.model_hash, "frames": self.frames_hash},
             settings={"fps": options.fps, "loop": options.loop, "azimuths": azimuths},
-            outputs=[options.out / "preview.mp4", options.out / "preview.png"],
+            outputs=[options.out / "preview.mp4", options.out / "preview.png", options.out / PAGE],
         )
 
 
