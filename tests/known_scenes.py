@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -42,7 +41,7 @@ def scene(
         truths.append(placement.apply(poses) + away[:, None])
         meshes.append(creature.mesh)
         members.append(Member(family, placement))
-    return assemble(meshes, members, Path("scene")), np.concatenate(truths, axis=1)
+    return assemble(meshes, members), np.concatenate(truths, axis=1)
 
 
 def ball_before_flower(frames: int = 16) -> tuple[Scene, np.ndarray]:

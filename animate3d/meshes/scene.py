@@ -51,6 +51,11 @@ class Scene(Mesh):
     objects: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
+    def name(self) -> str:
+        """The scene file's name, or those of the objects."""
+        return "_".join(self.names) if self.source is None else super().name
+
+    @property
     def names(self) -> list[str]:
         """Of the objects, in their order."""
         return [member.name for member in self.members]
@@ -77,9 +82,8 @@ class Scene(Mesh):
         whole = Mesh(**_values(self) | {"parts": parts, "face_parts": of_face})
         cut = next(piece for piece in pieces(whole) if piece.part == number)
         own = member.placement.invert(cut.mesh.vertices)
-        source = None if self.source is None else self.source.with_name(member.name)
         colors = cut.mesh.vertex_colors if member.has_vertex_colors else None
-        mesh = replace(cut.mesh.with_vertices(own), up_axis=member.up_axis, source=source, vertex_colors=colors)
+        mesh = replace(cut.mesh.with_vertices(own), up_axis=member.up_axis, source=None, vertex_colors=colors)
         return mesh, cut.vertices
 
 
@@ -122,7 +126,7 @@ def side_by_side(boxes: Sequence[np.ndarray], fixed: Sequence[bool]) -> list[np.
     return steps
 
 
-def assemble(meshes: Sequence[Mesh], members: Sequence[Member], source: Path) -> Scene:
+def assemble(meshes: Sequence[Mesh], members: Sequence[Member], source: Path | None = None) -> Scene:
     """One mesh of objects that are placed by their members; y up.
 
     Each object is a part of its name; one that has several parts keeps them below it.

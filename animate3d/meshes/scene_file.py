@@ -70,10 +70,10 @@ def load_models(models: Sequence[Path], objects: str = "one") -> Mesh:
     if objects != "one":
         raise InputError("--objects takes one file apart; several models, or a scene file, are objects already.")
     entries = read_scene(scenes[0]) if scenes else [Entry(path) for path in models]
-    return placed_scene(entries, scenes[0] if scenes else models[0].with_name("scene"))
+    return placed_scene(entries, scenes[0] if scenes else None)
 
 
-def placed_scene(entries: Sequence[Entry], source: Path) -> Mesh:
+def placed_scene(entries: Sequence[Entry], source: Path | None) -> Mesh:
     """The objects of a scene in one mesh; those without a position stand side by side on the ground."""
     meshes = [load_mesh(entry.model) for entry in entries]
     placements = [_own_placement(entry, mesh) for entry, mesh in zip(entries, meshes, strict=True)]

@@ -23,6 +23,7 @@ from animate3d.runs.options import (
     shared,
 )
 from animate3d.runs.presets import Preset, choose_preset
+from animate3d.runs.scene import animate_scene, is_scene, own_sentences
 from animate3d.runs.video import VideoRunOptions, animate_video
 from animate3d.runs.videos import VideoOptions, preset_videos
 
@@ -42,7 +43,7 @@ def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested
         "out": given.out,
         "placement": placement_of(given.placement),
         "overrides": tuple(overrides),
-        "video": _video(given.from_prompt, preset),
+        "video": _video(given.from_prompt, _prompt(given), preset),
         "rigidity": preset.rigidity,
         "fps": frame_rate(given.output),
         **({"config": given.motion.config} if given.motion.config else {}),
@@ -73,7 +74,7 @@ def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested
 
 def laptop_note(given: AnimateCommand) -> str:
     """A sentence about the released weights for who has not asked for the bundled model by name; else empty."""
-    if not given.from_prompt.prompt or given.from_prompt.preset is not None or not _preset(given).bundled:
+    if _prompt(given) is None or given.from_prompt.preset is not None or not _preset(given).bundled:
         return ""
     return (
         "the small model in this package makes the videos; the released weights animate anything, on a GPU "
@@ -89,6 +90,8 @@ def carry_out(
         return animate_video(options, announce)
     if isinstance(options, GaussianOptions):
         return animate_gaussians(options, announce)
+    if options.video is not None and is_scene(options):
+        return animate_scene(options, announce)
     return animate(options, announce)
 
 
@@ -153,11 +156,17 @@ def _refuse_gaussian_flags(given: AnimateCommand) -> None:
         raise InputError(f"{flag} is for Gaussian models; {given.model} holds no Gaussians.")
 
 
-def _video(given: FromPrompt, preset: Preset) -> VideoOptions | None:
-    if given.prompt is None:
+def _prompt(given: AnimateCommand) -> str | None:
+    """The sentence; those of the objects of a scene file where neither it nor videos are given."""
+    driven = given.from_prompt.prompt is not None or given.from_videos.frames or given.from_clip.video
+    return given.from_prompt.prompt if driven else own_sentences(given.model)
+
+
+def _video(given: FromPrompt, prompt: str | None, preset: Preset) -> VideoOptions | None:
+    if prompt is None:
         return None
     return preset_videos(
-        given.prompt,
+        prompt,
         preset,
         weights=given.weights,
         checkpoint=given.pretrained_unet_path,
