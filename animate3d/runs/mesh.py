@@ -28,7 +28,7 @@ from animate3d.meshes.scene_file import load_models
 from animate3d.motion.appearance import fit_appearance
 from animate3d.motion.checkpoint import load_motion
 from animate3d.motion.cycle import close_cycle
-from animate3d.motion.start import load_start, save_start
+from animate3d.motion.start import load_start, save_objects, save_start
 from animate3d.motion.template import Surface
 from animate3d.motion.trajectory import Trajectory, save_placed_folder, weld
 from animate3d.orbits import frame_times
@@ -194,7 +194,12 @@ class MeshRun(Run):
             path_setting("system.geometry.initial_motion", start),
         ]
         training = Training(self.work, self.fit_name, self.options.seed, self.options.gpu)
-        return self.fit_field(training, keys, {"model": placed, "edges": edges, "start": start})
+        inputs: dict[str, Path | str] = {"model": placed, "edges": edges, "start": start}
+        if isinstance(self.model, Scene):
+            inputs["objects"] = objects = self.work / "objects.npy"
+            save_objects(objects, self.model.objects)
+            keys.append(path_setting("system.geometry.object_ids_path", objects))
+        return self.fit_field(training, keys, inputs)
 
     def _fit_appearance(self, placed: Path, edges: Path) -> None:
         images = reduced(self.frames[:, 0], FIT_SIZE)
