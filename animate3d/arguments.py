@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
@@ -72,6 +72,9 @@ def parse(
             mistyped = [word for word in words if word.startswith("--") and _flag(word) not in _flags(options)]
             refuse(prog, _unknown(mistyped, options) if mistyped else _sentence(said.getvalue()))
         raise
+    if settings:
+        found, taken = _without_settings(found)
+        rest = [*rest, *(word for word in words if Path(word) in taken)]
     unknown = [word for word in rest if not (settings and _SETTING.match(word))]
     if unknown:
         refuse(prog, _unknown(unknown, options))
@@ -99,6 +102,17 @@ def _unknown(words: Sequence[str], options: type) -> str:
     close = [match for word in words for match in get_close_matches(_flag(word), sorted(_flags(options)), n=1)]
     meant = f"; did you mean {', '.join(close)}?" if close else ""
     return f"unrecognized arguments: {' '.join(words)}{meant}"
+
+
+def _without_settings(found: Options) -> tuple[Options, set[Path]]:
+    """Options without the ``key=value`` words that were taken for further files, and these: after a switch they look
+    like its neighbours."""
+    taken: set[Path] = set()
+    for name, value in vars(found).items():
+        if isinstance(value, tuple) and any(wrong := [bool(_SETTING.match(str(item))) for item in value]):
+            taken |= {item for item, setting in zip(value, wrong, strict=True) if setting}
+            found = replace(found, **{name: tuple(item for item in value if item not in taken)})  # type: ignore[type-var]
+    return found, taken
 
 
 def refuse(prog: str, sentence: str) -> NoReturn:

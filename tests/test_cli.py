@@ -137,7 +137,7 @@ def test_fbx_is_written_by_default_where_it_can_be(
         (["dance"], "invalid choice: 'dance'"),
         (["animate", "a.obj"], "missing: --out DIR"),
         ([*BASE, "--no-such-flag"], "unrecognized arguments: --no-such-flag"),
-        ([*BASE, "stray"], "unrecognized arguments: stray"),
+        (["demo", "stray"], "unrecognized arguments: stray"),
         ([*BASE, "--fps", "fast"], "--fps takes a number, not 'fast'"),
         ([*BASE, "--mask-backend", "magic"], "--mask-backend is one of auto, background, sam2"),
         (["doctor", "a=1"], "unrecognized arguments: a=1"),

@@ -20,12 +20,14 @@ from animate3d.export.clip import check_clip_name
 from animate3d.files import content_hash
 from animate3d.frames import GREY, composite
 from animate3d.gaussians import Gaussians, from_mesh, load_ply, save_edges, save_ply
-from animate3d.meshes import Mesh, Placement, load_mesh
+from animate3d.meshes import Mesh, Placement
 from animate3d.meshes.appearance import vertex_colors
+from animate3d.meshes.scene import Scene
+from animate3d.meshes.scene_file import load_models
 from animate3d.motion.appearance import fit_appearance
 from animate3d.motion.checkpoint import load_motion
 from animate3d.motion.cycle import close_cycle
-from animate3d.motion.start import load_start, save_start
+from animate3d.motion.start import load_start, save_objects, save_start
 from animate3d.motion.template import Surface
 from animate3d.motion.trajectory import Trajectory, save_placed_folder, weld
 from animate3d.orbits import frame_times
@@ -140,7 +142,7 @@ class MeshRun(Run):
         return not self.options.field
 
     def read_model(self) -> tuple[Mesh, str]:
-        mesh = load_mesh(self.options.model)
+        mesh = load_models((self.options.model, *self.options.others), self.options.objects)
         return mesh, content_hash(mesh)  # of what is used, not of the folder: the results may lie in it
 
     def automatic_placement(self) -> Placement:
@@ -163,7 +165,9 @@ class MeshRun(Run):
         return torch.cat([drawn.color, drawn.alpha], dim=-1)[0]
 
     def surface(self) -> Surface:
-        return Surface(self.placed, self.model.triangles()[0], self.model.welded(), vertex_colors(self.model))
+        mesh = self.model
+        objects = mesh.objects if isinstance(mesh, Scene) else None
+        return Surface(self.placed, mesh.triangles()[0], mesh.welded(), vertex_colors(mesh), objects)
 
     def shown(self, surface: Surface) -> Mesh:
         return self.model
@@ -219,7 +223,12 @@ class MeshRun(Run):
             path_setting("system.geometry.initial_motion", start),
         ]
         training = Training(self.work, self.fit_name, self.options.seed, self.options.gpu)
-        return self.fit_field(training, keys, {"model": placed, "edges": edges, "start": start})
+        inputs: dict[str, Path | str] = {"model": placed, "edges": edges, "start": start}
+        if isinstance(self.model, Scene):
+            inputs["objects"] = objects = self.work / "objects.npy"
+            save_objects(objects, self.model.objects)
+            keys.append(path_setting("system.geometry.object_ids_path", objects))
+        return self.fit_field(training, keys, inputs)
 
     def _fit_appearance(self, placed: Path, edges: Path) -> None:
         images = reduced(self.frames[:, 0], FIT_SIZE)
