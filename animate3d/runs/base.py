@@ -24,7 +24,8 @@ from animate3d.files import atomic_directory, atomic_file, content_hash, existin
 from animate3d.frames import composite, contact_sheet, count_frames, load_frames, numbered_images, save_image
 from animate3d.gaussians import Gaussians
 from animate3d.meshes import Mesh, Placement
-from animate3d.motion.template import Surface, Template
+from animate3d.motion.objects import template_of
+from animate3d.motion.template import Surface
 from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.resources import find_resource
 from animate3d.runs import alignment
@@ -303,7 +304,7 @@ class Run(ABC):
         """The surface followed through the frames, the first of which shows it at rest."""
         cameras, settings = self.cameras(self.frames.shape[2]), TrackSettings().scaled(self.rigidity)
         with counted(self.frames.shape[1] - 1, "tracking", "frame") as tell:
-            return track(Template(*surface), self.frames.numpy(), cameras, settings, progress=tell)
+            return track(template_of(surface), self.frames.numpy(), cameras, settings, progress=tell)
 
     def score(self) -> float:
         """How much of the current frames' change the tracked model shows too."""
