@@ -82,7 +82,7 @@ def test_results_lie_where_they_are_said_to_and_hold_the_animation(done: tuple[A
     top = {path.name for path in options.out.iterdir()}
     assert top <= {
         *(f"animation.{suffix}" for suffix in options.formats),
-        *("animation_textures", "preview.mp4", "preview.png", "preview.gif", "run.json", "work"),
+        *("animation_textures", "preview.mp4", "preview.png", "preview.gif", "preview.html", "run.json", "work"),
     }
 
 

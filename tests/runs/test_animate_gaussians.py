@@ -82,7 +82,16 @@ def test_results_are_a_sequence_a_trajectory_renders_and_a_turntable(
     options, _ = done
     out, model = options.out, load_ply(options.model)
     assert {path.name for path in out.iterdir()} == {
-        *("frames_ply", "renders", "run.json", "trajectory.npz", "turntable.mp4", "turntable.png", "work")
+        *(
+            "frames_ply",
+            "preview.html",
+            "renders",
+            "run.json",
+            "trajectory.npz",
+            "turntable.mp4",
+            "turntable.png",
+            "work",
+        )
     }
     n = len(model)
     with np.load(out / "trajectory.npz") as data:
@@ -115,7 +124,7 @@ def test_the_record_has_every_step_and_an_unchanged_run_does_nothing(
     options, result = done
     record = json.loads(result.record.read_text())
     assert record["model"] == str(options.model) and record["seed"] == 2
-    results = ["7 ply sequence", "7 trajectory", "7 renders", "7 turntable"]
+    results = ["7 ply sequence", "7 trajectory", "7 renders", "7 turntable", "7 preview"]
     assert list(record["steps"]) == ["1 Gaussians", "5 tracking", "5 motion", *results]
     assert record["steps"]["1 Gaussians"]["facts"] == {"gaussians": 1204, "sh_degree": 1, "dropped": 0}
     monkeypatch.setattr(Training, "launch", lambda *arguments: pytest.fail("something ran"))
