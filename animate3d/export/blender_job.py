@@ -77,7 +77,7 @@ def blender_job(
     for number, piece in enumerate(found):
         _add_mesh(job, number, piece, morphs, normals[0][groups[piece.corners]], unit)
         deltas = morphs.deltas[:, piece.vertices]
-        turned = _at_vertices(turns[:, groups[piece.corners]], piece)
+        turned = _at_vertices(turns, groups[piece.corners], piece)
         shapes.append({name: (deltas[m], turned[m]) for m, name in enumerate(morphs.names) if len(turned)})
     return job, FbxContent(
         names=names,
@@ -210,9 +210,12 @@ def _add_mesh(
     name = f"mesh_{number}" if job["format"] == "fbx" else piece.name
     job["meshes"].append({"name": name, "materials": used.tolist()})
     deltas = morphs.deltas[:, piece.vertices]
+    moves = bool(deltas.any())
+    if job["format"] == "fbx":  # its shapes are put into the file afterwards: Blender only has to name them
+        deltas = deltas[:, :0]
     arrays = {
         "base": morphs.base[piece.vertices] / np.float32(unit),
-        "targets": deltas / np.float32(unit) if deltas.any() else deltas[:0],
+        "targets": deltas / np.float32(unit) if moves else deltas[:0],
         "corners": mesh.corners,
         "face_starts": mesh.face_starts,
         "face_slots": slots.reshape(-1),
@@ -225,14 +228,14 @@ def _add_mesh(
     job |= {f"{number}.{key}": values for key, values in arrays.items()}
 
 
-def _at_vertices(values: np.ndarray, piece: Piece) -> np.ndarray:
-    """Means ``[M, n, 3]`` over the corners ``[M, k, 3]`` of every vertex."""
+def _at_vertices(values: np.ndarray, corners: np.ndarray, piece: Piece) -> np.ndarray:
+    """Means ``[M, n, 3]`` over the corners ``[K]`` (numbers into ``[M, G, 3]``) of every vertex."""
     count = np.maximum(np.bincount(piece.mesh.corners, minlength=len(piece.vertices)), 1)
-    sums = np.zeros((len(values), len(piece.vertices), 3))
-    for target, total in zip(values, sums, strict=True):
+    means = np.empty((len(values), len(piece.vertices), 3), dtype=np.float32)
+    for target, mean in zip(values, means, strict=True):  # one by one: a mesh has six times as many corners as vertices
         for axis in range(3):
-            total[:, axis] = np.bincount(piece.mesh.corners, target[:, axis], len(piece.vertices))
-    return sums / count[None, :, None]
+            mean[:, axis] = np.bincount(piece.mesh.corners, target[corners, axis], len(piece.vertices)) / count
+    return means
 
 
 def _upright(point: np.ndarray, up_axis: str) -> np.ndarray:

@@ -10,7 +10,8 @@ A job is a dictionary of
 - ``meshes``: their names, ``materials`` (numbers of those they use, in the order of their slots);
 - ``materials``: name, base_color, alpha, metallic, roughness, emissive, normal_scale, and textures (kind -> file);
 - arrays: ``weights`` [F, M], ``location`` [3] of the objects without a parent, and for mesh k ``k.base`` [N, 3],
-  ``k.targets`` [M, N, 3] (or [0, N, 3] where nothing moves), ``k.corners`` [K], ``k.face_starts`` [P + 1],
+  ``k.targets`` [M, N, 3] (or [0, N, 3] where nothing moves, or [M, 0, 3] for keys that only have names),
+  ``k.corners`` [K], ``k.face_starts`` [P + 1],
   ``k.face_slots`` [P], ``k.normals`` [K, 3], and where there are any ``k.uvs`` [K, 2], ``k.colors`` [N, 3] (linear).
 
 With a skeleton there are ``bones`` (name, ``parent``), their ``bone_matrices`` [B, 4, 4] and ``bone_lengths`` [B] at
@@ -125,7 +126,8 @@ def _shape_keys(item: Any, job: dict[str, Any], number: int, made: list[Any]) ->
     keys = []
     for name, target in zip(job["target_names"], targets, strict=True):
         key = item.shape_key_add(name=name, from_mix=False)
-        key.points.foreach_set("co", _flat(base + target))
+        if len(target):
+            key.points.foreach_set("co", _flat(base + target))
         keys.append(key)
     frames = np.arange(len(weights), dtype=np.float32)
     for key, values in zip(keys, weights.T, strict=True):

@@ -38,7 +38,7 @@ def load_gltf(path: Path) -> Mesh:
         with np.errstate(all="ignore"):
             file = GltfFile(path)
             check_extensions(path, file.items("extensionsUsed"), file.items("extensionsRequired"))
-            return _Reader(file).mesh().check()
+            return GltfReader(file).mesh().check()
     except Animate3DError:
         raise
     except DAMAGE as error:
@@ -73,7 +73,7 @@ def load_joints(path: Path) -> Joints | None:
     """
     try:
         with np.errstate(all="ignore"):
-            return _Reader(GltfFile(existing_file(path, "mesh file"))).joints()
+            return GltfReader(GltfFile(existing_file(path, "mesh file"))).joints()
     except Animate3DError:
         raise
     except DAMAGE as error:
@@ -108,13 +108,16 @@ class _Piece:
     weights: np.ndarray | None = None
 
 
-class _Reader:
+class GltfReader:
+    """The meshes of an opened file; reading them again, after its nodes have moved, decodes no texture twice."""
+
     def __init__(self, file: GltfFile) -> None:
         self._file = file
         self._materials = MaterialReader(file)
         self._left_out = 0
 
     def mesh(self) -> Mesh:
+        """All triangles as the scene now stands."""
         found, parts = instances(self._file)
         pieces = [piece for instance in found for piece in self._pieces(instance)]
         if self._left_out:
