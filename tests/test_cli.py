@@ -325,3 +325,10 @@ def test_a_demo_has_a_sentence_or_a_known_motion() -> None:
     assert not Path("nowhere").exists()
     with pytest.raises(InputError, match="'dragon' is unknown; known are: butterfly"):
         cli.main(["demo", "--creature", "dragon"])
+
+
+def test_a_mistyped_flag_is_named_before_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["animate", "dragon.glb", "--prmpt", "it flies"])
+    assert stop.value.code == 2
+    assert "unrecognized arguments: --prmpt; did you mean --prompt?" in capsys.readouterr().err

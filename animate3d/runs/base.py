@@ -20,7 +20,7 @@ from torch import Tensor
 from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError
 from animate3d.evaluation.image_metrics import silhouette_iou
-from animate3d.files import atomic_directory, content_hash, existing_file, existing_folder
+from animate3d.files import atomic_directory, atomic_file, content_hash, existing_file, existing_folder
 from animate3d.frames import composite, contact_sheet, count_frames, load_frames, numbered_images, save_image
 from animate3d.gaussians import Gaussians
 from animate3d.meshes import Mesh, Placement
@@ -325,6 +325,8 @@ class Run(ABC):
             surface = self.surface()
             tracked = self.track_surface(surface)
             save(surface, tracked.positions, tracked.rotations)
+            with atomic_file(self.work / "confidence.npy") as temporary:  # for the viewer
+                np.save(temporary, tracked.confidence.astype(np.float16), allow_pickle=False)
             return {**tracked.facts(), "confidence": frame_confidence(tracked.confidence)}
 
         facts = self.steps.run(

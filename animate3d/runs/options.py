@@ -59,6 +59,11 @@ class Clip:
     """meshes: frames per second of the file, with in-betweens (default: those of the motion)"""
     clip_name: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     """meshes: name of the animation in the file (default: the exporter's)"""
+    skeleton: Annotated[str | None, arg(metavar="N|auto|keep|off", help_behavior_hint="")] = None
+    """meshes: bones in place of morph targets and points in glb, fbx and usd: so many, as few as follow the motion
+    within 0.3 % of the diagonal, or those of the model's own glTF file (default: off; auto with --engine)"""
+    engine: Annotated[str | None, arg(metavar="unity|unreal|godot|web", help_behavior_hint="")] = None
+    """meshes: skeleton, format, units, clip names and limits as the engine wants them"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +165,7 @@ class FromPrompt:
     num_samples: int = 1
     """make so many videos and keep the best"""
     frame_count: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("frames"))] = None
-    """frames of every video"""
+    """frames of every video; more than the default are made in windows that overlap"""
     size: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("size"))] = None
     """pixels of the videos"""
     steps: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("steps"))] = None
@@ -203,6 +208,12 @@ class FromClip:
     """take one frame of so many"""
     start_pose: Literal["rest", "video"] = "rest"
     """begin in the model's own pose and blend over to the video's, or begin in that"""
+    video_model: Annotated[str | None, arg(metavar="MODEL", help_behavior_hint="")] = None
+    """make the video of --prompt: folder or hub name of an image-to-video pipeline of diffusers"""
+    video_setting: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY=VALUE", help_behavior_hint="")] = ()
+    """an argument of the call of --video-model"""
+    still_view: Annotated[str, arg(metavar="VIEW")] = "three-quarter"
+    """what --video-model starts from: front, side, three-quarter, or azimuth,elevation"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,8 +258,8 @@ class Output(Clip, Renders):
     """Files and their contents."""
 
     formats: Annotated[str | None, arg(metavar="A,B", help_behavior_hint="")] = None
-    """meshes, comma-separated: fbx,glb,gltf,usd,usda,usdc,usdz,abc,obj,ply (default: glb,usdc and fbx where it can
-    be written)"""
+    """meshes, comma-separated: fbx,glb,gltf,usd,usda,usdc,usdz,abc,obj,ply,vat (default: the engine's, or glb,usdc
+    and fbx where it can be written)"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,10 +22,10 @@ from animate3d.meshes import Placement
 from animate3d.motion.objects import template_of
 from animate3d.motion.template import Surface
 from animate3d.motion.tracking import Tracked, TrackSettings, track
-from animate3d.motion.trajectory import Trajectory, save_placed_folder
+from animate3d.motion.trajectory import save_placed_folder
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.base import ELEVATION, check_options
-from animate3d.runs.camera_fit import MIN_OVERLAP, find_camera, refine_camera
+from animate3d.runs.camera_fit import MIN_OVERLAP, WELL_OVERLAP, find_camera, refine_camera
 from animate3d.runs.clip import Bytes, Clip, Trim, read_clip
 from animate3d.runs.confidence import confidence_picture
 from animate3d.runs.console import counted
@@ -41,11 +41,9 @@ from animate3d.runs.viewpoint import Viewpoint, load_viewpoint, save_viewpoint
 
 START_POSES = ("rest", "video")
 _NEAR = 0.4  # overlap by a camera that is given, before the first pose is fitted
-_WELL = 0.93  # overlap from which a camera that was found is not doubted
 _AT_REST = 0.004  # of the diagonal: a first pose that moved less is the pose at rest
 _BLEND = 0.4  # seconds from the pose at rest to the video's
 _UNSURE = 0.25  # confidence of a frame below which it is told
-_CLOSE_RIVAL = 1.25  # another view that is so close in error makes the answer doubtful
 _MORPHS = 64  # targets of a clip of more frames, unless more are asked for: some engines stop there
 _UNSEEN = 180.0  # degrees from the clip to the other side
 
@@ -86,10 +84,9 @@ def animate_video(options: VideoRunOptions, announce: Callable[[str], None] = la
         run.find_cameras()
         run.turn_cameras()
         start = run.track()
+        run.show_confidence()
         run.limit_morphs()
-        result = finish(run, start)
-        run.show_confidence(result.trajectory)
-        return result
+        return finish(run, start)
 
 
 class VideoRun(MeshRun):
@@ -250,12 +247,12 @@ class VideoRun(MeshRun):
                 f"that was found (see {picture}): check that the clip shows this {self.called}, near its pose at rest "
                 "in the first frame, or give --camera."
             )
-        if found.overlap < _WELL:
+        if found.overlap < WELL_OVERLAP:
             warnings.append(
                 f"the outlines of frame 0 of {self.options.videos[view]} and the {self.called} overlap by "
                 f"{found.overlap:.2f} only, so the camera may be off by some degrees; look at camera_overlay.png"
             )
-        if found.rival is not None and found.rival[1] < _CLOSE_RIVAL:
+        if found.rival is not None and found.ambiguous:
             other = found.rival[0]
             warnings.append(
                 f"frame 0 of {self.options.videos[view]} looks nearly the same from azimuth {other.azimuth:.0f}°, "
@@ -405,22 +402,20 @@ class VideoRun(MeshRun):
             )
         return path
 
-    def show_confidence(self, trajectory: Trajectory) -> None:
-        """Step 7: the model coloured by its mean confidence, from where the clip saw it and from the other side."""
+    def show_confidence(self) -> None:
+        """Step 5: the model coloured by its mean confidence, from where the clip saw it and from the other side."""
         picture = self.options.out / "confidence.png"
         azimuths = [self.azimuths[0], self.azimuths[0] + _UNSEEN]
 
         def show() -> None:
             mean = np.load(self.confidence, allow_pickle=False).astype(np.float64).mean(axis=0)
-            placed = trajectory.to_placed(self.placement)[0]
-            save_image(
-                picture, confidence_picture(self.model, placed, mean, orbit_cameras(ELEVATION, azimuths, size=384))
-            )
+            cameras = orbit_cameras(ELEVATION, azimuths, size=384)
+            save_image(picture, confidence_picture(self.model, self.placed, mean, cameras))
 
         self.steps.run(
-            "7 confidence",
+            "5 confidence",
             show,
-            inputs={"confidence": self.confidence, "mesh": self.model_hash},
+            inputs={"confidence": self.confidence, "mesh": self.model_hash, "placement": self.placement_file},
             settings={"azimuths": azimuths},
             outputs=[picture],
         )
