@@ -92,7 +92,7 @@ def test_two_objects_move_by_themselves_and_the_still_one_stands() -> None:
     np.testing.assert_allclose(kept.positions[:, ~capsule], truth[:, ~capsule], atol=1e-12)
     assert not kept.moving[~capsule].any() and kept.moving[capsule].mean() > 0.9
     miss = np.linalg.norm((kept.positions - truth)[1:, capsule], axis=-1).mean()
-    assert miss < 0.15 * np.linalg.norm((truth[1:] - truth[0])[:, capsule], axis=-1).mean()
+    assert miss < 0.2 * np.linalg.norm((truth[1:] - truth[0])[:, capsule], axis=-1).mean()
 
 
 def test_what_passes_one_camera_goes_straight_on() -> None:

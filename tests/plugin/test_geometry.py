@@ -138,7 +138,7 @@ def test_objects_turn_and_move_by_themselves(plugin: ModuleType, toy: Toy, tmp_p
     plain = moving(geometry_convert_from=str(toy.ply))
     assert set(geometry.state_dict()) == set(plain.state_dict()) | {"_object_ids"}
     for name, weight in geometry.named_parameters():
-        torch.nn.init.normal_(weight, std=0.3, generator=torch.Generator().manual_seed(len(name)))
+        torch.nn.init.normal_(weight, std=1.0, generator=torch.Generator().manual_seed(len(name)))
     plain.load_state_dict({name: value for name, value in geometry.state_dict().items() if name != "_object_ids"})
     times = torch.tensor([-1.0, 0.0, 1.0])
     means = geometry.deform(times, use_delta_scale=True)[0]
