@@ -327,7 +327,7 @@ class VideoRun(MeshRun):
         """
         # Frame 0 twice: the pose may be far, and every frame has a few rounds only.
         towards = np.stack([rest, first, first], axis=1)
-        posed = track(Template(*surface), towards, cameras, replace(settings, velocity=0.0))
+        posed = track(Template(*surface), towards, cameras, replace(settings, velocity=(0.0,)))
         still, bent = (self._first_overlaps(x, first, cameras) for x in (surface.vertices, posed.positions[-1]))
         if min(max(still, bent, key=min)) < MIN_OVERLAP:
             best = surface.vertices if min(still) > min(bent) else posed.positions[-1]
