@@ -78,5 +78,3 @@ def _out_of_memory(problem: BaseException | None) -> bool:
             return True
         problem = problem.__cause__ or problem.__context__
     return False
-
-
