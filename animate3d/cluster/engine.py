@@ -27,7 +27,7 @@ Tell = Callable[[Event], None]
 def run_jobs(
     jobs: Iterable[Job],
     pools: Sequence[Pool],
-    limits: Limits = Limits(),
+    limits: Limits | None = None,
     tell: Tell = lambda event: None,
     tick: Callable[[], None] = lambda: None,
 ) -> None:
@@ -42,7 +42,7 @@ def run_jobs(
         InputError: no machine has room for a worker.
         Animate3DError: the workers cannot start.
     """
-    engine = _Engine(pools, limits, tell, tick)
+    engine = _Engine(pools, limits or Limits(), tell, tick)
     try:
         engine.run(jobs)
     finally:
@@ -125,12 +125,20 @@ class _Engine:
             if hand.ready in done:
                 self.staff.settled(hand, self.ray.get(hand.ready))
             while hand.jobs and hand.jobs[0][0] in done:
-                outcome = self.ray.get(hand.jobs[0][0])
+                outcome = self._outcome(hand.jobs[0][0])
                 _, job = hand.jobs.popleft()
                 hand.begin()
                 self._note(hand, job, outcome)
         except self.ray.exceptions.RayError as error:
             self._lose(hand, error)
+
+    def _outcome(self, reference: object) -> Outcome:
+        try:
+            outcome: Outcome = self.ray.get(reference)
+        except self.ray.exceptions.RayTaskError as error:  # the work or its payload could not be read there
+            last = str(error.cause).strip().rpartition("\n")[2]
+            return Outcome(error=f"The worker cannot take the job: {last}", again=True)
+        return outcome
 
     def _note(self, hand: Hand, job: Job, outcome: Outcome) -> None:
         job.seconds += outcome.seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import shutil
@@ -25,6 +26,7 @@ def ray_module() -> ModuleType:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # as patient as the same work without Ray
     return require("ray", feature="Work on many machines", extra="cluster")
 
 
@@ -60,7 +62,9 @@ def joined(address: str | None = None, *, cpus: int | None = None, gpus: int | N
 def _connected(ray: ModuleType, where: dict[str, Any]) -> Any:
     logging.getLogger("ray").setLevel(logging.ERROR)  # it says things before it reads its own settings
     try:
-        return ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+        connection = ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+        _mute()
+        return connection
     except (ConnectionError, RuntimeError, ValueError) as error:
         sentence = " ".join(str(error).split())[:300]
         if where["address"] == "local":
@@ -69,6 +73,13 @@ def _connected(ray: ModuleType, where: dict[str, Any]) -> Any:
             f"There is no Ray cluster at `{where['address']}` that can be joined ({sentence}); start one with "
             "`ray start --head`, or leave --address out to use this machine alone."
         ) from error
+
+
+def _mute() -> None:
+    """What Ray prints when a worker ends is told by the engine in a sentence; Ray has no setting for it."""
+    worker = importlib.import_module("ray._private.worker")
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *arguments, **settings: None
 
 
 def _described(connection: Any, ray: ModuleType, address: str | None) -> str:

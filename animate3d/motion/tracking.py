@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras
-from animate3d.motion.depth import DepthPrior
 from animate3d.motion.flow import Image
 from animate3d.motion.matching import FrameSource, Matcher, MatchSettings
-from animate3d.motion.rigid_fit import RigidFit
+from animate3d.motion.objects import fit_of, prior_of
 from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
 
@@ -87,8 +86,8 @@ def track(
     settings = settings or TrackSettings()
     frames, cameras = _reduced(frames, cameras)
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
-    fit = RigidFit(template)
-    prior = DepthPrior(template, cameras, settings.depth) if frames.shape[0] == 1 else None
+    fit = fit_of(template)
+    prior = prior_of(template, cameras, settings.depth) if frames.shape[0] == 1 else None
     nodes, confidence = [template.rest], [np.ones(template.n_nodes)]
     for f in range(1, frames.shape[1]):
         current = nodes[-1] + (settings.velocity * (nodes[-1] - nodes[-2]) if f > 1 else 0.0)

@@ -19,7 +19,8 @@ from animate3d.frames import FrameFolder, numbered_images, read_rgba, save_image
 from animate3d.masks import choose_segmenter
 from animate3d.masks.folder import Segmenter
 from animate3d.meshes import Placement
-from animate3d.motion.template import Surface, Template
+from animate3d.motion.objects import template_of
+from animate3d.motion.template import Surface
 from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.motion.trajectory import save_placed_folder
 from animate3d.rasterize.textured import render_mesh
@@ -363,7 +364,7 @@ class VideoRun(MeshRun):
         near = np.linalg.norm(placed - self.placed, axis=1).mean() < _AT_REST * _diagonal(self.placed)
         start = self.placed if near and not posed.bent else posed.vertices
         with counted(count - 1, "tracking", "frame") as tell:
-            moved = track(Template(*lit._replace(vertices=start)), self.frames, cameras, settings, progress=tell)
+            moved = track(template_of(lit._replace(vertices=start)), self.frames, cameras, settings, progress=tell)
         turned = (posed.rotations @ move[:3, :3]).astype(np.float32)
         rotations = np.stack([frame @ turned for frame in moved.rotations])
         return Tracked(moved.positions, rotations, moved.confidence)

@@ -24,12 +24,14 @@ class MovingMesh:
         positions: ``[F, N, 3]`` placed: z up, the front to +x.
         fps: frames per second.
         closing: frame 0 follows the last frame.
+        confidence: ``[F, N]`` 0..1 how well every vertex was followed; None where nobody knows.
     """
 
     mesh: Mesh
     positions: np.ndarray
     fps: float
     closing: bool = False
+    confidence: np.ndarray | None = None
 
     @property
     def frames(self) -> int:

@@ -118,6 +118,12 @@ class Skinned:
         """The farthest vertex of all frames."""
         return float(self.max_errors.max())
 
+    @property
+    def summary(self) -> str:
+        """Bones and errors in words."""
+        errors = f"mean {100 * self.mean_error:.3g} %, max {100 * self.max_error:.3g} % of the diagonal"
+        return f"{len(self.rig)} bones (error: {errors})"
+
 
 def judged(rig: Rig, positions: Array) -> Skinned:
     """A rig against the trajectory ``[F, N, 3]`` that it stands for."""
