@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras
-from animate3d.motion.depth import DepthPrior
 from animate3d.motion.flow import Image
-from animate3d.motion.matching import Matcher, MatchSettings
-from animate3d.motion.rigid_fit import RigidFit
+from animate3d.motion.matching import FrameSource, Matcher, MatchSettings
+from animate3d.motion.objects import fit_of, prior_of
 from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
 
@@ -72,7 +71,7 @@ class Tracked(NamedTuple):
 
 def track(
     template: Template,
-    frames: Image,
+    frames: FrameSource,
     cameras: Cameras,
     settings: TrackSettings | None = None,
     progress: Callable[[int], None] = lambda frame: None,
@@ -80,15 +79,15 @@ def track(
     """Follow the template through all frames.
 
     Args:
-        frames: ``[V, F, H, W, 4]`` RGBA 0..1; frame 0 shows the template at rest.
+        frames: ``[V, F, H, W, 4]`` RGBA 0..1, read one at a time; frame 0 shows the template at rest.
         cameras: ``[V]`` with the size of the frames.
         progress: called with the number of every finished frame.
     """
     settings = settings or TrackSettings()
     frames, cameras = _reduced(frames, cameras)
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
-    fit = RigidFit(template)
-    prior = DepthPrior(template, cameras, settings.depth) if len(frames) == 1 else None
+    fit = fit_of(template)
+    prior = prior_of(template, cameras, settings.depth) if frames.shape[0] == 1 else None
     nodes, confidence = [template.rest], [np.ones(template.n_nodes)]
     for f in range(1, frames.shape[1]):
         current = nodes[-1] + (settings.velocity * (nodes[-1] - nodes[-2]) if f > 1 else 0.0)
@@ -101,16 +100,32 @@ def track(
         nodes.append(current)
         confidence.append(found)
         progress(f)
-    positions, rotations = template.carry(np.stack(nodes), np.stack([fit.rotations(x) for x in nodes]))
+    turned = np.stack([fit.rotations(x).astype(np.float32) for x in nodes])
+    positions, rotations = template.carry(np.stack(nodes), turned)
     return Tracked(positions, rotations, template.carry_values(np.stack(confidence)))
 
 
-def _reduced(frames: Image, cameras: Cameras) -> tuple[Image, Cameras]:
+@dataclass(frozen=True)
+class _Reduced:
+    """Frames that are made smaller when they are asked for."""
+
+    frames: FrameSource
+    size: tuple[int, int]  # width, height
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (*self.frames.shape[:2], *self.size[::-1], 4)
+
+    def __getitem__(self, at: tuple[int, int]) -> Image:
+        small = cv2.resize(np.asarray(self.frames[at], np.float32), self.size, interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.float32)
+
+
+def _reduced(frames: FrameSource, cameras: Cameras) -> tuple[FrameSource, Cameras]:
     """Frames and cameras of at most `_MAX_SIZE` pixels."""
-    views, count, height, width, channels = frames.shape
+    height, width = frames.shape[2:4]
     scale = _MAX_SIZE / max(height, width)
     if scale >= 1:
         return frames, cameras
     size = (round(width * scale), round(height * scale))
-    small = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in frames.reshape(-1, *frames.shape[2:])]
-    return np.stack(small).reshape(views, count, size[1], size[0], channels), cameras.resized(size[1], size[0])
+    return _Reduced(frames, size), cameras.resized(size[1], size[0])

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from animate3d.errors import InputError
 from animate3d.export.blender import blender
+from animate3d.export.engines import engine_named
 from animate3d.gaussians import holds_gaussians
 from animate3d.meshes import Placement
 from animate3d.runs.clip import Trim
@@ -25,6 +26,7 @@ from animate3d.runs.options import (
     shared,
 )
 from animate3d.runs.presets import Preset, choose_preset
+from animate3d.runs.scene import animate_scene, is_scene, own_sentences
 from animate3d.runs.video import VideoRunOptions, animate_video
 from animate3d.runs.videos import VideoOptions, preset_videos
 
@@ -44,7 +46,7 @@ def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested
         "out": given.out,
         "placement": placement_of(given.placement),
         "overrides": tuple(overrides),
-        "video": None if given.from_clip.video_model else _video(given.from_prompt, preset),
+        "video": None if given.from_clip.video_model else _video(given.from_prompt, _prompt(given), preset),
         "rigidity": preset.rigidity,
         "fps": frame_rate(given.output),
         **({"config": given.motion.config} if given.motion.config else {}),
@@ -56,7 +58,13 @@ def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested
         return GaussianOptions(given.model, **{**shared(GaussianOptions, *groups), **asked, **flags})
     _refuse_gaussian_flags(given)
     field = given.motion.field or bool(overrides or given.motion.config)  # settings of the fit ask for it
-    mesh = {**shared(AnimateOptions, *groups), **asked, "formats": formats_of(given.output.formats), "field": field}
+    asked |= {"others": given.others, "objects": given.scene.objects}
+    mesh = {
+        **shared(AnimateOptions, *groups),
+        **asked,
+        "formats": formats_of(given.output.formats, given.output.engine),
+        "field": field,
+    }
     clip = given.from_clip
     if not (clip.video or clip.video_model):
         return AnimateOptions(given.model, **mesh)
@@ -88,12 +96,8 @@ def _video_model(given: AnimateCommand) -> VideoModel:
 
 def laptop_note(given: AnimateCommand) -> str:
     """A sentence about the released weights for who has not asked for the bundled model by name; else empty."""
-    if (
-        not given.from_prompt.prompt
-        or given.from_clip.video_model
-        or given.from_prompt.preset is not None
-        or not _preset(given).bundled
-    ):
+    asked = given.from_prompt
+    if _prompt(given) is None or given.from_clip.video_model or asked.preset is not None or not _preset(given).bundled:
         return ""
     return (
         "the small model in this package makes the videos; the released weights animate anything, on a GPU "
@@ -111,6 +115,8 @@ def carry_out(
         return animate_video(options, announce)
     if isinstance(options, GaussianOptions):
         return animate_gaussians(options, announce)
+    if options.video is not None and is_scene(options):
+        return animate_scene(options, announce)
     return animate(options, announce)
 
 
@@ -129,11 +135,13 @@ def frame_rate(output: Output) -> float:
     return 8.0 if output.fps is None else output.fps
 
 
-def formats_of(given: str | None) -> tuple[str, ...]:
-    """Suffixes to export; without any given those that this machine can write."""
+def formats_of(given: str | None, engine: str | None = None) -> tuple[str, ...]:
+    """Suffixes to export; without any given the engine's, or those that this machine can write."""
     if given is not None:
         parts = (part.strip().lstrip(".").lower() for part in given.split(","))
         return tuple(dict.fromkeys(part for part in parts if part))
+    if engine is not None:
+        return engine_named(engine).formats
     return ("fbx", "glb", "usdc") if blender() else ("glb", "usdc")
 
 
@@ -165,7 +173,11 @@ def _refuse_mesh_flags(given: AnimateCommand) -> None:
         "--loop": output.loop,
         "--resample": output.resample,
         "--clip-name": output.clip_name,
+        "--skeleton": output.skeleton,
+        "--engine": output.engine,
         "--field": given.motion.field,
+        "--objects": given.scene.objects != "one",
+        "a second model": given.others,
     }
     found = [flag for flag, value in for_meshes.items() if value]
     if found:
@@ -181,11 +193,17 @@ def _refuse_gaussian_flags(given: AnimateCommand) -> None:
         raise InputError(f"{flag} is for Gaussian models; {given.model} holds no Gaussians.")
 
 
-def _video(given: FromPrompt, preset: Preset) -> VideoOptions | None:
-    if given.prompt is None:
+def _prompt(given: AnimateCommand) -> str | None:
+    """The sentence; those of the objects of a scene file where neither it nor videos are given."""
+    driven = given.from_prompt.prompt is not None or given.from_videos.frames or given.from_clip.video
+    return given.from_prompt.prompt if driven else own_sentences(given.model)
+
+
+def _video(given: FromPrompt, prompt: str | None, preset: Preset) -> VideoOptions | None:
+    if prompt is None:
         return None
     return preset_videos(
-        given.prompt,
+        prompt,
         preset,
         weights=given.weights,
         checkpoint=given.pretrained_unet_path,
