@@ -81,13 +81,25 @@ def _run(folder: Path) -> Show:
         moving: MovingMesh | MovingGaussians = gaussians
         name, told = model.stem, gaussian_facts(gaussians)
     else:
-        surface = _placed_mesh(folder, model, placement, fps, bool(settings.get("loop")))
+        surface = _moving_mesh(folder, model, placement, fps, bool(settings.get("loop")))
         moving, name, told = surface, surface.mesh.name, mesh_facts(surface)
     facts = {"prompt": str(record["prompt"])} if record.get("prompt") else {}
     explained = steps.get("5 tracking", {}).get("facts", {}).get("explained")
     if explained is not None:
         told["explained"] = f"{100 * explained:.0f} % of the videos' change"
     return Show(moving, name, facts | told, _videos(folder, record))
+
+
+def _moving_mesh(folder: Path, model: Path, placement: Placement, fps: float, loop: bool) -> MovingMesh:
+    """The mesh of a run; where it was put together from several models, the mesh of the exported file."""
+    try:
+        return _placed_mesh(folder, model, placement, fps, loop)
+    except InputError:
+        exported = folder / "animation.glb"
+        if not exported.is_file() or (motion := load_gltf_motion(exported)) is None:
+            raise
+        placed = motion.mesh.automatic_placement().apply(motion.positions)
+        return MovingMesh(motion.mesh, placed, motion.fps, motion.closing)
 
 
 def _placed_mesh(folder: Path, model: Path, placement: Placement, fps: float, loop: bool) -> MovingMesh:

@@ -67,6 +67,16 @@ def test_a_run_is_shown_with_its_prompt(tmp_path):
     assert show.facts["prompt"] == "it waves" and show.facts["explained"].startswith("68 %")
 
 
+def test_a_run_of_several_models_is_shown_as_it_was_exported(tmp_path):
+    moving = waving_sheet()
+    export(moving.mesh, moving.positions, tmp_path / "animation.glb", fps=10)
+    (tmp_path / "work").mkdir()
+    moving.mesh.automatic_placement().save(tmp_path / "work" / "placement.json")
+    (tmp_path / "scene.yaml").write_text("objects: []")
+    write_json(tmp_path / "run.json", {"model": "scene.yaml", "steps": {}})
+    assert load_show(tmp_path).moving.frames == 5
+
+
 def test_what_cannot_be_shown_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         load_show(tmp_path / "nothing")
