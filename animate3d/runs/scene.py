@@ -61,7 +61,9 @@ def animate_scene(options: AnimateOptions, announce: Callable[[str], None] = lam
 
 
 class SceneRun(MeshRun):
-    """The steps of a scene whose objects are animated alone."""
+    """The steps of a scene whose objects are animated alone: there are no videos of the whole."""
+
+    frames_hash = "none"
 
     def animate_objects(self, scene: Scene, prompt: str | None) -> Path:
         """Steps 2 to 5 of every object that has a sentence. Returns the file of the motion of them all."""

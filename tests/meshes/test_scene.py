@@ -68,9 +68,8 @@ def test_who_has_no_place_goes_beside_those_who_have(files: Path) -> None:
 
 
 def test_yaml_says_the_same(files: Path) -> None:
-    (files / "s.yaml").write_text(
-        "- model: box\n  placement: {position: [1, 2, 3]}\n- model: crate\n  prompt: it falls\n"
-    )
+    text = "- model: box\n  placement: {position: [1, 2, 3]}\n- model: crate\n  prompt: it falls\n"
+    (files / "s.yaml").write_text(text)
     first, second = read_scene(files / "s.yaml")
     assert first.model == files / "box" and first.position == (1, 2, 3)
     assert second.position is None and second.prompt == "it falls"
