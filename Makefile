@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # bpy (FBX, Alembic) exists for Python 3.11 only; everything else works without it.
 EXTRAS := $(shell $(PYTHON) -c 'import sys; print("dev,eval,train,skeleton,viewer,cluster,blender" if sys.version_info[:2] == (3, 11) else "dev,eval,train,skeleton,viewer,cluster")')
 
-.PHONY: help setup demo train-bundled test test-all test-gpu lint format bench clean
+.PHONY: help setup demo train-bundled test test-all test-gpu test-programs lint format bench clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,11 @@ test-all: $(READY) ## all tests
 
 test-gpu: $(READY) ## the tests that need a CUDA GPU
 	$(BIN)/python -m pytest -m cuda
+
+test-programs: $(READY) ## the tests in Chromium (with three.js where npm is), which have to be installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
+	@command -v npm >/dev/null && npm install --silent --no-save three || echo "npm is not installed: the tests in three.js are skipped"
+	$(BIN)/python -m pytest -m programs
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
