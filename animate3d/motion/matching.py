@@ -18,6 +18,7 @@ from animate3d.motion.template import Template
 from animate3d.rasterize.visibility import visible_triangles
 
 _DEPTH_MARGIN = 1.02  # a point of the surface lies behind what frame 0 shows when it is this much farther away
+_BLUR = 32  # a share of 1 / _BLUR of the image's height is averaged: fine texture may lie a pixel off
 _REACH = 0.03  # of the image: how far a limb in front may be from a pixel that a limb behind it could show as well
 
 
@@ -76,7 +77,7 @@ class Matcher:
         """
         winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
         views = range(len(winners))
-        targets = self._shown(frame)
+        targets = self.shown(frame)
         with ThreadPoolExecutor() as pool:  # OpenCV works outside of the interpreter's lock
             found = list(
                 pool.map(lambda v: self._match_view(v, nodes, targets[v], winners[v], weights[v], finest), views)
@@ -84,7 +85,17 @@ class Matcher:
         rays, confidence = zip(*found, strict=True)
         return Rays(*(np.concatenate(parts) for parts in zip(*rays, strict=True))), np.max(confidence, axis=0)
 
-    def _shown(self, frame: int) -> list[Bytes]:
+    def missed(self, nodes: Array, frame: int) -> float:
+        """How much of a frame the surface at ``nodes [M, 3]`` does not show: squares of slightly blurred colours."""
+        winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
+        total = 0.0
+        for v, (winner, weight, target) in enumerate(zip(winners, weights, self.shown(frame), strict=True)):
+            size = max(1, len(target) // _BLUR)
+            apart = self._draw(v, winner, weight).astype(np.float32) - target
+            total += float(np.square(cv2.blur(apart, (size, size))).sum())
+        return total
+
+    def shown(self, frame: int) -> list[Bytes]:
         """What every view shows in a frame, as stored images."""
         if self._targets[0] != frame:
             images = [stored(np.asarray(self._frames[v, frame], np.float32)) for v in range(len(self._first))]

@@ -20,6 +20,7 @@ from animate3d.cameras import Cameras
 from animate3d.motion.flow import Image
 from animate3d.motion.matching import FrameSource, Matcher, MatchSettings
 from animate3d.motion.objects import fit_of, prior_of
+from animate3d.motion.returns import Returns
 from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
 
@@ -89,8 +90,14 @@ def track(
     fit = fit_of(template)
     prior = prior_of(template, cameras, settings.depth) if frames.shape[0] == 1 else None
     nodes, confidence = [template.rest], [np.ones(template.n_nodes)]
+    returns = Returns()
+    returns.add(matcher.shown(0))
     for f in range(1, frames.shape[1]):
         current = nodes[-1] + (settings.velocity * (nodes[-1] - nodes[-2]) if f > 1 else 0.0)
+        earlier = returns.add(matcher.shown(f))
+        if earlier is not None:
+            starts = [current, nodes[earlier]]
+            current = starts[int(np.argmin([matcher.missed(start, f) for start in starts]))]
         for stiffness, finest in zip(settings.stiffness, settings.finest, strict=True):
             rays, found = matcher.match(current, f, finest)
             anchors = prior.anchors(current) if prior else None
