@@ -102,11 +102,10 @@ def main() -> None:
             counts["well"] += right and found.overlap >= 0.95
             if not right or flagged or found.overlap < 0.95:
                 rival = "" if found.rival is None else f"{found.rival[1]:.2f}"
+                was, is_now = (f"{v.azimuth:.0f}°, {v.elevation:.0f}°, {v.field_of_view:.0f}°" for v in (truth, view))
                 print(
-                    f"  {name} {k}: {kind}, off by {off:.1f}, azimuth {truth.azimuth:.0f}, elevation "
-                    f"{truth.elevation:.0f}, fov {truth.field_of_view:.0f} -> {view.azimuth:.0f}, {view.elevation:.0f}, "
-                    f"{view.field_of_view:.0f}, overlap {found.overlap:.3f}, colours {found.color_error:.3f}, "
-                    f"rival {rival}",
+                    f"  {name} {k}: {kind}, off by {off:.1f}°, azimuth, elevation, field of view {was} -> {is_now}, "
+                    f"overlap {found.overlap:.3f}, colours {found.color_error:.3f}, rival {rival}",
                     flush=True,
                 )
         cpu = (time.process_time() - start) / args.views

@@ -77,7 +77,7 @@ class Matcher:
         """
         winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
         views = range(len(winners))
-        targets = self._shown(frame)
+        targets = self.shown(frame)
         with ThreadPoolExecutor() as pool:  # OpenCV works outside of the interpreter's lock
             found = list(
                 pool.map(lambda v: self._match_view(v, nodes, targets[v], winners[v], weights[v], finest), views)
@@ -85,23 +85,22 @@ class Matcher:
         rays, confidence = zip(*found, strict=True)
         return Rays(*(np.concatenate(parts) for parts in zip(*rays, strict=True))), np.max(confidence, axis=0)
 
-    def _shown(self, frame: int) -> list[Bytes]:
+    def missed(self, nodes: Array, frame: int) -> float:
+        """How much of a frame the surface at ``nodes [M, 3]`` does not show: squares of slightly blurred colours."""
+        winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
+        total = 0.0
+        for v, (winner, weight, target) in enumerate(zip(winners, weights, self.shown(frame), strict=True)):
+            size = max(1, len(target) // _BLUR)
+            apart = self._draw(v, winner, weight).astype(np.float32) - target
+            total += float(np.square(cv2.blur(apart, (size, size))).sum())
+        return total
+
+    def shown(self, frame: int) -> list[Bytes]:
         """What every view shows in a frame, as stored images."""
         if self._targets[0] != frame:
             images = [stored(np.asarray(self._frames[v, frame], np.float32)) for v in range(len(self._first))]
             self._targets = frame, images
         return self._targets[1]
-
-    def missed(self, nodes: Array, frame: int) -> float:
-        """How much of a frame the surface at ``nodes [M, 3]`` does not show: squares of slightly blurred colours."""
-        winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
-        shown, total = self._shown(frame), 0.0
-        for v, (winner, weight) in enumerate(zip(winners, weights, strict=True)):
-            target = shown[v]
-            size = max(1, len(target) // _BLUR)
-            apart = self._draw(v, winner, weight).astype(np.float32) - target
-            total += float(np.square(cv2.blur(apart, (size, size))).sum())
-        return total
 
     def _match_view(
         self, v: int, nodes: Array, target: Bytes, winner: NDArray[np.int32], weights: Image, finest: int

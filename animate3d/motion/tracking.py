@@ -20,6 +20,7 @@ from animate3d.cameras import Cameras
 from animate3d.motion.flow import Image
 from animate3d.motion.matching import FrameSource, Matcher, MatchSettings
 from animate3d.motion.objects import Fit, Prior, fit_of, prior_of
+from animate3d.motion.returns import Returns
 from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
 
@@ -96,9 +97,12 @@ def track(
     pulls = settings.depth if frames.shape[0] == 1 else ()
     priors: list[Prior | None] = [prior_of(template, cameras, weight) for weight in pulls] or [None]
     ways = [_Way(matcher, fit, settings, template.rest, prior) for prior in priors]
+    returns = Returns()
+    returns.add(matcher.shown(0))
     for f in range(1, frames.shape[1]):
+        earlier = returns.add(matcher.shown(f))
         for way in ways:
-            way.follow(f)
+            way.follow(f, earlier)
         progress(f)
     chosen = _simplest(ways) if len(ways) > 1 else ways[0]
     nodes = np.stack(chosen.nodes)
@@ -118,9 +122,13 @@ class _Way:
         self._matcher, self._fit, self._settings, self._prior = matcher, fit, settings, prior
         self.nodes, self.confidence = [rest], [np.ones(len(rest))]
 
-    def follow(self, frame: int) -> None:
-        """Find the next frame's nodes: a few rounds of draw, match and solve."""
-        settings, prior, current = self._settings, self._prior, self._start(frame)
+    def follow(self, frame: int, earlier: int | None) -> None:
+        """Find the next frame's nodes: a few rounds of draw, match and solve.
+
+        Args:
+            earlier: a frame that this one looks like more than like the last, see `Returns`.
+        """
+        settings, prior, current = self._settings, self._prior, self._start(frame, earlier)
         for stiffness, finest in zip(settings.stiffness, settings.finest, strict=True):
             rays, found = self._matcher.match(current, frame, finest)
             anchors = prior.anchors(current) if prior else None
@@ -134,12 +142,12 @@ class _Way:
         """How much of all frames so far is not shown, see `Matcher.missed`."""
         return sum(self._matcher.missed(nodes, frame) for frame, nodes in enumerate(self.nodes))
 
-    def _start(self, frame: int) -> Array:
-        """The last motion goes on, slows down or stops: whichever looks most like the frame."""
-        if len(self.nodes) == 1:
-            return self.nodes[0]
-        before, last = self.nodes[-2:]
-        starts = [last + share * (last - before) for share in self._settings.velocity]
+    def _start(self, frame: int, earlier: int | None) -> Array:
+        """The last motion goes on, slows down or stops, or a pose returns: whichever looks most like the frame."""
+        before, last = [*self.nodes[:1], *self.nodes][-2:]
+        shares = self._settings.velocity if len(self.nodes) > 1 else (0.0,)
+        starts = [last + share * (last - before) for share in shares]
+        starts += [] if earlier is None else [self.nodes[earlier]]
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
 
 

@@ -415,7 +415,7 @@ class VideoRun(MeshRun):
         azimuths = [self.azimuths[0], self.azimuths[0] + _UNSEEN]
 
         def show() -> None:
-            mean = np.load(self.confidence, allow_pickle=False).astype(np.float64).mean(axis=0)
+            mean = np.load(self.confidence, allow_pickle=False)[1:].astype(np.float64).mean(axis=0)
             cameras = orbit_cameras(ELEVATION, azimuths, size=384)
             save_image(picture, confidence_picture(self.model, self.placed, mean, cameras))
 
