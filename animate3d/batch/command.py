@@ -75,7 +75,7 @@ class BatchCommand:
     """Flags of `animate3d batch`."""
 
     jobs: Positional[Path]
-    """table (.csv, .jsonl, .parquet), or folder of models"""
+    """table (.csv, .jsonl, .parquet; also a URL), or folder of models"""
     out: Annotated[str, arg(metavar="DIR")]
     """folder for the results, or a URL such as s3://bucket/folder"""
     every: Annotated[EveryJob, group("every job")]
