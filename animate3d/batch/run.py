@@ -9,8 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from animate3d.batch.command import BatchCommand
 from animate3d.batch.flags import flag_types, read_value
+from animate3d.batch.options import BatchCommand
 from animate3d.batch.page import page
 from animate3d.batch.places import Results, fetched, is_url, scratch_folder
 from animate3d.batch.record import Record, done_before
