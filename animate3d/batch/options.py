@@ -39,7 +39,7 @@ class Machines:
     """jobs at a time (default: as many as there is room for)"""
     cpus_per_job: Annotated[float, arg(metavar="N")] = 1.0
     """cores for a worker"""
-    gpus_per_job: Annotated[float, arg(metavar="X")] = 0.0
+    gpus_per_job: Annotated[float, arg(metavar="X", help_behavior_hint="")] = 0.0
     """GPUs for a worker that makes videos, 0.5 is two workers on a GPU; tracking and export then have workers of
     their own, without GPUs (default: 0, one kind of worker for all)"""
 

@@ -41,8 +41,14 @@ from animate3d.runs.page import PAGE, write_run_page
 from animate3d.viewer.moving import MovingMesh
 
 __all__ = [
-    *("FIT_CONFIG", "AnimateOptions", "AnimateResult", "MeshRun"),
-    *("animate", "check_mesh_options", "finish", "prepare"),
+    "FIT_CONFIG",
+    "AnimateOptions",
+    "AnimateResult",
+    "MeshRun",
+    "animate",
+    "check_mesh_options",
+    "finish",
+    "prepare",
 ]
 
 FIT_CONFIG = MESH_CONFIG
