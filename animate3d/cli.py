@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,10 @@ _DEMO_EXAMPLES = """examples:
   animate3d demo --out outputs/demo
   animate3d demo --creature dog --prompt "a dog is jumping" --seed 3 --out outputs/dog
   animate3d demo --motion wing_flap --out outputs/dragon
+  animate3d demo --video --out outputs/demo/video
 
-A sentence goes through the bundled model; with --motion the videos are exact, which shows what tracking alone reaches.
+A sentence goes through the bundled model; with --motion the videos are exact, which shows what tracking alone reaches;
+with --video one lit, compressed clip drives the dragon, and the camera is found.
 Run the same command again to continue after an interruption.
 """
 
@@ -57,6 +59,8 @@ _SUMMARIES = {
     "demo": "animate a creature from a sentence with the bundled model, or check a known motion",
     "batch": "animate: many models, prompts and seeds, on one machine or a cluster",
     "render": "a picture of a mesh for a video generator, and the camera it was seen by",
+    "view": "look at a run, an animated file or a model in the browser",
+    "app": "animate models in the browser: upload, watch, compare, download",
     "doctor": "what is installed and usable on this machine",
     "launch": "one step with a config: launch --config … --train|--test … key=value",
     "convert-weights": "put the released weights together in one folder",
@@ -64,6 +68,8 @@ _SUMMARIES = {
     "evaluate": "metrics of animated Gaussian models: one table for a test set",
 }
 _ELSEWHERE = {
+    "view": "animate3d.viewer.command",
+    "app": "animate3d.viewer.app_command",
     "batch": "animate3d.batch.command",
     "launch": "animate3d.studio.launch",
     "convert-weights": "animate3d.mvvdm.convert",
@@ -147,10 +153,18 @@ def _demo(arguments: Sequence[str]) -> int:
 
     from animate3d.runs.demo import animate_creature, animate_dragon
 
-    if given.motion is not None and (given.prompt is not None or given.creature is not None):
-        raise InputError("--motion is the dragon in a known motion: leave out --creature and --prompt.")
+    known = given.motion is not None or given.video
+    if known and (given.prompt is not None or given.creature is not None):
+        raise InputError("--motion and --video are the dragon in a known motion: leave out --creature and --prompt.")
     asked = _demo_options(given, given.output)
-    results = animate_creature(given, asked, console) if given.motion is None else animate_dragon(given, asked, console)
+    if given.video:
+        from animate3d.runs.demo_video import animate_clip
+
+        results: Iterable[Any] = [animate_clip(given, {**asked, "rate": given.output.fps}, console)]
+    elif known:
+        results = animate_dragon(given, asked, console)
+    else:
+        results = animate_creature(given, asked, console)
     for result, comparison in results:
         _print_result(result)
         if comparison:
@@ -165,7 +179,7 @@ def _demo_options(given: DemoCommand, output: Output) -> dict[str, Any]:
     return {
         **shared(AnimateOptions, output, given.machine),
         "fps": frame_rate(output),
-        "formats": formats_of(output.formats),
+        "formats": formats_of(output.formats, output.engine),
         "field": given.field,
     }
 
@@ -223,7 +237,11 @@ def _print_result(result: AnimateResult | GaussianResult) -> None:
     print("\nresults")
     shown = {"preview": result.preview, "page": result.preview.with_name("preview.html"), "record": result.record}
     for name, path in {**result.files, **shown}.items():
-        print(f"  {name:12}{path}")
+        size = f"  {path.stat().st_size / 1e6:.2f} MB" if name in result.files and path.is_file() else ""
+        print(f"  {name:12}{path}{size}")
+    skeleton = getattr(result, "skeleton", None)
+    if skeleton is not None:
+        print(f"  skeleton {skeleton}")
     print(f"  mean displacement {100 * result.mean_displacement:.1f} % of the diagonal")
     if result.score is not None:
         print(f"  score {result.score:.2f} (share of the video's change that the moved model shows)")

@@ -121,6 +121,15 @@ def test_flags_and_a_placement_file_exclude_each_other(asked: list[AnimateOption
         cli.main([*BASE, "--placement", "p.json", "--scale-factor", "1"])
 
 
+def test_an_engine_chooses_the_format_unless_one_is_given(asked: list[AnimateOptions]) -> None:
+    cli.main([*BASE, "--engine", "godot"])
+    cli.main([*BASE, "--engine", "unity", "--formats", "glb", "--skeleton", "12"])
+    assert (asked[0].formats, asked[0].engine, asked[0].skeleton) == (("glb",), "godot", None)
+    assert (asked[1].formats, asked[1].engine, asked[1].skeleton) == (("glb",), "unity", "12")
+    with pytest.raises(InputError, match="engine `quake` is unknown"):
+        cli.main([*BASE, "--engine", "quake"])
+
+
 @pytest.mark.parametrize(("found", "formats"), [("bpy", ("fbx", "glb", "usdc")), (None, ("glb", "usdc"))])
 def test_fbx_is_written_by_default_where_it_can_be(
     asked: list[AnimateOptions], monkeypatch: pytest.MonkeyPatch, found: str | None, formats: tuple[str, ...]
@@ -137,7 +146,7 @@ def test_fbx_is_written_by_default_where_it_can_be(
         (["dance"], "invalid choice: 'dance'"),
         (["animate", "a.obj"], "missing: --out DIR"),
         ([*BASE, "--no-such-flag"], "unrecognized arguments: --no-such-flag"),
-        ([*BASE, "stray"], "unrecognized arguments: stray"),
+        (["demo", "stray"], "unrecognized arguments: stray"),
         ([*BASE, "--fps", "fast"], "--fps takes a number, not 'fast'"),
         ([*BASE, "--mask-backend", "magic"], "--mask-backend is one of auto, background, sam2"),
         (["doctor", "a=1"], "unrecognized arguments: a=1"),
@@ -325,3 +334,10 @@ def test_a_demo_has_a_sentence_or_a_known_motion() -> None:
     assert not Path("nowhere").exists()
     with pytest.raises(InputError, match="'dragon' is unknown; known are: butterfly"):
         cli.main(["demo", "--creature", "dragon"])
+
+
+def test_a_mistyped_flag_is_named_before_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["animate", "dragon.glb", "--prmpt", "it flies"])
+    assert stop.value.code == 2
+    assert "unrecognized arguments: --prmpt; did you mean --prompt?" in capsys.readouterr().err

@@ -32,8 +32,8 @@ __all__ = [
     "preview",
 ]
 
-SUFFIXES = ("fbx", "glb", "gltf", "usd", "usda", "usdc", "usdz", "abc", "obj", "ply")
-"""Known formats; ``obj`` and ``ply`` are folders with a file per frame."""
+SUFFIXES = ("fbx", "glb", "gltf", "usd", "usda", "usdc", "usdz", "abc", "obj", "ply", "vat")
+"""Known formats; ``obj``, ``ply`` and ``vat`` are folders."""
 
 SKINNED = ("fbx", "glb", "gltf", "usd", "usda", "usdc", "usdz")
 """Formats that can hold a skeleton."""
@@ -101,7 +101,7 @@ def export(
     Args:
         mesh: the mesh as it was loaded.
         trajectory: ``[F, N, 3]`` in the coordinates of the mesh's file, frame 0 the pose at rest.
-        path: ends in one of `SUFFIXES`. ``.obj`` and ``.ply`` become folders.
+        path: ends in one of `SUFFIXES`. ``.obj``, ``.ply`` and ``.vat`` become folders.
         fps: frames per second; frame k is shown at k / fps seconds.
         max_morphs: largest number of morph targets in FBX and glTF; None for one per frame.
         loop: frame 0 follows the last frame; formats that play by time get a closing key.
@@ -157,7 +157,7 @@ def export_with_report(
         clip = resampled(clip, resample)
     if max_morphs is not None and max_morphs < 1:
         raise InputError(f"The number of morph targets is limited to {max_morphs}; at least 1 is needed.")
-    is_folder = suffix in ("obj", "ply")
+    is_folder = suffix in ("obj", "ply", "vat")
     if path.exists() and path.is_dir() != is_folder:
         expected, found = ("folder", "file") if is_folder else ("file", "folder")
         raise InputError(f"{path} is a {found}; the {suffix} export writes a {expected} of that name.")
@@ -182,7 +182,7 @@ def _written(clip: Clip, path: Path, suffix: str, skinned: Skinned | None, engin
     elif suffix == "fbx":
         from animate3d.export.fbx import write_fbx
 
-        morphs = write_fbx(clip, path, engine.max_morphs)
+        morphs = write_fbx(clip, path, engine.max_morphs, rig, engine.unit)
     elif suffix == "abc":
         from animate3d.export.alembic import write_alembic
 
@@ -193,10 +193,14 @@ def _written(clip: Clip, path: Path, suffix: str, skinned: Skinned | None, engin
         write_obj_sequence(clip, path)
     elif suffix == "ply":
         _write_gaussians(clip, path)
+    elif suffix == "vat":
+        from animate3d.export.vertex_textures import write_vertex_textures
+
+        write_vertex_textures(clip, path)
     else:
         from animate3d.export.usd import write_usd
 
-        write_usd(clip, path)
+        write_usd(clip, path, rig)
     report = ExportReport(
         path, clip.n_frames, clip.fps, beside=beside, size=path.stat().st_size if path.is_file() else 0
     )

@@ -66,7 +66,7 @@ def write_gltf(clip: Clip, path: Path, max_morphs: int | None = None, rig: Rig |
             document["buffers"][0]["uri"] = uri
             temporary.write_text(json.dumps(document))
         else:
-            temporary.write_bytes(_container(document, binary))
+            temporary.write_bytes(container(document, binary))
     return morphs
 
 
@@ -320,7 +320,12 @@ def _animation(clip: Clip, morphs: MorphTargets, buffer: Buffer, nodes: list[dic
     return {"name": clip.name, "samplers": [sampler], "channels": channels}
 
 
-def _container(document: dict[str, Any], binary: bytes) -> bytes:
+def container(document: dict[str, Any], binary: bytes) -> bytes:
+    """A ``.glb`` file of a document and its buffer.
+
+    Raises:
+        InputError: larger than the 4 GB that it can hold.
+    """
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     total = 12 + 8 + len(text) + 8 + len(binary)

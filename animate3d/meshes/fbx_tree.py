@@ -75,6 +75,8 @@ def _read(data: bytes, position: int, version: int) -> tuple[Node | None, int]:
     position += struct.calcsize(layout)
     if end == 0:
         return None, position
+    if count > len(data):  # Blender's reader makes room for as many before it looks
+        raise ValueError("a node has more properties than the file has bytes")
     node = Node(data[position : position + length].decode("ascii"), [])
     position += length
     for _ in range(count):
@@ -85,6 +87,8 @@ def _read(data: bytes, position: int, version: int) -> tuple[Node | None, int]:
     while position < end:
         child, position = _read(data, position, version)
         if child is None:
+            if position != end:
+                raise ValueError("a node goes on behind its end")
             node.ends_with_null = True
             break
         node.children.append(child)

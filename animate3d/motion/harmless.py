@@ -2,7 +2,8 @@
 
 The textured mesh is drawn as it was tracked and as it stands, and both are compared with the frames. Where the tracked
 one is farther from them, a loose piece goes back to its place, and a part of a piece that moves goes along with it
-rigidly: standing still inside of something that moves would tear it.
+rigidly: standing still inside of something that moves would tear it. In a scene an object whose motion as a whole
+explains less than none stands still.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch.nn.functional import avg_pool2d, conv_transpose2d
 
 from animate3d.cameras import Cameras
 from animate3d.meshes import Mesh
+from animate3d.meshes.scene import Scene
 from animate3d.motion.matching import FrameSource
 from animate3d.motion.score import Explained, blur_size, blur_stride, blurred, explained_change
 from animate3d.motion.surfaces import Array, Ids, edges_of, nearest_rotations, sum_at
@@ -63,7 +65,9 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: FrameSource, camera
         cameras: ``[V]`` with the size of the frames.
     """
     wanted, cameras = _wanted(frames, cameras)
-    surface = _Surface.of(positions[0], mesh.triangles()[0], mesh.welded())
+    idle = _idle_objects(mesh, positions, wanted, cameras)
+    positions = np.where(idle[:, None], positions[:1], positions) if idle.any() else positions
+    surface = _Surface.of(_alike(mesh, positions[0]), mesh.triangles()[0], mesh.welded())
     total = max(float(wanted.square().sum()), 1e-12)
     still = np.broadcast_to(positions[:1], positions.shape)
     held = np.zeros(len(surface.piece_of_part), bool)
@@ -90,12 +94,41 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: FrameSource, camera
         held |= harmful
         kept = surface.hold(positions, held)
         shown, seen = _shown(mesh, kept, cameras), _seen(kept, surface, cameras)
-    moving = surface.soften(1.0 - held[surface.parts])
+    moving = np.where(idle, 0.0, surface.soften(1.0 - held[surface.parts]))
     found = explained_change(wanted, shown)
     if found.total < 0:
         kept, moving = still.copy(), np.zeros(len(moving))
         found = explained_change(wanted, torch.zeros_like(wanted))
     return Kept(kept, moving, found, surface.parts, gains)
+
+
+def _idle_objects(mesh: Mesh, positions: Array, wanted: Tensor, cameras: Cameras) -> NDArray[np.bool_]:
+    """Vertices ``[N]`` of those objects of a scene whose motion explains less than if they alone stood still.
+
+    Where they stand before or behind others, what is seen there mostly changes by those, so parts cannot tell.
+    """
+    idle = np.zeros(positions.shape[1], bool)
+    if not isinstance(mesh, Scene):
+        return idle
+    missed = (wanted - _shown(mesh, positions, cameras)).square().sum()
+    for number in range(len(mesh.members)):
+        own = mesh.objects == number
+        held = np.where(own[:, None], positions[:1], positions)
+        if (wanted - _shown(mesh, held, cameras)).square().sum() <= missed:
+            idle |= own
+    return idle
+
+
+def _alike(mesh: Mesh, rest: Array) -> Array:
+    """A rest pose ``[N, 3]`` for measuring: in a scene every object is centred and as large as any other."""
+    if not isinstance(mesh, Scene):
+        return rest
+    alike = rest.copy()
+    for number in range(len(mesh.members)):
+        own = mesh.objects == number
+        low, high = rest[own].min(axis=0), rest[own].max(axis=0)
+        alike[own] = (rest[own] - (low + high) / 2) / np.linalg.norm(high - low)
+    return alike
 
 
 class _Surface(NamedTuple):

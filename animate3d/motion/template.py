@@ -26,12 +26,14 @@ class Surface(NamedTuple):
         triangles: ``[T, 3]`` vertex ids.
         groups: ``[N]`` representative id of coincident vertices, which move as one.
         colors: ``[N, 3]`` 0..1.
+        objects: ``[N]`` number of each vertex's object; None for one object.
     """
 
     vertices: Array
     triangles: Ids
     groups: Ids
     colors: Array
+    objects: Ids | None = None
 
 
 class Template:

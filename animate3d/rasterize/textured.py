@@ -119,7 +119,7 @@ def look_of(mesh: Mesh) -> Look:
     vertex_colors = np.zeros((0, 3))
     if mesh.has_vertex_colors and mesh.vertex_colors is not None:
         vertex_colors = mesh.vertex_colors.astype(np.float64)
-        source[:] = VERTEX_COLOR
+        source[mesh.colored_faces()[faces]] = VERTEX_COLOR
     base_colors = np.array([m.base_color[:3] for m in mesh.materials], dtype=np.float64).reshape(-1, 3)
     return Look(triangles, uvs, source, materials, vertex_colors, base_colors)
 

@@ -23,7 +23,8 @@ LONGEST = 512
 FEWEST, MOST = 2, 600
 _PICTURES = (".gif", ".webp", ".png", ".apng")
 _STILLS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-_DEFAULT_FPS = 24.0  # of folders, which say nothing
+FOLDER_FPS = 24.0
+"""Frames per second of folders and of files that say nothing."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _opened(path: Path) -> tuple[float, Iterator[Bytes]]:
         files = sorted((f for f in path.iterdir() if f.suffix.lower() in _STILLS), key=_natural)
         if not files:
             raise InputError(f"The folder {path} holds no pictures ({', '.join(_STILLS)}).")
-        return _DEFAULT_FPS, (_picture(file) for file in files)
+        return FOLDER_FPS, (_picture(file) for file in files)
     if path.suffix.lower() in _PICTURES:
         return _animated(path)
     return _decoded(path)
@@ -187,7 +188,7 @@ def _animated(path: Path) -> tuple[float, Iterator[Bytes]]:
     seconds = np.array([shown for shown, _ in _moments(path, pictures=False)])
     usual = float(np.median(seconds))
     if usual <= 0:
-        return _DEFAULT_FPS, (image for _, image in _moments(path))
+        return FOLDER_FPS, (image for _, image in _moments(path))
     return 1 / usual, _steady(path, 1 / usual)
 
 
@@ -237,7 +238,7 @@ def _started(path: Path, decoder: list[str]) -> tuple[float, Iterator[Bytes]]:
     probe = imageio_ffmpeg.read_frames(str(path), input_params=decoder)
     told = float(next(probe).get("fps") or 0)
     probe.close()
-    fps = told if np.isfinite(told) and told > 0 else _DEFAULT_FPS
+    fps = told if np.isfinite(told) and told > 0 else FOLDER_FPS
     steady = ["-vf", f"fps={fps:g}"]
     reader = imageio_ffmpeg.read_frames(
         str(path), pix_fmt="rgba", bits_per_pixel=32, input_params=decoder, output_params=steady

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras
 from animate3d.meshes import Mesh
-from animate3d.motion.template import Surface, Template
+from animate3d.motion.objects import template_of
+from animate3d.motion.template import Surface
 from animate3d.motion.tracking import TrackSettings, track
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.overlay import overlap
@@ -82,7 +83,7 @@ def find_first_pose(
     """
     # Frame 0 twice: the pose may be far, and every frame has a few rounds only.
     towards = np.stack([rest, first, first], axis=1)
-    posed = track(Template(*surface), towards, cameras, replace(settings, velocity=0.0))
+    posed = track(template_of(surface), towards, cameras, replace(settings, velocity=(0.0,)))
     stills, bends = (outline_overlaps(mesh, x, first, cameras) for x in (surface.vertices, posed.positions[-1]))
     if min(bends) > min(stills) + _BETTER:
         return Posed(posed.positions[-1], posed.rotations[-1], bends, True)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from animate3d.frames import composite, contact_sheet, save_image
+from animate3d.frames import contact_sheet, save_image
 
 Bytes = NDArray[np.uint8]
 
@@ -55,7 +54,8 @@ def _overlay(frame: Bytes, drawn: Bytes) -> Bytes:
 
 def on_square(image: Bytes, side: int = 384, padding: int = 128) -> Bytes:
     """RGBA on grey, whole in a square ``[side, side, 3]``."""
-    on_grey = (composite(torch.from_numpy(image).float() / 255, 0.5) * 255 + 0.5).byte().numpy()
+    alpha = image[..., 3:].astype(np.float32) / 255
+    on_grey = (image[..., :3] * alpha + 127.5 * (1 - alpha) + 0.5).astype(np.uint8)
     height, width = image.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

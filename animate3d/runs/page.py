@@ -24,7 +24,8 @@ def write_run_page(run: Run, moving: MovingMesh | MovingGaussians) -> dict[str, 
     if explained is not None:
         facts["explained"] = f"{100 * explained:.0f} % of the videos' change"
     name = run.model.name if isinstance(moving, MovingMesh) else run.options.model.stem  # type: ignore[union-attr]
-    notes = write_page(run.options.out / PAGE, Show(moving, name, facts, video_pictures(run.frames)))
+    videos = video_pictures(run.frames) if hasattr(run, "frames") else None
+    notes = write_page(run.options.out / PAGE, Show(moving, name, facts, videos))
     for sentence in notes:
         run.announce(f"{PAGE}: {sentence}")
     return {"page": notes}

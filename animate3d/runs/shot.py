@@ -19,10 +19,10 @@ Mask = NDArray[np.bool_]
 
 _SIDE = 128  # pixels of the pictures in which cuts are sought
 _DIFFERS = 30  # levels from which a pixel counts as changed
-_CUT = 0.3  # of the object's pixels that no flow explains
+_CUT = 0.5  # of the object's pixels that no flow explains
 _ALONE = 3.0  # times as many as between the frames around, where things are as fast
-_AROUND = 4
-_FEWEST = 3  # steps that a cut is compared with
+_AROUND = 5
+_FEWEST = 6  # steps that a cut is compared with
 _CAMERA_SIDE = 320  # pixels of the pictures in which the background is followed
 _POINTS, _LEAST_POINTS = 150, 12
 _TEXTURE = 6.0  # levels of contrast that a point of the background has around it
@@ -131,8 +131,10 @@ def _unexplained(before: Bytes, after: Bytes) -> float:
         border = cv2.BORDER_REPLICATE
         at = (x + flow[..., 0], y + flow[..., 1])
         carried = np.asarray(cv2.remap(before, *at, cv2.INTER_LINEAR, borderMode=border), np.uint8)
+    light = _border(after).astype(np.int16) - _border(before)  # of the background may change
     soft = [np.asarray(cv2.blur(image, (3, 3)), np.uint8) for image in (carried, after)]
-    changed = _differs(*soft) & _differs(before, after)
+    relit = (soft[0] + light).clip(0, 255).astype(np.uint8)
+    changed = _differs(*soft) & _differs(relit, soft[1]) & _differs(before, after)
     shown = [_differs(image, np.broadcast_to(_border(image), image.shape)) for image in (before, after)]
     return float(changed.sum() / max(min(int(mask.sum()) for mask in shown), 0.005 * changed.size))
 

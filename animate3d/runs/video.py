@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError
 from animate3d.files import atomic_directory, atomic_file, content_hash, existing_file
-from animate3d.frames import FrameFolder, load_images, numbered_images, save_image
+from animate3d.frames import FrameFolder, numbered_images, read_rgba, save_image
 from animate3d.masks import choose_segmenter
 from animate3d.masks.folder import Segmenter
 from animate3d.meshes import Placement
-from animate3d.motion.template import Surface, Template
+from animate3d.motion.objects import template_of
+from animate3d.motion.template import Surface
 from animate3d.motion.tracking import Tracked, TrackSettings, track
-from animate3d.motion.trajectory import Trajectory, save_placed_folder
+from animate3d.motion.trajectory import save_placed_folder
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.base import ELEVATION, check_options
-from animate3d.runs.camera_fit import MIN_OVERLAP, find_camera, refine_camera
+from animate3d.runs.camera_fit import MIN_OVERLAP, WELL_OVERLAP, find_camera, refine_camera
 from animate3d.runs.clip import Bytes, Clip, Trim, read_clip
 from animate3d.runs.confidence import confidence_picture
 from animate3d.runs.console import counted
@@ -40,11 +41,9 @@ from animate3d.runs.viewpoint import Viewpoint, load_viewpoint, save_viewpoint
 
 START_POSES = ("rest", "video")
 _NEAR = 0.4  # overlap by a camera that is given, before the first pose is fitted
-_WELL = 0.93  # overlap from which a camera that was found is not doubted
 _AT_REST = 0.004  # of the diagonal: a first pose that moved less is the pose at rest
 _BLEND = 0.4  # seconds from the pose at rest to the video's
 _UNSURE = 0.25  # confidence of a frame below which it is told
-_CLOSE_RIVAL = 1.25  # another view that is so close in error makes the answer doubtful
 _MORPHS = 64  # targets of a clip of more frames, unless more are asked for: some engines stop there
 _UNSEEN = 180.0  # degrees from the clip to the other side
 
@@ -85,10 +84,9 @@ def animate_video(options: VideoRunOptions, announce: Callable[[str], None] = la
         run.find_cameras()
         run.turn_cameras()
         start = run.track()
+        run.show_confidence()
         run.limit_morphs()
-        result = finish(run, start)
-        run.show_confidence(result.trajectory)
-        return result
+        return finish(run, start)
 
 
 class VideoRun(MeshRun):
@@ -114,27 +112,34 @@ class VideoRun(MeshRun):
     def cut_out(self) -> None:
         """Step 2: the frames of every clip with the object's alpha."""
         options = self.options
+        prompts = options.cameras if self.segmenter.name == "sam2" else ()
         facts = self.steps.run(
             "2 video",
             self._cut_out,
-            inputs={f"video {v}": path for v, path in enumerate(options.videos)},
+            inputs={
+                **{f"video {v}": path for v, path in enumerate(options.videos)},
+                **{f"camera {v}": path for v, path in enumerate(prompts)},
+            },
             settings={"trim": asdict(options.trim), "backend": options.mask_backend},
             outputs=[self.clips],
         )
         self.options = replace(options, fps=float(facts["fps"]) if options.rate is None else options.rate)
         self._count = int(facts["frames"])
 
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        return choose_segmenter(self.options.mask_backend)
+
     def _cut_out(self) -> dict[str, Any]:
-        segmenter = choose_segmenter(self.options.mask_backend)
         try:
-            opened = [self._open(v, segmenter) for v in range(len(self.options.videos))]
+            opened = [self._open(v) for v in range(len(self.options.videos))]
             clips = [clip for clip, _ in opened]
             count = self._shortest(clips)
             with atomic_directory(self.clips) as temporary, counted(count * len(clips), "masks", "image") as tell:
                 for v, (clip, first) in enumerate(opened):
                     (temporary / str(v)).mkdir()
-                    for f, rgba in zip(range(count), cut_out(clip, first, segmenter), strict=False):
-                        save_image(temporary / str(v) / f"{f}.png", rgba)
+                    for f, rgba in zip(range(count), cut_out(clip, first, self.segmenter), strict=False):
+                        save_image(temporary / str(v) / f"{f}.png", rgba, compression=1)
                         tell(v * count + f + 1)
         except WrongClip as error:
             picture = self.options.out / "video_wrong.png"
@@ -145,17 +150,17 @@ class VideoRun(MeshRun):
             "frames": count,
             "sizes": [list(clip.size) for clip in clips],
             "alpha": [clip.has_alpha for clip in clips],
-            "masks": [None if clip.has_alpha else segmenter.name for clip in clips],
+            "masks": [None if clip.has_alpha else self.segmenter.name for clip in clips],
         }
 
-    def _open(self, view: int, segmenter: Segmenter) -> tuple[Clip, NDArray[np.float32]]:
+    def _open(self, view: int) -> tuple[Clip, NDArray[np.float32]]:
         """A clip that is one shot by a camera at rest, and the object in its frame 0 ``[H, W]``."""
         path, shot = self.options.videos[view], Shot()
         alphas: list[NDArray[np.float32]] = []
 
         def look(number: int, frame: Bytes) -> None:
             if number == 0:
-                alphas.append(self._first_alpha(view, frame, segmenter))
+                alphas.append(self._first_alpha(view, frame))
                 if frame[..., 3].min() > 127:
                     shot.background(frame, alphas[0] > 0.5)
             shot.look(frame)
@@ -164,7 +169,7 @@ class VideoRun(MeshRun):
         shot.check(clip)
         return clip, alphas[0]
 
-    def _first_alpha(self, view: int, frame: Bytes, segmenter: Segmenter) -> NDArray[np.float32]:
+    def _first_alpha(self, view: int, frame: Bytes) -> NDArray[np.float32]:
         """The object in frame 0: by its own alpha, else by its plain background, else, for SAM 2, as it is drawn."""
         path = self.options.videos[view]
         if frame[..., 3].min() < 128:
@@ -174,7 +179,7 @@ class VideoRun(MeshRun):
         try:
             return first_alpha(np.ascontiguousarray(frame[..., :3]), str(path))
         except WrongClip:
-            if segmenter.name != "sam2" or not self.options.cameras:
+            if self.segmenter.name != "sam2" or not self.options.cameras:
                 raise
             drawn = draw_viewpoint(self.model, self.placement, _centred(self._given(view, frame, [])), shading=False)
             return drawn[..., 3].astype(np.float32) / 255
@@ -187,10 +192,9 @@ class VideoRun(MeshRun):
             raise InputError(f"Videos of one moment have equally many frames, these do not: {lengths}.")
         return count
 
-    def _clip(self, view: int, frames: Sequence[int]) -> NDArray[np.uint8]:
-        """Some frames of a clip, cut out ``[F, H, W, 4]``."""
-        images = load_images([self.clips / str(view) / f"{f}.png" for f in frames], alpha=True)
-        return (images * 255 + 0.5).byte().numpy()
+    def _cut_frame(self, view: int, frame: int) -> Bytes:
+        """A frame of a clip, cut out ``[H, W, 4]``."""
+        return read_rgba(self.clips / str(view) / f"{frame}.png", alpha=True)
 
     # Step 3
 
@@ -224,7 +228,7 @@ class VideoRun(MeshRun):
         warnings: list[str] = []
         frames, drawn = [], []
         for v, target in enumerate(files):
-            frame = self._clip(v, [0])[0]
+            frame = self._cut_frame(v, 0)
             viewpoint = self._given(v, frame, warnings) if self.options.cameras else self._found(v, frame, warnings)
             frames.append(frame)
             drawn.append(draw_viewpoint(self.model, self.placement, _centred(viewpoint), shading=True))
@@ -249,12 +253,12 @@ class VideoRun(MeshRun):
                 f"that was found (see {picture}): check that the clip shows this {self.called}, near its pose at rest "
                 "in the first frame, or give --camera."
             )
-        if found.overlap < _WELL:
+        if found.overlap < WELL_OVERLAP:
             warnings.append(
                 f"the outlines of frame 0 of {self.options.videos[view]} and the {self.called} overlap by "
                 f"{found.overlap:.2f} only, so the camera may be off by some degrees; look at camera_overlay.png"
             )
-        if found.rival is not None and found.rival[1] < _CLOSE_RIVAL:
+        if found.rival is not None and found.ambiguous:
             other = found.rival[0]
             warnings.append(
                 f"frame 0 of {self.options.videos[view]} looks nearly the same from azimuth {other.azimuth:.0f}°, "
@@ -317,13 +321,14 @@ class VideoRun(MeshRun):
         for v, viewpoint in enumerate(self._viewpoints):
             covered = np.zeros(viewpoint.size[::-1], bool)
             for f in range(count):  # one at a time: a long clip is never held as a whole
-                covered |= self._clip(v, [f])[0, ..., 3] > 20
+                covered |= self._cut_frame(v, f)[..., 3] > 20
             turned.append(look_at_object(viewpoint, covered))
         size = max(camera.pixels for camera in turned)
         with atomic_directory(folder) as temporary:
             for v, camera in enumerate(turned):
                 for f in range(count):
-                    save_image(temporary / f"{v * count + f}.png", camera.see(self._clip(v, [f])[0], size))
+                    seen = camera.see(self._cut_frame(v, f), size)
+                    save_image(temporary / f"{v * count + f}.png", seen, compression=1)
         seen_by = [{"c2w": camera.c2w.tolist(), "field_of_view": camera.field_of_view} for camera in turned]
         return {"seen_by": seen_by, "pixels": size}
 
@@ -359,7 +364,7 @@ class VideoRun(MeshRun):
         near = np.linalg.norm(placed - self.placed, axis=1).mean() < _AT_REST * _diagonal(self.placed)
         start = self.placed if near and not posed.bent else posed.vertices
         with counted(count - 1, "tracking", "frame") as tell:
-            moved = track(Template(*lit._replace(vertices=start)), self.frames, cameras, settings, progress=tell)
+            moved = track(template_of(lit._replace(vertices=start)), self.frames, cameras, settings, progress=tell)
         turned = (posed.rotations @ move[:3, :3]).astype(np.float32)
         rotations = np.stack([frame @ turned for frame in moved.rotations])
         return Tracked(moved.positions, rotations, moved.confidence)
@@ -378,7 +383,7 @@ class VideoRun(MeshRun):
         if not self.options.cameras or len(self._viewpoints) > 1:
             return np.eye(4)
         given = _centred(self._viewpoints[0])
-        seen = refine_camera(self.model, self.placement, self._clip(0, [0])[0], given)
+        seen = refine_camera(self.model, self.placement, self._cut_frame(0, 0), given)
         # What the moved camera sees of the model is what the given one sees of the model moved the other way.
         return np.asarray(given.c2w() @ np.linalg.inv(seen.c2w()))
 
@@ -404,22 +409,20 @@ class VideoRun(MeshRun):
             )
         return path
 
-    def show_confidence(self, trajectory: Trajectory) -> None:
-        """Step 7: the model coloured by its mean confidence, from where the clip saw it and from the other side."""
+    def show_confidence(self) -> None:
+        """Step 5: the model coloured by its mean confidence, from where the clip saw it and from the other side."""
         picture = self.options.out / "confidence.png"
         azimuths = [self.azimuths[0], self.azimuths[0] + _UNSEEN]
 
         def show() -> None:
             mean = np.load(self.confidence, allow_pickle=False).astype(np.float64).mean(axis=0)
-            placed = trajectory.to_placed(self.placement)[0]
-            save_image(
-                picture, confidence_picture(self.model, placed, mean, orbit_cameras(ELEVATION, azimuths, size=384))
-            )
+            cameras = orbit_cameras(ELEVATION, azimuths, size=384)
+            save_image(picture, confidence_picture(self.model, self.placed, mean, cameras))
 
         self.steps.run(
-            "7 confidence",
+            "5 confidence",
             show,
-            inputs={"confidence": self.confidence, "mesh": self.model_hash},
+            inputs={"confidence": self.confidence, "mesh": self.model_hash, "placement": self.placement_file},
             settings={"azimuths": azimuths},
             outputs=[picture],
         )

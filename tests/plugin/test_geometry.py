@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -128,3 +129,49 @@ def test_missing_gaussians_are_one_clear_sentence(plugin: ModuleType) -> None:
 def test_unusable_settings_are_refused(plugin: ModuleType, values: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         moving(**values)
+
+
+def test_objects_turn_and_move_by_themselves(plugin: ModuleType, toy: Toy, tmp_path: Path) -> None:
+    ids = (toy.gaussians.means[:, 0] > toy.gaussians.means[:, 0].median()).long().numpy()
+    np.save(tmp_path / "ids.npy", ids)
+    geometry = moving(geometry_convert_from=str(toy.ply), object_ids_path=str(tmp_path / "ids.npy"))
+    plain = moving(geometry_convert_from=str(toy.ply))
+    assert set(geometry.state_dict()) == set(plain.state_dict()) | {"_object_ids"}
+    for name, weight in geometry.named_parameters():
+        torch.nn.init.normal_(weight, std=1.0, generator=torch.Generator().manual_seed(len(name)))
+    plain.load_state_dict({name: value for name, value in geometry.state_dict().items() if name != "_object_ids"})
+    times = torch.tensor([-1.0, 0.0, 1.0])
+    means = geometry.deform(times, use_delta_scale=True)[0]
+    for number in range(2):
+        own = torch.from_numpy(np.flatnonzero(ids == number))
+        parts = (geometry._xyz[own], geometry._rotation[own], geometry._scaling[own])
+        alone = geometry._deform(*parts, times, use_delta_scale=True)[0]
+        torch.testing.assert_close(means[:, own], alone)
+    assert not torch.allclose(means, plain.deform(times, use_delta_scale=True)[0], atol=1e-3)
+
+
+def test_a_checkpoint_brings_its_objects(plugin: ModuleType, toy: Toy, tmp_path: Path) -> None:
+    np.save(tmp_path / "ids.npy", np.arange(GAUSSIANS) % 3)
+    geometry = moving(geometry_convert_from=str(toy.ply), object_ids_path=str(tmp_path / "ids.npy"))
+    other = moving(geometry_convert_from=str(toy.ply))
+    other.load_state_dict(geometry.state_dict())
+    assert torch.equal(other.object_ids, geometry.object_ids)
+    geometry.load_state_dict(moving(geometry_convert_from=str(toy.ply)).state_dict())
+    assert geometry.object_ids is None
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(3, int), np.zeros(GAUSSIANS), np.full(GAUSSIANS, -1)])
+def test_object_ids_of_another_model(plugin: ModuleType, toy: Toy, tmp_path: Path, wrong: np.ndarray) -> None:
+    np.save(tmp_path / "ids.npy", wrong)
+    with pytest.raises(InputError, match="whole numbers from 0"):
+        moving(geometry_convert_from=str(toy.ply), object_ids_path=str(tmp_path / "ids.npy"))
+
+
+def test_rigidity_does_not_reach_across_objects(plugin: ModuleType) -> None:
+    rest = torch.rand(20, 3)
+    objects = torch.arange(20) % 2
+    rigidity = sys.modules["threestudio-animate3d.system.rigidity"].Rigidity(rest, {}, None, objects=objects)
+    same = objects[rigidity.neighbours] == objects[:, None]
+    assert (rigidity.valid <= same).all() and (~same).any()
+    moved = rest + objects[:, None] * torch.tensor([0.0, 0.0, 5.0])
+    assert float(rigidity(moved[None])) < 1e-6

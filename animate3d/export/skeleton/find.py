@@ -56,15 +56,18 @@ def find_skeleton(
     if bones != "auto" and not (isinstance(bones, int) and 1 <= bones <= MOST):
         raise InputError(f"A skeleton has 1 to {MOST} bones, or `auto`; {bones} cannot be made.")
     surface = _surface(mesh, positions)
-    numbers = LADDER if bones == "auto" else (int(bones),)
+    numbers = list(LADDER) if bones == "auto" else [int(bones)]
     best: Skinned | None = None
-    for count in numbers:
+    while numbers:
+        count = numbers.pop(0)
         found = judged(_rig(surface, count), positions)
         progress(f"{len(found.rig)} bones: mean {100 * found.mean_error:.3f} %, max {100 * found.max_error:.2f} %")
         if best is None or found.mean_error < best.mean_error or found.max_error < best.max_error:
             best = found
         if found.mean_error <= MEAN_ERROR and found.max_error <= MAX_ERROR:
             return found
+        if count > 1 and len(numbers) > 1 and (found.mean_error > 3 * MEAN_ERROR or found.max_error > 3 * MAX_ERROR):
+            numbers.pop(0)  # far off: the next number would not do either
     assert best is not None
     return best
 
@@ -208,6 +211,7 @@ def _assembled(surface: _Surface, weights: Array, rotations: Array, translations
         names=[f"bone_{number:02d}" for number in range(len(order))],
         parents=parents,
         joints=places,
+        # Not turned at rest: their angles stay small, and Euler angles of FBX far from where they lock.
         axes=np.broadcast_to(np.eye(3), (len(order), 3, 3)).copy(),
         rotations=rotations,
         translations=translations,

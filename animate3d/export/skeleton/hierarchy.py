@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree, shortest_path
 
 from animate3d.motion.surfaces import Array, Ids
 
@@ -12,7 +12,7 @@ _HOLD = 0.03  # how much a joint is drawn to where two bones meet, against where
 
 
 def hierarchy(rest: Array, weights: Array, areas: Array, rotations: Array, translations: Array) -> tuple[Ids, Ids]:
-    """A tree of bones: neighbours by the vertices they share, from a large one that moves little.
+    """A tree of bones: neighbours by the vertices they share, from one in the middle that moves little.
 
     Args:
         rest: ``[n, 3]``
@@ -29,7 +29,6 @@ def hierarchy(rest: Array, weights: Array, areas: Array, rotations: Array, trans
     share = areas @ weights
     middles = (weights * areas[:, None]).T @ rest / np.maximum(share, 1e-30)[:, None]
     ways = np.linalg.norm(np.einsum("fbij,bj->fbi", rotations, middles) + translations - middles, axis=-1).mean(axis=0)
-    root = int(np.argmax(share / (ways + ways.mean() + 1e-30)))
     ties = (weights * areas[:, None]).T @ weights
     np.fill_diagonal(ties, 0.0)
     apart = np.linalg.norm(middles[:, None] - middles, axis=-1)
@@ -37,6 +36,9 @@ def hierarchy(rest: Array, weights: Array, areas: Array, rotations: Array, trans
     np.fill_diagonal(ties, 0.0)
     lengths = np.where(ties > 0, 1.0 - np.log(np.maximum(ties, 1e-300)), 0.0)
     tree = minimum_spanning_tree(lengths)
+    # The root is in the middle of the tree, counted by surface, and moves little.
+    away = shortest_path(tree, directed=False, unweighted=True) @ share
+    root = int(np.argmin(away / (away.mean() + 1e-30) + ways / (ways.mean() + 1e-30)))
     order, above = breadth_first_order(tree, root, directed=False)
     place = np.empty(count, dtype=np.int64)
     place[order] = np.arange(count)
