@@ -26,8 +26,10 @@ def url_of(place: Any) -> str:
 
 
 def joined_path(folder: Path, path: Path) -> Path:
-    """A path that starts from a folder, made absolute; URLs stay."""
-    return path if is_url(path) else (folder / path).absolute()
+    """A path that starts from a folder, which may be a URL, made absolute; URLs stay."""
+    if is_url(path) or path.is_absolute():
+        return path
+    return folder / path if is_url(folder) else (folder / path).absolute()
 
 
 def _file_system(url: str) -> tuple[Any, str]:

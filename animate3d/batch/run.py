@@ -9,10 +9,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from animate3d.batch.command import BatchCommand
 from animate3d.batch.flags import flag_types, read_value
+from animate3d.batch.options import BatchCommand
 from animate3d.batch.page import page
-from animate3d.batch.places import Results, is_url, scratch_folder
+from animate3d.batch.places import Results, fetched, is_url, scratch_folder
 from animate3d.batch.record import Record, done_before
 from animate3d.batch.stages import Order, animate_job, make_videos_of, warm
 from animate3d.batch.table import BatchJob, read_jobs, read_prompts, read_seeds, unknown_columns
@@ -64,7 +64,9 @@ def jobs_of(given: BatchCommand) -> list[BatchJob]:
         shared["weights"] = shared["weights"].absolute()
     seeds = read_seeds(every.seeds) if every.seeds else ()
     prompts = read_prompts(every.prompts) if every.prompts else ()
-    return read_jobs(given.jobs, given=shared, seeds=seeds, prompts=prompts)
+    start = given.jobs.parent if is_url(given.jobs) else None
+    table = fetched(given.jobs, scratch_folder() / "in")
+    return read_jobs(table, given=shared, seeds=seeds, prompts=prompts, folder=start)
 
 
 def pools_of(given: BatchCommand) -> tuple[list[Pool], tuple[Stage, ...]]:

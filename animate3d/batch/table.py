@@ -40,19 +40,26 @@ class BatchJob:
 
 
 def read_jobs(
-    source: Path, *, given: Mapping[str, Any], seeds: Sequence[int] = (), prompts: Sequence[str] = ()
+    source: Path,
+    *,
+    given: Mapping[str, Any],
+    seeds: Sequence[int] = (),
+    prompts: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> list[BatchJob]:
     """The jobs of a table or of a folder of models.
 
     Args:
         given: values of flags for every row that does not say them.
         seeds, prompts: every row is done with each of them.
+        folder: where paths start, or a URL; None is that of the table.
 
     Raises:
         InputError: the table cannot be read; the row and column of a value that cannot be used.
     """
     rows = _models(source) if source.is_dir() else _rows(source)
-    jobs = [_job(row, where, given, source) for where, row in rows]
+    start = folder or (source if source.is_dir() else source.parent)
+    jobs = [_job(row, where, given, start) for where, row in rows]
     if not jobs:
         raise InputError(f"{source} has no rows; every row is a job.")
     for name, values in (("seed", seeds), ("prompt", prompts)):
@@ -142,7 +149,7 @@ def _parquet(path: Path) -> list[tuple[int, dict[str, Any]]]:
 # Jobs
 
 
-def _job(row: Mapping[str, Any], where: str, given: Mapping[str, Any], source: Path) -> BatchJob:
+def _job(row: Mapping[str, Any], where: str, given: Mapping[str, Any], folder: Path) -> BatchJob:
     values, own = dict(given), {}
     for column, cell in row.items():
         if reason := refused(column):
@@ -160,7 +167,6 @@ def _job(row: Mapping[str, Any], where: str, given: Mapping[str, Any], source: P
     if values.get("model") is None:
         raise InputError(f"{where}: the column `model` is empty or missing; it names the file to animate.")
     named = _id(values)
-    folder = source if source.is_dir() else source.parent
     said = {name: value for name, value in values.items() if is_path(name) and name not in given}
     placed = {name: _placed(value, folder) for name, value in said.items()}
     return BatchJob(named, str(own.get("name") or ""), {**values, **placed}, own, where)

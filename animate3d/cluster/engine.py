@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 from animate3d.cluster.jobs import Event, Job, Limits, Pool
 from animate3d.cluster.staff import Hand, Staff, node_died, room
@@ -44,7 +44,23 @@ def run_jobs(
     """
     engine = _Engine(pools, limits or Limits(), tell, tick)
     try:
-        engine.run(jobs)
+        engine.take(jobs)
+        while engine.open:
+            engine.go_on()
+    finally:
+        engine.staff.end()
+
+
+def each_job(jobs: Sequence[Job], pools: Sequence[Pool], limits: Limits | None = None) -> Iterator[Event]:
+    """Do all jobs; yields how each has ended, when it does."""
+    engine = _Engine(pools, limits or Limits(), lambda event: ended.append(event), lambda: None)
+    ended: list[Event] = []
+    try:
+        engine.take(jobs)
+        while engine.open:
+            engine.go_on()
+            yield from (event for event in ended if event.state in ("done", "failed"))
+            ended.clear()
     finally:
         engine.staff.end()
 
@@ -66,16 +82,19 @@ class _Engine:
                 need = f"{pool.cpus:g} CPUs" + (f" and {pool.gpus:g} GPUs" if pool.gpus else "")
                 raise InputError(f"No machine has the {need} that a worker asks for; ask for less.")
 
-    def run(self, jobs: Iterable[Job]) -> None:
+    def take(self, jobs: Iterable[Job]) -> None:
+        """These are to be done."""
         for job in jobs:
             self.queues[job.pool].append(job)
             self.open += 1
-        while self.open:
-            self.staff.adjust({name: len(queue) for name, queue in self.queues.items()})
-            self._hand_out()
-            self._collect()
-            self._stop_overdue()
-            self.tick()
+
+    def go_on(self) -> None:
+        """One round: jobs go out, outcomes come back."""
+        self.staff.adjust({name: len(queue) for name, queue in self.queues.items()})
+        self._hand_out()
+        self._collect()
+        self._stop_overdue()
+        self.tick()
 
     # Out
 

@@ -79,7 +79,7 @@ def _mute() -> None:
     """What Ray prints when a worker ends is told by the engine in a sentence; Ray has no setting for it."""
     worker: Any = importlib.import_module("ray._private.worker")
     if hasattr(worker, "print_to_stdstream"):
-        worker.print_to_stdstream = lambda *arguments, **settings: None
+        vars(worker)["print_to_stdstream"] = lambda *arguments, **settings: None
 
 
 def _described(connection: Any, ray: ModuleType, address: str | None) -> str:

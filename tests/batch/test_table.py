@@ -86,6 +86,9 @@ def test_urls_stay(tmp_path: Path) -> None:
 
     (job,) = read_jobs(written(tmp_path, "model\ns3://bucket/a.glb\n"), given={})
     assert is_url(job.values["model"]) and url_of(job.values["model"]) == "s3://bucket/a.glb"
+    table = written(tmp_path, "model\nb.glb\n/c.glb\n", "t.csv")
+    found = read_jobs(table, given={}, folder=Path("s3://bucket/in"))
+    assert [str(job.values["model"]) for job in found] == ["s3:/bucket/in/b.glb", "/c.glb"]
     assert not is_url("/tmp/a:/b") and not is_url("a/b.glb")
 
 

@@ -82,6 +82,13 @@ def _add_actions(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--views", type=int, default=4, help="per clip (default 4)")
     action.add_argument("--families", metavar="NAMES", help="only these, comma-separated (default: all)")
     action.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    action.add_argument(
+        "--ray",
+        nargs="?",
+        const="local",
+        metavar="ADDRESS",
+        help="with Ray instead of --workers: on this machine, or join a cluster (auto, ray://HOST:10001)",
+    )
     action.set_defaults(run=_synthesize)
 
 
@@ -135,6 +142,7 @@ def _synthesize(options: argparse.Namespace) -> int:
         options.out,
         settings,
         workers=options.workers,
+        address=options.ray,
         progress=lambda done, total: tqdm(done, total=total, unit=" creatures", disable=not sys.stderr.isatty()),
     )
     _say(f"{options.out / LIST}: {settings.clips} clips; {options.out / HELD_OUT}: {settings.held_out}")

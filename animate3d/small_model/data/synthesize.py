@@ -14,11 +14,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
+from animate3d.cluster import Job, Pool, Stage, each_job, joined
 from animate3d.creatures.captions import FAMILY_MOTIONS, draw_caption
 from animate3d.creatures.creatures import make_creature, move, save_creature
 from animate3d.creatures.looks import draw_words
@@ -35,6 +36,7 @@ LICENCE = "CC0"
 VERSION = 1
 """Version of what a seed makes; a folder is only continued by the version that began it."""
 
+Task: TypeAlias = "tuple[CreaturePlan, Path, Settings]"
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
@@ -74,6 +76,7 @@ def synthesize(
     settings: Settings,
     *,
     workers: int = 1,
+    address: str | None = None,
     progress: Progress = lambda items, total: items,
 ) -> None:
     """Write a data set, or what is missing of it.
@@ -82,7 +85,9 @@ def synthesize(
 
     Args:
         folder: a new folder, or one of a run with the same settings that was stopped or had fewer clips.
-        workers: processes.
+        workers: processes on this machine, without ``address``.
+        address: of a Ray cluster that does the work, ``auto`` or ``ray://host:10001``, or ``local`` for this machine;
+            the folder is one that all of its machines see.
         progress: wraps the creatures as they are done, given their number.
 
     Raises:
@@ -100,7 +105,8 @@ def synthesize(
         for creature in creatures
         if not _is_done(part, creature)
     ]
-    for _ in progress(_run(tasks, workers), len(tasks)):
+    run = _run(tasks, workers) if address is None else _run_on_ray(tasks, address)
+    for _ in progress(run, len(tasks)):
         pass
     for part, creatures in parts.items():
         _describe(part, creatures)
@@ -156,7 +162,7 @@ def _is_done(part: Path, creature: CreaturePlan) -> bool:
     return all((part / "videos" / creature.uid / clip.name).is_dir() for clip in creature.clips)
 
 
-def _run(tasks: list[tuple[CreaturePlan, Path, Settings]], workers: int) -> Iterator[None]:
+def _run(tasks: list[Task], workers: int) -> Iterator[None]:
     """Do the tasks in this process or in several; yields as they are done."""
     if workers <= 1 or len(tasks) < 2:
         for task in tasks:
@@ -173,6 +179,29 @@ def _run(tasks: list[tuple[CreaturePlan, Path, Settings]], workers: int) -> Iter
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _run_on_ray(tasks: list[Task], address: str) -> Iterator[None]:
+    """Do the tasks on a cluster; yields as they are done. What has failed twice is an error at the end."""
+    jobs = [
+        Job(creature.uid + part.name, (creature, part.absolute(), settings), (_RENDER,))
+        for creature, part, settings in tasks
+    ]
+    failed = []
+    with joined(None if address == "local" else address):
+        for event in each_job(jobs, [Pool("render", warm=_single_thread)]):
+            if event.state == "failed":
+                failed.append(f"{event.job.key}: {event.error}")
+            yield
+    if failed:
+        raise InputError(f"{len(failed)} creatures could not be made, the first is {failed[0]}")
+
+
+def _write_clips(task: Task) -> None:
+    write_creature_clips(*task)
+
+
+_RENDER = Stage("render", _write_clips)
 
 
 def _single_thread() -> None:

@@ -73,6 +73,13 @@ def test_the_number_of_workers_does_not_matter(made: Path, tmp_path: Path):
     assert sha256(tmp_path / "again") == sha256(made)
 
 
+@pytest.mark.slow
+def test_a_cluster_makes_the_same_bytes(made: Path, tmp_path: Path):
+    pytest.importorskip("ray")
+    synthesize(tmp_path / "again", SETTINGS, address="local")
+    assert sha256(tmp_path / "again") == sha256(made)
+
+
 def test_a_stopped_run_continues_with_what_is_missing(made: Path, tmp_path: Path):
     folder = tmp_path / "data"
     shutil.copytree(made, folder)
