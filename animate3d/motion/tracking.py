@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras
 from animate3d.motion.flow import Image
 from animate3d.motion.matching import FrameSource, Matcher, MatchSettings
-from animate3d.motion.objects import fit_of, prior_of
+from animate3d.motion.objects import fit_of, masks_of, prior_of
 from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
 
@@ -75,6 +75,7 @@ def track(
     cameras: Cameras,
     settings: TrackSettings | None = None,
     progress: Callable[[int], None] = lambda frame: None,
+    ids: NDArray[np.integer] | None = None,
 ) -> Tracked:
     """Follow the template through all frames.
 
@@ -82,17 +83,20 @@ def track(
         frames: ``[V, F, H, W, 4]`` RGBA 0..1, read one at a time; frame 0 shows the template at rest.
         cameras: ``[V]`` with the size of the frames.
         progress: called with the number of every finished frame.
+        ids: ``[V, F, H, W]`` which object of a scene each pixel shows, see `ObjectMasks`.
     """
     settings = settings or TrackSettings()
     frames, cameras = _reduced(frames, cameras)
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
     fit = fit_of(template)
     prior = prior_of(template, cameras, settings.depth) if frames.shape[0] == 1 else None
+    masks = masks_of(ids, template, cameras)
     nodes, confidence = [template.rest], [np.ones(template.n_nodes)]
     for f in range(1, frames.shape[1]):
         current = nodes[-1] + (settings.velocity * (nodes[-1] - nodes[-2]) if f > 1 else 0.0)
         for stiffness, finest in zip(settings.stiffness, settings.finest, strict=True):
             rays, found = matcher.match(current, f, finest)
+            rays = masks.trusted(rays, f) if masks else rays
             anchors = prior.anchors(current) if prior else None
             current = fit.solve(current, rays, stiffness, settings.turns, anchors)
             if prior:
