@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras, reconstruction_cameras
 from animate3d.export import export
+from animate3d.export.engines import engine_named
 from animate3d.frames import GREY, count_frames, load_frames
 from animate3d.gaussians import Gaussians, holds_gaussians
 from animate3d.gaussians.placement import automatic_placement
@@ -61,8 +62,9 @@ def animate(
         motion_strength: 0.25 to 4; 1 is usual.
         announce: is given every line about the progress; None prints them.
         options: further settings: the fields of `AnimateOptions` or `GaussianOptions` (``formats``, ``fps``,
-            ``seed``, ``loop``, …), and with a prompt those of `SamplerSettings` and `VideoOptions` (``steps``,
-            ``guidance_scale``, ``samples``, …; the number of frames of every video is ``frame_count``).
+            ``seed``, ``loop``, ``skeleton``, ``engine``, …), and with a prompt those of `SamplerSettings` and
+            `VideoOptions` (``steps``, ``guidance_scale``, ``samples``, …; the number of frames of every video is
+            ``frame_count``).
 
     Raises:
         InputError: an input cannot be used, or frame 0 of the videos does not show the placed model.
@@ -83,6 +85,8 @@ def animate(
     announce = Console() if announce is None else announce
     if of_gaussians:
         return animate_gaussians(GaussianOptions(Path(model), _path(frames), Path(out), **asked), announce)
+    if options.get("engine") is not None:
+        asked.setdefault("formats", engine_named(options["engine"]).formats)
     asked.setdefault("field", bool(options.get("overrides") or options.get("config")))  # they are settings of its fit
     return animate_mesh(AnimateOptions(Path(model), _path(frames), Path(out), **asked), announce)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,10 @@ _DEMO_EXAMPLES = """examples:
   animate3d demo --out outputs/demo
   animate3d demo --creature dog --prompt "a dog is jumping" --seed 3 --out outputs/dog
   animate3d demo --motion wing_flap --out outputs/dragon
+  animate3d demo --video --out outputs/demo/video
 
-A sentence goes through the bundled model; with --motion the videos are exact, which shows what tracking alone reaches.
+A sentence goes through the bundled model; with --motion the videos are exact, which shows what tracking alone reaches;
+with --video one lit, compressed clip drives the dragon, and the camera is found.
 Run the same command again to continue after an interruption.
 """
 
@@ -151,10 +153,18 @@ def _demo(arguments: Sequence[str]) -> int:
 
     from animate3d.runs.demo import animate_creature, animate_dragon
 
-    if given.motion is not None and (given.prompt is not None or given.creature is not None):
-        raise InputError("--motion is the dragon in a known motion: leave out --creature and --prompt.")
+    known = given.motion is not None or given.video
+    if known and (given.prompt is not None or given.creature is not None):
+        raise InputError("--motion and --video are the dragon in a known motion: leave out --creature and --prompt.")
     asked = _demo_options(given, given.output)
-    results = animate_creature(given, asked, console) if given.motion is None else animate_dragon(given, asked, console)
+    if given.video:
+        from animate3d.runs.demo_video import animate_clip
+
+        results: Iterable[Any] = [animate_clip(given, {**asked, "rate": given.output.fps}, console)]
+    elif known:
+        results = animate_dragon(given, asked, console)
+    else:
+        results = animate_creature(given, asked, console)
     for result, comparison in results:
         _print_result(result)
         if comparison:

@@ -20,6 +20,7 @@ _OPTIONAL = (
     ("matplotlib", "matplotlib", "plots of `animate3d evaluate`", "eval"),
     ("DracoPy", "DracoPy", "glTF compressed with Draco", "gltf"),
     ("meshoptimizer", "meshoptimizer", "glTF compressed with meshopt", "gltf"),
+    ("py_dem_bones", "py-dem-bones", "`--skeleton`", "skeleton"),
     ("viser", "viser", "`animate3d view` and `animate3d app`", "viewer"),
     ("zstandard", "zstandard", "`.spz` files of version 4", "splats"),
 )
@@ -36,7 +37,7 @@ def report() -> str:
         f"animate3d {animate3d.__version__}, Python {platform.python_version()}, torch {torch.__version__}",
         f"  device      {torch.cuda.get_device_name(0) if cuda else 'CPU (no CUDA device)'}",
         f"  rasteriser  {_rasteriser(cuda)}",
-        f"  exporters   glb gltf usd obj ply{writer}",
+        f"  exporters   glb gltf usd obj ply vat{writer}",
         f"  weights     bundled model: {_bundled_model()}",
         "              released weights: give their folder with --weights; docs/mvvdm.md says how to get them",
         "  packages",

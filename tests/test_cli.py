@@ -121,6 +121,15 @@ def test_flags_and_a_placement_file_exclude_each_other(asked: list[AnimateOption
         cli.main([*BASE, "--placement", "p.json", "--scale-factor", "1"])
 
 
+def test_an_engine_chooses_the_format_unless_one_is_given(asked: list[AnimateOptions]) -> None:
+    cli.main([*BASE, "--engine", "godot"])
+    cli.main([*BASE, "--engine", "unity", "--formats", "glb", "--skeleton", "12"])
+    assert (asked[0].formats, asked[0].engine, asked[0].skeleton) == (("glb",), "godot", None)
+    assert (asked[1].formats, asked[1].engine, asked[1].skeleton) == (("glb",), "unity", "12")
+    with pytest.raises(InputError, match="engine `quake` is unknown"):
+        cli.main([*BASE, "--engine", "quake"])
+
+
 @pytest.mark.parametrize(("found", "formats"), [("bpy", ("fbx", "glb", "usdc")), (None, ("glb", "usdc"))])
 def test_fbx_is_written_by_default_where_it_can_be(
     asked: list[AnimateOptions], monkeypatch: pytest.MonkeyPatch, found: str | None, formats: tuple[str, ...]

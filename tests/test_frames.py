@@ -128,8 +128,8 @@ def test_a_folder_gives_its_frames_one_at_a_time(tmp_path):
     save_frames(tmp_path / "frames", images)
     frames = FrameFolder(tmp_path / "frames", 2)
     assert frames.shape == (2, 3, 6, 5, 4) and len(frames) == 2
-    whole = load_frames(tmp_path / "frames", 2, 3).numpy()
-    assert all(np.array_equal(frames[v, f], whole[v, f]) for v in range(2) for f in range(3))
+    whole = load_frames(tmp_path / "frames", 2, 3)
+    assert all(torch.equal(frames[v, f], whole[v, f]) for v in range(2) for f in range(3))
     with pytest.raises(IndexError):
         frames[0, 3]
     with pytest.raises(InputError, match="6 numbered PNG"):

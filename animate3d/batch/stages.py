@@ -54,13 +54,18 @@ def make_videos_of(order: Order) -> dict[str, Any]:
 
 
 def animate_job(order: Order) -> dict[str, Any]:
-    """All of it, or what is missing; notes what became of it where a later batch finds it."""
+    """All of it, or what is missing."""
     from animate3d.runs.requested import carry_out
 
     with _at_work(order) as (options, announce):
         result = carry_out(options, announce)
         facts = summary(json.loads(result.record.read_text()))
         facts |= {"displacement": round(result.mean_displacement, 5), "score": result.score}
+    return note_done(order, facts)
+
+
+def note_done(order: Order, facts: dict[str, Any]) -> dict[str, Any]:
+    """Write that a job is done, after its results, where a later batch looks for it; returns the facts."""
     note = {"id": order.job.id, "inputs": stamps(order.job), "facts": facts}
     Results(order.out, scratch_folder()).write(f"{RECORDS}/{order.job.name}.json", json.dumps(note).encode())
     return facts

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 
 from animate3d.cluster.jobs import Event, Job, Limits, Pool
-from animate3d.cluster.staff import Hand, Staff, room
+from animate3d.cluster.staff import Hand, Staff, node_died, room
 from animate3d.cluster.worker import Outcome
 from animate3d.errors import InputError
 
@@ -173,7 +173,7 @@ class _Engine:
         self.staff.hands[hand.pool.name].remove(hand)
         (_, job), *behind = hand.jobs
         self._put_back(job for _, job in behind)
-        if "node" in str(error).lower() and not self.staff.is_alive(hand.node) and job.moves < _MOVES:
+        if node_died(error) and job.moves < _MOVES:
             job.moves += 1
             self._put_back([job])
             self.tell(Event(job, "waiting", error="Its machine was lost.", seconds=job.seconds, node=hand.node))

@@ -77,7 +77,7 @@ def _connected(ray: ModuleType, where: dict[str, Any]) -> Any:
 
 def _mute() -> None:
     """What Ray prints when a worker ends is told by the engine in a sentence; Ray has no setting for it."""
-    worker = importlib.import_module("ray._private.worker")
+    worker: Any = importlib.import_module("ray._private.worker")
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = lambda *arguments, **settings: None
 

@@ -97,13 +97,11 @@ class Staff:
             Animate3DError: so did those before.
         """
         self.hands[hand.pool.name].remove(hand)
+        if node_died(error):  # Ray places workers on a lost machine until it has missed a few heartbeats
+            return
         self._failed[hand.pool.name] += 1
         if self._failed[hand.pool.name] >= _STARTS:
             raise Animate3DError(f"The workers cannot start: {' '.join(str(error).split())[-400:]}") from error
-
-    def is_alive(self, node: str) -> bool:
-        """Whether a machine is still in the cluster."""
-        return any(found["NodeID"] == node and found["Alive"] for found in self.ray.nodes())
 
     def end(self) -> None:
         """Dismiss everybody."""
@@ -127,3 +125,8 @@ def room(nodes: Sequence[Mapping[str, Any]], pools: Sequence[Pool]) -> dict[str,
             have["CPU"] = have.get("CPU", 0) - count * pool.cpus
             places[pool.name].append(count)
     return places
+
+
+def node_died(error: Exception) -> bool:
+    """Whether a worker ended because its machine was lost; Ray says it in words only."""
+    return "node has died" in str(error) or "node was terminated" in str(error)

@@ -66,19 +66,7 @@ def blender_job(
     }
     if rig is not None:
         names |= _add_bones(job, rig, found, closes=clip.closes)
-    groups, normals = moving_normals(mesh, clip.positions if rig is None else clip.positions[:1])
-    turns = morphs.project(normals - normals[:1]) if kind == "fbx" else np.zeros((0, *normals.shape[1:]))
-    unit = (
-        1.0
-        if kind == "abc" or rig is not None or _SMALL < clip.diagonal < _LARGE
-        else 2.0 ** np.round(np.log2(clip.diagonal or 1.0))
-    )
-    shapes = []
-    for number, piece in enumerate(found):
-        _add_mesh(job, number, piece, morphs, normals[0][groups[piece.corners]], unit)
-        deltas = morphs.deltas[:, piece.vertices]
-        turned = _at_vertices(turns, groups[piece.corners], piece)
-        shapes.append({name: (deltas[m], turned[m]) for m, name in enumerate(morphs.names) if len(turned)})
+    shapes = _add_meshes(job, clip, morphs, found, rig)
     return job, FbxContent(
         names=names,
         translations=_translations(mesh, objects if rig is None else [{"name": "armature_0", "parent": None}]),
@@ -89,6 +77,24 @@ def blender_job(
         wraps=_clamped(mesh, textures),
         bone_rate=None if rig is None else job["fps"],
     )
+
+
+def _add_meshes(
+    job: dict[str, Any], clip: Clip, morphs: MorphTargets, found: list[Piece], rig: Rig | None
+) -> list[dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Put the pieces into a job; returns the shapes of each, displacements and turns of the normals by name."""
+    kind = job["format"]
+    groups, normals = moving_normals(clip.mesh, clip.positions if rig is None else clip.positions[:1])
+    turns = morphs.project(normals - normals[:1]) if kind == "fbx" else np.zeros((0, *normals.shape[1:]))
+    as_it_is = kind == "abc" or rig is not None or _SMALL < clip.diagonal < _LARGE
+    unit = 1.0 if as_it_is else 2.0 ** np.round(np.log2(clip.diagonal or 1.0))
+    shapes = []
+    for number, piece in enumerate(found):
+        _add_mesh(job, number, piece, morphs, normals[0][groups[piece.corners]], unit)
+        deltas = morphs.deltas[:, piece.vertices]
+        turned = _at_vertices(turns, groups[piece.corners], piece)
+        shapes.append({name: (deltas[m], turned[m]) for m, name in enumerate(morphs.names) if len(turned)})
+    return shapes
 
 
 def _flat_objects(found: list[Piece]) -> tuple[list[dict[str, Any]], dict[str, str]]:

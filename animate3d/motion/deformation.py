@@ -182,9 +182,12 @@ class DeformationField(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`deform` of every object by itself, put back in the order of the Gaussians."""
         rows = [torch.nonzero(objects == number)[:, 0] for number in range(int(objects.max()) + 1)]
+        means, quats, log_scales = parts
         moved = [
             self.deform(
-                *(part[own] for part in parts),
+                means[own],
+                quats[own],
+                log_scales[own],
                 times,
                 start=start and (start[0][:, own], start[1][:, own]),
                 use_delta_scale=how["use_delta_scale"],
@@ -194,8 +197,8 @@ class DeformationField(nn.Module):
             if len(own)
         ]
         back = torch.argsort(torch.cat(rows))
-        means, quats, scales = (torch.cat(one, dim=1)[:, back] for one in zip(*moved, strict=True))
-        return means, quats, scales
+        first, second, third = (torch.cat(one, dim=1)[:, back] for one in zip(*moved, strict=True))
+        return first, second, third
 
     def move(
         self,

@@ -18,6 +18,7 @@ from animate3d.motion.template import Template
 from animate3d.rasterize.visibility import visible_triangles
 
 _DEPTH_MARGIN = 1.02  # a point of the surface lies behind what frame 0 shows when it is this much farther away
+_BLUR = 32  # a share of 1 / _BLUR of the image's height is averaged: fine texture may lie a pixel off
 _REACH = 0.03  # of the image: how far a limb in front may be from a pixel that a limb behind it could show as well
 
 
@@ -90,6 +91,17 @@ class Matcher:
             images = [stored(np.asarray(self._frames[v, frame], np.float32)) for v in range(len(self._first))]
             self._targets = frame, images
         return self._targets[1]
+
+    def missed(self, nodes: Array, frame: int) -> float:
+        """How much of a frame the surface at ``nodes [M, 3]`` does not show: squares of slightly blurred colours."""
+        winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
+        shown, total = self._shown(frame), 0.0
+        for v, (winner, weight) in enumerate(zip(winners, weights, strict=True)):
+            target = shown[v]
+            size = max(1, len(target) // _BLUR)
+            apart = self._draw(v, winner, weight).astype(np.float32) - target
+            total += float(np.square(cv2.blur(apart, (size, size))).sum())
+        return total
 
     def _match_view(
         self, v: int, nodes: Array, target: Bytes, winner: NDArray[np.int32], weights: Image, finest: int

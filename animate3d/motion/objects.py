@@ -7,7 +7,7 @@ each: nothing connects two of them.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,6 +212,10 @@ def masks_of(ids: NDArray[np.integer] | None, template: Template, cameras: Camer
     return ObjectMasks(ids, template, cameras) if ids is not None and isinstance(template, SceneTemplate) else None
 
 
+Fit: TypeAlias = RigidFit | ObjectFits
+Prior: TypeAlias = DepthPrior | ObjectDepths
+
+
 def template_of(surface: Surface, *, nodes: int = NODES) -> Template:
     """The template of a surface, of one object or of several."""
     if surface.objects is None or (surface.objects == surface.objects[0]).all():
@@ -219,12 +223,12 @@ def template_of(surface: Surface, *, nodes: int = NODES) -> Template:
     return SceneTemplate(surface, nodes=nodes)
 
 
-def fit_of(template: Template) -> RigidFit | ObjectFits:
+def fit_of(template: Template) -> Fit:
     """The solver of a template."""
     return ObjectFits(template) if isinstance(template, SceneTemplate) else RigidFit(template)
 
 
-def prior_of(template: Template, cameras: Cameras, weight: float) -> DepthPrior | ObjectDepths:
+def prior_of(template: Template, cameras: Cameras, weight: float) -> Prior:
     """The prior of a template that one view sees."""
     several = isinstance(template, SceneTemplate)
     return ObjectDepths(template, cameras, weight) if several else DepthPrior(template, cameras, weight)  # type: ignore[arg-type]

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras
 from animate3d.motion.flow import Image
 from animate3d.motion.matching import FrameSource, Matcher, MatchSettings
-from animate3d.motion.objects import fit_of, masks_of, prior_of
+from animate3d.motion.objects import Fit, ObjectMasks, Prior, fit_of, masks_of, prior_of
 from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
 
+_FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
+_FAR_BETTER = 2.0  # times less of the frames missed: what more motion in depth must gain
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
@@ -37,8 +39,10 @@ class TrackSettings:
         stride: a correspondence is taken every so many pixels along both axes.
         residual: difference of colour (0..1) at which a correspondence counts half.
         outline: weight of a pixel that only one of the two silhouettes covers, against one of the flow.
-        velocity: share of the last frame's motion by which the next frame's start is extrapolated.
-        depth: pull of every node towards its distance at rest, against its links, where only one view is given.
+        velocity: shares of the last frame's motion by which the next frame's start is extrapolated; from one and two
+            views that whose picture is nearest to the frame, from more the first.
+        depth: pulls of every node towards its distance at rest, against its links, where only one view is given; all
+            are tried, and an earlier one is kept unless a later one explains the frames far better.
     """
 
     stiffness: tuple[float, ...] = (30.0, 10.0, 3.0, 1.0, 1.0)
@@ -47,8 +51,8 @@ class TrackSettings:
     stride: int = 2
     residual: float = 0.08
     outline: float = 0.3
-    velocity: float = 0.8
-    depth: float = 0.002
+    velocity: tuple[float, ...] = (0.8, 0.4, 0.0)
+    depth: tuple[float, ...] = (0.05, 0.002)
 
     def scaled(self, rigidity: float) -> TrackSettings:
         """The same with every round's stiffness multiplied."""
@@ -89,24 +93,72 @@ def track(
     frames, cameras = _reduced(frames, cameras)
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
     fit = fit_of(template)
-    prior = prior_of(template, cameras, settings.depth) if frames.shape[0] == 1 else None
+    if frames.shape[0] > _FEW_VIEWS:
+        settings = replace(settings, velocity=settings.velocity[:1])
+    pulls = settings.depth if frames.shape[0] == 1 else ()
+    priors: list[Prior | None] = [prior_of(template, cameras, weight) for weight in pulls] or [None]
     masks = masks_of(ids, template, cameras)
-    nodes, confidence = [template.rest], [np.ones(template.n_nodes)]
+    ways = [_Way(matcher, fit, settings, template.rest, prior, masks) for prior in priors]
     for f in range(1, frames.shape[1]):
-        current = nodes[-1] + (settings.velocity * (nodes[-1] - nodes[-2]) if f > 1 else 0.0)
+        for way in ways:
+            way.follow(f)
+        progress(f)
+    chosen = _simplest(ways) if len(ways) > 1 else ways[0]
+    nodes = np.stack(chosen.nodes)
+    positions, rotations = template.carry(nodes, np.stack([fit.rotations(x).astype(np.float32) for x in nodes]))
+    return Tracked(positions, rotations, template.carry_values(np.stack(chosen.confidence)))
+
+
+class _Way:
+    """One way of following the surface: what is assumed of depth, and where that has led.
+
+    Attributes:
+        nodes: ``[M, 3]`` of every frame so far.
+        confidence: ``[M]`` of every frame so far, see `Tracked`.
+    """
+
+    def __init__(
+        self,
+        matcher: Matcher,
+        fit: Fit,
+        settings: TrackSettings,
+        rest: Array,
+        prior: Prior | None,
+        masks: ObjectMasks | None,
+    ) -> None:
+        self._matcher, self._fit, self._settings, self._prior, self._masks = matcher, fit, settings, prior, masks
+        self.nodes, self.confidence = [rest], [np.ones(len(rest))]
+
+    def follow(self, frame: int) -> None:
+        """Find the next frame's nodes: a few rounds of draw, match and solve."""
+        settings, prior, current = self._settings, self._prior, self._start(frame)
         for stiffness, finest in zip(settings.stiffness, settings.finest, strict=True):
-            rays, found = matcher.match(current, f, finest)
-            rays = masks.trusted(rays, f) if masks else rays
+            rays, found = self._matcher.match(current, frame, finest)
+            rays = self._masks.trusted(rays, frame) if self._masks else rays
             anchors = prior.anchors(current) if prior else None
-            current = fit.solve(current, rays, stiffness, settings.turns, anchors)
+            current = self._fit.solve(current, rays, stiffness, settings.turns, anchors)
             if prior:
                 current = prior.at_rest_distance(current)
-        nodes.append(current)
-        confidence.append(found)
-        progress(f)
-    turned = np.stack([fit.rotations(x).astype(np.float32) for x in nodes])
-    positions, rotations = template.carry(np.stack(nodes), turned)
-    return Tracked(positions, rotations, template.carry_values(np.stack(confidence)))
+        self.nodes.append(current)
+        self.confidence.append(found)
+
+    def missed(self) -> float:
+        """How much of all frames so far is not shown, see `Matcher.missed`."""
+        return sum(self._matcher.missed(nodes, frame) for frame, nodes in enumerate(self.nodes))
+
+    def _start(self, frame: int) -> Array:
+        """The last motion goes on, slows down or stops: whichever looks most like the frame."""
+        if len(self.nodes) == 1:
+            return self.nodes[0]
+        before, last = self.nodes[-2:]
+        starts = [last + share * (last - before) for share in self._settings.velocity]
+        return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
+
+
+def _simplest(ways: list[_Way]) -> _Way:
+    """The first way that none of the others is far better than: the least motion in depth that explains the frames."""
+    missed = [way.missed() for way in ways]
+    return next(way for way, own in zip(ways, missed, strict=True) if own <= _FAR_BETTER * min(missed))
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def find_first_pose(
     """
     # Frame 0 twice: the pose may be far, and every frame has a few rounds only.
     towards = np.stack([rest, first, first], axis=1)
-    posed = track(template_of(surface), towards, cameras, replace(settings, velocity=0.0))
+    posed = track(template_of(surface), towards, cameras, replace(settings, velocity=(0.0,)))
     stills, bends = (outline_overlaps(mesh, x, first, cameras) for x in (surface.vertices, posed.positions[-1]))
     if min(bends) > min(stills) + _BETTER:
         return Posed(posed.positions[-1], posed.rotations[-1], bends, True)

@@ -23,7 +23,7 @@ from animate3d.files import stamp
 INDEX = "model_index.json"
 STEADY = ", the camera does not move, plain grey background"
 """Said after every prompt: the driver wants a fixed camera."""
-_RATES = {"Wan": 16, "CogVideoX": 8, "HunyuanVideo": 15, "StableVideoDiffusion": 7, "SkyReels": 24}
+_RATES = {"Wan": 16, "CogVideoX": 8, "StableVideoDiffusion": 7}
 """Frames per second that the families were trained with; 24 for others."""
 _GIVEN = ("image", "prompt", "generator", "last_image", "output_type")
 

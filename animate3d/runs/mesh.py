@@ -44,8 +44,14 @@ from animate3d.runs.skeleton import asked_skeleton, skeleton_step
 from animate3d.viewer.moving import MovingMesh
 
 __all__ = [
-    *("FIT_CONFIG", "AnimateOptions", "AnimateResult", "MeshRun"),
-    *("animate", "check_mesh_options", "finish", "prepare"),
+    "FIT_CONFIG",
+    "AnimateOptions",
+    "AnimateResult",
+    "MeshRun",
+    "animate",
+    "check_mesh_options",
+    "finish",
+    "prepare",
 ]
 
 FIT_CONFIG = MESH_CONFIG

@@ -331,6 +331,8 @@ class DemoCommand:
     """what it does (default: what such a creature usually does)"""
     motion: OptionalText = None
     """instead: the dragon in a known motion, wing_flap, bend, hop or all"""
+    video: bool = False
+    """the dragon by one drawn clip of which nothing is known, as an ordinary video (--motion: default bend)"""
     size: OptionalCount = None
     """pixels of the frames (default: 64 from a sentence, else 256)"""
     frame_count: OptionalCount = None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError
 from animate3d.files import atomic_directory, atomic_file, content_hash, existing_file
-from animate3d.frames import FrameFolder, load_images, numbered_images, save_image
+from animate3d.frames import FrameFolder, numbered_images, read_rgba, save_image
 from animate3d.masks import choose_segmenter
 from animate3d.masks.folder import Segmenter
 from animate3d.meshes import Placement
@@ -112,27 +112,34 @@ class VideoRun(MeshRun):
     def cut_out(self) -> None:
         """Step 2: the frames of every clip with the object's alpha."""
         options = self.options
+        prompts = options.cameras if self.segmenter.name == "sam2" else ()
         facts = self.steps.run(
             "2 video",
             self._cut_out,
-            inputs={f"video {v}": path for v, path in enumerate(options.videos)},
+            inputs={
+                **{f"video {v}": path for v, path in enumerate(options.videos)},
+                **{f"camera {v}": path for v, path in enumerate(prompts)},
+            },
             settings={"trim": asdict(options.trim), "backend": options.mask_backend},
             outputs=[self.clips],
         )
         self.options = replace(options, fps=float(facts["fps"]) if options.rate is None else options.rate)
         self._count = int(facts["frames"])
 
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        return choose_segmenter(self.options.mask_backend)
+
     def _cut_out(self) -> dict[str, Any]:
-        segmenter = choose_segmenter(self.options.mask_backend)
         try:
-            opened = [self._open(v, segmenter) for v in range(len(self.options.videos))]
+            opened = [self._open(v) for v in range(len(self.options.videos))]
             clips = [clip for clip, _ in opened]
             count = self._shortest(clips)
             with atomic_directory(self.clips) as temporary, counted(count * len(clips), "masks", "image") as tell:
                 for v, (clip, first) in enumerate(opened):
                     (temporary / str(v)).mkdir()
-                    for f, rgba in zip(range(count), cut_out(clip, first, segmenter), strict=False):
-                        save_image(temporary / str(v) / f"{f}.png", rgba)
+                    for f, rgba in zip(range(count), cut_out(clip, first, self.segmenter), strict=False):
+                        save_image(temporary / str(v) / f"{f}.png", rgba, compression=1)
                         tell(v * count + f + 1)
         except WrongClip as error:
             picture = self.options.out / "video_wrong.png"
@@ -143,17 +150,17 @@ class VideoRun(MeshRun):
             "frames": count,
             "sizes": [list(clip.size) for clip in clips],
             "alpha": [clip.has_alpha for clip in clips],
-            "masks": [None if clip.has_alpha else segmenter.name for clip in clips],
+            "masks": [None if clip.has_alpha else self.segmenter.name for clip in clips],
         }
 
-    def _open(self, view: int, segmenter: Segmenter) -> tuple[Clip, NDArray[np.float32]]:
+    def _open(self, view: int) -> tuple[Clip, NDArray[np.float32]]:
         """A clip that is one shot by a camera at rest, and the object in its frame 0 ``[H, W]``."""
         path, shot = self.options.videos[view], Shot()
         alphas: list[NDArray[np.float32]] = []
 
         def look(number: int, frame: Bytes) -> None:
             if number == 0:
-                alphas.append(self._first_alpha(view, frame, segmenter))
+                alphas.append(self._first_alpha(view, frame))
                 if frame[..., 3].min() > 127:
                     shot.background(frame, alphas[0] > 0.5)
             shot.look(frame)
@@ -162,7 +169,7 @@ class VideoRun(MeshRun):
         shot.check(clip)
         return clip, alphas[0]
 
-    def _first_alpha(self, view: int, frame: Bytes, segmenter: Segmenter) -> NDArray[np.float32]:
+    def _first_alpha(self, view: int, frame: Bytes) -> NDArray[np.float32]:
         """The object in frame 0: by its own alpha, else by its plain background, else, for SAM 2, as it is drawn."""
         path = self.options.videos[view]
         if frame[..., 3].min() < 128:
@@ -172,7 +179,7 @@ class VideoRun(MeshRun):
         try:
             return first_alpha(np.ascontiguousarray(frame[..., :3]), str(path))
         except WrongClip:
-            if segmenter.name != "sam2" or not self.options.cameras:
+            if self.segmenter.name != "sam2" or not self.options.cameras:
                 raise
             drawn = draw_viewpoint(self.model, self.placement, _centred(self._given(view, frame, [])), shading=False)
             return drawn[..., 3].astype(np.float32) / 255
@@ -185,10 +192,9 @@ class VideoRun(MeshRun):
             raise InputError(f"Videos of one moment have equally many frames, these do not: {lengths}.")
         return count
 
-    def _clip(self, view: int, frames: Sequence[int]) -> NDArray[np.uint8]:
-        """Some frames of a clip, cut out ``[F, H, W, 4]``."""
-        images = load_images([self.clips / str(view) / f"{f}.png" for f in frames], alpha=True)
-        return (images * 255 + 0.5).byte().numpy()
+    def _cut_frame(self, view: int, frame: int) -> Bytes:
+        """A frame of a clip, cut out ``[H, W, 4]``."""
+        return read_rgba(self.clips / str(view) / f"{frame}.png", alpha=True)
 
     # Step 3
 
@@ -222,7 +228,7 @@ class VideoRun(MeshRun):
         warnings: list[str] = []
         frames, drawn = [], []
         for v, target in enumerate(files):
-            frame = self._clip(v, [0])[0]
+            frame = self._cut_frame(v, 0)
             viewpoint = self._given(v, frame, warnings) if self.options.cameras else self._found(v, frame, warnings)
             frames.append(frame)
             drawn.append(draw_viewpoint(self.model, self.placement, _centred(viewpoint), shading=True))
@@ -315,13 +321,14 @@ class VideoRun(MeshRun):
         for v, viewpoint in enumerate(self._viewpoints):
             covered = np.zeros(viewpoint.size[::-1], bool)
             for f in range(count):  # one at a time: a long clip is never held as a whole
-                covered |= self._clip(v, [f])[0, ..., 3] > 20
+                covered |= self._cut_frame(v, f)[..., 3] > 20
             turned.append(look_at_object(viewpoint, covered))
         size = max(camera.pixels for camera in turned)
         with atomic_directory(folder) as temporary:
             for v, camera in enumerate(turned):
                 for f in range(count):
-                    save_image(temporary / f"{v * count + f}.png", camera.see(self._clip(v, [f])[0], size))
+                    seen = camera.see(self._cut_frame(v, f), size)
+                    save_image(temporary / f"{v * count + f}.png", seen, compression=1)
         seen_by = [{"c2w": camera.c2w.tolist(), "field_of_view": camera.field_of_view} for camera in turned]
         return {"seen_by": seen_by, "pixels": size}
 
@@ -376,7 +383,7 @@ class VideoRun(MeshRun):
         if not self.options.cameras or len(self._viewpoints) > 1:
             return np.eye(4)
         given = _centred(self._viewpoints[0])
-        seen = refine_camera(self.model, self.placement, self._clip(0, [0])[0], given)
+        seen = refine_camera(self.model, self.placement, self._cut_frame(0, 0), given)
         # What the moved camera sees of the model is what the given one sees of the model moved the other way.
         return np.asarray(given.c2w() @ np.linalg.inv(seen.c2w()))
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from animate3d.export.gaussian_motion import GaussianMotion
-from animate3d.frames import GREY, composite
+from animate3d.frames import GREY, FrameFolder, composite
 from animate3d.meshes.mesh import Mesh
 
 _MOST_FRAMES = 300  # of the videos
@@ -76,7 +76,7 @@ class Show:
     videos: np.ndarray | None = None
 
 
-def video_pictures(frames: torch.Tensor, side: int = 128) -> np.ndarray:
+def video_pictures(frames: torch.Tensor | FrameFolder, side: int = 128) -> np.ndarray:
     """Videos as they are shown: on grey, at most ``side`` pixels along and `_MOST_FRAMES` frames, evenly chosen.
 
     Args:
@@ -87,7 +87,7 @@ def video_pictures(frames: torch.Tensor, side: int = 128) -> np.ndarray:
     """
     views, count = frames.shape[:2]
     chosen = np.unique(np.linspace(0, count - 1, _MOST_FRAMES).round().astype(int))
-    return np.stack([[_small(frames[v, f], side) for f in chosen.tolist()] for v in range(views)])
+    return np.stack([[_small(torch.as_tensor(frames[v, f]), side) for f in chosen.tolist()] for v in range(views)])
 
 
 def _small(frame: torch.Tensor, side: int) -> np.ndarray:

@@ -110,14 +110,13 @@ class _MeshData:
 class _SplatData:
     """Moving Gaussians in any number and frames."""
 
-    images: dict[int, str] = {}  # noqa: RUF012
     images_size = 0
 
     def __init__(self, moving: MovingGaussians, notes: list[str]) -> None:
         self._moving, self.count = moving, len(moving.motion.model)
-        notes.append(
-            "Colours do not change with the direction of view here."
-        ) if moving.motion.model.sh_degree else None
+        self.images: dict[int, str] = {}
+        if moving.motion.model.sh_degree:
+            notes.append("Colours do not change with the direction of view here.")
 
     def block(self, frames: int, count: int) -> tuple[dict[str, Any], bytes]:
         motion = fewer(self._moving.motion, min(count, MOST_SPLATS))

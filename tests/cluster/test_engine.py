@@ -79,9 +79,10 @@ def test_wrong_input_is_not_tried_again(ray: str, tmp_path: Path) -> None:
 def test_broken_jobs_stop_no_others(ray: str, tmp_path: Path) -> None:
     kinds = list(fake_work.BROKEN)
     good = [job(tmp_path, f"good{n}", fake_work.work) for n in range(20)]
-    bad = [job(tmp_path, f"{kinds[n % 4]}.{n}", fake_work.BROKEN[kinds[n % 4]][0]) for n in range(20)]
+    chosen = [kinds[0 if n > 10 else n % 4] for n in range(20)]
+    bad = [job(tmp_path, f"{kind}.{n}", fake_work.BROKEN[kind][0]) for n, kind in enumerate(chosen)]
     mixed = [part for pair in zip(good, bad, strict=True) for part in pair]
-    found = ends(mixed, [Pool("all", memory=2**30)], Limits(retries=0, timeout=1.0))
+    found = ends(mixed, [Pool("all", memory=2**30)], Limits(retries=0, timeout=5.0))
     assert [found[part.key].state for part in good] == ["done"] * 20
     assert [found[part.key].state for part in bad] == ["failed"] * 20
     for part in bad:

@@ -9,7 +9,14 @@ import pytest
 from limbs import bending, finger
 
 from animate3d.errors import InputError
-from animate3d.export.skeleton import Rig, find_skeleton, judged
+from animate3d.export.skeleton import (
+    Rig,
+    find_skeleton,
+    judged,
+    load_skeleton,
+    save_skeleton,
+    skeleton_picture,
+)
 from animate3d.export.skeleton.find import LADDER, MAX_ERROR, MEAN_ERROR
 from animate3d.meshes import Mesh
 
@@ -120,3 +127,39 @@ def test_a_still_mesh_is_one_bone():
     mesh = finger()
     assert len(find_skeleton(mesh, mesh.vertices[None]).rig) == 1
     assert len(find_skeleton(mesh, np.stack([mesh.vertices] * 3)).rig) == 1
+
+
+def test_a_saved_skeleton_is_the_same_and_something_else_is_refused(tmp_path):
+    mesh = finger()
+    found = find_skeleton(mesh, bending(mesh), 3)
+    save_skeleton(found, tmp_path / "a.npz")
+    again = load_skeleton(tmp_path / "a.npz")
+    assert again.summary == found.summary and again.rig.names == found.rig.names
+    for name in ("parents", "joints", "rotations", "translations", "influences", "weights"):
+        np.testing.assert_array_equal(getattr(again.rig, name), getattr(found.rig, name))
+    np.savez(tmp_path / "b.npz", names=np.array(["bone"]))
+    with pytest.raises(InputError, match="holds no skeleton"):
+        load_skeleton(tmp_path / "b.npz")
+
+
+def test_the_picture_shows_the_bones_over_the_model_and_the_error(tmp_path):
+    mesh = finger()
+    found = find_skeleton(mesh, bending(mesh), 3)
+    picture = skeleton_picture(mesh, found, mesh.automatic_placement())
+    assert picture.shape == (512, 1024, 3) and picture.dtype == np.uint8
+    model, diagram = picture[:, :512].reshape(-1, 3), picture[:, 512:].reshape(-1, 3)
+    assert len(np.unique(model[model.max(axis=1) - model.min(axis=1) > 60] // 64, axis=0)) >= 3
+    assert (model == [255, 210, 60]).all(axis=1).any()
+    assert (diagram == [30, 90, 200]).all(axis=1).any() and (diagram == [210, 90, 30]).all(axis=1).any()
+
+
+def test_what_moves_apart_in_loose_pieces_is_found_too():
+    """Leaves: many pieces of a few vertices, each of which could be a bone."""
+    corners = np.array([[0, 0, 0], [0.05, 0, 0], [0.05, 0.05, 0], [0, 0.05, 0]])
+    places = np.random.default_rng(0).uniform(-1, 1, (200, 3))
+    vertices = (places[:, None] + corners).reshape(-1, 3)
+    mesh = Mesh.from_faces(vertices, np.arange(800).reshape(200, 4))
+    sway = [0.2 * (np.sin(k / 3 + vertices[:, 1]) - np.sin(vertices[:, 1])) for k in range(6)]
+    positions = np.stack([vertices + np.stack([x, 0 * x, 0 * x], axis=1) for x in sway])
+    found = find_skeleton(mesh, positions)
+    assert len(found.rig) <= 16 and found.mean_error <= MEAN_ERROR and found.max_error <= MAX_ERROR

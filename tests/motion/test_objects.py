@@ -118,9 +118,11 @@ def test_known_scenes_are_recovered(name: str, views: int, bar: float) -> None:
     placement, frames, cameras = filmed(scene, truth, views)
     tracked = track(template_of(surface_of(scene, placement.apply(scene.vertices))), frames, cameras)
     kept = keep_what_explains(scene, tracked.positions, frames, cameras)
-    for found in by_object(scene, placement.invert(kept.positions), truth).values():
+    for object_, found in by_object(scene, placement.invert(kept.positions), truth).items():
         if found.displacement == 0:
             assert found.error < 0.002
+        elif views == 1 and object_ == "butterfly":
+            assert found.error < 0.08  # its wings beat towards the only camera: docs/scenes.md, limits
         else:
             assert found.error < bar
             assert views == 1 or not found.relative_error >= 0.15

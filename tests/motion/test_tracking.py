@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
+import pytest
 from moving_shapes import bending, footage, patterned_capsule, template_of
 
-from animate3d.motion.tracking import track
+from animate3d.motion.matching import Matcher, MatchSettings
+from animate3d.motion.rigid_fit import RigidFit
+from animate3d.motion.tracking import TrackSettings, _Way, track
 
 FRAMES = 5
 
@@ -59,3 +64,42 @@ def test_empty_frames_leave_the_object_where_it_was() -> None:
     positions, *_ = track(template_of(mesh), frames, cameras)
     assert np.isfinite(positions).all()
     assert np.abs(positions - mesh.vertices).max() < 0.2
+
+
+def test_from_one_view_the_least_motion_in_depth_is_taken_that_explains_the_frames() -> None:
+    mesh = patterned_capsule()
+    # Across the picture (the second camera sees the bend from the side) nothing asks for motion in depth.
+    truth = bending(mesh, FRAMES)
+    frames, cameras = footage(mesh, truth, size=128)
+    strong, weak, both = (
+        relative_error(track(template_of(mesh), frames[1:2], cameras[1:2], TrackSettings(depth=pulls))[0], truth)
+        for pulls in ((0.05,), (0.002,), (0.05, 0.002))
+    )
+    assert both == strong < weak
+
+
+def test_from_one_view_a_turn_that_the_frames_show_is_followed_in_depth() -> None:
+    vertices = patterned_capsule().vertices * [1.0, 2.0, 0.8]
+    mesh = dataclasses.replace(patterned_capsule(), vertices=vertices)
+    angles = np.linspace(0, 0.9, FRAMES)
+    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    x, y, z = vertices.T
+    truth = np.stack([cos * x - sin * y, sin * x + cos * y, np.broadcast_to(z, (FRAMES, len(z)))], axis=-1)
+    frames, cameras = footage(mesh, truth, size=128)
+    strong, both = (
+        relative_error(track(template_of(mesh), frames[:1], cameras[:1], TrackSettings(depth=pulls))[0], truth)
+        for pulls in ((0.05,), (0.05, 0.002))
+    )
+    assert both < 0.15 < 0.5 < strong
+
+
+@pytest.mark.parametrize(("goes_on", "share"), [(1.0, 0.8), (0.5, 0.4), (0.0, 0.0)])
+def test_a_frame_starts_where_the_last_motion_leads_or_stops(goes_on: float, share: float) -> None:
+    mesh = patterned_capsule(2)
+    template, step = template_of(mesh), np.array([0.0, 0.1, 0.1])
+    frames, cameras = footage(mesh, np.stack([mesh.vertices + k * step for k in (0.0, 1.0, 1.0 + goes_on)]))
+    settings = TrackSettings()
+    matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
+    way = _Way(matcher, RigidFit(template), settings, template.rest, None)
+    way.nodes.append(template.rest + step)
+    np.testing.assert_allclose(way._start(2), template.rest + (1.0 + share) * step)

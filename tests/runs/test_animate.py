@@ -424,3 +424,45 @@ def test_what_the_video_model_sees_is_the_textured_mesh_with_smooth_edges_on_gre
     drawn = render_mesh(run.model, run.placed[None], run.cameras(32), supersample=4, shading=False)[0, 0] / 255.0
     on_grey = 255 * (drawn[..., :3] * drawn[..., 3:] + 0.5 * (1 - drawn[..., 3:]))
     assert np.abs(image[..., :3] - on_grey).max() <= 1
+
+
+def test_a_skeleton_is_found_once_and_shared_by_the_files_that_can_hold_it(pretend: Pretend) -> None:
+    pytest.importorskip("py_dem_bones")
+    plain = pretend(formats=("glb", "usdc", "obj"))
+    assert "7 skeleton" not in plain
+    skinned = {"formats": ("glb", "usdc", "obj"), "skeleton": "3"}
+    assert pretend(**skinned) == ["7 skeleton", "7 glb", "7 usdc"]
+    assert pretend(**skinned) == []
+    out = pretend.options.out
+    steps = json.loads((out / "run.json").read_text())["steps"]
+    assert steps["7 skeleton"]["facts"]["report"].startswith("3 bones (error: mean")
+    assert "3 bones" in steps["7 glb"]["facts"]["report"] and "MB" in steps["7 glb"]["facts"]["report"]
+    assert Image.open(out / "skeleton.png").size == (1024, 512)
+    assert pygltflib.GLTF2().load(str(out / "animation.glb")).skins
+    assert pretend(**{**skinned, "skeleton": "4"}) == ["7 skeleton", "7 glb", "7 usdc"]
+
+
+def test_an_engine_asks_for_a_skeleton_and_off_leaves_it_out(pretend: Pretend) -> None:
+    pytest.importorskip("py_dem_bones")
+    assert "7 skeleton" in pretend(engine="godot")
+    document = pygltflib.GLTF2().load(str(pretend.options.out / "animation.glb"))
+    assert document.skins and not document.meshes[0].primitives[0].targets
+    assert "7 glb" in pretend(engine="web", skeleton="off")
+    document = pygltflib.GLTF2().load(str(pretend.options.out / "animation.glb"))
+    assert not document.skins and len(document.meshes[0].primitives[0].targets) <= 8
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"skeleton": "many"}, "number of bones from 1 to 256, auto, keep or off; got many"),
+        ({"skeleton": "0"}, "number of bones from 1 to 256"),
+        ({"engine": "quake"}, "engine `quake` is unknown; known are: unity, unreal, godot, web"),
+    ],
+)
+def test_a_skeleton_or_engine_that_there_is_not_is_told_before_anything_runs(
+    pretend: Pretend, changed: dict[str, object], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        pretend(**changed)
+    assert not pretend.options.out.exists()

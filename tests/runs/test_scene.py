@@ -155,7 +155,7 @@ def test_object_masks_are_read_and_checked(options: AnimateOptions, tmp_path: Pa
         Image.fromarray(np.full((8, 8), number % 4, np.uint8)).save(tmp_path / f"{number}.png")
     ids = read_object_masks(tmp_path, 2, 2, scene)
     assert ids.shape == (2, 2, 8, 8) and ids[1, 1].max() == 3
-    with pytest.raises(InputError, match="4.png does not exist"):
+    with pytest.raises(InputError, match=r"4\.png does not exist"):
         read_object_masks(tmp_path, 2, 3, scene)
     Image.fromarray(np.full((8, 8), 4, np.uint8)).save(tmp_path / "0.png")
     with pytest.raises(InputError, match="names object 4; the scene has 3"):

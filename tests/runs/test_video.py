@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from animate3d.rasterize.textured import render_mesh
 from animate3d.runs import video
 from animate3d.runs.clip import Trim
 from animate3d.runs.mesh import AnimateResult
+from animate3d.runs.render import draw_viewpoint
 from animate3d.runs.video import VideoRunOptions, animate_video, start_at_rest
 from animate3d.runs.viewpoint import Viewpoint, load_viewpoint, save_viewpoint
 
@@ -216,6 +218,39 @@ def test_a_cut_is_refused_before_any_mask_is_made(tube: tuple[Path, Mesh], tmp_p
     assert "\n" not in str(told.value)
     assert np.array(Image.open(tmp_path / "out" / "video_wrong.png")).shape[:2] == (384, 2 * 384)
     assert not (tmp_path / "out" / "work" / "clips").exists()
+
+
+def test_sam2_is_prompted_with_the_drawn_model_where_nothing_else_tells_the_object(
+    tube: tuple[Path, Mesh], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Follows:
+        name = "sam2"
+
+        def segment(self, frames: Iterable[np.ndarray], template: np.ndarray) -> Iterator[np.ndarray]:
+            return (template for _ in frames)
+
+    folder, mesh = tube
+    noise = np.random.default_rng(0).integers(0, 255, (3, *SEEN.size[::-1], 3), dtype=np.uint8)
+    (tmp_path / "clip").mkdir()
+    for f, image in enumerate(noise):
+        Image.fromarray(image).save(tmp_path / "clip" / f"{f}.png")
+    save_viewpoint(SEEN, tmp_path / "camera.json", mesh.automatic_placement())
+    monkeypatch.setattr(video, "choose_segmenter", lambda backend: Follows())
+    options = VideoRunOptions(folder, None, tmp_path / "out", videos=(tmp_path / "clip",))
+    with pytest.raises(InputError, match="does not stand before a plain background"):
+        animate_video(options)
+    run = video.VideoRun(replace(options, views=1, cameras=(tmp_path / "camera.json",)), print)
+    with run.at_work():
+        run.cut_out()
+    cut = np.array(Image.open(tmp_path / "out" / "work" / "clips" / "0" / "2.png"))
+    drawn = draw_viewpoint(mesh, mesh.automatic_placement(), SEEN, shading=False)
+    assert np.array_equal(cut[..., 3], drawn[..., 3])
+
+
+def test_the_motion_of_a_clip_becomes_a_loop(done: tuple[VideoRunOptions, AnimateResult, np.ndarray]) -> None:
+    positions = animate_video(replace(done[0], loop=True)).trajectory.positions
+    steps = np.linalg.norm(np.roll(positions, -1, axis=0) - positions, axis=-1).mean(axis=1)
+    assert steps[-1] < 1.5 * steps[:-1].max()
 
 
 @pytest.mark.slow

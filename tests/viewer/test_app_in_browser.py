@@ -50,7 +50,7 @@ def served(*words: str) -> Iterator[str]:
 
 
 def tab(browser: Any, address: str) -> Any:
-    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page = browser.new_page(viewport={"width": 800, "height": 600})  # small: it is drawn without a GPU
     page.set_default_timeout(LOADING)
     page.goto(address)
     page.get_by_text("camera", exact=True).wait_for()
@@ -64,8 +64,8 @@ def upload(page: Any, path: Path) -> None:
 
 
 def scene(page: Any) -> np.ndarray:
-    """The left half of the page, without its panels."""
-    return pixels(page.screenshot(clip={"x": 320, "y": 100, "width": 480, "height": 700}))
+    """The middle of the page, without its panels."""
+    return pixels(page.screenshot(clip={"x": 150, "y": 210, "width": 310, "height": 370}))
 
 
 def test_the_viewer_plays_and_pauses(tmp_path):
@@ -117,7 +117,8 @@ def test_a_model_is_uploaded_animated_and_looked_at_from_two_tabs(tmp_path):
         first.wait_for_timeout(1000)
         first.get_by_role("button", name="animate", exact=True).click()
         second.get_by_text(re.compile("ball-1 running|running since")).first.wait_for()
-        first.close()  # the run goes on, and a page that is opened later shows it
+        first.close()
+        second.close()  # the run goes on, and a page that is opened later shows it
         third = tab(browser, address)
         third.get_by_text(re.compile("done since")).first.wait_for(timeout=PATIENCE)
         third.get_by_text("a ball is bouncing").first.wait_for()

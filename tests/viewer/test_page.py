@@ -11,6 +11,7 @@ import torch
 from page_reader import corner_positions, read_page
 
 from animate3d.export.gaussian_motion import GaussianMotion, Pose
+from animate3d.frames import FrameFolder, save_frames
 from animate3d.gaussians import Gaussians
 from animate3d.meshes import Mesh
 from animate3d.meshes.materials import Material
@@ -151,3 +152,10 @@ def test_videos_are_tiles_on_grey():
     pictures = video_pictures(frames)
     assert pictures.shape == (2, 3, 128, 128, 3)
     assert (pictures[0] == 128).all() and (pictures[1, 2] == [255, 0, 0]).all()
+
+
+def test_frames_that_stay_in_their_folder_are_shown_too(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (2, 3, 16, 16, 4), np.uint8)
+    save_frames(tmp_path / "frames", frames)
+    shown = video_pictures(FrameFolder(tmp_path / "frames", 2))
+    np.testing.assert_array_equal(shown, video_pictures(torch.from_numpy(frames).float() / 255))

@@ -51,14 +51,6 @@ class Rig:
             shown[f] = np.einsum("nk,nki->ni", self.weights, placed)
         return shown
 
-    def turned(self, vectors: Array, influences: Ids, weights: np.ndarray) -> Array:
-        """Directions ``[S, 3]`` with bones ``[S, 4]`` in every frame, as engines turn normals. ``[F, S, 3]``"""
-        shown = np.empty((len(self.rotations), len(vectors), 3))
-        for f, turns in enumerate(self.rotations):
-            blended = np.einsum("sk,skij->sij", weights, turns[influences])
-            shown[f] = np.einsum("sij,sj->si", blended, vectors)
-        return shown / np.maximum(np.linalg.norm(shown, axis=-1, keepdims=True), 1e-30)
-
     @property
     def placed(self) -> tuple[Array, Array]:
         """The bones' own frames in the mesh's coordinates: axes ``[F, B, 3, 3]`` and places ``[F, B, 3]``."""
