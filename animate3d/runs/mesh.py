@@ -179,7 +179,8 @@ class MeshRun(Run):
     @cached_property
     def object_ids(self) -> np.ndarray | None:
         folder = self.options.object_masks
-        return None if folder is None else read_object_masks(folder, *self.frames.shape[:2], self.model)
+        views, frames = self.frames.shape[:2]
+        return None if folder is None else read_object_masks(folder, views, frames, self.model)
 
     def shown(self, surface: Surface) -> Mesh:
         return self.model
