@@ -27,11 +27,13 @@ class Own(NamedTuple):
     """What belongs to one object of a scene.
 
     Attributes:
+        number: of the object.
         template: of the object alone.
         vertices: ``[n]`` numbers of its vertices.
         nodes, triangles: where its nodes and its node triangles stand among those of the scene.
     """
 
+    number: int
     template: Template
     vertices: Ids
     nodes: slice
@@ -60,6 +62,7 @@ class SceneTemplate(Template):
             alone = _template(surface, chosen, of_triangle == number, share)
             self.own.append(
                 Own(
+                    number,
                     alone,
                     chosen,
                     slice(first_node, first_node + alone.n_nodes),
@@ -171,6 +174,42 @@ class ObjectDepths:
         """See `DepthPrior.at_rest_distance`."""
         pairs = zip(self._own, self._priors, strict=True)
         return np.concatenate([prior.at_rest_distance(nodes[own.nodes]) for own, prior in pairs])
+
+
+class ObjectMasks:
+    """Which object every pixel shows: what was found on another object's pixel is not believed.
+
+    Args:
+        ids: ``[V, F, H, W]`` 0 for the background, k for object k - 1; of any size.
+        cameras: ``[V]`` that the rays come from.
+    """
+
+    def __init__(self, ids: NDArray[np.integer], template: SceneTemplate, cameras: Cameras) -> None:
+        self._ids = ids
+        self._of_triangle = np.zeros(len(template.triangles), np.int64)
+        for own in template.own:
+            self._of_triangle[own.triangles] = own.number + 1
+        self._eyes = cameras.positions.double().cpu().numpy()
+        self._turns = cameras.viewmats[:, :3, :3].double().cpu().numpy()
+        self._scale = cameras.focal.double().cpu().numpy()[:, None] / [cameras.width, cameras.height]
+
+    def trusted(self, rays: Rays, frame: int) -> Rays:
+        """The rays, without weight where the frame shows another object."""
+        weights = rays.weights.copy()
+        for v, eye in enumerate(self._eyes):
+            seen = np.flatnonzero((rays.origins == eye).all(axis=1))
+            local = rays.directions[seen] @ self._turns[v].T
+            share = 0.5 + self._scale[v] * local[:, :2] / local[:, 2:]
+            ids = self._ids[v, frame]
+            x, y = ((share * ids.shape[::-1]).astype(int).clip(0, np.array(ids.shape[::-1]) - 1)).T
+            other = ids[y, x] != self._of_triangle[rays.triangles[seen]]
+            weights[seen[other & (ids[y, x] > 0)]] = 0.0
+        return rays._replace(weights=weights)
+
+
+def masks_of(ids: NDArray[np.integer] | None, template: Template, cameras: Cameras) -> ObjectMasks | None:
+    """The masks of a scene, if there are any."""
+    return ObjectMasks(ids, template, cameras) if ids is not None and isinstance(template, SceneTemplate) else None
 
 
 Fit: TypeAlias = RigidFit | ObjectFits

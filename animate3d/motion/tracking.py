@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras
 from animate3d.motion.flow import Image
 from animate3d.motion.matching import FrameSource, Matcher, MatchSettings
-from animate3d.motion.objects import Fit, Prior, fit_of, prior_of
+from animate3d.motion.objects import Fit, ObjectMasks, Prior, fit_of, masks_of, prior_of
 from animate3d.motion.returns import Returns
 from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
@@ -80,6 +80,7 @@ def track(
     cameras: Cameras,
     settings: TrackSettings | None = None,
     progress: Callable[[int], None] = lambda frame: None,
+    ids: NDArray[np.integer] | None = None,
 ) -> Tracked:
     """Follow the template through all frames.
 
@@ -87,6 +88,7 @@ def track(
         frames: ``[V, F, H, W, 4]`` RGBA 0..1, read one at a time; frame 0 shows the template at rest.
         cameras: ``[V]`` with the size of the frames.
         progress: called with the number of every finished frame.
+        ids: ``[V, F, H, W]`` which object of a scene each pixel shows, see `ObjectMasks`.
     """
     settings = settings or TrackSettings()
     frames, cameras = _reduced(frames, cameras)
@@ -96,7 +98,8 @@ def track(
         settings = replace(settings, velocity=settings.velocity[:1])
     pulls = settings.depth if frames.shape[0] == 1 else ()
     priors: list[Prior | None] = [prior_of(template, cameras, weight) for weight in pulls] or [None]
-    ways = [_Way(matcher, fit, settings, template.rest, prior) for prior in priors]
+    masks = masks_of(ids, template, cameras)
+    ways = [_Way(matcher, fit, settings, template.rest, prior, masks) for prior in priors]
     returns = Returns()
     returns.add(matcher.shown(0))
     for f in range(1, frames.shape[1]):
@@ -118,8 +121,16 @@ class _Way:
         confidence: ``[M]`` of every frame so far, see `Tracked`.
     """
 
-    def __init__(self, matcher: Matcher, fit: Fit, settings: TrackSettings, rest: Array, prior: Prior | None) -> None:
-        self._matcher, self._fit, self._settings, self._prior = matcher, fit, settings, prior
+    def __init__(
+        self,
+        matcher: Matcher,
+        fit: Fit,
+        settings: TrackSettings,
+        rest: Array,
+        prior: Prior | None,
+        masks: ObjectMasks | None,
+    ) -> None:
+        self._matcher, self._fit, self._settings, self._prior, self._masks = matcher, fit, settings, prior, masks
         self.nodes, self.confidence = [rest], [np.ones(len(rest))]
 
     def follow(self, frame: int, earlier: int | None) -> None:
@@ -131,6 +142,7 @@ class _Way:
         settings, prior, current = self._settings, self._prior, self._start(frame, earlier)
         for stiffness, finest in zip(settings.stiffness, settings.finest, strict=True):
             rays, found = self._matcher.match(current, frame, finest)
+            rays = self._masks.trusted(rays, frame) if self._masks else rays
             anchors = prior.anchors(current) if prior else None
             current = self._fit.solve(current, rays, stiffness, settings.turns, anchors)
             if prior:

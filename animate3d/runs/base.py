@@ -110,6 +110,11 @@ class Run(ABC):
     def surface(self) -> Surface:
         """What is tracked."""
 
+    @cached_property
+    def object_ids(self) -> np.ndarray | None:
+        """Which object of a scene every pixel of the frames shows, see `ObjectMasks`; None where nothing says so."""
+        return None
+
     def shown(self, surface: Surface) -> Mesh:
         """What stands for the model in pictures of its tracked motion; has the vertices of the surface."""
         return Mesh.from_faces(surface.vertices, surface.triangles, vertex_colors=surface.colors)
@@ -304,7 +309,9 @@ class Run(ABC):
         """The surface followed through the frames, the first of which shows it at rest."""
         cameras, settings = self.cameras(self.frames.shape[2]), TrackSettings().scaled(self.rigidity)
         with counted(self.frames.shape[1] - 1, "tracking", "frame") as tell:
-            return track(template_of(surface), self.frames.numpy(), cameras, settings, progress=tell)
+            return track(
+                template_of(surface), self.frames.numpy(), cameras, settings, progress=tell, ids=self.object_ids
+            )
 
     def score(self) -> float:
         """How much of the current frames' change the tracked model shows too."""
@@ -333,11 +340,19 @@ class Run(ABC):
             "5 tracking",
             follow,
             inputs={"model": model, "placement": self.placement_file, "frames": self.frames_hash},
-            settings={"azimuths": self.azimuths, "rigidity": self.rigidity, "harmless": self.ends_in_tracking},
+            settings={
+                "azimuths": self.azimuths,
+                "rigidity": self.rigidity,
+                **self._masks(),
+                "harmless": self.ends_in_tracking,
+            },
             outputs=paths,
         )
         self.announce(quality_sentence(facts, len(self.frames), self.frames.shape[2]))
         return paths[0]
+
+    def _masks(self) -> dict[str, str]:
+        return {} if self.object_ids is None else {"object_masks": content_hash(self.object_ids)}
 
     def fit_field(self, training: Training, keys: Sequence[str], inputs: dict[str, Path | str]) -> Path:
         """Step 5: a deformation field on top of the tracked motion if there is one. Returns its checkpoint."""

@@ -37,6 +37,7 @@ from animate3d.rotations import matrix_to_quaternion
 from animate3d.runs.base import ELEVATION, Run, check_options
 from animate3d.runs.console import counted
 from animate3d.runs.fit import Training, path_setting
+from animate3d.runs.object_masks import read_object_masks
 from animate3d.runs.options import MESH_CONFIG, AnimateOptions
 from animate3d.runs.page import PAGE, write_run_page
 from animate3d.runs.skeleton import asked_skeleton, skeleton_step
@@ -174,6 +175,12 @@ class MeshRun(Run):
         mesh = self.model
         objects = mesh.objects if isinstance(mesh, Scene) else None
         return Surface(self.placed, mesh.triangles()[0], mesh.welded(), vertex_colors(mesh), objects)
+
+    @cached_property
+    def object_ids(self) -> np.ndarray | None:
+        folder = self.options.object_masks
+        views, frames = self.frames.shape[:2]
+        return None if folder is None else read_object_masks(folder, views, frames, self.model)
 
     def shown(self, surface: Surface) -> Mesh:
         return self.model
@@ -352,6 +359,8 @@ def check_mesh_options(options: AnimateOptions) -> None:
         raise InputError(f"--resample is a number of frames per second above 0, got {options.resample:g}.")
     if options.frames is not None and options.video is not None:
         raise InputError("Give either a prompt or a folder of frames.")
+    if options.object_masks is not None and options.frames is None:
+        raise InputError("--object-masks belongs to --frames, whose images it says the objects of.")
     if options.overrides and not options.field:
         raise InputError(
             f"`{options.overrides[0]}` is a setting of the field's fit, which only runs with --field; add it or leave "

@@ -119,6 +119,7 @@ class AnimateOptions(Clip, RunOptions):
     Attributes:
         others: further models, which stand beside the first in one scene.
         objects: how one file is taken apart into objects (`animate3d.meshes.objects`).
+        object_masks: folder of images that say which object each pixel of ``frames`` shows.
         formats: suffixes without the dot.
         field: fit a deformation field on top of the tracked motion.
     """
@@ -126,6 +127,7 @@ class AnimateOptions(Clip, RunOptions):
     fps: float = field(default=8.0, kw_only=True)
     others: tuple[Path, ...] = field(default=(), kw_only=True)
     objects: str = field(default="one", kw_only=True)
+    object_masks: Path | None = field(default=None, kw_only=True)
     formats: tuple[str, ...] = field(default=("glb", "usdc"), kw_only=True)
     field: bool = field(default=False, kw_only=True)
 
@@ -222,6 +224,8 @@ class SceneFlags:
 
     objects: Literal["one", "auto", "node"] = "one"
     """what moves by itself in one file: nothing, what does not touch, or every node"""
+    object_masks: OptionalFolder = None
+    """images {v*F+f}.png of one channel that go with --frames: 0 background, k the k-th object"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,7 +58,7 @@ def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested
         return GaussianOptions(given.model, **{**shared(GaussianOptions, *groups), **asked, **flags})
     _refuse_gaussian_flags(given)
     field = given.motion.field or bool(overrides or given.motion.config)  # settings of the fit ask for it
-    asked |= {"others": given.others, "objects": given.scene.objects}
+    asked |= {"others": given.others, **vars(given.scene)}
     mesh = {
         **shared(AnimateOptions, *groups),
         **asked,
@@ -177,6 +177,7 @@ def _refuse_mesh_flags(given: AnimateCommand) -> None:
         "--engine": output.engine,
         "--field": given.motion.field,
         "--objects": given.scene.objects != "one",
+        "--object-masks": given.scene.object_masks,
         "a second model": given.others,
     }
     found = [flag for flag, value in for_meshes.items() if value]

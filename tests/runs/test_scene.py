@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pygltflib
 import pytest
+from PIL import Image
 from pxr import Usd, UsdGeom
 from small_asset import FRAMES, SIZE, bend, finned_tube
 
@@ -20,6 +21,7 @@ from animate3d.meshes.scene import Scene
 from animate3d.meshes.scene_file import load_models
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.mesh import AnimateOptions, MeshRun, animate
+from animate3d.runs.object_masks import read_object_masks
 from animate3d.runs.scene import ObjectRun, SceneRun, animate_scene, is_scene, own_sentences
 from animate3d.runs.videos import VideoOptions
 
@@ -145,3 +147,23 @@ def test_a_field_needs_videos_of_the_whole(options: AnimateOptions) -> None:
     video = VideoOptions("it bends", weights=options.model.parent, bundled=True)
     with pytest.raises(InputError, match="videos of the whole scene"):
         animate_scene(replace(options, frames=None, video=video, field=True))
+
+
+def test_object_masks_are_read_and_checked(options: AnimateOptions, tmp_path: Path) -> None:
+    scene = load_models([options.model])
+    for number in range(4):
+        Image.fromarray(np.full((8, 8), number % 4, np.uint8)).save(tmp_path / f"{number}.png")
+    ids = read_object_masks(tmp_path, 2, 2, scene)
+    assert ids.shape == (2, 2, 8, 8) and ids[1, 1].max() == 3
+    with pytest.raises(InputError, match=r"4\.png does not exist"):
+        read_object_masks(tmp_path, 2, 3, scene)
+    Image.fromarray(np.full((8, 8), 4, np.uint8)).save(tmp_path / "0.png")
+    with pytest.raises(InputError, match="names object 4; the scene has 3"):
+        read_object_masks(tmp_path, 2, 2, scene)
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    with pytest.raises(InputError, match="several channels"):
+        read_object_masks(tmp_path, 2, 2, scene)
+    with pytest.raises(InputError, match="this run has one"):
+        read_object_masks(tmp_path, 2, 2, finned_tube())
+    with pytest.raises(InputError, match="belongs to --frames"):
+        animate(replace(options, frames=None, object_masks=tmp_path))
