@@ -6,9 +6,11 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
+from dataclasses import is_dataclass, replace
+from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar
+from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar, cast, get_type_hints
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, arg
@@ -67,12 +69,50 @@ def parse(
             )
     except SystemExit as stop:
         if stop.code:
-            refuse(prog, _sentence(said.getvalue()))
+            mistyped = [word for word in words if word.startswith("--") and _flag(word) not in _flags(options)]
+            refuse(prog, _unknown(mistyped, options) if mistyped else _sentence(said.getvalue()))
         raise
+    if settings:
+        found, taken = _without_settings(found)
+        rest = [*rest, *(word for word in words if Path(word) in taken)]
     unknown = [word for word in rest if not (settings and _SETTING.match(word))]
     if unknown:
-        refuse(prog, f"unrecognized arguments: {' '.join(unknown)}")
+        refuse(prog, _unknown(unknown, options))
     return found, tuple(word for word in words if word in given or word in rest)
+
+
+def _flag(word: str) -> str:
+    """The flag of ``--some_flag=value``."""
+    return word.partition("=")[0].replace("_", "-")
+
+
+def _flags(options: type) -> set[str]:
+    """Every flag of a dataclass of options and of the groups in it."""
+    found = {"--help"}
+    for name, kind in get_type_hints(options).items():
+        if is_dataclass(kind):
+            found |= _flags(cast(type, kind))
+        else:
+            found |= {f"--{prefix}{name.replace('_', '-')}" for prefix in ("", "no-")}
+    return found
+
+
+def _unknown(words: Sequence[str], options: type) -> str:
+    """What is wrong with words that are no flags, and which flags were perhaps meant."""
+    close = [match for word in words for match in get_close_matches(_flag(word), sorted(_flags(options)), n=1)]
+    meant = f"; did you mean {', '.join(close)}?" if close else ""
+    return f"unrecognized arguments: {' '.join(words)}{meant}"
+
+
+def _without_settings(found: Options) -> tuple[Options, set[Path]]:
+    """Options without the ``key=value`` words that were taken for further files, and these: after a switch they look
+    like its neighbours."""
+    taken: set[Path] = set()
+    for name, value in vars(found).items():
+        if isinstance(value, tuple) and any(wrong := [bool(_SETTING.match(str(item))) for item in value]):
+            taken |= {item for item, setting in zip(value, wrong, strict=True) if setting}
+            found = replace(found, **{name: tuple(item for item in value if item not in taken)})  # type: ignore[type-var]
+    return found, taken
 
 
 def refuse(prog: str, sentence: str) -> NoReturn:

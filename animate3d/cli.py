@@ -55,7 +55,10 @@ Give still.png to an image-to-video generator, and its clip with camera.json to 
 _SUMMARIES = {
     "animate": "a mesh or Gaussian model and a prompt, or videos of how it moves -> an animated file",
     "demo": "animate a creature from a sentence with the bundled model, or check a known motion",
+    "batch": "animate: many models, prompts and seeds, on one machine or a cluster",
     "render": "a picture of a mesh for a video generator, and the camera it was seen by",
+    "view": "look at a run, an animated file or a model in the browser",
+    "app": "animate models in the browser: upload, watch, compare, download",
     "doctor": "what is installed and usable on this machine",
     "launch": "one step with a config: launch --config … --train|--test … key=value",
     "convert-weights": "put the released weights together in one folder",
@@ -63,6 +66,9 @@ _SUMMARIES = {
     "evaluate": "metrics of animated Gaussian models: one table for a test set",
 }
 _ELSEWHERE = {
+    "view": "animate3d.viewer.command",
+    "app": "animate3d.viewer.app_command",
+    "batch": "animate3d.batch.command",
     "launch": "animate3d.studio.launch",
     "convert-weights": "animate3d.mvvdm.convert",
     "data": "animate3d.small_model.data.command",
@@ -163,7 +169,7 @@ def _demo_options(given: DemoCommand, output: Output) -> dict[str, Any]:
     return {
         **shared(AnimateOptions, output, given.machine),
         "fps": frame_rate(output),
-        "formats": formats_of(output.formats),
+        "formats": formats_of(output.formats, output.engine),
         "field": given.field,
     }
 
@@ -219,8 +225,13 @@ def _evaluate(arguments: Sequence[str]) -> int:
 
 def _print_result(result: AnimateResult | GaussianResult) -> None:
     print("\nresults")
-    for name, path in {**result.files, "preview": result.preview, "record": result.record}.items():
-        print(f"  {name:12}{path}")
+    shown = {"preview": result.preview, "page": result.preview.with_name("preview.html"), "record": result.record}
+    for name, path in {**result.files, **shown}.items():
+        size = f"  {path.stat().st_size / 1e6:.2f} MB" if name in result.files and path.is_file() else ""
+        print(f"  {name:12}{path}{size}")
+    skeleton = getattr(result, "skeleton", None)
+    if skeleton is not None:
+        print(f"  skeleton {skeleton}")
     print(f"  mean displacement {100 * result.mean_displacement:.1f} % of the diagonal")
     if result.score is not None:
         print(f"  score {result.score:.2f} (share of the video's change that the moved model shows)")

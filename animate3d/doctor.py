@@ -20,6 +20,7 @@ _OPTIONAL = (
     ("matplotlib", "matplotlib", "plots of `animate3d evaluate`", "eval"),
     ("DracoPy", "DracoPy", "glTF compressed with Draco", "gltf"),
     ("meshoptimizer", "meshoptimizer", "glTF compressed with meshopt", "gltf"),
+    ("viser", "viser", "`animate3d view` and `animate3d app`", "viewer"),
     ("zstandard", "zstandard", "`.spz` files of version 4", "splats"),
 )
 

@@ -6,7 +6,8 @@ A folder of V views and F frames holds ``{v*F+f}.png``; the frame varies fastest
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import imageio.v2 as imageio
@@ -63,6 +64,33 @@ def load_frames(folder: str | os.PathLike[str], views: int, frames: int, *, alph
         raise InputError(f"{folder} has no {missing[0]}.png; images are numbered from 0 to {wanted - 1}.")
     images = _read_equal([found[index] for index in range(wanted)], alpha=alpha)
     return torch.from_numpy(images).float().div_(255).unflatten(0, (views, frames))
+
+
+class FrameFolder:
+    """The frames ``{v*F+f}.png`` of a folder, read when they are asked for: a long clip is never held as a whole.
+
+    Args:
+        views: V; the folder must hold a multiple of so many numbered images, of one size.
+
+    Attributes:
+        shape: V, F, H, W and 4.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], views: int) -> None:
+        self._images = numbered_images(folder)
+        count = count_frames(folder, views)
+        first = load_images([self._images[0]])
+        self.shape = (views, count, *first.shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, at: tuple[int, int]) -> NDArray[np.float32]:
+        """Frame f of view v ``[H, W, 4]``, RGBA 0..1, straight alpha."""
+        v, f = at
+        if not (0 <= v < self.shape[0] and 0 <= f < self.shape[1]):
+            raise IndexError(f"view {v}, frame {f} of {self.shape[:2]}")
+        return np.asarray(load_images([self._images[v * self.shape[1] + f]], alpha=True)[0].numpy())
 
 
 def numbered_images(folder: str | os.PathLike[str]) -> dict[int, Path]:
@@ -139,17 +167,27 @@ def save_gif(path: str | os.PathLike[str], frames: np.ndarray, fps: float) -> No
 
 def save_mp4(path: str | os.PathLike[str], frames: np.ndarray, fps: float) -> None:
     """Write an H.264 video of uint8 frames ``[F, H, W, 3]``; odd sizes are padded by repeating the last line."""
-    frames = _checked(frames, 4)[..., :3]
-    height, width = frames.shape[1:3]
-    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    with mp4_writer(path, fps) as write:
+        for frame in _checked(frames, 4)[..., :3]:
+            write(frame)
+
+
+@contextmanager
+def mp4_writer(path: str | os.PathLike[str], fps: float) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yields a function that appends one uint8 frame ``[H, W, 3]`` to an H.264 video; see `save_mp4`."""
     with (
         atomic_file(path) as temporary,
         imageio.get_writer(
             temporary, format="FFMPEG", fps=fps, codec="libx264", quality=8, macro_block_size=1, pixelformat="yuv420p"
         ) as writer,
     ):
-        for frame in frames:
-            writer.append_data(frame)  # type: ignore[attr-defined]
+
+        def write(frame: np.ndarray) -> None:
+            height, width = frame.shape[:2]
+            padded = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            writer.append_data(padded)  # type: ignore[attr-defined]
+
+        yield write
 
 
 def contact_sheet(frames: np.ndarray) -> np.ndarray:

@@ -137,7 +137,7 @@ def test_fbx_is_written_by_default_where_it_can_be(
         (["dance"], "invalid choice: 'dance'"),
         (["animate", "a.obj"], "missing: --out DIR"),
         ([*BASE, "--no-such-flag"], "unrecognized arguments: --no-such-flag"),
-        ([*BASE, "stray"], "unrecognized arguments: stray"),
+        (["demo", "stray"], "unrecognized arguments: stray"),
         ([*BASE, "--fps", "fast"], "--fps takes a number, not 'fast'"),
         ([*BASE, "--mask-backend", "magic"], "--mask-backend is one of auto, background, sam2"),
         (["doctor", "a=1"], "unrecognized arguments: a=1"),
@@ -325,3 +325,10 @@ def test_a_demo_has_a_sentence_or_a_known_motion() -> None:
     assert not Path("nowhere").exists()
     with pytest.raises(InputError, match="'dragon' is unknown; known are: butterfly"):
         cli.main(["demo", "--creature", "dragon"])
+
+
+def test_a_mistyped_flag_is_named_before_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["animate", "dragon.glb", "--prmpt", "it flies"])
+    assert stop.value.code == 2
+    assert "unrecognized arguments: --prmpt; did you mean --prompt?" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from PIL import Image
 
 from animate3d.errors import InputError
 from animate3d.frames import (
+    FrameFolder,
     composite,
     contact_sheet,
     load_frames,
@@ -120,3 +121,16 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path):
         save_frames(tmp_path / "frames", some(1, 1).astype(np.float32))
     load_frames(tmp_path / "frames", 1, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["frames"]
+
+
+def test_a_folder_gives_its_frames_one_at_a_time(tmp_path):
+    images = some(2, 3)
+    save_frames(tmp_path / "frames", images)
+    frames = FrameFolder(tmp_path / "frames", 2)
+    assert frames.shape == (2, 3, 6, 5, 4) and len(frames) == 2
+    whole = load_frames(tmp_path / "frames", 2, 3).numpy()
+    assert all(np.array_equal(frames[v, f], whole[v, f]) for v in range(2) for f in range(3))
+    with pytest.raises(IndexError):
+        frames[0, 3]
+    with pytest.raises(InputError, match="6 numbered PNG"):
+        FrameFolder(tmp_path / "frames", 4)

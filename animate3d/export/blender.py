@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,23 @@ from animate3d.export.blender_job import blender_job
 from animate3d.export.clip import Clip
 from animate3d.export.fbx_finish import finish
 from animate3d.export.morphs import MorphTargets
+from animate3d.export.skeleton.rig import Rig
 from animate3d.export.staging import staged
 
 _LARGE = 10_000_000  # coordinates in all frames
 
 
-def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str) -> None:
+def export_with_blender(
+    clip: Clip, morphs: MorphTargets, path: Path, kind: str, rig: Rig | None = None, unit: float = 1.0
+) -> None:
     """Write an animated mesh with one of Blender's exporters.
 
     Args:
         morphs: of the clip.
         path: result.
         kind: ``"fbx"`` or ``"abc"``.
+        rig: moves the mesh in an FBX file; then there are no morph targets.
+        unit: metres of a unit, noted in an FBX file.
 
     Raises:
         MissingDependencyError: there is neither `bpy` nor a ``blender`` executable.
@@ -49,7 +55,7 @@ def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str)
         # Blender reads textures from files; their names are what an importer shows. Hidden: they are embedded.
         folder = target.with_name(".textures")
         folder.mkdir()
-        job, content = blender_job(clip, morphs, target, kind, folder)
+        job, content = blender_job(clip, morphs, target, kind, folder, rig)
         # The Alembic library aborts the whole process when a write fails, so it gets a process of its own; and Blender
         # keeps the memory that a large mesh once took.
         if available("bpy") and kind != "abc" and clip.positions.size < _LARGE:
@@ -57,7 +63,7 @@ def export_with_blender(clip: Clip, morphs: MorphTargets, path: Path, kind: str)
         else:
             _run_apart(command, job, target.with_name(".job"), path)
         if kind == "fbx" and target.is_file():
-            finish(target, content)
+            finish(target, replace(content, unit=unit))
         if kind == "abc" and target.is_file() and target.open("rb").read(6) != b"Ogawa\xff":
             # The archive is marked as complete when it is closed; the library does not report failed writes.
             raise OSError(errno.EIO, "the Alembic archive is incomplete, is the disk full?", str(path))

@@ -12,6 +12,7 @@ from animate3d.export.clip import Clip
 from animate3d.export.fbx_finish import FbxContent
 from animate3d.export.morphs import MorphTargets
 from animate3d.export.shading import moving_normals
+from animate3d.export.skeleton.rig import Rig
 from animate3d.export.textures import TextureFiles, linear_color, srgb_to_linear, texture_files
 from animate3d.export.transparency import alpha_mode
 from animate3d.meshes.mesh import Mesh
@@ -21,16 +22,23 @@ _SMALL, _LARGE = 1e-2, 1e4  # diagonals between which Blender's thresholds do no
 
 
 def blender_job(
-    clip: Clip, morphs: MorphTargets, target: Path, kind: str, folder: Path
+    clip: Clip, morphs: MorphTargets, target: Path, kind: str, folder: Path, rig: Rig | None = None
 ) -> tuple[dict[str, Any], FbxContent]:
-    """What `blender_script.run` takes, and what `finish` puts into the FBX file; textures go into ``folder``."""
+    """What `blender_script.run` takes, and what `finish` puts into the FBX file; textures go into ``folder``.
+
+    Args:
+        rig: moves the mesh; then ``morphs`` are none.
+    """
     mesh = clip.mesh
     found = pieces(mesh)
     textures = TextureFiles([{} for _ in mesh.materials], {}) if mesh.corner_uvs is None else texture_files(mesh)
     for name, content in textures.files.items():
         (folder / name).write_bytes(content)
     # FBX gets its names afterwards: Blender cuts them at 63 bytes and numbers those that come twice.
-    objects, names = _objects(mesh, found, plain=kind == "fbx")
+    if rig is None:
+        objects, names = _objects(mesh, found, plain=kind == "fbx")
+    else:
+        objects, names = _flat_objects(found)
     materials = [_material(mesh, index, files, folder) for index, files in enumerate(textures.names)]
     if kind == "fbx":
         names |= {entry["name"]: mesh.materials[index].name for index, entry in enumerate(materials)}
@@ -41,6 +49,8 @@ def blender_job(
     if kind == "fbx" and clip.closes:
         weights, times = np.concatenate([weights, weights[:1]]), clip.key_times
     names["scene_0"] = clip.name
+    if rig is not None:
+        weights = np.zeros((len(times), 0), dtype=np.float32)
     job: dict[str, Any] = {
         "format": kind,
         "output": str(target),
@@ -54,24 +64,65 @@ def blender_job(
         "weights": weights,
         "location": _upright(mesh.origin, mesh.up_axis) if kind == "abc" else np.zeros(3),
     }
-    groups, normals = moving_normals(mesh, clip.positions)
+    if rig is not None:
+        names |= _add_bones(job, rig, found, closes=clip.closes)
+    groups, normals = moving_normals(mesh, clip.positions if rig is None else clip.positions[:1])
     turns = morphs.project(normals - normals[:1]) if kind == "fbx" else np.zeros((0, *normals.shape[1:]))
-    unit = 1.0 if kind == "abc" or _SMALL < clip.diagonal < _LARGE else 2.0 ** np.round(np.log2(clip.diagonal or 1.0))
+    unit = (
+        1.0
+        if kind == "abc" or rig is not None or _SMALL < clip.diagonal < _LARGE
+        else 2.0 ** np.round(np.log2(clip.diagonal or 1.0))
+    )
     shapes = []
     for number, piece in enumerate(found):
         _add_mesh(job, number, piece, morphs, normals[0][groups[piece.corners]], unit)
         deltas = morphs.deltas[:, piece.vertices]
-        turned = _at_vertices(turns[:, groups[piece.corners]], piece)
+        turned = _at_vertices(turns, groups[piece.corners], piece)
         shapes.append({name: (deltas[m], turned[m]) for m, name in enumerate(morphs.names) if len(turned)})
     return job, FbxContent(
         names=names,
-        translations=_translations(mesh, objects),
+        translations=_translations(mesh, objects if rig is None else [{"name": "armature_0", "parent": None}]),
         vertices=[morphs.base[piece.vertices] for piece in found],
         shapes=shapes,
         weights={name: weights[:, m] for m, name in enumerate(morphs.names)},
         times=times,
         wraps=_clamped(mesh, textures),
+        bone_rate=None if rig is None else job["fps"],
     )
+
+
+def _flat_objects(found: list[Piece]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """An object for every mesh, all below the armature, and their real names."""
+    objects, names = [], {"armature_0": "armature"}
+    for number, piece in enumerate(found):
+        names |= {f"object_{number}": piece.name, f"mesh_{number}": piece.name}
+        objects.append({"name": f"object_{number}", "parent": None, "mesh": number})
+    return objects, names
+
+
+def _add_bones(job: dict[str, Any], rig: Rig, found: list[Piece], *, closes: bool) -> dict[str, str]:
+    """Put bones and the influences of the pieces into a job; returns the bones' real names."""
+    moves = np.tile(np.eye(4), (*rig.rotations.shape[:2], 1, 1))
+    moves[..., :3, :3], moves[..., :3, 3] = rig.rotations, rig.translations
+    rest = np.tile(np.eye(4), (len(rig), 1, 1))
+    rest[:, :3, :3], rest[:, :3, 3] = rig.axes, rig.joints
+    job["bones"] = [{"name": f"joint_{k}", "parent": parent} for k, parent in enumerate(rig.parents.tolist())]
+    job["bone_matrices"], job["bone_lengths"] = rest, _lengths(rig)
+    job["bone_moves"] = np.concatenate([moves, moves[:1]]) if closes else moves
+    for number, piece in enumerate(found):
+        job[f"{number}.influences"] = rig.influences[piece.vertices]
+        job[f"{number}.shares"] = rig.weights[piece.vertices]
+    return {f"joint_{k}": name for k, name in enumerate(rig.names)}
+
+
+def _lengths(rig: Rig) -> np.ndarray:
+    """How long bones are drawn: to those below them, at the end as long as the one above. ``[B]``"""
+    size = float(np.linalg.norm(np.ptp(rig.joints, axis=0))) or 1.0
+    lengths = np.full(len(rig), 0.3 * size)
+    for bone, parent in enumerate(rig.parents.tolist()):
+        below = np.linalg.norm(rig.joints[rig.parents == bone] - rig.joints[bone], axis=1)
+        lengths[bone] = below.mean() if len(below) else lengths[parent] if parent >= 0 else size
+    return np.maximum(lengths, 0.05 * size)
 
 
 def _translations(mesh: Mesh, objects: list[dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -159,9 +210,12 @@ def _add_mesh(
     name = f"mesh_{number}" if job["format"] == "fbx" else piece.name
     job["meshes"].append({"name": name, "materials": used.tolist()})
     deltas = morphs.deltas[:, piece.vertices]
+    moves = bool(deltas.any())
+    if job["format"] == "fbx":  # its shapes are put into the file afterwards: Blender only has to name them
+        deltas = deltas[:, :0]
     arrays = {
         "base": morphs.base[piece.vertices] / np.float32(unit),
-        "targets": deltas / np.float32(unit) if deltas.any() else deltas[:0],
+        "targets": deltas / np.float32(unit) if moves else deltas[:0],
         "corners": mesh.corners,
         "face_starts": mesh.face_starts,
         "face_slots": slots.reshape(-1),
@@ -174,14 +228,14 @@ def _add_mesh(
     job |= {f"{number}.{key}": values for key, values in arrays.items()}
 
 
-def _at_vertices(values: np.ndarray, piece: Piece) -> np.ndarray:
-    """Means ``[M, n, 3]`` over the corners ``[M, k, 3]`` of every vertex."""
+def _at_vertices(values: np.ndarray, corners: np.ndarray, piece: Piece) -> np.ndarray:
+    """Means ``[M, n, 3]`` over the corners ``[K]`` (numbers into ``[M, G, 3]``) of every vertex."""
     count = np.maximum(np.bincount(piece.mesh.corners, minlength=len(piece.vertices)), 1)
-    sums = np.zeros((len(values), len(piece.vertices), 3))
-    for target, total in zip(values, sums, strict=True):
+    means = np.empty((len(values), len(piece.vertices), 3), dtype=np.float32)
+    for target, mean in zip(values, means, strict=True):  # one by one: a mesh has six times as many corners as vertices
         for axis in range(3):
-            total[:, axis] = np.bincount(piece.mesh.corners, target[:, axis], len(piece.vertices))
-    return sums / count[None, :, None]
+            mean[:, axis] = np.bincount(piece.mesh.corners, target[corners, axis], len(piece.vertices)) / count
+    return means
 
 
 def _upright(point: np.ndarray, up_axis: str) -> np.ndarray:

@@ -10,8 +10,12 @@ A job is a dictionary of
 - ``meshes``: their names, ``materials`` (numbers of those they use, in the order of their slots);
 - ``materials``: name, base_color, alpha, metallic, roughness, emissive, normal_scale, and textures (kind -> file);
 - arrays: ``weights`` [F, M], ``location`` [3] of the objects without a parent, and for mesh k ``k.base`` [N, 3],
-  ``k.targets`` [M, N, 3] (or [0, N, 3] where nothing moves), ``k.corners`` [K], ``k.face_starts`` [P + 1],
+  ``k.targets`` [M, N, 3] (or [0, N, 3] where nothing moves, or [M, 0, 3] for keys that only have names),
+  ``k.corners`` [K], ``k.face_starts`` [P + 1],
   ``k.face_slots`` [P], ``k.normals`` [K, 3], and where there are any ``k.uvs`` [K, 2], ``k.colors`` [N, 3] (linear).
+
+With a skeleton there are ``bones`` (name, ``parent``), their ``bone_matrices`` [B, 4, 4] and ``bone_lengths`` [B] at
+rest, ``bone_moves`` [F, B, 4, 4] of the rest pose's points, and for mesh k ``k.influences`` and ``k.shares`` [N, 4].
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import json
 import math
 import os
 import sys
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,6 +42,7 @@ def run(job: dict[str, Any]) -> None:
         _set_time(scene, job["fps"], len(job["weights"]))
         materials = [_material(bpy, entry, made) for entry in job["materials"]]
         meshes = [_mesh(bpy, job, number, materials, made) for number in range(len(job["meshes"]))]
+        armature = _armature(bpy, scene, job, made) if "bones" in job else None
         objects: list[Any] = []
         for entry in job["objects"]:
             data = None if entry["mesh"] is None else meshes[entry["mesh"]]
@@ -46,10 +52,14 @@ def run(job: dict[str, Any]) -> None:
             scene.collection.objects.link(item)
             if entry["parent"] is not None:
                 item.parent = objects[entry["parent"]]
+            elif armature is not None:
+                item.parent = armature
             # The matrix itself: what exporters ask for is not worked out of rotations in a scene that no window shows.
             item.matrix_world = _world(job)
             if entry["mesh"] is not None:
                 _shape_keys(item, job, entry["mesh"], made)
+            if armature is not None:
+                _follow(item, job, entry["mesh"], armature)
         with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
             scene.frame_set(0)
             _EXPORTERS[job["format"]](bpy, job)
@@ -116,7 +126,8 @@ def _shape_keys(item: Any, job: dict[str, Any], number: int, made: list[Any]) ->
     keys = []
     for name, target in zip(job["target_names"], targets, strict=True):
         key = item.shape_key_add(name=name, from_mix=False)
-        key.points.foreach_set("co", _flat(base + target))
+        if len(target):
+            key.points.foreach_set("co", _flat(base + target))
         keys.append(key)
     frames = np.arange(len(weights), dtype=np.float32)
     for key, values in zip(keys, weights.T, strict=True):
@@ -131,6 +142,78 @@ def _shape_keys(item: Any, job: dict[str, Any], number: int, made: list[Any]) ->
         points.add(len(values) - 1)
         points.foreach_set("co", _flat(np.stack([frames, values], axis=1)))
         points.foreach_set("interpolation", np.full(len(values), _LINEAR, dtype=np.int32))
+
+
+def _armature(bpy: Any, scene: Any, job: dict[str, Any], made: list[Any]) -> Any:
+    """An armature with the bones at rest and a key for every frame."""
+    from mathutils import Matrix
+
+    data = bpy.data.armatures.new("armature_0")
+    item = bpy.data.objects.new("armature_0", data)
+    made += [data, item]
+    scene.collection.objects.link(item)
+    item.matrix_world = _world(job)
+    layer = scene.view_layers[0]
+    layer.objects.active = item
+    with bpy.context.temp_override(scene=scene, view_layer=layer, object=item, active_object=item):
+        bpy.ops.object.mode_set(mode="EDIT")
+        edited: list[Any] = []
+        for entry, matrix, length in zip(job["bones"], job["bone_matrices"], job["bone_lengths"], strict=True):
+            bone = data.edit_bones.new(entry["name"])
+            bone.tail = (0.0, float(length), 0.0)
+            bone.matrix = Matrix(matrix.tolist())
+            bone.parent = edited[entry["parent"]] if entry["parent"] >= 0 else None
+            edited.append(bone)
+        bpy.ops.object.mode_set(mode="OBJECT")
+    if len(job["bone_moves"]) > 1:
+        _bone_keys(item, job, made)
+    return item
+
+
+def _bone_keys(item: Any, job: dict[str, Any], made: list[Any]) -> None:
+    """Every bone's place and turn against its rest: M^-1 T'^-1 T M for what it does, T, and its parent, T'."""
+    from mathutils import Matrix
+
+    moves = job["bone_moves"]
+    frames = np.arange(len(moves), dtype=np.float32)
+    for number, entry in enumerate(job["bones"]):
+        bone = item.pose.bones[entry["name"]]
+        rest = np.array(bone.bone.matrix_local, dtype=np.float64)
+        above = moves[:, entry["parent"]] if entry["parent"] >= 0 else np.broadcast_to(np.eye(4), moves[:, 0].shape)
+        basis = np.linalg.inv(rest) @ np.linalg.inv(above) @ moves[:, number] @ rest
+        turns = [Matrix(matrix.tolist()).to_quaternion() for matrix in basis]
+        for before, turn in pairwise(turns):
+            turn.make_compatible(before)
+        bone.rotation_mode = "QUATERNION"
+        bone.keyframe_insert("location", frame=0)
+        bone.keyframe_insert("rotation_quaternion", frame=0)
+        channels = {"location": basis[:, :3, 3], "rotation_quaternion": np.array([list(turn) for turn in turns])}
+        paths = {bone.path_from_id(name): values for name, values in channels.items()}
+        for curve in _curves(item.animation_data):
+            if curve.data_path in paths:
+                points = curve.keyframe_points
+                points.add(len(frames) - 1)
+                values = paths[curve.data_path][:, curve.array_index]
+                points.foreach_set("co", _flat(np.stack([frames, values], axis=1)))
+                points.foreach_set("interpolation", np.full(len(frames), _LINEAR, dtype=np.int32))
+    made.append(item.animation_data.action)
+
+
+def _follow(item: Any, job: dict[str, Any], number: int, armature: Any) -> None:
+    """Let a mesh be moved by the bones."""
+    influences, shares = job[f"{number}.influences"], job[f"{number}.shares"]
+    for bone, entry in enumerate(job["bones"]):
+        group = item.vertex_groups.new(name=entry["name"])
+        for column in range(influences.shape[1]):
+            rows = np.flatnonzero((influences[:, column] == bone) & (shares[:, column] > 0))
+            values = shares[rows, column]
+            order = np.argsort(values, kind="stable")
+            # One call for all vertices of one weight: most are moved by one bone alone.
+            weights, starts = np.unique(values[order], return_index=True)
+            for weight, first, end in zip(weights.tolist(), starts, [*starts[1:], len(rows)], strict=False):
+                group.add(rows[order][first:end].tolist(), weight, "REPLACE")
+    modifier = item.modifiers.new("armature", "ARMATURE")
+    modifier.object = armature
 
 
 def _curves(animation: Any) -> Any:
@@ -193,20 +276,24 @@ def _export_fbx(bpy: Any, job: dict[str, Any]) -> None:
     _enable_addon("io_scene_fbx", bpy)
     bpy.ops.export_scene.fbx(
         filepath=job["output"],
-        object_types={"MESH", "EMPTY"},
+        object_types={"MESH", "EMPTY", "ARMATURE"},
+        add_leaf_bones=False,
         apply_scale_options="FBX_SCALE_ALL",
         use_mesh_modifiers=False,
         mesh_smooth_type="FACE",
         colors_type="SRGB",
         path_mode="COPY",
         embed_textures=True,
-        bake_anim=job["weights"].shape[1] > 0,
+        bake_anim=job["weights"].shape[1] > 0 or len(job.get("bone_moves", ())) > 1,
         bake_anim_use_all_bones=False,
         bake_anim_use_nla_strips=False,
         bake_anim_use_all_actions=False,
         bake_anim_force_startend_keying=False,
         bake_anim_step=1.0,
-        bake_anim_simplify_factor=1e-4,  # no curves of what rests; the keys are put right afterwards
+        # Of bones every key is kept: they are not put right like those of shapes.
+        bake_anim_simplify_factor=0.0
+        if "bones" in job
+        else 1e-4,  # no curves of what rests; the keys are put right afterwards
         axis_forward="-Z",
         axis_up="Y",
     )

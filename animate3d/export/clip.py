@@ -20,6 +20,7 @@ class Clip:
         fps: frames per second; frame k is shown at k / fps seconds.
         loop: frame 0 follows the last frame, F / fps seconds after the start.
         clip_name: of the animation; None for the mesh's name.
+        loop_mark: what the name of a loop ends in.
     """
 
     mesh: Mesh
@@ -27,12 +28,13 @@ class Clip:
     fps: float
     loop: bool = False
     clip_name: str | None = None
+    loop_mark: str = "-loop"
 
     @property
     def name(self) -> str:
-        """Name of the animation; engines play what ends in ``-loop`` over and over."""
+        """Name of the animation; Godot plays what ends in ``-loop`` over and over."""
         name = self.clip_name or self.mesh.name
-        return f"{name}-loop" if self.closes and not name.endswith("-loop") else name
+        return f"{name}{self.loop_mark}" if self.closes and not name.endswith(self.loop_mark) else name
 
     @property
     def closes(self) -> bool:

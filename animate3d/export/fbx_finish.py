@@ -31,6 +31,8 @@ class FbxContent:
         weights: ``[F]`` of every shape by its name.
         times: ``[F]`` seconds.
         wraps: textures that are clamped along u and v, by file name.
+        bone_rate: frames per second at which Blender baked the bones; None without a skeleton.
+        unit: metres of a unit.
     """
 
     names: dict[str, str]
@@ -40,14 +42,20 @@ class FbxContent:
     weights: dict[str, np.ndarray]
     times: np.ndarray
     wraps: dict[str, tuple[bool, bool]]
+    bone_rate: float | None = None
+    unit: float = 1.0
 
 
 def finish(path: Path, content: FbxContent) -> None:
     """Rewrite a file of Blender's."""
     root, version, tail = read_tree(path.read_bytes())
     objects = root.first("Objects") or Node("", [])
+    _set_unit(root, content.unit)
     _set_geometry(objects, content)
     _set_translations(objects, content)
+    if content.bone_rate is not None:
+        _set_bind_places(root, content)
+        _drop_armature_curves(root, objects)
     _set_keys(root, objects, content)
     _set_files(objects, content)
     _rename(root, content.names)
@@ -57,6 +65,15 @@ def finish(path: Path, content: FbxContent) -> None:
 def _name(node: Node) -> str:
     """Name of an object: ``name\\0\\1Class``."""
     return str(node.properties[1][1].partition(b"\0")[0].decode("utf-8", errors="replace"))
+
+
+def _set_unit(root: Node, unit: float) -> None:
+    """FBX counts in centimetres."""
+    settings = root.first("GlobalSettings")
+    properties = None if settings is None else settings.first("Properties70")
+    for item in [] if properties is None else properties.children:
+        if item.properties[0][1] in (b"UnitScaleFactor", b"OriginalUnitScaleFactor"):
+            item.properties[-1] = ("D", 100.0 * unit)
 
 
 def _set_geometry(objects: Node, content: FbxContent) -> None:
@@ -92,6 +109,28 @@ def _set_translations(objects: Node, content: FbxContent) -> None:
         properties.children = [*kept, Node("P", [key, key, ("S", b""), ("S", b"A"), *values])]
 
 
+def _set_bind_places(root: Node, content: FbxContent) -> None:
+    """The rest of a skin, which is noted in the scene, is where the armature is."""
+    for offset in content.translations.values():
+        for node in _below(root):
+            if node.name in ("TransformLink", "TransformAssociateModel", "Matrix"):
+                kind, values = node.properties[0]
+                matrix = np.array(values, dtype=np.float64)
+                matrix[12:15] += offset
+                node.properties = [(kind, matrix)]
+
+
+def _drop_armature_curves(root: Node, objects: Node) -> None:
+    """Blender writes keys of the armature itself, which rests; they would hide where it is."""
+    models = {node.properties[0][1] for node in objects.all("Model") if node.properties[2][1] == b"Null"}
+    links = list(_connections(root))
+    dropped = {source for kind, source, target, _ in links if kind == b"OP" and target in models}
+    dropped |= {source for kind, source, target, _ in links if kind == b"OP" and target in dropped}
+    objects.children = [node for node in objects.children if node.properties[0][1] not in dropped]
+    for connections in root.all("Connections"):
+        connections.children = [c for c in connections.children if not {v for _, v in c.properties[1:3]} & dropped]
+
+
 def _set_keys(root: Node, objects: Node, content: FbxContent) -> None:
     """Keys at exact times; those that lie on the line between their neighbours are left out."""
     ticks = np.round(content.times * _TICKS).astype(np.int64)
@@ -108,6 +147,8 @@ def _set_keys(root: Node, objects: Node, content: FbxContent) -> None:
     for curve in objects.all("AnimationCurve"):
         weights = content.weights.get(shape_of.get(curve_of.get(curve.properties[0][1], -1), ""))
         if weights is None:
+            if content.bone_rate is not None:
+                _retime(curve, ticks, content.bone_rate)
             continue
         kept = _corners(ticks, weights)
         curve.set("KeyTime", ("l", ticks[kept]))
@@ -119,6 +160,15 @@ def _set_keys(root: Node, objects: Node, content: FbxContent) -> None:
             node.properties[-1] = end
         if node.name in ("LocalTime", "ReferenceTime"):
             node.properties = [("L", 0), end]
+
+
+def _retime(curve: Node, ticks: np.ndarray, rate: float) -> None:
+    """Blender baked frame k of the clip at frame k of its scene."""
+    times = curve.first("KeyTime")
+    if times is not None:
+        baked = np.asarray(times.properties[0][1], dtype=np.float64)
+        frames = np.rint(baked * rate / _TICKS).astype(np.int64)
+        curve.set("KeyTime", ("l", ticks[frames.clip(0, len(ticks) - 1)]))
 
 
 def _connections(root: Node) -> Iterator[tuple[bytes, int, int, bytes]]:

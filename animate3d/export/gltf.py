@@ -8,7 +8,7 @@ Axes. Positions are in the coordinates of the mesh; a node turns a z-up mesh to 
 Normals. Targets carry normal displacements too: without them a turning object would keep the shading of its rest pose.
 
 Sizes. Targets of more than a megabyte are stored as normalised integers (KHR_mesh_quantization): positions with 16
-bits of the largest displacement, directions with 8.
+bits of the largest displacement, directions with 8. A skinned file does so with directions of more than 4000 vertices.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ from animate3d.export.gltf_geometry import (
     uv_sets,
 )
 from animate3d.export.gltf_materials import MaterialWriter, extension_names
+from animate3d.export.gltf_skin import add_skin, skin_attributes
 from animate3d.export.morphs import MorphTargets, morph_targets
 from animate3d.export.shading import moving_normals
+from animate3d.export.skeleton.rig import Rig
 from animate3d.export.textures import srgb_to_linear
 from animate3d.files import atomic_file
 from animate3d.meshes.mesh import Mesh, Part
@@ -45,30 +47,36 @@ _Z_UP_TO_Y_UP = [-(0.5**0.5), 0.0, 0.0, 0.5**0.5]  # quaternion x y z w of -90 d
 _LEAST_TURN = {"NORMAL": 0.044, "TANGENT": 0.35}
 _SHORTEST = 0.3  # of a vector that is stored with 8 bits
 _PLAIN_BYTES = 1_000_000  # morph targets up to this size are plain floats, which every reader knows
+_PLAIN_VERTICES = 4000  # so are the directions of as many vertices of a skinned file
 
 
-def write_gltf(clip: Clip, path: Path, max_morphs: int | None = None) -> MorphTargets:
+def write_gltf(clip: Clip, path: Path, max_morphs: int | None = None, rig: Rig | None = None) -> MorphTargets:
     """Write ``.glb`` or ``.gltf``; returns the morph targets that were written.
+
+    Args:
+        rig: moves the mesh in place of morph targets, of which there are none then.
 
     Raises:
         InputError: larger than the 4 GB that a .glb can hold.
     """
-    document, binary, morphs = build(clip, max_morphs)
+    document, binary, morphs = build(clip, max_morphs, rig)
     with atomic_file(path) as temporary:
         if path.suffix.lower() == ".gltf":
             uri = "data:application/octet-stream;base64," + base64.b64encode(binary).decode()
             document["buffers"][0]["uri"] = uri
             temporary.write_text(json.dumps(document))
         else:
-            temporary.write_bytes(_container(document, binary))
+            temporary.write_bytes(container(document, binary))
     return morphs
 
 
-def build(clip: Clip, max_morphs: int | None = None) -> tuple[dict[str, Any], bytes, MorphTargets]:
+def build(
+    clip: Clip, max_morphs: int | None = None, rig: Rig | None = None
+) -> tuple[dict[str, Any], bytes, MorphTargets]:
     """The JSON document, the binary buffer and the morph targets of a clip."""
     mesh = clip.mesh
-    morphs = morph_targets(clip, max_morphs)
-    surface = _surface(clip, morphs)
+    morphs = morph_targets(clip if rig is None else clip.still, max_morphs)
+    surface = _surface(clip, morphs, rig)
     buffer = Buffer()
     meshes: list[dict[str, Any]] = []
     of_part: dict[int, int] = {}
@@ -83,11 +91,13 @@ def build(clip: Clip, max_morphs: int | None = None) -> tuple[dict[str, Any], by
         "nodes": nodes,
         "meshes": meshes,
     }
+    if rig is not None:
+        add_skin(document, rig, clip, buffer, _place(surface))
     if morphs:
         document["animations"] = [_animation(clip, morphs, buffer, nodes)]
     materials = MaterialWriter(mesh, buffer)
     document |= materials.sections()
-    used = extension_names(list(materials.sections().values())) | ({_QUANTIZATION} if surface.scale else set())
+    used = extension_names(list(materials.sections().values())) | ({_QUANTIZATION} if surface.compact else set())
     required = used & (materials.required | {_QUANTIZATION})
     if used:
         document["extensionsUsed"] = sorted(used)
@@ -110,6 +120,8 @@ class _Surface:
         normals: ``[F, G, 3]`` of the groups.
         frames: ``[F, N, 3]`` the positions that are shown.
         scale: a power of two that no displacement exceeds, which integers count in fractions of; None for floats.
+        compact: directions and texture coordinates are integers.
+        rig: what moves it, where morph targets do not.
     """
 
     clip: Clip
@@ -119,9 +131,11 @@ class _Surface:
     frames: np.ndarray
     primitives: list[Primitive]
     scale: float | None
+    compact: bool
+    rig: Rig | None
 
 
-def _surface(clip: Clip, morphs: MorphTargets) -> _Surface:
+def _surface(clip: Clip, morphs: MorphTargets, rig: Rig | None) -> _Surface:
     frames = morphs.frames()
     groups, normals = moving_normals(clip.mesh, frames)
     normals = normals.astype(np.float32)  # of all frames at once: half of the memory
@@ -130,7 +144,8 @@ def _surface(clip: Clip, morphs: MorphTargets) -> _Surface:
     most = float(np.abs(morphs.deltas).max(initial=0))
     plain = 12 * rows * len(morphs) <= _PLAIN_BYTES or most < 1e-30
     scale = None if plain else float(2.0 ** np.ceil(np.log2(most)))
-    return _Surface(clip, morphs, groups, normals, frames, found, scale)
+    compact = scale is not None if rig is None else rows > _PLAIN_VERTICES
+    return _Surface(clip, morphs, groups, normals, frames, found, scale, compact, rig)
 
 
 def _mesh(surface: _Surface, part: int, buffer: Buffer) -> dict[str, Any]:
@@ -154,7 +169,7 @@ def _primitive(surface: _Surface, primitive: Primitive, buffer: Buffer) -> dict[
     normals = surface.normals[:, groups]
 
     def add(values: np.ndarray, kind: str) -> int:
-        small = surface.scale is not None and values.min(initial=0) >= (0 if kind == "u2" else -1) and values.max() <= 1
+        small = surface.compact and values.min(initial=0) >= (0 if kind == "u2" else -1) and values.max() <= 1
         return buffer.add_normalized(values, kind) if small else buffer.add(values, ARRAY_BUFFER)
 
     attributes = {
@@ -173,6 +188,8 @@ def _primitive(surface: _Surface, primitive: Primitive, buffer: Buffer) -> dict[
         tangents = moving_tangents(uvs, primitive, surface.frames[:, vertices], normals)
         hands = np.where(primitive.mirrored, -1.0, 1.0)[:, None]
         attributes["TANGENT"] = add(np.concatenate([tangents[0], hands], axis=1), "i1")
+    if surface.rig is not None:
+        attributes |= skin_attributes(surface.rig, vertices, buffer)
     entry: dict[str, Any] = {
         "attributes": attributes,
         "indices": buffer.add(primitive.triangles.reshape(-1), ELEMENT_BUFFER),
@@ -256,19 +273,14 @@ def _nodes(surface: _Surface, of_part: dict[int, int]) -> tuple[list[dict[str, A
     Args:
         of_part: number of the mesh of every part that has faces.
     """
-    mesh = surface.clip.mesh
-    place: dict[str, Any] = {}
-    if np.any(mesh.origin != 0):
-        x, y, z = (float(value) for value in mesh.origin)
-        place["translation"] = [x, z, -y] if mesh.up_axis == "z" else [x, y, z]
-    if mesh.up_axis == "z":
-        place["rotation"] = _Z_UP_TO_Y_UP
-    if surface.scale not in (None, 1.0):
-        place["scale"] = [surface.scale] * 3
+    mesh, place = surface.clip.mesh, _place(surface)
     parts = mesh.parts or [Part(mesh.name)]
     nodes: list[dict[str, Any]] = [{"name": part.name} for part in parts]
     for owner, number in of_part.items():
         nodes[owner]["mesh"] = number
+    if surface.rig is not None:  # where nothing is above it: no node but a joint moves a skinned mesh
+        nodes = [node for node in nodes if "mesh" in node]
+        return nodes, list(range(len(nodes)))
     for number, part in enumerate(parts):
         if part.parent is not None:
             nodes[part.parent].setdefault("children", []).append(number)
@@ -279,6 +291,20 @@ def _nodes(surface: _Surface, of_part: dict[int, int]) -> tuple[list[dict[str, A
         nodes.append({"name": mesh.name, "children": roots} | place)
         roots = [len(nodes) - 1]
     return nodes, roots
+
+
+def _place(surface: _Surface) -> dict[str, Any]:
+    """What stands a mesh up, puts it where its file has it, and undoes the scale of its coordinates."""
+    mesh = surface.clip.mesh
+    place: dict[str, Any] = {}
+    if np.any(mesh.origin != 0):
+        x, y, z = (float(value) for value in mesh.origin)
+        place["translation"] = [x, z, -y] if mesh.up_axis == "z" else [x, y, z]
+    if mesh.up_axis == "z":
+        place["rotation"] = _Z_UP_TO_Y_UP
+    if surface.scale not in (None, 1.0):
+        place["scale"] = [surface.scale] * 3
+    return place
 
 
 def _animation(clip: Clip, morphs: MorphTargets, buffer: Buffer, nodes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -294,7 +320,12 @@ def _animation(clip: Clip, morphs: MorphTargets, buffer: Buffer, nodes: list[dic
     return {"name": clip.name, "samplers": [sampler], "channels": channels}
 
 
-def _container(document: dict[str, Any], binary: bytes) -> bytes:
+def container(document: dict[str, Any], binary: bytes) -> bytes:
+    """A ``.glb`` file of a document and its buffer.
+
+    Raises:
+        InputError: larger than the 4 GB that it can hold.
+    """
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     total = 12 + 8 + len(text) + 8 + len(binary)

@@ -27,10 +27,10 @@ class Buffer:
     _known: dict[bytes, int] = field(default_factory=dict)
 
     def add(self, values: np.ndarray, target: int | None = None, *, bounds: bool = False) -> int:
-        """An accessor of floats, or of the smallest unsigned integers that hold an integer array; its number."""
-        if values.dtype.kind in "iu":
+        """An accessor of floats, bytes, or the smallest other unsigned integers that hold an array; its number."""
+        if values.dtype.kind in "iu" and values.dtype != np.uint8:
             values = values.astype(np.uint16 if values.max(initial=0) < 65535 else np.uint32)
-        else:
+        elif values.dtype.kind == "f":
             values = values.astype(np.float32)
         return self._accessor(values, {}, target, bounds=bounds)
 
@@ -86,7 +86,7 @@ class Buffer:
         accessor = extra | {
             "componentType": _CODES[rows.dtype.str[1:]],
             "count": len(rows),
-            "type": "SCALAR" if rows.shape[1] == 1 else f"VEC{rows.shape[1]}",
+            "type": {1: "SCALAR", 16: "MAT4"}.get(rows.shape[1], f"VEC{rows.shape[1]}"),
         }
         if bounds:
             accessor |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}

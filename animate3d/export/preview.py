@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from animate3d.cameras import Cameras, reconstruction_cameras
-from animate3d.frames import contact_sheet, save_gif, save_image, save_mp4, side_by_side
+from animate3d.frames import contact_sheet, mp4_writer, save_gif, save_image, side_by_side
 from animate3d.meshes.mesh import Mesh
 from animate3d.rasterize.textured import render_mesh
 
 _COLUMNS = 8
 _GIF_HEIGHT = 128
+_GIF_FRAMES = 120  # of a longer motion, every other one or fewer
+_AT_ONCE = 16  # frames: memory does not grow with the length of a motion
 
 
 def preview(
@@ -37,17 +39,29 @@ def preview(
         The files written.
     """
     cameras = reconstruction_cameras(views=4, size=256) if cameras is None else cameras
+    count = len(positions)
+    chosen = np.unique(np.linspace(0, count - 1, _COLUMNS).round().astype(int))
+    step, skip = max(1, cameras.height // _GIF_HEIGHT), -(-count // _GIF_FRAMES)
+    sheet, small = [], []
+    out = Path(out_dir)
+    with mp4_writer(out / "preview.mp4", fps) as write:
+        for start in range(0, count, _AT_ONCE):
+            frames = _drawn(mesh, positions[start : start + _AT_ONCE], cameras)
+            for f, strip in enumerate(side_by_side(frames), start):
+                write(strip)
+                if f % skip == 0:
+                    small.append(_reduced(strip[None], step)[0])
+            sheet += [frames[:, f - start] for f in chosen if start <= f < start + _AT_ONCE]
+    save_gif(out / "preview.gif", np.stack(small), fps / skip)
+    save_image(out / "preview.png", contact_sheet(np.stack(sheet, axis=1)))
+    return [out / f"preview.{suffix}" for suffix in ("mp4", "gif", "png")]
+
+
+def _drawn(mesh: Mesh, positions: np.ndarray, cameras: Cameras) -> np.ndarray:
+    """On grey. ``[V, F, H, W, 3]``"""
     rgba = render_mesh(mesh, positions, cameras).astype(np.float32)
     alpha = rgba[..., 3:] / 255
-    frames = np.round(rgba[..., :3] * alpha + 127.5 * (1 - alpha)).astype(np.uint8)  # [V, F, H, W, 3]
-    chosen = np.unique(np.linspace(0, frames.shape[1] - 1, _COLUMNS).round().astype(int))
-    strip = side_by_side(frames)
-    step = max(1, cameras.height // _GIF_HEIGHT)
-    out = Path(out_dir)
-    save_mp4(out / "preview.mp4", strip, fps)
-    save_gif(out / "preview.gif", _reduced(strip, step), fps)
-    save_image(out / "preview.png", contact_sheet(frames[:, chosen]))
-    return [out / f"preview.{suffix}" for suffix in ("mp4", "gif", "png")]
+    return np.round(rgba[..., :3] * alpha + 127.5 * (1 - alpha)).astype(np.uint8)
 
 
 def _reduced(frames: np.ndarray, step: int) -> np.ndarray:

@@ -6,7 +6,6 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from animate3d.meshes.mesh import Mesh
-from animate3d.meshes.topology import corner_successors
 
 
 def moving_normals(mesh: Mesh, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -28,12 +27,14 @@ def moving_normals(mesh: Mesh, positions: np.ndarray) -> tuple[np.ndarray, np.nd
     faces = np.repeat(np.arange(len(mesh.face_starts) - 1), np.diff(mesh.face_starts))
     ones = np.ones(len(groups))
     incidence = csr_matrix((ones, (groups, faces)), shape=(len(stored), len(mesh.face_starts) - 1))
-    means = np.stack([incidence @ _area_vectors(mesh, frame) for frame in positions])
+    triangles, _, polygon = mesh.triangles()
+    incidence = incidence[:, polygon]  # a polygon's area vector is the sum of its triangles'
+    means = np.stack([incidence @ _area_vectors(triangles, frame) for frame in positions])
     has_normal = np.isfinite(stored).all(axis=1) & (np.linalg.norm(np.nan_to_num(stored), axis=1) > 1e-6)
     fallback = np.where(has_normal[:, None], stored, [0.0, 0.0, 1.0])
     normals = _unit(means, fallback)
     if has_normal.any():
-        rest = _unit(incidence @ _area_vectors(mesh, mesh.vertices), fallback)
+        rest = _unit(incidence @ _area_vectors(triangles, mesh.vertices), fallback)
         turned = _turn(rest[has_normal], normals[:, has_normal], _unit(stored[has_normal], fallback[has_normal]))
         normals[:, has_normal] = turned
     return groups, normals
@@ -53,12 +54,10 @@ def _corner_groups(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     return groups.reshape(-1), mesh.corner_normals[first].astype(np.float64)
 
 
-def _area_vectors(mesh: Mesh, vertices: np.ndarray) -> np.ndarray:
-    """Normal times twice the area of every polygon. ``[P, 3]``"""
-    start, end = corner_successors(mesh.corners, mesh.face_starts)
-    origin = np.repeat(vertices[mesh.corners[mesh.face_starts[:-1]]], np.diff(mesh.face_starts), axis=0)
-    crosses = np.cross(vertices[start] - origin, vertices[end] - origin)
-    return np.add.reduceat(crosses, mesh.face_starts[:-1], axis=0)
+def _area_vectors(triangles: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+    """Normal times twice the area of every triangle. ``[T, 3]``"""
+    a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
+    return np.cross(b - a, c - a)
 
 
 def _unit(vectors: np.ndarray, fallback: np.ndarray) -> np.ndarray:

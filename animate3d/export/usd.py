@@ -3,6 +3,7 @@
 ``.usd``, ``.usda`` and ``.usdc`` have their textures in ``<stem>_textures/`` beside them; ``.usdz`` holds everything.
 There are 24 time codes per second and frame k is at 24 k / fps, so that a scene of 24 frames per second plays it at the
 right speed. One unit is a metre, ``upAxis`` is the mesh's own, every part of the mesh is a prim.
+With a skeleton its joints have time samples in place of the points (UsdSkel).
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdShade, Vt
+from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdShade, UsdSkel, Vt
 
 from animate3d.errors import InputError
 from animate3d.export.clip import Clip
 from animate3d.export.shading import moving_normals
+from animate3d.export.skeleton.rig import Rig
 from animate3d.export.staging import staged
 from animate3d.export.textures import TextureFiles, srgb_to_linear, texture_files
 from animate3d.export.usd_materials import write_material
+from animate3d.export.usd_skel import bind_skin, write_extents, write_skeleton
 from animate3d.files import portable_name
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.pieces import Piece, pieces
@@ -29,8 +32,11 @@ from animate3d.meshes.pieces import Piece, pieces
 TIME_CODES_PER_SECOND = 24.0
 
 
-def write_usd(clip: Clip, path: Path) -> None:
+def write_usd(clip: Clip, path: Path, rig: Rig | None = None) -> None:
     """Write ``.usd``, ``.usda``, ``.usdc`` or ``.usdz``.
+
+    Args:
+        rig: moves the mesh in place of points per frame.
 
     Raises:
         InputError: the USD library could not write the file.
@@ -50,7 +56,7 @@ def write_usd(clip: Clip, path: Path) -> None:
         for file, content in textures.files.items():
             (folder / file).write_bytes(content)
         try:
-            _Writer(clip, layer, "textures" if packed else folder.name, textures).write()
+            _Writer(clip, layer, "textures" if packed else folder.name, textures, rig).write()
             if packed:
                 _pack(target, {f"{name}.usdc": layer} | {f"textures/{n}": folder / n for n in textures.files})
         except Tf.ErrorException as error:
@@ -83,12 +89,15 @@ def _pack(package: Path, files: dict[str, Path]) -> None:
 class _Writer:
     """One stage: ``/<name>`` with the prims of the parts and the scope ``Materials``."""
 
-    def __init__(self, clip: Clip, path: Path, texture_folder: str, textures: TextureFiles) -> None:
+    def __init__(
+        self, clip: Clip, path: Path, texture_folder: str, textures: TextureFiles, rig: Rig | None = None
+    ) -> None:
         self.clip, self.mesh = clip, clip.mesh
         self.texture_folder, self.textures = texture_folder, textures
         self.stage = Usd.Stage.CreateNew(str(path))
         self.times = clip.key_times * TIME_CODES_PER_SECOND
-        self.groups, self.normals = moving_normals(clip.mesh, clip.positions)
+        self.rig = rig
+        self.groups, self.normals = moving_normals(clip.mesh, clip.positions[:1] if rig else clip.positions)
         self.taken: set[Any] = set()
 
     def write(self) -> None:
@@ -101,16 +110,21 @@ class _Writer:
         stage.SetStartTimeCode(0)
         # A player goes from the end to the start within one time code: a loop ends one before its closing key.
         stage.SetEndTimeCode(float(self.times[-1]) - clip.closes)
-        root = UsdGeom.Xform.Define(stage, "/Root")
+        root = (UsdSkel.Root if self.rig else UsdGeom.Xform).Define(stage, "/Root")
         stage.SetDefaultPrim(root.GetPrim())
         if mesh.origin.any():
             root.AddTranslateOp(UsdGeom.XformOp.PrecisionDouble).Set(Gf.Vec3d(*mesh.origin.tolist()))
-        self.taken.add(root.GetPath().AppendChild("Materials"))
+        self.taken |= {root.GetPath().AppendChild(name) for name in ("Materials", "Skeleton")}
         prims = self._part_prims(root.GetPath())
         materials = self._materials(root.GetPath())
+        skeleton = self._skeleton(root)
         for piece in pieces(mesh):
             prim = self._mesh_prim(piece, prims, root.GetPath())
-            self._write_points(piece, prim)
+            if self.rig is None:
+                self._write_points(piece, prim)
+            else:
+                self._write_rest(piece, prim)
+                bind_skin(prim, self.rig, piece.vertices, skeleton)
             self._write_surface(piece, prim)
             self._bind(piece, prim, materials)
         stage.GetRootLayer().Save()
@@ -164,6 +178,26 @@ class _Writer:
             found.append(write_material(self.stage, path, self.mesh, index, self.texture_folder, files))
             self._name(found[-1].GetPrim(), name)
         return found
+
+    def _skeleton(self, root: Any) -> Any:
+        if self.rig is None:
+            return None
+        write_extents(root, self.rig.posed(self.clip.positions[0]), self.times)
+        names: list[str] = []
+        for number, name in enumerate(self.rig.names):
+            clean = identifier(name, f"bone_{number}")
+            names.append(clean if clean not in names else f"{clean}_{number}")
+        return write_skeleton(self.stage, root.GetPath(), self.rig, self.times, names, closes=self.clip.closes)
+
+    def _write_rest(self, piece: Piece, prim: UsdGeom.Mesh) -> None:
+        """Points and normals that a skeleton moves: the plain attribute, which those who skin know."""
+        positions = self.clip.positions[0][piece.vertices].astype(np.float32)
+        prim.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(positions))
+        normals = self.normals[0][self.groups[piece.corners]].astype(np.float32)
+        prim.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(normals))
+        prim.SetNormalsInterpolation(UsdGeom.Tokens.faceVarying)
+        assert self.rig is not None
+        write_extents(prim, self.rig.posed(self.clip.positions[0])[:, piece.vertices], self.times)
 
     def _write_points(self, piece: Piece, prim: UsdGeom.Mesh) -> None:
         """Points, extents and normals at every time; the default, frame 0, is for readers that ignore time."""

@@ -7,7 +7,7 @@ how likely for the object, and whether the optical flow brings it from inside th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -59,11 +59,11 @@ class BackgroundSegmenter:
     def __init__(self, settings: BackgroundSettings | None = None) -> None:
         self._settings = settings or BackgroundSettings()
 
-    def segment(self, frames: NDArray[np.uint8], template: Image) -> Iterator[Image]:
+    def segment(self, frames: Iterable[NDArray[np.uint8]], template: Image) -> Iterator[Image]:
         """Follow the object through the frames of one view.
 
         Args:
-            frames: ``[F, H, W, 3]``
+            frames: ``[H, W, 3]`` each; two of them are held at a time.
             template: ``[H, W]`` alpha 0..1 of frame 0.
 
         Yields:
@@ -71,10 +71,9 @@ class BackgroundSegmenter:
         """
         s = self._settings
         yield template
-        if len(frames) == 1:
-            return
+        following = iter(frames)
         scale = max(template.shape) / 256
-        first = frames[0].astype(np.float32)
+        first = next(following).astype(np.float32)
         mask = template > 0.5
         background = fit_background(first, ~grow(template > 0.02, round(6 * scale)))
         colors = ObjectColors(first, shrink(mask, round(scale)) if shrink(mask, round(scale)).any() else mask)
@@ -82,7 +81,7 @@ class BackgroundSegmenter:
         first_mask, first_feature = mask, _feature(first, background, axis)
         feature, previous = first_feature, first
         to_first = np.zeros((*mask.shape, 2), np.float32)
-        for frame in frames[1:]:
+        for frame in following:
             image = frame.astype(np.float32)
             background = fit_background(image, ~grow(mask, round(20 * scale)), background)
             next_feature = _feature(image, background, axis)

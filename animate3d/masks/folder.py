@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -29,8 +29,8 @@ class Segmenter(Protocol):
     def name(self) -> str:
         """The name of the segmenter, as given to ``--backend``."""
 
-    def segment(self, frames: NDArray[np.uint8], template: Image) -> Iterator[Image]:
-        """Alpha ``[H, W]`` 0..1 of each of the frames ``[F, H, W, 3]``, given that of frame 0; all 0 when lost."""
+    def segment(self, frames: Iterable[NDArray[np.uint8]], template: Image) -> Iterator[Image]:
+        """Alpha ``[H, W]`` 0..1 of each of the frames ``[H, W, 3]``, given that of frame 0; all 0 when lost."""
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,11 +75,11 @@ class Sam2Segmenter:
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._model: Sam2VideoModel | None = None
 
-    def segment(self, frames: NDArray[np.uint8], template: Image) -> Iterator[Image]:
+    def segment(self, frames: Iterable[NDArray[np.uint8]], template: Image) -> Iterator[Image]:
         """Follow the object through the frames of one view.
 
         Args:
-            frames: ``[F, H, W, 3]``
+            frames: ``[H, W, 3]`` each; the network is given them all at once.
             template: ``[H, W]`` alpha 0..1 of frame 0.
 
         Yields:
@@ -98,14 +98,16 @@ class Sam2Segmenter:
                 alpha = 1 / (1 + np.exp(-cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR)))
                 yield alpha.astype(np.float32)
 
-    def _session(self, model: Sam2VideoModel, frames: NDArray[np.uint8], template: Image) -> Sam2VideoInferenceSession:
+    def _session(
+        self, model: Sam2VideoModel, frames: Iterable[NDArray[np.uint8]], template: Image
+    ) -> Sam2VideoInferenceSession:
         """The video and its prompt as the model takes them.
 
         transformers' own processor does the same, but needs torchvision, which nothing else here does.
         """
         from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
-        height, width = frames.shape[1:3]
+        height, width = template.shape
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in (_MEAN, _STD))
         video = torch.stack(
             [(_square(torch.from_numpy(frame).permute(2, 0, 1), model) / 255 - mean) / std for frame in frames]

@@ -16,7 +16,7 @@ from animate3d.meshes.appearance import vertex_colors
 from animate3d.meshes.gltf_extensions import DRACO, check_extensions
 from animate3d.meshes.gltf_file import DAMAGE, Entry, GltfFile, dequantized
 from animate3d.meshes.gltf_materials import MOST_UV_SETS, MaterialReader, Surface
-from animate3d.meshes.gltf_nodes import Instance, instances, joint_matrices
+from animate3d.meshes.gltf_nodes import Instance, instances, joint_matrices, joint_tree, nearest_joint
 from animate3d.meshes.materials import linear_to_srgb
 from animate3d.meshes.mesh import GltfAttributes, Mesh, Part
 
@@ -38,12 +38,46 @@ def load_gltf(path: Path) -> Mesh:
         with np.errstate(all="ignore"):
             file = GltfFile(path)
             check_extensions(path, file.items("extensionsUsed"), file.items("extensionsRequired"))
-            return _Reader(file).mesh().check()
+            return GltfReader(file).mesh().check()
     except Animate3DError:
         raise
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path} is not a readable {kind} file, it may be truncated ({reason}).") from error
+
+
+@dataclass(frozen=True)
+class Joints:
+    """The rig of a file, as it stands in the scene.
+
+    Attributes:
+        names: of the B joints.
+        parents: ``[B]`` number of the joint above, smaller than the joint's own; -1 at the top.
+        matrices: ``[B, 4, 4]`` from the joint to the scene, in the file's coordinates.
+        influences: ``[N, 4]`` joints of every vertex of the mesh.
+        weights: ``[N, 4]`` their weights, as in the file; parts without a skin follow the joint they hang on.
+    """
+
+    names: list[str]
+    parents: np.ndarray
+    matrices: np.ndarray
+    influences: np.ndarray
+    weights: np.ndarray
+
+
+def load_joints(path: Path) -> Joints | None:
+    """The rig of ``.glb`` or ``.gltf`` for the vertices that `load_gltf` reads; None where it has none.
+
+    Raises:
+        InputError: damaged, or in need of an extension that is not supported.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            return GltfReader(GltfFile(existing_file(path, "mesh file"))).joints()
+    except Animate3DError:
+        raise
+    except DAMAGE as error:
+        raise InputError(f"The rig of {path} cannot be read ({' '.join(str(error).split())[:200]}).") from error
 
 
 @dataclass
@@ -59,6 +93,7 @@ class _Piece:
         colors: ``[V, 4]`` linear.
         surface: its material.
         part: number of its part.
+        owners, weights: ``[V, 4]`` nodes that move it and how much; None without a skin.
     """
 
     key: tuple[Any, ...]
@@ -69,15 +104,20 @@ class _Piece:
     colors: np.ndarray | None
     surface: Surface
     part: int
+    owners: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
 
-class _Reader:
+class GltfReader:
+    """The meshes of an opened file; reading them again, after its nodes have moved, decodes no texture twice."""
+
     def __init__(self, file: GltfFile) -> None:
         self._file = file
         self._materials = MaterialReader(file)
         self._left_out = 0
 
     def mesh(self) -> Mesh:
+        """All triangles as the scene now stands."""
         found, parts = instances(self._file)
         pieces = [piece for instance in found for piece in self._pieces(instance)]
         if self._left_out:
@@ -86,6 +126,29 @@ class _Reader:
             raise InputError(f"{self._file.path} holds no triangles; it may be empty or truncated.")
         self._tell_of_motion(found)
         return _assembled(pieces, parts, self._file.path)
+
+    def joints(self) -> Joints | None:
+        found, _ = instances(self._file)
+        nodes = {int(joint) for instance in found if instance.skin is not None for joint in self._joints(instance.skin)}
+        if not nodes:
+            return None
+        names, order, parents, matrices = joint_tree(self._file, nodes)
+        number_of = np.full(len(self._file.items("nodes")), 0)
+        number_of[order] = np.arange(len(order))
+        blocks, seen = [], set()
+        for instance in found:
+            above = nearest_joint(self._file, instance.node, nodes)
+            for piece in self._pieces(instance):
+                if (piece.part, *piece.key) in seen:
+                    continue
+                seen.add((piece.part, *piece.key))
+                if piece.owners is None or piece.weights is None:
+                    owners = np.full((len(piece.vertices), 4), 0 if above is None else number_of[above])
+                    blocks.append((owners, np.tile([1.0, 0, 0, 0], (len(owners), 1))))
+                else:
+                    blocks.append((number_of[piece.owners], piece.weights))
+        owners, weights = (np.concatenate(part) for part in zip(*blocks, strict=True))
+        return Joints(names, parents, matrices, owners, weights)
 
     def _tell_of_motion(self, found: list[Instance]) -> None:
         """Warn, in one sentence, of what moves the meshes in the file and is not read."""
@@ -131,7 +194,9 @@ class _Reader:
         triangles = read.triangles(len(vertices))
         if instance.skin is not None:
             matrices = _skinned(read, joint_matrices(self._file, instance), len(vertices))
+            owners, shares = _strongest(read, np.array(self._joints(instance.skin)), len(vertices))
         else:
+            owners, shares = None, None
             matrices = instance.matrix[None]
         # The row vectors of points are multiplied from the left by each vertex's matrix, or by the one of all.
         vertices = np.einsum("...ij,...j->...i", matrices[:, :3, :3], vertices) + matrices[:, :3, 3]
@@ -147,7 +212,7 @@ class _Reader:
         surface = self._materials.surface(primitive.get("material"))
         return _Piece(
             key, vertices, triangles, normals, read.uvs(len(vertices)), read.colors(len(vertices)), surface,
-            instance.part,
+            instance.part, owners, shares,
         )  # fmt: skip
 
 
@@ -239,6 +304,22 @@ def _skinned(read: _Attributes, joints: np.ndarray, count: int) -> np.ndarray:
             mixed += weight[:, None, None] * joints[owner]
             total += weight[:, None, None]
     return np.where(total > 0, mixed / np.where(total > 0, total, 1), np.eye(4))
+
+
+def _strongest(read: _Attributes, nodes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The four strongest joints of every vertex, as numbers of nodes ``[V, 4]``, and their weights ``[V, 4]``."""
+    owners, weights = [], []
+    for number in range(4):
+        bones, shares = read(f"JOINTS_{number}"), read(f"WEIGHTS_{number}")
+        if bones is None or shares is None:
+            break
+        owners.append(nodes[bones])
+        weights.append(shares)
+    if not owners:
+        return np.full((count, 4), nodes[0]), np.tile([1.0, 0, 0, 0], (count, 1))
+    found, shares = np.concatenate(owners, axis=1), np.concatenate(weights, axis=1)
+    order = np.argsort(-shares, axis=1, kind="stable")[:, :4]
+    return np.take_along_axis(found, order, axis=1), np.take_along_axis(shares, order, axis=1)
 
 
 def _turned(normals: np.ndarray, matrices: np.ndarray) -> np.ndarray:

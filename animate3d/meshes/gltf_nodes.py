@@ -82,6 +82,32 @@ def joint_matrices(file: GltfFile, instance: Instance) -> np.ndarray:
     return joints @ inverse[: len(joints)]
 
 
+def joint_tree(file: GltfFile, nodes: set[int]) -> tuple[list[str], list[int], np.ndarray, np.ndarray]:
+    """Joints with those above them first.
+
+    Returns:
+        names, numbers of the nodes, the parent of each among them, -1 at the top ``[B]``, and matrices to the scene
+        ``[B, 4, 4]``.
+    """
+    matrices, above = _world(file, everything=True)
+    order = [number for number in above if number in nodes]  # parents are found before their children
+    place = {number: k for k, number in enumerate(order)}
+    parents = []
+    for number in order:
+        found = nearest_joint(file, above[number], nodes)
+        parents.append(-1 if found is None else place[found])
+    names = [_name(file, number) for number in order]
+    return names, order, np.array(parents), np.stack([matrices[number] for number in order])
+
+
+def nearest_joint(file: GltfFile, node: int | None, joints: set[int]) -> int | None:
+    """The node itself or the next above it that is a joint; None where there is none."""
+    _, above = _world(file, everything=True)
+    while node is not None and node not in joints:
+        node = above[node]
+    return node
+
+
 def _world(file: GltfFile, *, everything: bool = False) -> tuple[dict[int, np.ndarray], dict[int, int | None]]:
     """Matrix to the scene ``[4, 4]`` and parent of every node of the default scene, or of all nodes."""
     nodes = file.items("nodes")

@@ -174,6 +174,10 @@ class Mesh:
         """
         return topology.weld(self.vertices, 1e-6 * self.diagonal())
 
+    def colored_faces(self) -> np.ndarray:
+        """Faces that show the vertex colours rather than their material. ``[P]`` bool"""
+        return np.full(self.n_faces, self.has_vertex_colors)
+
     def welded_edges(self) -> np.ndarray:
         """`edges` as if coincident vertices were one: every copy gets the neighbours of all copies. ``[E, 2]``
 

@@ -83,7 +83,9 @@ def _cut(mesh: Mesh, faces: np.ndarray, corners: np.ndarray, vertices: np.ndarra
     )
 
 
-def join(meshes: list[Mesh], source: Path, parts: list[Part] | None = None, part_of: list[int] | None = None) -> Mesh:
+def join(
+    meshes: list[Mesh], source: Path | None, parts: list[Part] | None = None, part_of: list[int] | None = None
+) -> Mesh:
     """One mesh of several: vertices and faces one after the other. Equal materials become one.
 
     Where only some have vertex colours, the others get those of their materials.

@@ -14,7 +14,7 @@ from animate3d.files import existing_file
 from animate3d.gaussians import Gaussians
 from animate3d.motion.deformation import DeformationField
 from animate3d.motion.kplanes import PLANE_AXES
-from animate3d.motion.start import START_NAMES, start_at
+from animate3d.motion.start import OBJECTS_NAME, START_NAMES, start_at
 
 _PREFIX = "geometry."
 
@@ -28,12 +28,14 @@ class FittedMotion:
         xyz: ``[N, 3]`` placed centres of the model that it was fitted to.
         start: positions and rotations that it adds to, None for the static ones.
         scales_change: the change of scale was trained.
+        objects: ``[N]`` the object of every Gaussian in a scene of several, else None.
     """
 
     field: DeformationField
     xyz: Tensor
     start: tuple[Tensor, Tensor] | None
     scales_change: bool
+    objects: Tensor | None = None
 
     @torch.no_grad()
     def pose(
@@ -49,7 +51,7 @@ class FittedMotion:
             InputError: the checkpoint moves another number of Gaussians.
         """
         times = torch.tensor([time], dtype=torch.float32)
-        whole = None
+        whole, objects = None, None
         if start is not None:
             change = self.field(self.xyz, times, with_scale=False)
             if change.rotation is not None and change.translation is not None:
@@ -59,8 +61,11 @@ class FittedMotion:
             raise InputError(f"The checkpoint moves {len(self.xyz)} Gaussians, the model has {len(gaussians)}.")
         else:
             begin = None if self.start is None else start_at(*self.start, times)
+            objects = self.objects
         parts = (gaussians.means, gaussians.quats, gaussians.log_scales)
-        moved = self.field.deform(*parts, times, use_delta_scale=self.scales_change, start=begin, whole=whole)
+        moved = self.field.deform(
+            *parts, times, use_delta_scale=self.scales_change, start=begin, whole=whole, objects=objects
+        )
         means, quats, scales = (part[0] for part in moved)
         return means, quats, scales
 
@@ -81,7 +86,7 @@ def load_motion(path: str | Path) -> FittedMotion:
         raise InputError(f"{path} is not the checkpoint of a motion ({error}).") from error
     start = tuple(state[name] for name in START_NAMES) if START_NAMES[0] in state else None
     changed = bool(state["delta_scaling_network.layers.2.weight"].any())
-    return FittedMotion(field, xyz, start, changed)  # type: ignore[arg-type]
+    return FittedMotion(field, xyz, start, changed, state.get(OBJECTS_NAME))  # type: ignore[arg-type]
 
 
 def _field_of(state: Mapping[str, Tensor]) -> DeformationField:

@@ -127,6 +127,7 @@ class DeformationField(nn.Module):
         start: tuple[Tensor, Tensor] | None = None,
         whole: tuple[Tensor, Tensor] | None = None,
         move: Move | None = None,
+        objects: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The Gaussians at every time.
 
@@ -143,10 +144,15 @@ class DeformationField(nn.Module):
             whole: rotation ``[F, 3, 3]`` and translation ``[F, 3]`` of the whole model, where these are not the
                 Gaussians that they were fitted to; the mean over these by default.
             move: stands in for `move`, as `captured.Captured` of it does.
+            objects: ``[N]`` numbers from 0: every object turns and moves as a whole by itself, by the mean over its
+                own Gaussians; ``whole`` and ``move`` are not used then.
 
         Returns:
             means ``[F, N, 3]``, unit quaternions ``[F, N, 4]`` and activated scales ``[F, N, 3]``.
         """
+        if objects is not None:
+            how = {"use_delta_scale": use_delta_scale, "first_frame_trainable": first_frame_trainable}
+            return self._deform_each(objects, (means, quats, log_scales), times, start, **how)
         still = (means, nn.functional.normalize(quats, dim=-1), log_scales.exp())
         moving = torch.ones_like(times, dtype=torch.bool) if first_frame_trainable else times > -1
         if not bool(moving.any()):
@@ -165,6 +171,31 @@ class DeformationField(nn.Module):
             torch.cat([static[None], frames]).index_select(0, slot) for static, frames in zip(still, moved, strict=True)
         )
         return means_out, quats_out, scales_out
+
+    def _deform_each(
+        self,
+        objects: Tensor,
+        parts: tuple[Tensor, Tensor, Tensor],
+        times: Tensor,
+        start: tuple[Tensor, Tensor] | None,
+        **how: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`deform` of every object by itself, put back in the order of the Gaussians."""
+        rows = [torch.nonzero(objects == number)[:, 0] for number in range(int(objects.max()) + 1)]
+        moved = [
+            self.deform(
+                *(part[own] for part in parts),
+                times,
+                start=start and (start[0][:, own], start[1][:, own]),
+                use_delta_scale=how["use_delta_scale"],
+                first_frame_trainable=how["first_frame_trainable"],
+            )
+            for own in rows
+            if len(own)
+        ]
+        back = torch.argsort(torch.cat(rows))
+        means, quats, scales = (torch.cat(one, dim=1)[:, back] for one in zip(*moved, strict=True))
+        return means, quats, scales
 
     def move(
         self,

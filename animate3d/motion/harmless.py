@@ -2,12 +2,13 @@
 
 The textured mesh is drawn as it was tracked and as it stands, and both are compared with the frames. Where the tracked
 one is farther from them, a loose piece goes back to its place, and a part of a piece that moves goes along with it
-rigidly: standing still inside of something that moves would tear it.
+rigidly: standing still inside of something that moves would tear it. In a scene an object whose motion as a whole
+explains less than none stands still.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,9 @@ from torch.nn.functional import avg_pool2d, conv_transpose2d
 
 from animate3d.cameras import Cameras
 from animate3d.meshes import Mesh
-from animate3d.motion.score import Explained, blur_size, blur_stride, blurred_change, explained
+from animate3d.meshes.scene import Scene
+from animate3d.motion.matching import FrameSource
+from animate3d.motion.score import Explained, blur_size, blur_stride, blurred, explained_change
 from animate3d.motion.surfaces import Array, Ids, edges_of, nearest_rotations, sum_at
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rasterize.visibility import visible_triangles
@@ -30,6 +33,7 @@ _PARTS = 24  # of a whole surface, about; what is held is held part by part
 _ROUNDS = 3  # holding one part changes what is seen of the others
 _HARM = 0.1  # of the change that is seen where a part is: what its motion may cost a moving piece, less is noise
 _HEIGHT = 128  # rows of the images that are compared
+_AT_ONCE = 24  # frames that are drawn and compared together: memory does not grow with the length of a clip
 _SOFTNESS = 0.05  # of the diagonal: how far the border of a held part reaches
 
 
@@ -51,29 +55,30 @@ class Kept(NamedTuple):
     gains: Array
 
 
-def keep_what_explains(mesh: Mesh, positions: Array, frames: Tensor, cameras: Cameras) -> Kept:
+def keep_what_explains(mesh: Mesh, positions: Array, frames: FrameSource, cameras: Cameras) -> Kept:
     """Hold what explains the frames less than standing still.
 
     Args:
         mesh: gives triangles and looks, see `render_mesh`.
         positions: ``[F, N, 3]`` placed, frame 0 at rest.
-        frames: ``[V, F, H, W, 4]`` RGBA 0..1.
+        frames: ``[V, F, H, W, 4]`` RGBA 0..1, read a few at a time.
         cameras: ``[V]`` with the size of the frames.
     """
-    frames, cameras = _coarse(frames, cameras)
-    surface = _Surface.of(positions[0], mesh.triangles()[0], mesh.welded())
-    wanted = blurred_change(frames)
+    wanted, cameras = _wanted(frames, cameras)
+    idle = _idle_objects(mesh, positions, wanted, cameras)
+    positions = np.where(idle[:, None], positions[:1], positions) if idle.any() else positions
+    surface = _Surface.of(_alike(mesh, positions[0]), mesh.triangles()[0], mesh.welded())
     total = max(float(wanted.square().sum()), 1e-12)
     still = np.broadcast_to(positions[:1], positions.shape)
     held = np.zeros(len(surface.piece_of_part), bool)
     gains = np.zeros(len(held))
     kept = positions
-    drawn, seen = _drawn(mesh, kept, cameras), _seen(kept, surface, cameras)
+    shown, seen = _shown(mesh, kept, cameras), _seen(kept, surface, cameras)
     seen_still = np.broadcast_to(_seen(still[:2], surface, cameras), seen.shape)
 
     def gained(change: Tensor | float, others: Ids) -> Array:
         """What the motion of every part explains more than another motion does, and the change there. ``[2, P]``"""
-        better = (wanted - change).square() - (wanted - blurred_change(drawn)).square()
+        better = (wanted - change).square() - (wanted - shown).square()
         both = torch.stack([better, wanted.square()]).sum(-1) / total
         return _by_part(both, others, seen, len(held))
 
@@ -82,19 +87,48 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: Tensor, cameras: Ca
         gains = np.where(held, gains, over_still)  # of a held part: what its motion had cost
         of_piece = np.bincount(surface.piece_of_part, over_still)[surface.piece_of_part]
         calm = surface.hold(positions, held, everywhere=True)
-        over_calm, change = gained(blurred_change(_drawn(mesh, calm, cameras)), _seen(calm, surface, cameras))
+        over_calm, change = gained(_shown(mesh, calm, cameras), _seen(calm, surface, cameras))
         harmful = ~held & ((over_calm < -_HARM * change) | (of_piece < 0))
         if not harmful.any():
             break
         held |= harmful
         kept = surface.hold(positions, held)
-        drawn, seen = _drawn(mesh, kept, cameras), _seen(kept, surface, cameras)
-    moving = surface.soften(1.0 - held[surface.parts])
-    found = explained(frames, drawn)
+        shown, seen = _shown(mesh, kept, cameras), _seen(kept, surface, cameras)
+    moving = np.where(idle, 0.0, surface.soften(1.0 - held[surface.parts]))
+    found = explained_change(wanted, shown)
     if found.total < 0:
         kept, moving = still.copy(), np.zeros(len(moving))
-        found = explained(frames, drawn[:, :1].expand_as(drawn))
+        found = explained_change(wanted, torch.zeros_like(wanted))
     return Kept(kept, moving, found, surface.parts, gains)
+
+
+def _idle_objects(mesh: Mesh, positions: Array, wanted: Tensor, cameras: Cameras) -> NDArray[np.bool_]:
+    """Vertices ``[N]`` of those objects of a scene whose motion explains less than if they alone stood still.
+
+    Where they stand before or behind others, what is seen there mostly changes by those, so parts cannot tell.
+    """
+    idle = np.zeros(positions.shape[1], bool)
+    if not isinstance(mesh, Scene):
+        return idle
+    missed = (wanted - _shown(mesh, positions, cameras)).square().sum()
+    for number in range(len(mesh.members)):
+        own = mesh.objects == number
+        held = np.where(own[:, None], positions[:1], positions)
+        if (wanted - _shown(mesh, held, cameras)).square().sum() <= missed:
+            idle |= own
+    return idle
+
+
+def _alike(mesh: Mesh, rest: Array) -> Array:
+    """A rest pose ``[N, 3]`` for measuring: in a scene every object is centred and as large as any other."""
+    if not isinstance(mesh, Scene):
+        return rest
+    alike = rest.copy()
+    for number in range(len(mesh.members)):
+        own = mesh.objects == number
+        low, high = rest[own].min(axis=0), rest[own].max(axis=0)
+        alike[own] = (rest[own] - (low + high) / 2) / np.linalg.norm(high - low)
+    return alike
 
 
 class _Surface(NamedTuple):
@@ -199,29 +233,53 @@ def _softener(rest: Array, edges: Ids, welded: Ids) -> Callable[[Array], Array]:
     return soften
 
 
-def _coarse(frames: Tensor, cameras: Cameras) -> tuple[Tensor, Cameras]:
-    """Frames of about `_HEIGHT` rows: what is compared is blurred anyway, and drawing costs in proportion to pixels."""
+def _wanted(frames: FrameSource, cameras: Cameras) -> tuple[Tensor, Cameras]:
+    """The blurred change of frames of about `_HEIGHT` rows ``[V, F - 1, H', W', 3]``, and cameras of their size.
+
+    What is compared is blurred anyway, and drawing costs in proportion to pixels.
+    """
     height, width = frames.shape[2:4]
     factor = max(1, height // _HEIGHT)
     if height % factor or width % factor:
-        return frames, cameras
+        factor = 1
+
+    def a_few() -> Iterator[Tensor]:
+        views, count = frames.shape[:2]
+        for start in range(0, count, _AT_ONCE):
+            numbers = range(start, min(start + _AT_ONCE, count))
+            yield torch.stack([torch.stack([torch.as_tensor(frames[v, f]) for f in numbers]) for v in range(views)])
+
+    soft = torch.cat([blurred(_coarse(some, factor)) for some in a_few()], dim=1)
+    return soft[:, 1:] - soft[:, :1], cameras.resized(height // factor, width // factor)
+
+
+def _coarse(frames: Tensor, factor: int) -> Tensor:
+    """Frames ``[V, F, H, W, 4]`` reduced by a factor."""
+    if factor == 1:
+        return frames
     # Colours count as much as they cover; straight alpha again at the end.
     weighted = torch.cat([frames[..., :3] * frames[..., 3:], frames[..., 3:]], dim=-1)
     views, count = frames.shape[:2]
     small = avg_pool2d(weighted.flatten(0, 1).movedim(-1, 1), factor).movedim(1, -1).unflatten(0, (views, count))
     color = small[..., :3] / small[..., 3:].clamp_min(1e-6)
-    return torch.cat([color, small[..., 3:]], dim=-1), cameras.resized(height // factor, width // factor)
+    return torch.cat([color, small[..., 3:]], dim=-1)
 
 
-def _drawn(mesh: Mesh, positions: Array, cameras: Cameras) -> Tensor:
-    return torch.from_numpy(render_mesh(mesh, positions, cameras, shading=False)).float() / 255
+def _shown(mesh: Mesh, positions: Array, cameras: Cameras) -> Tensor:
+    """The blurred change that a motion shows ``[V, F - 1, H', W', 3]``."""
+    parts = []
+    for start in range(0, len(positions), _AT_ONCE):
+        drawn = render_mesh(mesh, positions[start : start + _AT_ONCE], cameras, shading=False)
+        parts.append(blurred(torch.from_numpy(drawn).float() / 255))
+    soft = torch.cat(parts, dim=1)
+    return soft[:, 1:] - soft[:, :1]
 
 
 def _seen(positions: Array, surface: _Surface, cameras: Cameras) -> Ids:
     """The part that every pixel of the frames after frame 0 shows, P where it shows none. ``[V, F - 1, H, W]``"""
     of_triangle = np.append(surface.parts[surface.triangles[:, 0]], len(surface.piece_of_part)).astype(np.int32)
-    shown = [of_triangle[visible_triangles(points, surface.triangles, cameras)[0]] for points in positions[1:]]
-    return np.stack(shown, axis=1)
+    parts = [of_triangle[visible_triangles(points, surface.triangles, cameras)[0]] for points in positions[1:]]
+    return np.stack(parts, axis=1)
 
 
 def _by_part(values: Tensor, one: Ids, other: Ids, count: int) -> Array:
@@ -232,6 +290,9 @@ def _by_part(values: Tensor, one: Ids, other: Ids, count: int) -> Array:
         one, other: ``[V, F - 1, H, W]`` the part that each pixel shows, moved either way.
         count: P
     """
+    if one.shape[1] > _AT_ONCE:
+        spans = [slice(f, f + _AT_ONCE) for f in range(0, one.shape[1], _AT_ONCE)]
+        return np.sum([_by_part(values[:, :, span], one[:, span], other[:, span], count) for span in spans], axis=0)
     size = blur_size(one.shape[2])
     stride = blur_stride(size)
     seen = torch.from_numpy((one < count).astype(np.float32) + (other < count))

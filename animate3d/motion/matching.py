@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -20,6 +20,17 @@ from animate3d.rasterize.visibility import visible_triangles
 _DEPTH_MARGIN = 1.02  # a point of the surface lies behind what frame 0 shows when it is this much farther away
 _BLUR = 32  # a share of 1 / _BLUR of the image's height is averaged: fine texture may lie a pixel off
 _REACH = 0.03  # of the image: how far a limb in front may be from a pixel that a limb behind it could show as well
+
+
+class FrameSource(Protocol):
+    """Frames of V views ``[V, F, H, W, 4]``, RGBA 0..1, of which one at a time is asked for; an array is one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """V, F, H, W and 4."""
+
+    def __getitem__(self, at: tuple[int, int], /) -> Any:
+        """Frame f of view v ``[H, W, 4]``."""
 
 
 class MatchSettings(NamedTuple):
@@ -42,10 +53,11 @@ class _Points(NamedTuple):
 class Matcher:
     """Finds where the frames show the points of the surface."""
 
-    def __init__(self, template: Template, frames: Image, cameras: Cameras, settings: MatchSettings) -> None:
+    def __init__(self, template: Template, frames: FrameSource, cameras: Cameras, settings: MatchSettings) -> None:
         self._template, self._cameras, self._settings = template, cameras, settings
-        self._first = np.ascontiguousarray(frames[:, 0])
-        self._targets = stored(frames)
+        self._frames = frames
+        self._first = np.stack([np.asarray(frames[v, 0], np.float32) for v in range(frames.shape[0])])
+        self._targets: tuple[int, list[Bytes]] = (-1, [])  # of one frame, by its number: long clips are never held
         self._viewmats = cameras.viewmats.double().cpu().numpy()
         self._c2w = cameras.c2w.double().cpu().numpy()
         self._focals = cameras.focal.double().cpu().numpy()
@@ -65,8 +77,11 @@ class Matcher:
         """
         winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
         views = range(len(winners))
+        targets = self._shown(frame)
         with ThreadPoolExecutor() as pool:  # OpenCV works outside of the interpreter's lock
-            found = list(pool.map(lambda v: self._match_view(v, nodes, frame, winners[v], weights[v], finest), views))
+            found = list(
+                pool.map(lambda v: self._match_view(v, nodes, targets[v], winners[v], weights[v], finest), views)
+            )
         rays, confidence = zip(*found, strict=True)
         return Rays(*(np.concatenate(parts) for parts in zip(*rays, strict=True))), np.max(confidence, axis=0)
 
@@ -74,17 +89,23 @@ class Matcher:
         """How much of a frame the surface at ``nodes [M, 3]`` does not show: squares of slightly blurred colours."""
         winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
         total = 0.0
-        for v, (winner, weight) in enumerate(zip(winners, weights, strict=True)):
-            target = self._targets[v, frame]
+        for v, (winner, weight, target) in enumerate(zip(winners, weights, self._shown(frame), strict=True)):
             size = max(1, len(target) // _BLUR)
             apart = self._draw(v, winner, weight).astype(np.float32) - target
             total += float(np.square(cv2.blur(apart, (size, size))).sum())
         return total
 
+    def _shown(self, frame: int) -> list[Bytes]:
+        """What every view shows in a frame, as stored images."""
+        if self._targets[0] != frame:
+            images = [stored(np.asarray(self._frames[v, frame], np.float32)) for v in range(len(self._first))]
+            self._targets = frame, images
+        return self._targets[1]
+
     def _match_view(
-        self, v: int, nodes: Array, frame: int, winner: NDArray[np.int32], weights: Image, finest: int
+        self, v: int, nodes: Array, target: Bytes, winner: NDArray[np.int32], weights: Image, finest: int
     ) -> tuple[Rays, Array]:
-        drawn, target = self._draw(v, winner, weights), self._targets[v, frame]
+        drawn = self._draw(v, winner, weights)
         flow = self._flow_points(drawn, target, winner, weights, finest)
         hits = np.bincount(self._template.triangles[flow.triangles].ravel(), minlength=len(nodes))
         trusted = self._template.triangles[flow.triangles].ravel()

@@ -39,7 +39,11 @@ def explained(videos: Tensor, drawn: Tensor) -> Explained:
         videos: ``[V, F, H, W, 4]`` RGBA 0..1.
         drawn: the same views and frames of the moved model.
     """
-    change, shown = blurred_change(videos), blurred_change(drawn)
+    return explained_change(blurred_change(videos), blurred_change(drawn))
+
+
+def explained_change(change: Tensor, shown: Tensor) -> Explained:
+    """`explained` of blurred changes ``[V, F - 1, H', W', 3]``, see `blurred_change`."""
     total = change.square().sum(dim=(2, 3, 4))  # [V, F - 1]
     missed = (change - shown).square().sum(dim=(2, 3, 4))
     return Explained(
@@ -57,11 +61,16 @@ def explained_motion(videos: Tensor, drawn: Tensor) -> float:
 
 def blurred_change(frames: Tensor) -> Tensor:
     """``[V, F-1, H', W', 3]`` blurred difference to frame 0."""
+    soft = blurred(frames)
+    return soft[:, 1:] - soft[:, :1]
+
+
+def blurred(frames: Tensor) -> Tensor:
+    """Frames ``[V, F, H, W, 4]`` on grey, slightly blurred ``[V, F, H', W', 3]``."""
     views, count, height = frames.shape[:3]
     size = blur_size(height)
     images = composite(frames.float(), GREY).flatten(0, 1).movedim(-1, 1)
-    soft = avg_pool2d(images, size, stride=blur_stride(size)).movedim(1, -1).unflatten(0, (views, count))
-    return soft[:, 1:] - soft[:, :1]
+    return avg_pool2d(images, size, stride=blur_stride(size)).movedim(1, -1).unflatten(0, (views, count))
 
 
 def blur_size(height: int) -> int:

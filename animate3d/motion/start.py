@@ -43,6 +43,33 @@ def load_start(path: str | Path, n_vertices: int) -> tuple[Tensor, Tensor]:
     return positions, quats
 
 
+OBJECTS_NAME = "_object_ids"
+"""Buffer of a checkpoint that holds the object of every Gaussian, in a scene of several."""
+
+
+def save_objects(path: str | Path, objects: np.ndarray) -> None:
+    """Write the number of the object of every Gaussian ``[N]`` as an ``.npy``, atomically."""
+    with atomic_file(path) as temporary:
+        np.save(temporary, objects.astype(np.int64))
+
+
+def load_objects(path: str | Path, n_vertices: int) -> Tensor:
+    """The number of the object of every Gaussian ``[N]``.
+
+    Raises:
+        InputError: no such file, or it belongs to another model.
+    """
+    path = existing_file(path, "file of object ids")
+    try:
+        objects = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} holds no object ids (an .npy of one whole number for every Gaussian).") from error
+    whole = isinstance(objects, np.ndarray) and objects.dtype.kind in "iu" and objects.shape == (n_vertices,)
+    if not whole or objects.min(initial=0) < 0:
+        raise InputError(f"{path} has to hold {n_vertices} whole numbers from 0, the object of every Gaussian.")
+    return torch.from_numpy(objects.astype(np.int64))
+
+
 def start_at(positions: Tensor, quats: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
     """The start at any times ``[T]`` in -1..1, linear between its frames: ``[T, N, 3]`` and ``[T, N, 4]`` (unit)."""
     last = len(positions) - 1

@@ -26,12 +26,14 @@ class Surface(NamedTuple):
         triangles: ``[T, 3]`` vertex ids.
         groups: ``[N]`` representative id of coincident vertices, which move as one.
         colors: ``[N, 3]`` 0..1.
+        objects: ``[N]`` number of each vertex's object; None for one object.
     """
 
     vertices: Array
     triangles: Ids
     groups: Ids
     colors: Array
+    objects: Ids | None = None
 
 
 class Template:
@@ -85,7 +87,7 @@ class Template:
     def n_nodes(self) -> int:
         return len(self.rest)
 
-    def carry(self, nodes: Array, rotations: Array) -> tuple[Array, NDArray[np.float32]]:
+    def carry(self, nodes: Array, rotations: NDArray[np.floating]) -> tuple[Array, NDArray[np.float32]]:
         """The model's vertices for given nodes.
 
         Args:

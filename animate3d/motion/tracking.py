@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras
 from animate3d.motion.depth import DepthPrior
 from animate3d.motion.flow import Image
-from animate3d.motion.matching import Matcher, MatchSettings
+from animate3d.motion.matching import FrameSource, Matcher, MatchSettings
+from animate3d.motion.objects import ObjectDepths, ObjectFits, fit_of, prior_of
 from animate3d.motion.rigid_fit import RigidFit
 from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
@@ -76,7 +77,7 @@ class Tracked(NamedTuple):
 
 def track(
     template: Template,
-    frames: Image,
+    frames: FrameSource,
     cameras: Cameras,
     settings: TrackSettings | None = None,
     progress: Callable[[int], None] = lambda frame: None,
@@ -84,26 +85,26 @@ def track(
     """Follow the template through all frames.
 
     Args:
-        frames: ``[V, F, H, W, 4]`` RGBA 0..1; frame 0 shows the template at rest.
+        frames: ``[V, F, H, W, 4]`` RGBA 0..1, read one at a time; frame 0 shows the template at rest.
         cameras: ``[V]`` with the size of the frames.
         progress: called with the number of every finished frame.
     """
     settings = settings or TrackSettings()
     frames, cameras = _reduced(frames, cameras)
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
-    fit = RigidFit(template)
-    if len(frames) > _FEW_VIEWS:
+    fit = fit_of(template)
+    views = frames.shape[0]
+    if views > _FEW_VIEWS:
         settings = replace(settings, velocity=settings.velocity[:1])
-    pulls = settings.depth if len(frames) == 1 else ()
-    priors = [DepthPrior(template, cameras, weight) for weight in pulls] or [None]
+    priors = [prior_of(template, cameras, pull) for pull in settings.depth] if views == 1 else [None]
     ways = [_Way(matcher, fit, settings, template.rest, prior) for prior in priors]
     for f in range(1, frames.shape[1]):
         for way in ways:
             way.follow(f)
         progress(f)
-    chosen = _simplest(ways) if len(ways) > 1 else ways[0]
-    nodes = np.stack(chosen.nodes)
-    positions, rotations = template.carry(nodes, np.stack([fit.rotations(x) for x in nodes]))
+    chosen = _simplest(ways)
+    turned = np.stack([fit.rotations(x).astype(np.float32) for x in chosen.nodes])
+    positions, rotations = template.carry(np.stack(chosen.nodes), turned)
     return Tracked(positions, rotations, template.carry_values(np.stack(chosen.confidence)))
 
 
@@ -113,13 +114,20 @@ class _Way:
     Attributes:
         nodes: ``[M, 3]`` of every frame so far.
         confidence: ``[M]`` of every frame so far, see `Tracked`.
+        missed: how much of the frames so far is not shown, see `Matcher.missed`; from one view only.
     """
 
     def __init__(
-        self, matcher: Matcher, fit: RigidFit, settings: TrackSettings, rest: Array, prior: DepthPrior | None
+        self,
+        matcher: Matcher,
+        fit: RigidFit | ObjectFits,
+        settings: TrackSettings,
+        rest: Array,
+        prior: DepthPrior | ObjectDepths | None,
     ) -> None:
         self._matcher, self._fit, self._settings, self._prior = matcher, fit, settings, prior
         self.nodes, self.confidence = [rest], [np.ones(len(rest))]
+        self.missed = 0.0
 
     def follow(self, frame: int) -> None:
         """Find the next frame's nodes: a few rounds of draw, match and solve."""
@@ -132,10 +140,8 @@ class _Way:
                 current = prior.at_rest_distance(current)
         self.nodes.append(current)
         self.confidence.append(found)
-
-    def missed(self) -> float:
-        """How much of all frames so far is not shown, see `Matcher.missed`."""
-        return sum(self._matcher.missed(nodes, frame) for frame, nodes in enumerate(self.nodes))
+        if prior:
+            self.missed += self._matcher.missed(current, frame)
 
     def _start(self, frame: int) -> Array:
         """The last motion goes on, slows down or stops: whichever looks most like the frame."""
@@ -148,16 +154,31 @@ class _Way:
 
 def _simplest(ways: list[_Way]) -> _Way:
     """The first way that none of the others is far better than: the least motion in depth that explains the frames."""
-    missed = [way.missed() for way in ways]
-    return next(way for way, own in zip(ways, missed, strict=True) if own <= _FAR_BETTER * min(missed))
+    least = min(way.missed for way in ways)
+    return next(way for way in ways if way.missed <= _FAR_BETTER * least)
 
 
-def _reduced(frames: Image, cameras: Cameras) -> tuple[Image, Cameras]:
+@dataclass(frozen=True)
+class _Reduced:
+    """Frames that are made smaller when they are asked for."""
+
+    frames: FrameSource
+    size: tuple[int, int]  # width, height
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (*self.frames.shape[:2], *self.size[::-1], 4)
+
+    def __getitem__(self, at: tuple[int, int]) -> Image:
+        small = cv2.resize(np.asarray(self.frames[at], np.float32), self.size, interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.float32)
+
+
+def _reduced(frames: FrameSource, cameras: Cameras) -> tuple[FrameSource, Cameras]:
     """Frames and cameras of at most `_MAX_SIZE` pixels."""
-    views, count, height, width, channels = frames.shape
+    height, width = frames.shape[2:4]
     scale = _MAX_SIZE / max(height, width)
     if scale >= 1:
         return frames, cameras
     size = (round(width * scale), round(height * scale))
-    small = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in frames.reshape(-1, *frames.shape[2:])]
-    return np.stack(small).reshape(views, count, size[1], size[0], channels), cameras.resized(size[1], size[0])
+    return _Reduced(frames, size), cameras.resized(size[1], size[0])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,10 +16,40 @@ from torch.nn.functional import interpolate
 from animate3d import frames
 from animate3d.errors import InputError
 
+if TYPE_CHECKING:  # diffusers takes seconds to import
+    from animate3d.mvvdm.model.attention import Prompt
+    from animate3d.mvvdm.model.unet import MultiViewUNet
+    from animate3d.mvvdm.windows import Windows
+
 logger = logging.getLogger(__name__)
 
 GREY = round(255 * frames.GREY)
 """The background of every training image."""
+
+
+@dataclass
+class Conditions:
+    """What the UNet needs besides noisy latents; the rows are (b v).
+
+    Text and image have, with guidance, the unconditional rows first; the others are the same with and without.
+    """
+
+    views: int
+    text: Tensor
+    image: Tensor
+    camera: Tensor | None
+    first_frame: Tensor  # [(b v), c, 1, h, w]
+    windows: Windows | None = None  # of a video that is longer than what the UNet sees at once
+    prompts: dict[tuple[int, int], tuple[Tensor, Prompt]] = field(default_factory=dict)
+
+    def prompt(self, unet: MultiViewUNet, rows: slice) -> Prompt:
+        """The prompt of some rows; one object for all steps, so that its keys and values are made once."""
+        start, stop, _ = rows.indices(len(self.text))
+        text, prompt = self.prompts.get((start, stop), (None, None))
+        if prompt is None or text is not self.text:  # a callback can replace the text
+            prompt = unet.prompt(self.text[rows], {"image_embeds": self.image[rows]})
+            self.prompts[start, stop] = self.text, prompt
+        return prompt
 
 
 def prepare_images(images: Sequence[Image.Image], height: int, width: int) -> list[Image.Image]:
@@ -119,3 +151,34 @@ def _image(item: object) -> Image.Image:
     if isinstance(item, np.ndarray) and item.dtype == np.uint8 and item.ndim == 3 and item.shape[-1] in (3, 4):
         return Image.fromarray(item)
     raise InputError(f"A condition image is a {type(item).__name__}; give PIL images or uint8 arrays [H, W, 3 or 4].")
+
+
+def embed_text(
+    tokenizer: Any,
+    text_encoder: Any,
+    device: torch.device,
+    prompt: str | Sequence[str],
+    batch: int,
+    what: str,
+) -> Tensor:
+    """Text embeddings ``[batch, 77, D]`` of one sentence for all objects or one for each; warns about what is cut off.
+
+    Args:
+        what: the sentences are, for messages.
+
+    Raises:
+        InputError: their number does not fit.
+    """
+    prompts = [prompt] * batch if isinstance(prompt, str) else list(prompt)
+    if len(prompts) == 1:
+        prompts *= batch
+    if len(prompts) != batch:
+        raise InputError(f"{len(prompts)} {what} for {batch} objects; give one for each or one for all.")
+    length = tokenizer.model_max_length
+    ids = tokenizer(prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+    for text in dict.fromkeys(prompts):
+        tokens = tokenizer(text, add_special_tokens=False).input_ids
+        if len(tokens) > length - 2:
+            lost = tokenizer.decode(tokens[length - 2 :]).strip()
+            logger.warning("The prompt is longer than %d tokens; this is cut off: %s", length, lost)
+    return text_encoder(ids.to(device))[0]

@@ -93,6 +93,7 @@ def make_videos(pipeline: MultiViewVideoPipeline, request: VideoRequest) -> np.n
         request.prompt,
         [_open(path) for path in request.images],
         num_frames=sampler.frames,
+        context_length=sampler.context_length,
         height=sampler.size,
         width=sampler.width or sampler.size,
         num_inference_steps=sampler.steps,

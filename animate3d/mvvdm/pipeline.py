@@ -5,10 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.pipelines.free_init_utils import FreeInitMixin
@@ -22,15 +21,15 @@ from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjec
 from transformers.image_processing_utils import BaseImageProcessor
 
 from animate3d.errors import InputError
-from animate3d.mvvdm.conditions import group_images, prepare_images, to_tensor
+from animate3d.mvvdm.conditions import Conditions, embed_text, group_images, prepare_images, to_tensor
 from animate3d.mvvdm.free_init import low_pass, mix_frequencies
-from animate3d.mvvdm.model.attention import Prompt
 from animate3d.mvvdm.model.camera import get_camera
 from animate3d.mvvdm.model.origins import Origins, paint_from_origins
 from animate3d.mvvdm.model.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.noise import generator_list, normal, uniform
-from animate3d.mvvdm.sampling import OutputType, SamplingOptions
+from animate3d.mvvdm.sampling import OutputType, SamplingOptions, converted
+from animate3d.mvvdm.windows import Windows, continuation_of, plan_windows
 
 logger = logging.getLogger(__name__)
 
@@ -50,30 +49,6 @@ class MultiViewVideoOutput(BaseOutput):
     """
 
     frames: Any
-
-
-@dataclass
-class _Conditions:
-    """What the UNet needs besides noisy latents; the rows are (b v).
-
-    Text and image have, with guidance, the unconditional rows first; the others are the same with and without.
-    """
-
-    views: int
-    text: Tensor
-    image: Tensor
-    camera: Tensor | None
-    first_frame: Tensor  # [(b v), c, 1, h, w]
-    prompts: dict[tuple[int, int], tuple[Tensor, Prompt]] = field(default_factory=dict)
-
-    def prompt(self, unet: MultiViewUNet, rows: slice) -> Prompt:
-        """The prompt of some rows; one object for all steps, so that its keys and values are made once."""
-        start, stop, _ = rows.indices(len(self.text))
-        text, prompt = self.prompts.get((start, stop), (None, None))
-        if prompt is None or text is not self.text:  # a callback can replace the text
-            prompt = unet.prompt(self.text[rows], {"image_embeds": self.image[rows]})
-            self.prompts[start, stop] = self.text, prompt
-        return prompt
 
 
 class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMixin):
@@ -217,7 +192,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         flat = prepare_images([image for group in groups for image in group], height, width)
         pixels = to_tensor(flat, height, width)
         text = self.encode_prompt(prompt, call.negative_prompt, batch, call.prompt_embeds, call.negative_prompt_embeds)
-        conditions = _Conditions(
+        conditions = Conditions(
             views,
             text.repeat_interleave(views, dim=0),
             self._image_embeds(flat),
@@ -225,21 +200,22 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             self.encode_images(pixels, generators)[:, :, None],
         )
         encoded = conditions.first_frame
-        noise, sample, timesteps = self._start(encoded, generators, call)
+        conditions.windows = self._windows(conditions, call, batch)
+        noise, sample, timesteps = self._start(conditions, generators, call)
         for repeat in range(self._free_init_num_iters if self.free_init_enabled else 1):
             if repeat:
-                sample = self._renoise(sample, noise, generators)
+                sample = self._renoise(sample, noise, conditions, generators)
                 timesteps = self._set_timesteps(call.num_inference_steps, repeat)
             sample = self._denoise(sample, timesteps, conditions, call)
 
         video = torch.cat([conditions.first_frame, sample], dim=2)
         origins = self._origins(video, conditions, generators) if paints else None
         colours = pixels if conditions.first_frame is encoded else None  # a callback can replace it
-        frames = self._output(video, views, call, colours, origins)
+        frames = self._output(video, call, conditions, colours, origins)
         self.maybe_free_model_hooks()
         return MultiViewVideoOutput(frames=frames) if return_dict else (frames,)
 
-    def _denoise(self, sample: Tensor, timesteps: Tensor, conditions: _Conditions, call: SamplingOptions) -> Tensor:
+    def _denoise(self, sample: Tensor, timesteps: Tensor, conditions: Conditions, call: SamplingOptions) -> Tensor:
         """One round: latents of frames 1 and later ``[(b v), c, f-1, h, w]``, from noise to clean."""
         accepted = inspect.signature(self.scheduler.step).parameters
         extra: dict[str, Any] = {"eta": call.eta} if "eta" in accepted else {}
@@ -264,6 +240,8 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
                     sample, conditions.text = tensors["latents"], tensors["prompt_embeds"]
                     conditions.first_frame = tensors["first_frame"]
                 progress.update()
+        if conditions.windows is not None:
+            sample[:, :, conditions.windows.copies - 1] = conditions.first_frame
         return sample
 
     # -- arguments ---------------------------------------------------------------------------------------------------
@@ -275,8 +253,9 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         factor, longest = self.size_factor, self.unet.config["motion_max_seq_length"]
         if height % factor or width % factor or height <= 0 or width <= 0:
             raise InputError(f"Videos of {height}x{width} are not possible: both must be multiples of {factor}.")
-        if not 2 <= call.num_frames <= longest:
-            raise InputError(f"{call.num_frames} frames asked for; this model makes 2 to {longest}.")
+        seen = min(call.num_frames, call.context_length or call.num_frames)
+        if not 2 <= seen <= longest:
+            raise InputError(f"{seen} frames asked for; this model makes 2 to {longest}, more with `context_length`.")
         if call.output_type not in get_args(OutputType):
             raise InputError(f"`output_type` is `{call.output_type}`; it can be {', '.join(get_args(OutputType))}.")
         wanted = call.callback_on_step_end_tensor_inputs
@@ -300,35 +279,19 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         """Text embeddings ``[B, 77, D]``; with guidance ``[2B, 77, D]``, the unconditional ones first."""
         if (prompt is None) == (prompt_embeds is None):
             raise InputError("Give either `prompt` or `prompt_embeds`.")
-        positive = self._embed(prompt, batch, "prompts") if prompt is not None else prompt_embeds
+        models = self.tokenizer, self.text_encoder, self._execution_device
+        positive = embed_text(*models, prompt, batch, "prompts") if prompt is not None else prompt_embeds
         assert positive is not None
         if not self.do_classifier_free_guidance:
             return self._on_unet(positive)
         if negative_prompt_embeds is None:
-            negative_prompt_embeds = self._embed(negative_prompt or "", batch, "negative prompts")
+            negative_prompt_embeds = embed_text(*models, negative_prompt or "", batch, "negative prompts")
         if positive.shape[0] != batch or negative_prompt_embeds.shape != positive.shape:
             raise InputError(
                 f"Text embeddings of shapes {list(positive.shape)} and {list(negative_prompt_embeds.shape)} do not fit "
                 f"{batch} object{'s' if batch > 1 else ''}."
             )
         return self._on_unet(torch.cat([negative_prompt_embeds, positive]))
-
-    def _embed(self, prompt: str | Sequence[str], batch: int, what: str) -> Tensor:
-        prompts = [prompt] * batch if isinstance(prompt, str) else list(prompt)
-        if len(prompts) == 1:
-            prompts *= batch
-        if len(prompts) != batch:
-            raise InputError(f"{len(prompts)} {what} for {batch} objects; give one for each or one for all.")
-        length = self.tokenizer.model_max_length
-        ids = self.tokenizer(
-            prompts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-        ).input_ids
-        for text in dict.fromkeys(prompts):
-            tokens = self.tokenizer(text, add_special_tokens=False).input_ids
-            if len(tokens) > length - 2:
-                lost = self.tokenizer.decode(tokens[length - 2 :]).strip()
-                logger.warning("The prompt is longer than %d tokens; this is cut off: %s", length, lost)
-        return self.text_encoder(ids.to(self._execution_device))[0]
 
     def _on_unet(self, tensor: Tensor) -> Tensor:
         return tensor.to(device=self._execution_device, dtype=self.unet.dtype)
@@ -371,18 +334,46 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         self.scheduler.set_timesteps(steps, device=self._execution_device)
         return self.scheduler.timesteps
 
+    def _windows(self, conditions: Conditions, call: SamplingOptions, batch: int) -> Windows | None:
+        """How a video is covered that is longer than what the model sees at once; None for the whole in one."""
+        length = call.context_length
+        if length is None or call.num_frames <= length:
+            return None
+        numbered, continuation = bool(self.unet.config["frame_embedding"]), call.continuation
+        stride = length // 2 if call.context_stride is None else call.context_stride
+        plan_windows(call.num_frames, length, stride, call.weighting_scheme)  # what cannot be is said first
+        if continuation is None and numbered:
+            # The motion tells: a video of the model's own length.
+            short = replace(call, num_frames=length, latents=None, generator=None, callback_on_step_end=None)
+            generators = generator_list(call.generator, batch)
+            states = [generator.get_state() for generator in generators or ()]
+            _, sample, timesteps = self._start(conditions, generators, short)
+            sample = self._denoise(sample, timesteps, conditions, short)
+            for generator, state in zip(generators or (), states, strict=True):
+                generator.set_state(state)  # the long video begins with the same noise
+            continuation = continuation_of(torch.cat([conditions.first_frame, sample], dim=2), numbered=True)
+        return plan_windows(call.num_frames, length, stride, call.weighting_scheme, continuation or "free")
+
+    def _normal(self, like: Tensor, frames: int, conditions: Conditions, generators: list[Generator] | None) -> Tensor:
+        """Noise for frames 1 and later; what goes beyond a window shares that of its first frames."""
+        windows = conditions.windows
+        count = frames - 1 if windows is None else windows.frames.shape[1]
+        shape = torch.Size((*like.shape[:2], count, *like.shape[3:]))
+        noise = normal(shape, generators, like.device, like.dtype)
+        return noise if windows is None else windows.share(noise, generators)
+
     def _start(
-        self, first_frame: Tensor, generators: list[Generator] | None, call: SamplingOptions
+        self, conditions: Conditions, generators: list[Generator] | None, call: SamplingOptions
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Noise, the latents to start from, and the timesteps of the first round."""
-        latents, similarity = call.latents, call.i2v_similarity_init
+        latents, similarity, first_frame = call.latents, call.i2v_similarity_init, conditions.first_frame
         timesteps = self._set_timesteps(call.num_inference_steps, 0)
         rows, channels, _, *size = first_frame.shape
         shape = torch.Size((rows, channels, call.num_frames - 1, *size))
         device, dtype = first_frame.device, first_frame.dtype
         drawn = None if similarity is None else uniform(torch.Size((rows, 1, *shape[2:])), generators, device, dtype)
         if latents is None:
-            latents = normal(shape, generators, device, dtype)
+            latents = self._normal(first_frame, call.num_frames, conditions, generators)
         elif latents.shape != shape:
             raise InputError(f"`latents` has the shape {list(latents.shape)}; frames 1 and later need {list(shape)}.")
         noise = self._on_unet(latents)
@@ -397,7 +388,9 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         noised = self.scheduler.add_noise(origin, noise, timesteps[:1])
         return noise, torch.where(drawn < probability, origin, noised), timesteps
 
-    def _renoise(self, sample: Tensor, noise: Tensor, generators: list[Generator] | None) -> Tensor:
+    def _renoise(
+        self, sample: Tensor, noise: Tensor, conditions: Conditions, generators: list[Generator] | None
+    ) -> Tensor:
         """FreeInit: the low frequencies of the last result, noised to the end, with new high ones."""
         last = torch.full((sample.shape[0],), self.scheduler.config["num_train_timesteps"] - 1, device=sample.device)
         noised = self.scheduler.add_noise(sample, noise, last).float()
@@ -408,28 +401,35 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             spatial_stop=self._free_init_spatial_stop_frequency,
             temporal_stop=self._free_init_temporal_stop_frequency,
         )
-        fresh = normal(sample.shape, generators, sample.device, torch.float32)
+        fresh = self._normal(sample.float(), sample.shape[2] + 1, conditions, generators)
         return mix_frequencies(noised, fresh, kept.to(sample.device)).to(sample.dtype)
 
     def _predict(
-        self, sample: Tensor, timestep: Tensor, conditions: _Conditions, sequential: bool, *, guided: bool = True
+        self, sample: Tensor, timestep: Tensor, conditions: Conditions, sequential: bool, *, guided: bool = True
     ) -> Tensor:
         """What the scheduler expects of frames 1 and later, with guidance if wanted. ``[(b v), c, f-1, h, w]``"""
-        video = torch.cat([conditions.first_frame, self.scheduler.scale_model_input(sample, timestep)], dim=2)
+        scaled = self.scheduler.scale_model_input(sample, timestep)
 
-        def output(rows: slice) -> Tensor:
-            return self._unet(rows, video, timestep, conditions)[0][:, :, 1:]
+        def predict(part: Tensor) -> Tensor:
+            video = torch.cat([conditions.first_frame, part], dim=2)
+            count = len(video)
 
-        count = len(video)
-        if not (self.do_classifier_free_guidance and guided):
-            return output(slice(-count, None))  # with guidance, the rows with the prompt come last
-        if sequential:
-            without, with_text = output(slice(count)), output(slice(count, None))
-        else:
-            without, with_text = output(slice(None)).chunk(2)
-        return without + self.guidance_scale * (with_text - without)
+            def output(rows: slice) -> Tensor:
+                return self._unet(rows, video, timestep, conditions)[0][:, :, 1:]
 
-    def _unet(self, rows: slice, latents: Tensor, timestep: Tensor, conditions: _Conditions, **flags: bool) -> Any:
+            if not (self.do_classifier_free_guidance and guided):
+                return output(slice(-count, None))  # with guidance, the rows with the prompt come last
+            if sequential:
+                without, with_text = output(slice(count)), output(slice(count, None))
+            else:
+                without, with_text = output(slice(None)).chunk(2)
+            return without + self.guidance_scale * (with_text - without)
+
+        if conditions.windows is None:
+            return predict(scaled)
+        return conditions.windows.blend(lambda frames: [predict(scaled[:, :, frames - 1])])[0]
+
+    def _unet(self, rows: slice, latents: Tensor, timestep: Tensor, conditions: Conditions, **flags: bool) -> Any:
         return self.unet(
             latents,
             timestep,
@@ -451,41 +451,45 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             )
         return head is not None and head.views == views
 
-    def _origins(self, video: Tensor, conditions: _Conditions, generators: list[Generator] | None) -> Origins:
-        """Where the pixels of a finished video come from."""
+    def _origins(self, video: Tensor, conditions: Conditions, generators: list[Generator] | None) -> Origins:
+        """Where the pixels of frames 1 and later of a finished video come from."""
         timestep = torch.full((len(video),), ORIGIN_TIMESTEP, device=video.device)
-        noise = normal(video[:, :, 1:].shape, generators, video.device, video.dtype)
+        noise = self._normal(video, video.shape[2], conditions, generators)
         # Not `add_noise`: some schedulers only have the timesteps that they sample with.
         signal = self.scheduler.alphas_cumprod[ORIGIN_TIMESTEP].to(video.device)
         noised = signal.sqrt() * video[:, :, 1:] + (1 - signal).sqrt() * noise
         rows = slice(-len(video), None)  # with guidance, those with the prompt come last
-        latents = torch.cat([video[:, :, :1], noised], dim=2)
-        return self._unet(rows, latents, timestep, conditions, return_origins=True)[1]
+
+        def find(part: Tensor) -> tuple[Tensor, Tensor]:
+            latents = torch.cat([video[:, :, :1], part], dim=2)
+            found = self._unet(rows, latents, timestep, conditions, return_origins=True)[1]
+            return found.places[:, :, 1:], found.sources[:, :, 1:]
+
+        if conditions.windows is None:
+            return Origins(*find(noised))
+        return Origins(*conditions.windows.blend(lambda frames: find(noised[:, :, frames - 1])))
 
     # -- result ------------------------------------------------------------------------------------------------------
 
     def _output(
         self,
         video: Tensor,
-        views: int,
         call: SamplingOptions,
+        conditions: Conditions,
         colours: Tensor | None,
         origins: Origins | None,
     ) -> Any:
         """Frames of a type; with origins painted with ``colours`` ``[(b v), 3, H, W]`` -1..1, or with frame 0."""
         if call.output_type == "latent":
             return video
+        views, windows = conditions.views, conditions.windows
         frames = rearrange(self.decode_latents(video, call.decode_chunk_size), "(b v) f c h w -> b v f c h w", v=views)
         if origins is not None:
             first = frames[:, :, 0] if colours is None else (colours.to(frames) / 2 + 0.5).unflatten(0, (-1, views))
-            frames = torch.cat([first[:, :, None], paint_from_origins(frames, first, origins)[:, :, 1:]], dim=2)
-        if call.output_type == "pt":
-            return frames
-        array = rearrange(frames, "b v f c h w -> b v f h w c").cpu().numpy()
-        if call.output_type == "np":
-            return array
-        pixels = (array * 255).round().astype(np.uint8)
-        return [[[Image.fromarray(image) for image in view] for view in sample] for sample in pixels]
+            frames = torch.cat([first[:, :, None], paint_from_origins(frames[:, :, 1:], first, origins)], dim=2)
+        if windows is not None:
+            frames[:, :, windows.copies] = frames[:, :, :1]
+        return converted(frames, call.output_type)
 
     @torch.no_grad()
     def decode_latents(self, video: Tensor, chunk: int = 16) -> Tensor:

@@ -17,6 +17,7 @@ class SamplerSettings:
         size: height in pixels.
         width: in pixels; None for square videos.
         frames: of every video, the image included.
+        context_length: frames that the model was trained with; longer videos are made of windows of so many.
         seed: of all random numbers.
     """
 
@@ -27,6 +28,7 @@ class SamplerSettings:
     size: int = 256
     width: int | None = None
     frames: int = 16
+    context_length: int = 16
     seed: int = 8673
 
 

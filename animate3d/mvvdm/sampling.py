@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+from PIL import Image
 from torch import Tensor
 
 from animate3d.mvvdm.noise import Generators
 from animate3d.mvvdm.sampler import RELEASED
+from animate3d.mvvdm.windows import Continuation, WeightingScheme
 
 OutputType: TypeAlias = Literal["pil", "np", "pt", "latent"]
 
@@ -20,6 +23,12 @@ class SamplingOptions:
 
     Attributes:
         num_frames: F, with the image as frame 0.
+        context_length: frames, the image included, that the model sees at once; longer videos are made of windows of so
+            many (`animate3d.mvvdm.windows`). None for the whole video in one.
+        context_stride: frames from a window to the next; half of a window when None.
+        weighting_scheme: "pyramid": what a window says of its middle counts most; "flat": all alike.
+        continuation: how a motion goes on behind a window: "free", "cycle" or "return". None for what the motion tells
+            where the model knows the numbers of frames, else "free".
         height, width: pixels; None for the size the model was trained with.
         num_inference_steps: denoising steps per round.
         guidance_scale: 1 or less turns guidance off and halves the time.
@@ -42,6 +51,10 @@ class SamplingOptions:
     """
 
     num_frames: int = RELEASED.frames
+    context_length: int | None = None
+    context_stride: int | None = None
+    weighting_scheme: WeightingScheme = "pyramid"
+    continuation: Continuation | None = None
     height: int | None = None
     width: int | None = None
     num_inference_steps: int = RELEASED.steps
@@ -62,3 +75,14 @@ class SamplingOptions:
     output_type: OutputType = "pil"
     callback_on_step_end: Callable[..., dict[str, Any]] | None = None
     callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",)
+
+
+def converted(frames: Tensor, output_type: OutputType) -> Any:
+    """Frames ``[B, V, F, 3, H, W]`` 0..1 in the form that a call asks for, as `MultiViewVideoOutput` says."""
+    if output_type == "pt":
+        return frames
+    array = frames.movedim(3, -1).cpu().numpy()
+    if output_type == "np":
+        return array
+    pixels = (array * 255).round().astype(np.uint8)
+    return [[[Image.fromarray(image) for image in view] for view in sample] for sample in pixels]

@@ -19,7 +19,7 @@ from animate3d.errors import InputError
 if TYPE_CHECKING:
     from animate3d.meshes import Mesh
 
-_BASE_COLOR, _VERTEX_COLOR, _TEXTURE = 0, 1, 2
+BASE_COLOR, VERTEX_COLOR, TEXTURE = 0, 1, 2
 _WRAPS = {"repeat": 0, "clamp": 1, "mirror": 2}
 # The light stands beside the camera, raised by this share of the view direction's length.
 _LIGHT_RAISE = 0.6
@@ -73,7 +73,7 @@ def render_mesh(
         raise InputError(f"`positions` has shape {positions.shape}; a mesh of {n_vertices} vertices needs [F, N, 3].")
     if supersample < 1:
         raise InputError(f"`supersample` is {supersample}; it must be at least 1.")
-    look = _look(mesh)
+    look = look_of(mesh)
     normals = np.zeros((len(positions), 0, 3))
     if shading:
         normals = _vertex_normals(positions, np.ascontiguousarray(mesh.welded(), dtype=np.int64), look.triangles)
@@ -95,8 +95,9 @@ def render_mesh(
     return images.reshape(n_views, n_frames, cameras.height, cameras.width, 4)
 
 
-class _Look(NamedTuple):
-    """Triangles and where each takes its colour from, in the order of `_draw`'s arguments."""
+class Look(NamedTuple):
+    """Triangles and where each takes its colour from (`BASE_COLOR`, `VERTEX_COLOR` or `TEXTURE`), in the order of
+    `_draw`'s arguments."""
 
     triangles: NDArray[np.int64]  # [T, 3]
     uvs: NDArray[np.float64]  # [T, 3, 2], NaN without
@@ -106,20 +107,21 @@ class _Look(NamedTuple):
     base_colors: NDArray[np.float64]  # [M, 3]
 
 
-def _look(mesh: Mesh) -> _Look:
+def look_of(mesh: Mesh) -> Look:
+    """What every triangle of a mesh shows, as `render_mesh` draws it."""
     triangles, corners, faces = (np.ascontiguousarray(a, dtype=np.int64) for a in mesh.triangles())
     materials = np.ascontiguousarray(mesh.face_materials[faces], dtype=np.int64)
     uvs = np.full((len(triangles), 3, 2), np.nan)
     if mesh.corner_uvs is not None:
         uvs = mesh.corner_uvs[corners].astype(np.float64)
     has_texture = np.array(["diffuse" in material.textures for material in mesh.materials])
-    source = np.where(has_texture[materials] & np.isfinite(uvs).all(axis=(1, 2)), _TEXTURE, _BASE_COLOR)
+    source = np.where(has_texture[materials] & np.isfinite(uvs).all(axis=(1, 2)), TEXTURE, BASE_COLOR)
     vertex_colors = np.zeros((0, 3))
     if mesh.has_vertex_colors and mesh.vertex_colors is not None:
         vertex_colors = mesh.vertex_colors.astype(np.float64)
-        source[:] = _VERTEX_COLOR
+        source[mesh.colored_faces()[faces]] = VERTEX_COLOR
     base_colors = np.array([m.base_color[:3] for m in mesh.materials], dtype=np.float64).reshape(-1, 3)
-    return _Look(triangles, uvs, source, materials, vertex_colors, base_colors)
+    return Look(triangles, uvs, source, materials, vertex_colors, base_colors)
 
 
 def _pack_textures(mesh: Mesh) -> _Textures:
@@ -234,13 +236,13 @@ def _draw(  # type: ignore[no-untyped-def]
                         w0 = 1.0 - w1 - w2
                         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
                         m = materials[t]
-                        if source[t] == _TEXTURE:
+                        if source[t] == TEXTURE:
                             u = w0 * uvs[t, 0, 0] + w1 * uvs[t, 1, 0] + w2 * uvs[t, 2, 0]
                             w = w0 * uvs[t, 0, 1] + w1 * uvs[t, 1, 1] + w2 * uvs[t, 2, 1]
                             level = mips[t]
                             size = sizes[m, level]
                             _sample(texels, offsets[m, level], size[0], size[1], wraps[m], u, w, color)
-                        elif source[t] == _VERTEX_COLOR:
+                        elif source[t] == VERTEX_COLOR:
                             for k in range(3):
                                 color[k] = (
                                     w0 * vertex_colors[a, k] + w1 * vertex_colors[b, k] + w2 * vertex_colors[c, k]
@@ -307,7 +309,7 @@ def _visible(  # type: ignore[no-untyped-def]
         bottom = min(int(np.floor(max(a[1], b[1], c[1]) - 0.5)), height - 1)
         if left > right or top > bottom:
             continue
-        if source[t] == _TEXTURE:
+        if source[t] == TEXTURE:
             mips[t] = _mip_level(uvs[t], sizes[materials[t], 0], levels[materials[t]], abs(area))
         for y in range(top, bottom + 1):
             py = y + 0.5

@@ -20,11 +20,12 @@ from torch import Tensor
 from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError
 from animate3d.evaluation.image_metrics import silhouette_iou
-from animate3d.files import atomic_directory, content_hash, existing_file, existing_folder
+from animate3d.files import atomic_directory, atomic_file, content_hash, existing_file, existing_folder
 from animate3d.frames import composite, contact_sheet, count_frames, load_frames, numbered_images, save_image
 from animate3d.gaussians import Gaussians
 from animate3d.meshes import Mesh, Placement
-from animate3d.motion.template import Surface, Template
+from animate3d.motion.objects import template_of
+from animate3d.motion.template import Surface
 from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.resources import find_resource
 from animate3d.runs import alignment
@@ -303,7 +304,7 @@ class Run(ABC):
         """The surface followed through the frames, the first of which shows it at rest."""
         cameras, settings = self.cameras(self.frames.shape[2]), TrackSettings().scaled(self.rigidity)
         with counted(self.frames.shape[1] - 1, "tracking", "frame") as tell:
-            return track(Template(*surface), self.frames.numpy(), cameras, settings, progress=tell)
+            return track(template_of(surface), self.frames.numpy(), cameras, settings, progress=tell)
 
     def score(self) -> float:
         """How much of the current frames' change the tracked model shows too."""
@@ -324,6 +325,8 @@ class Run(ABC):
             surface = self.surface()
             tracked = self.track_surface(surface)
             save(surface, tracked.positions, tracked.rotations)
+            with atomic_file(self.work / "confidence.npy") as temporary:  # for the viewer
+                np.save(temporary, tracked.confidence.astype(np.float16), allow_pickle=False)
             return {**tracked.facts(), "confidence": frame_confidence(tracked.confidence)}
 
         facts = self.steps.run(

@@ -25,6 +25,9 @@ Image = NDArray[np.float32]
 MIN_OVERLAP = 0.8
 """Silhouette IoU of the picture and the model under which a camera is not believed."""
 
+WELL_OVERLAP, CLOSE_RIVAL = 0.93, 1.25
+"""Overlap under which a camera is doubted, and the error of another view, against this one's, under which it is."""
+
 _SURE_OVERLAP, _MOST_COLOR_ERROR = 0.95, 0.12  # where outlines agree less, colours have to agree
 
 _COARSE, _FINE, _FINAL = 48, 80, 160  # pixels of the window around the object
@@ -66,6 +69,16 @@ class FoundCamera:
         """Whether the picture shows the model: many outlines fit some view of it, but not with its colours."""
         fits = self.overlap >= _SURE_OVERLAP or self.color_error <= _MOST_COLOR_ERROR
         return self.overlap >= MIN_OVERLAP and fits
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the picture looks nearly the same from quite another view."""
+        return self.rival is not None and self.rival[1] < CLOSE_RIVAL
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a person should look at the answer."""
+        return self.overlap < WELL_OVERLAP or self.ambiguous
 
 
 def find_camera(mesh: Mesh, placement: Placement, rgba: NDArray[np.uint8]) -> FoundCamera:

@@ -1,38 +1,30 @@
-"""One ordinary video: read from whatever file it comes in, and its object cut out."""
+"""One ordinary video, read from whatever file it comes in, one frame after the other."""
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from animate3d.errors import InputError
-from animate3d.masks.appearance import fit_background
-from animate3d.masks.cut import cut
-from animate3d.masks.folder import Segmenter
-from animate3d.masks.matting import grow, soft_edges
 
 Bytes = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 LONGEST = 512
 """Pixels of the longer side; larger frames are reduced while they are read."""
 FEWEST, MOST = 2, 600
 _PICTURES = (".gif", ".webp", ".png", ".apng")
 _STILLS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-_DEFAULT_FPS = 24.0  # of folders, which say nothing
-_UNIFORM = np.log(256.0**3)  # a colour of an object that nothing is known of
-_TRUST = 0.2  # of log odds: neighbouring pixels share compression artefacts
-_LIMIT = 5.0
-_OUTLINE = 2.0  # cost of the outline per pixel
-_LEAST, _LARGEST = 0.002, 0.9  # share of the picture that an object covers
-_SPECK = 0.02  # parts smaller than this share of the largest are dropped
+FOLDER_FPS = 24.0
+"""Frames per second of folders and of files that say nothing."""
 
 
 @dataclass(frozen=True)
@@ -59,41 +51,55 @@ class Trim:
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames of a video.
+    """A video that can be read from its first to its last frame, as often as needed; it is never held as a whole.
 
     Attributes:
-        frames: ``[F, H, W, 4]``, at most `LONGEST` pixels a side.
+        path: file or folder.
+        trim: which of its frames are used.
+        count: how many these are.
         fps: of these frames.
         size: width and height in the file.
         has_alpha: whether the file cuts out its object itself.
     """
 
-    frames: Bytes
+    path: Path
+    trim: Trim
+    count: int
     fps: float
     size: tuple[int, int]
     has_alpha: bool
 
+    def frames(self) -> Iterator[Bytes]:
+        """Its frames ``[H, W, 4]``, at most `LONGEST` pixels a side."""
+        fps, images = _opened(self.path)
+        for _, image in zip(range(self.count), _trimmed(images, fps, self.trim), strict=False):
+            yield _reduced(image)
 
-def read_clip(path: Path, trim: Trim | None = None) -> Clip:
-    """Read a video file (MP4, MOV, WebM, …), an animated picture or a folder of pictures.
+    def seconds(self, frame: int) -> float:
+        """Where a frame lies in the file, seconds from its start."""
+        return self.trim.start + frame / self.fps
+
+
+def read_clip(
+    path: Path, trim: Trim | None = None, look: Callable[[int, Bytes], object] = lambda frame, image: None
+) -> Clip:
+    """Open a video file (MP4, MOV, WebM, …), an animated picture or a folder of pictures, and look through it once.
+
+    Args:
+        look: called with the number of every frame and the frame ``[H, W, 4]``.
 
     Raises:
-        InputError: nothing can be read, or there are not 2 to 600 frames.
+        InputError: nothing can be read, frames differ in size, or there are not 2 to 600 frames.
     """
     trim = trim or Trim()
     if not path.exists():
         raise InputError(f"The video {path} does not exist.")
     fps, images = _opened(path)
-    kept: list[Bytes] = []
-    size, seen = (0, 0), 0
-    for index, image in enumerate(images):
-        seen = index + 1
-        if trim.end is not None and index >= round(trim.end * fps):
-            break
-        first = round(trim.start * fps)
-        if index < first or (index - first) % trim.every:
-            continue
-        if len(kept) == MOST:
+    counted = _Counted(images)
+    size, kept = (0, 0), 0
+    holes = solid = False
+    for image in _trimmed(counted, fps, trim):
+        if kept == MOST:
             raise InputError(
                 f"The video {path} has more than {MOST} frames; cut it with --start and --end (seconds), or take one "
                 "frame of so many with --every."
@@ -103,13 +109,38 @@ def read_clip(path: Path, trim: Trim | None = None) -> Clip:
                 f"The frames of {path} differ in size: {size[0]}x{size[1]} and {image.shape[1]}x{image.shape[0]}."
             )
         size = (image.shape[1], image.shape[0])
-        kept.append(_reduced(image))
-    if len(kept) < FEWEST:
-        rest = "" if seen == len(kept) else f" after trimming its {seen}"
-        raise InputError(f"The video {path} has {len(kept)} frames{rest}; a motion needs at least {FEWEST}.")
-    frames = np.stack(kept)
-    alpha = frames[..., 3]
-    return Clip(frames, fps / trim.every, size, bool((alpha < 128).any() and (alpha > 128).any()))
+        holes, solid = holes or bool((image[..., 3] < 128).any()), solid or bool((image[..., 3] > 128).any())
+        look(kept, _reduced(image))
+        kept += 1
+    if kept < FEWEST:
+        rest = "" if counted.seen == kept else f" after trimming its {counted.seen}"
+        raise InputError(f"The video {path} has {kept} frames{rest}; a motion needs at least {FEWEST}.")
+    return Clip(path, trim, kept, fps / trim.every, size, holes and solid)
+
+
+@dataclass
+class _Counted:
+    """Counts what passes."""
+
+    images: Iterator[Bytes]
+    seen: int = field(default=0)
+
+    def __iter__(self) -> Iterator[Bytes]:
+        return self
+
+    def __next__(self) -> Bytes:
+        image = next(self.images)
+        self.seen += 1
+        return image
+
+
+def _trimmed(images: Iterator[Bytes], fps: float, trim: Trim) -> Iterator[Bytes]:
+    first = round(trim.start * fps)
+    for index, image in enumerate(images):
+        if trim.end is not None and index >= round(trim.end * fps):
+            return
+        if index >= first and (index - first) % trim.every == 0:
+            yield image
 
 
 def _reduced(image: Bytes) -> Bytes:
@@ -126,7 +157,7 @@ def _opened(path: Path) -> tuple[float, Iterator[Bytes]]:
         files = sorted((f for f in path.iterdir() if f.suffix.lower() in _STILLS), key=_natural)
         if not files:
             raise InputError(f"The folder {path} holds no pictures ({', '.join(_STILLS)}).")
-        return _DEFAULT_FPS, (_picture(file) for file in files)
+        return FOLDER_FPS, (_picture(file) for file in files)
     if path.suffix.lower() in _PICTURES:
         return _animated(path)
     return _decoded(path)
@@ -143,22 +174,48 @@ def _picture(path: Path) -> Bytes:
         with Image.open(path) as image:
             return np.array(image.convert("RGBA"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"The picture {path} cannot be read, it may be truncated ({error}).") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"The picture {path} cannot be read, it may be truncated ({error}).")
+
+
+# Animated pictures, whose every frame says how long it is shown
 
 
 def _animated(path: Path) -> tuple[float, Iterator[Bytes]]:
+    seconds = np.array([shown for shown, _ in _moments(path, pictures=False)])
+    usual = float(np.median(seconds))
+    if usual <= 0:
+        return FOLDER_FPS, (image for _, image in _moments(path))
+    return 1 / usual, _steady(path, 1 / usual)
+
+
+def _moments(path: Path, *, pictures: bool = True) -> Iterator[tuple[float, Bytes]]:
+    """For how many seconds each picture is shown, and the picture (empty without ``pictures``)."""
     try:
         with Image.open(path) as image:
-            images, milliseconds = [], []
-            for frame in ImageSequence.Iterator(image):
-                milliseconds.append(float(frame.info.get("duration", 0)))
-                images.append(np.array(frame.convert("RGBA")))
-                if len(images) > 10 * MOST:
-                    break
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"The picture {path} cannot be read, it may be truncated ({error}).") from error
-    usual = float(np.median(milliseconds))
-    return (1000.0 / usual if usual > 0 else _DEFAULT_FPS), iter(images)
+            for number in range(getattr(image, "n_frames", 1)):
+                image.seek(number)
+                shown = np.array(image.convert("RGBA")) if pictures else np.zeros((0, 0, 4), np.uint8)
+                yield float(image.info.get("duration", 0)) / 1000, shown
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _steady(path: Path, fps: float) -> Iterator[Bytes]:
+    """The picture that is shown at 0.5 / fps, 1.5 / fps, … seconds."""
+    end, times = 0.0, count()
+    time = next(times)
+    for seconds, image in _moments(path):
+        end += seconds
+        while (time + 0.5) / fps <= end + 1e-9:
+            yield image
+            time = next(times)
+
+
+# Videos
 
 
 def _decoded(path: Path) -> tuple[float, Iterator[Bytes]]:
@@ -168,17 +225,25 @@ def _decoded(path: Path) -> tuple[float, Iterator[Bytes]]:
     for decoder in decoders:
         try:
             return _started(path, ["-c:v", decoder] if decoder else [])
-        except (OSError, RuntimeError, StopIteration, ValueError, KeyError) as error:
+        except (OSError, RuntimeError, StopIteration, ValueError, KeyError, IndexError) as error:
             why = (str(error).strip().splitlines() or ["no picture in it"])[-1]
     raise InputError(f"The video {path} cannot be read: is it a video? ({why})")
 
 
 def _started(path: Path, decoder: list[str]) -> tuple[float, Iterator[Bytes]]:
+    """Frames at the mean rate of the file, whatever time each of them is shown, turned upright."""
     import imageio_ffmpeg
 
-    reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgba", bits_per_pixel=32, input_params=decoder)
-    meta = next(reader)
-    width, height = meta["size"]
+    logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)  # it warns of clips that are turned upright
+    probe = imageio_ffmpeg.read_frames(str(path), input_params=decoder)
+    told = float(next(probe).get("fps") or 0)
+    probe.close()
+    fps = told if np.isfinite(told) and told > 0 else FOLDER_FPS
+    steady = ["-vf", f"fps={fps:g}"]
+    reader = imageio_ffmpeg.read_frames(
+        str(path), pix_fmt="rgba", bits_per_pixel=32, input_params=decoder, output_params=steady
+    )
+    width, height = next(reader)["size"]
     first = next(reader)
 
     def images() -> Iterator[Bytes]:
@@ -193,69 +258,4 @@ def _started(path: Path, decoder: list[str]) -> tuple[float, Iterator[Bytes]]:
         finally:
             reader.close()
 
-    fps = float(meta.get("fps") or _DEFAULT_FPS)
-    return (fps if np.isfinite(fps) and fps > 0 else _DEFAULT_FPS), images()
-
-
-def first_alpha(frame: Bytes, name: str) -> NDArray[np.float32]:
-    """The object of frame 0 by its plain background ``[H, W]`` 0..1.
-
-    Args:
-        frame: ``[H, W, 3]``
-        name: of the clip, for messages.
-
-    Raises:
-        InputError: one colour, or no plain background.
-    """
-    image = frame.astype(np.float32)
-    height, width = image.shape[:2]
-    ring = np.ones((height, width), bool)
-    edge = max(2, round(0.03 * max(height, width)))
-    ring[edge:-edge, edge:-edge] = False
-    mask = ~ring
-    for outside in (ring, None):
-        around = outside if outside is not None else ~grow(mask, max(2, round(max(height, width) / 64)))
-        background = fit_background(image, around)
-        evidence = (-_UNIFORM - background.log_density(image)) * _TRUST
-        weights = np.full((height, width), _OUTLINE, np.float32)
-        mask = cut(evidence.clip(-_LIMIT, _LIMIT), weights, (evidence > 0).astype(np.float32)) > 0.5
-    mask = _main_parts(mask)
-    share = float(mask.mean())
-    if share < _LEAST:
-        raise InputError(
-            f"Frame 0 of {name} shows one colour and no object before it; start later with --start, or check the file."
-        )
-    if share > _LARGEST or mask[ring].mean() > 0.5:
-        raise InputError(
-            f"The object in frame 0 of {name} does not stand before a plain background (it would cover "
-            f"{100 * share:.0f} % of the picture); use a clip with one colour behind the object, or one with alpha."
-        )
-    return soft_edges(image, mask, background.noise)
-
-
-def _main_parts(mask: Mask) -> Mask:
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    if count < 2:
-        return mask
-    area = stats[:, cv2.CC_STAT_AREA].astype(float)
-    area[0] = 0
-    return np.asarray((area >= _SPECK * area.max())[labels] & mask)
-
-
-def cut_out(clip: Clip, segmenter: Segmenter, name: str) -> Iterator[Bytes]:
-    """The clip's frames with the object's alpha ``[H, W, 4]``; the clip's own alpha where it has one.
-
-    Raises:
-        InputError: frame 0 shows no object before a plain background.
-    """
-    if clip.has_alpha:
-        if not (clip.frames[0, ..., 3] > 128).any():
-            raise InputError(f"Frame 0 of {name} is transparent everywhere; start later with --start.")
-        yield from clip.frames
-        return
-    colors = np.ascontiguousarray(clip.frames[..., :3])
-    first = first_alpha(colors[0], name)
-    last = first
-    for color, alpha in zip(colors, segmenter.segment(colors, first), strict=True):
-        last = alpha if (alpha > 0.5).any() else last
-        yield np.dstack([color, (last * 255 + 0.5).astype(np.uint8)])
+    return fps, images()

@@ -39,6 +39,8 @@ from animate3d.runs.console import counted
 from animate3d.runs.fit import Training, frame_settings, path_setting, video_model_settings
 from animate3d.runs.options import GaussianOptions
 from animate3d.runs.overrides import REFINE, settings_of
+from animate3d.runs.page import PAGE, write_run_page
+from animate3d.viewer.moving import MovingGaussians
 
 __all__ = ["GaussianOptions", "GaussianResult", "GaussianRun", "animate_gaussians"]
 
@@ -257,11 +259,15 @@ class GaussianRun(Run):
         def turn() -> None:
             render_turntable(motion, video, sheet, fps=fps, size=size)
 
-        results: list[tuple[str, Callable[[], None], list[Path], dict[str, Any]]] = [
+        def show() -> dict[str, Any]:
+            return write_run_page(self, MovingGaussians(motion, fps))
+
+        results: list[tuple[str, Callable[[], dict[str, Any] | None], list[Path], dict[str, Any]]] = [
             ("ply sequence", save_plys, [files["plys"]], {"fps": fps}),
             ("trajectory", save_paths, [files["trajectory"]], {"fps": fps}),
             ("renders", render_views, [files["renders"]], {"size": size}),
             ("turntable", turn, [video, sheet], {"fps": fps, "size": size}),
+            ("preview", show, [out / PAGE], {"fps": fps}),
         ]
         inputs = {"checkpoint": checkpoint, "model": self.model_file, "placement": self.placement_file}
         for name, action, outputs, settings in results:

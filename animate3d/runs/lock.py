@@ -39,6 +39,23 @@ def alone_in(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
+def is_in_use(folder: Path) -> bool:
+    """Whether a run is at work in a folder now."""
+    try:
+        file = os.open(folder / LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(file)
+    return False
+
+
 def _locked(path: Path) -> int:
     """A file descriptor that holds the lock."""
     while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,18 +14,20 @@ from torch import Tensor
 
 from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError, MissingDependencyError
-from animate3d.export import SUFFIXES, export_with_report, preview
+from animate3d.export import SKINNED, SUFFIXES, Skinned, export_with_report, preview
 from animate3d.export.blender import blender
 from animate3d.export.clip import check_clip_name
 from animate3d.files import content_hash
 from animate3d.frames import GREY, composite
 from animate3d.gaussians import Gaussians, from_mesh, load_ply, save_edges, save_ply
-from animate3d.meshes import Mesh, Placement, load_mesh
+from animate3d.meshes import Mesh, Placement
 from animate3d.meshes.appearance import vertex_colors
+from animate3d.meshes.scene import Scene
+from animate3d.meshes.scene_file import load_models
 from animate3d.motion.appearance import fit_appearance
 from animate3d.motion.checkpoint import load_motion
 from animate3d.motion.cycle import close_cycle
-from animate3d.motion.start import load_start, save_start
+from animate3d.motion.start import load_start, save_objects, save_start
 from animate3d.motion.template import Surface
 from animate3d.motion.trajectory import Trajectory, save_placed_folder, weld
 from animate3d.orbits import frame_times
@@ -37,8 +38,14 @@ from animate3d.runs.base import ELEVATION, Run, check_options
 from animate3d.runs.console import counted
 from animate3d.runs.fit import Training, path_setting
 from animate3d.runs.options import MESH_CONFIG, AnimateOptions
+from animate3d.runs.page import PAGE, write_run_page
+from animate3d.runs.skeleton import asked_skeleton, skeleton_step
+from animate3d.viewer.moving import MovingMesh
 
-__all__ = ["FIT_CONFIG", "AnimateOptions", "AnimateResult", "MeshRun", "animate", "check_mesh_options", "finish"]
+__all__ = [
+    *("FIT_CONFIG", "AnimateOptions", "AnimateResult", "MeshRun"),
+    *("animate", "check_mesh_options", "finish", "prepare"),
+]
 
 FIT_CONFIG = MESH_CONFIG
 UNSEEN = (45.0, 225.0)  # degrees from the first video to views that no video shows
@@ -61,6 +68,8 @@ class AnimateResult:
     """What every step took, now or in an earlier run."""
     score: float | None
     """Score of the best of several samples; None when there was only one."""
+    skeleton: str | None = None
+    """Bones and errors of the skeleton in the files; None without one."""
 
 
 def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> AnimateResult:
@@ -83,6 +92,17 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
         return finish(run, run.track(), score)
 
 
+def prepare(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> None:
+    """The steps of `animate` up to the videos of a prompt and their masks; `animate` goes on from there."""
+    check_mesh_options(options)
+    check_options(options)
+    run = MeshRun(options, announce)
+    with run.at_work():
+        run.place()
+        run.render_static()
+        run.choose_frames()
+
+
 def finish(run: MeshRun, start: Path, score: float | None = None) -> AnimateResult:
     """Steps 5 with a field to 7: from the tracked motion to the files.
 
@@ -93,12 +113,20 @@ def finish(run: MeshRun, start: Path, score: float | None = None) -> AnimateResu
     options = run.options
     run.save_trajectory(run.fit(start) if options.field else start)
     trajectory = run.read_trajectory()
-    files = {suffix: run.export(trajectory, suffix) for suffix in options.formats}
+    skeleton = skeleton_step(run, trajectory)
+    files = {suffix: run.export(trajectory, suffix, skeleton) for suffix in options.formats}
     run.preview(trajectory)
     moved = np.linalg.norm(trajectory.positions[1:] - trajectory.positions[:1], axis=-1)
     displacement = float(moved.mean() / run.model.diagonal()) if len(moved) else 0.0
     return AnimateResult(
-        files, options.out / "preview.mp4", run.steps.path, trajectory, displacement, run.steps.seconds(), score
+        files,
+        options.out / "preview.mp4",
+        run.steps.path,
+        trajectory,
+        displacement,
+        run.steps.seconds(),
+        score,
+        None if skeleton is None else skeleton.summary,
     )
 
 
@@ -114,7 +142,7 @@ class MeshRun(Run):
         return not self.options.field
 
     def read_model(self) -> tuple[Mesh, str]:
-        mesh = load_mesh(self.options.model)
+        mesh = load_models((self.options.model, *self.options.others), self.options.objects)
         return mesh, content_hash(mesh)  # of what is used, not of the folder: the results may lie in it
 
     def automatic_placement(self) -> Placement:
@@ -137,7 +165,9 @@ class MeshRun(Run):
         return torch.cat([drawn.color, drawn.alpha], dim=-1)[0]
 
     def surface(self) -> Surface:
-        return Surface(self.placed, self.model.triangles()[0], self.model.welded(), vertex_colors(self.model))
+        mesh = self.model
+        objects = mesh.objects if isinstance(mesh, Scene) else None
+        return Surface(self.placed, mesh.triangles()[0], mesh.welded(), vertex_colors(mesh), objects)
 
     def shown(self, surface: Surface) -> Mesh:
         return self.model
@@ -146,6 +176,11 @@ class MeshRun(Run):
     def trajectory(self) -> Path:
         """Folder of the vertices at every frame, in the placed frame."""
         return self.work / "trajectory"
+
+    @property
+    def skeleton(self) -> Path:
+        """File of the bones, where some are asked for."""
+        return self.work / "skeleton.npz"
 
     def place(self) -> None:
         """Step 1: how the mesh stands before the cameras."""
@@ -162,10 +197,15 @@ class MeshRun(Run):
         path = self.work / "start.npz"
 
         def save(surface: Surface, positions: np.ndarray, rotations: np.ndarray) -> None:
-            quaternions = torch.stack([matrix_to_quaternion(torch.from_numpy(frame)) for frame in rotations])
-            save_start(path, torch.from_numpy(positions), quaternions)
+            self.save_motion(path, positions, rotations)
 
         return self.track_step(self.model_hash, save, path)
+
+    @staticmethod
+    def save_motion(path: Path, positions: np.ndarray, rotations: np.ndarray) -> None:
+        """Write positions ``[F, N, 3]`` and rotations ``[F, N, 3, 3]``, to be read by `load_start`."""
+        quaternions = torch.stack([matrix_to_quaternion(torch.from_numpy(frame)) for frame in rotations])
+        save_start(path, torch.from_numpy(positions), quaternions)
 
     def fit(self, start: Path) -> Path:
         """Step 5 with ``--field``: a Gaussian per vertex that looks like frame 0, and the field that moves them."""
@@ -183,7 +223,12 @@ class MeshRun(Run):
             path_setting("system.geometry.initial_motion", start),
         ]
         training = Training(self.work, self.fit_name, self.options.seed, self.options.gpu)
-        return self.fit_field(training, keys, {"model": placed, "edges": edges, "start": start})
+        inputs: dict[str, Path | str] = {"model": placed, "edges": edges, "start": start}
+        if isinstance(self.model, Scene):
+            inputs["objects"] = objects = self.work / "objects.npy"
+            save_objects(objects, self.model.objects)
+            keys.append(path_setting("system.geometry.object_ids_path", objects))
+        return self.fit_field(training, keys, inputs)
 
     def _fit_appearance(self, placed: Path, edges: Path) -> None:
         images = reduced(self.frames[:, 0], FIT_SIZE)
@@ -221,24 +266,28 @@ class MeshRun(Run):
         welded = replace(loaded, positions=weld(loaded.positions, self.model.welded()))
         return close_cycle(welded) if self.options.loop else welded
 
-    def export(self, trajectory: Trajectory, suffix: str) -> Path:
-        """Step 7: one format."""
+    def export(self, trajectory: Trajectory, suffix: str, skeleton: Skinned | None = None) -> Path:
+        """Step 7: one format, with the skeleton where it can hold one."""
         options = self.options
         target = options.out / f"animation.{suffix}"
         settings: dict[str, Any] = {
             name: getattr(options, name) for name in ("fps", "max_morphs", "loop", "clip_name", "resample")
         }
-        known = inspect.signature(export_with_report).parameters
+        if options.engine is not None:
+            settings["engine"] = options.engine
+        inputs: dict[str, Path | str] = {"trajectory": self.trajectory, "mesh": self.model_hash}
+        skinned = skeleton if suffix in SKINNED else None
+        if skinned is not None:
+            inputs["skeleton"] = self.skeleton
 
         def write() -> dict[str, Any]:
-            given = {name: value for name, value in settings.items() if name in known}
-            report = export_with_report(self.model, trajectory.positions, target, **given)
+            report = export_with_report(self.model, trajectory.positions, target, **settings, skeleton=skinned or "off")
             return {"report": str(report).removeprefix(f"{options.out}/")}
 
         self.steps.run(
             f"7 {suffix}",
             write,
-            inputs={"trajectory": self.trajectory, "mesh": self.model_hash},
+            inputs=inputs,
             settings=settings,
             outputs=[target],
         )
@@ -249,17 +298,18 @@ class MeshRun(Run):
         options = self.options
         azimuths = [*self.azimuths, *(self.azimuths[0] + turn for turn in UNSEEN)]
 
-        def show() -> None:
+        def show() -> dict[str, Any]:
             placed = trajectory.to_placed(self.placement)
             cameras = orbit_cameras(ELEVATION, azimuths, size=256)
             preview(self.model, placed, options.out, cameras, fps=options.fps)
+            return write_run_page(self, MovingMesh(self.model, placed, options.fps, options.loop))
 
         self.steps.run(
             "7 preview",
             show,
-            inputs={"trajectory": self.trajectory, "mesh": self.model_hash},
+            inputs={"trajectory": self.trajectory, "mesh": self.model_hash, "frames": self.frames_hash},
             settings={"fps": options.fps, "loop": options.loop, "azimuths": azimuths},
-            outputs=[options.out / "preview.mp4", options.out / "preview.png"],
+            outputs=[options.out / "preview.mp4", options.out / "preview.png", options.out / PAGE],
         )
 
 
@@ -289,6 +339,7 @@ def check_mesh_options(options: AnimateOptions) -> None:
             "`blender` executable on the PATH; glb and usdc do not need it."
         )
     check_clip_name(options.clip_name)
+    asked_skeleton(options)
     if options.max_morphs is not None and options.max_morphs < 1:
         raise InputError(f"The number of morph targets is limited to {options.max_morphs}; at least 1 is needed.")
     if options.resample is not None and not (np.isfinite(options.resample) and options.resample > 0):

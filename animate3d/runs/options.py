@@ -59,6 +59,11 @@ class Clip:
     """meshes: frames per second of the file, with in-betweens (default: those of the motion)"""
     clip_name: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
     """meshes: name of the animation in the file (default: the exporter's)"""
+    skeleton: Annotated[str | None, arg(metavar="N|auto|keep|off", help_behavior_hint="")] = None
+    """meshes: bones in place of morph targets and points in glb, fbx and usd: so many, as few as follow the motion
+    within 0.3 % of the diagonal, or those of the model's own glTF file (default: off; auto with --engine)"""
+    engine: Annotated[str | None, arg(metavar="unity|unreal|godot|web", help_behavior_hint="")] = None
+    """meshes: skeleton, format, units, clip names and limits as the engine wants them"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,11 +117,15 @@ class AnimateOptions(Clip, RunOptions):
     """`RunOptions` of a mesh file or an object folder.
 
     Attributes:
+        others: further models, which stand beside the first in one scene.
+        objects: how one file is taken apart into objects (`animate3d.meshes.objects`).
         formats: suffixes without the dot.
         field: fit a deformation field on top of the tracked motion.
     """
 
     fps: float = field(default=8.0, kw_only=True)
+    others: tuple[Path, ...] = field(default=(), kw_only=True)
+    objects: str = field(default="one", kw_only=True)
     formats: tuple[str, ...] = field(default=("glb", "usdc"), kw_only=True)
     field: bool = field(default=False, kw_only=True)
 
@@ -156,7 +165,7 @@ class FromPrompt:
     num_samples: int = 1
     """make so many videos and keep the best"""
     frame_count: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("frames"))] = None
-    """frames of every video"""
+    """frames of every video; more than the default are made in windows that overlap"""
     size: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("size"))] = None
     """pixels of the videos"""
     steps: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("steps"))] = None
@@ -199,6 +208,20 @@ class FromClip:
     """take one frame of so many"""
     start_pose: Literal["rest", "video"] = "rest"
     """begin in the model's own pose and blend over to the video's, or begin in that"""
+    video_model: Annotated[str | None, arg(metavar="MODEL", help_behavior_hint="")] = None
+    """make the video of --prompt: folder or hub name of an image-to-video pipeline of diffusers"""
+    video_setting: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY=VALUE", help_behavior_hint="")] = ()
+    """an argument of the call of --video-model"""
+    still_view: Annotated[str, arg(metavar="VIEW")] = "three-quarter"
+    """what --video-model starts from: front, side, three-quarter, or azimuth,elevation"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneFlags:
+    """Several objects: give several models, or a scene file (docs/scenes.md)."""
+
+    objects: Literal["one", "auto", "node"] = "one"
+    """what moves by itself in one file: nothing, what does not touch, or every node"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,8 +258,8 @@ class Output(Clip, Renders):
     """Files and their contents."""
 
     formats: Annotated[str | None, arg(metavar="A,B", help_behavior_hint="")] = None
-    """meshes, comma-separated: fbx,glb,gltf,usd,usda,usdc,usdz,abc,obj,ply (default: glb,usdc and fbx where it can
-    be written)"""
+    """meshes, comma-separated: fbx,glb,gltf,usd,usda,usdc,usdz,abc,obj,ply,vat (default: the engine's, or glb,usdc
+    and fbx where it can be written)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +275,7 @@ class AnimateCommand:
     """Flags of `animate3d animate`."""
 
     model: Positional[Path]
-    """mesh file (obj, glb, gltf, ply, stl, off, fbx), object folder, or ply of Gaussians"""
+    """mesh file (obj, glb, gltf, ply, stl, off, fbx), object folder, scene file (yaml, json), or ply of Gaussians"""
     out: Folder
     """folder for the results"""
     from_prompt: Annotated[FromPrompt, group("from a prompt")]
@@ -262,6 +285,9 @@ class AnimateCommand:
     motion: Annotated[MotionFlags, group("motion")]
     output: Annotated[Output, group("output")]
     machine: Annotated[Machine, group("run")]
+    scene: Annotated[SceneFlags, group("scene")]
+    others: Positional[Annotated[tuple[Path, ...], arg(metavar="[MODEL ...]", help_behavior_hint="")]] = ()
+    """meshes: further models, which stand beside the first"""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,9 @@ class Preset:
 PRESETS = {
     "laptop": Preset(
         bundled=True,
-        sampler=SamplerSettings(size=64, frames=8, steps=10, guidance_scale=2.0, freeinit_num_iters=0),
+        sampler=SamplerSettings(
+            size=64, frames=8, context_length=8, steps=10, guidance_scale=2.0, freeinit_num_iters=0
+        ),
         rigidity=10.0,
     ),
     "full": Preset(bundled=False, sampler=RELEASED),

@@ -11,6 +11,7 @@ import torch
 from animate3d.cameras import Cameras
 from animate3d.meshes import Mesh
 from animate3d.motion.harmless import keep_what_explains
+from animate3d.motion.matching import FrameSource
 from animate3d.motion.score import Explained, explained
 from animate3d.motion.tracking import Tracked
 from animate3d.rasterize.textured import render_mesh
@@ -47,18 +48,19 @@ class Followed(NamedTuple):
         }
 
 
-def judged(mesh: Mesh, tracked: Tracked, frames: torch.Tensor, cameras: Cameras, *, keep: bool) -> Followed:
+def judged(mesh: Mesh, tracked: Tracked, frames: FrameSource, cameras: Cameras, *, keep: bool) -> Followed:
     """A tracked motion with what it explains.
 
     Args:
         mesh: how the tracked vertices look.
-        frames: ``[V, F, H, W, 4]`` RGBA 0..1.
+        frames: ``[V, F, H, W, 4]`` RGBA 0..1; a tensor without ``keep``.
         keep: hold parts still whose motion explains the videos less than none.
     """
     if keep:
         kept = keep_what_explains(mesh, tracked.positions, frames, cameras)
         return Followed(kept.positions, *tracked[1:], kept.explained, float(np.mean(kept.moving < 0.5)))
     drawn = render_mesh(mesh, tracked.positions, cameras, supersample=1, shading=False)
+    assert isinstance(frames, torch.Tensor)
     return Followed(*tracked, explained(frames, torch.from_numpy(drawn).float() / 255), 0.0)
 
 

@@ -8,10 +8,13 @@ from typing import Any, TypeAlias
 
 from animate3d.errors import InputError
 from animate3d.export.blender import blender
+from animate3d.export.engines import engine_named
 from animate3d.gaussians import holds_gaussians
 from animate3d.meshes import Placement
 from animate3d.runs.clip import Trim
 from animate3d.runs.gaussians import GaussianResult, animate_gaussians
+from animate3d.runs.generated import GeneratedRunOptions, animate_generated
+from animate3d.runs.generator import VideoModel, parse_settings
 from animate3d.runs.mesh import AnimateResult, animate
 from animate3d.runs.options import (
     AnimateCommand,
@@ -23,10 +26,11 @@ from animate3d.runs.options import (
     shared,
 )
 from animate3d.runs.presets import Preset, choose_preset
+from animate3d.runs.scene import animate_scene, is_scene, own_sentences
 from animate3d.runs.video import VideoRunOptions, animate_video
 from animate3d.runs.videos import VideoOptions, preset_videos
 
-Requested: TypeAlias = AnimateOptions | GaussianOptions | VideoRunOptions
+Requested: TypeAlias = AnimateOptions | GaussianOptions | VideoRunOptions | GeneratedRunOptions
 
 
 def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested:
@@ -42,7 +46,7 @@ def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested
         "out": given.out,
         "placement": placement_of(given.placement),
         "overrides": tuple(overrides),
-        "video": _video(given.from_prompt, preset),
+        "video": None if given.from_clip.video_model else _video(given.from_prompt, _prompt(given), preset),
         "rigidity": preset.rigidity,
         "fps": frame_rate(given.output),
         **({"config": given.motion.config} if given.motion.config else {}),
@@ -54,25 +58,46 @@ def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested
         return GaussianOptions(given.model, **{**shared(GaussianOptions, *groups), **asked, **flags})
     _refuse_gaussian_flags(given)
     field = given.motion.field or bool(overrides or given.motion.config)  # settings of the fit ask for it
-    mesh = {**shared(AnimateOptions, *groups), **asked, "formats": formats_of(given.output.formats), "field": field}
-    if not given.from_clip.video:
-        return AnimateOptions(given.model, **mesh)
+    asked |= {"others": given.others, "objects": given.scene.objects}
+    mesh = {
+        **shared(AnimateOptions, *groups),
+        **asked,
+        "formats": formats_of(given.output.formats, given.output.engine),
+        "field": field,
+    }
     clip = given.from_clip
-    return VideoRunOptions(
-        given.model,
-        **mesh,
-        videos=clip.video,
-        cameras=clip.camera,
-        trim=Trim(clip.start, clip.end, clip.every),
-        rate=given.output.fps,
-        start_pose=clip.start_pose,
-        mask_backend=given.from_prompt.mask_backend,
+    if not (clip.video or clip.video_model):
+        return AnimateOptions(given.model, **mesh)
+    mesh |= {
+        "trim": Trim(clip.start, clip.end, clip.every),
+        "rate": given.output.fps,
+        "start_pose": clip.start_pose,
+        "mask_backend": given.from_prompt.mask_backend,
+    }
+    if clip.video_model:
+        return GeneratedRunOptions(given.model, **mesh, generator=_video_model(given), still_view=clip.still_view)
+    return VideoRunOptions(given.model, **mesh, videos=clip.video, cameras=clip.camera)
+
+
+def _video_model(given: AnimateCommand) -> VideoModel:
+    asked = given.from_prompt
+    return VideoModel(
+        given.from_clip.video_model or "",
+        asked.prompt,
+        frames=asked.frame_count,
+        size=asked.size,
+        steps=asked.steps,
+        guidance_scale=asked.guidance_scale,
+        seed=given.machine.seed,
+        settings=parse_settings(given.from_clip.video_setting),
+        loop=given.output.loop,
     )
 
 
 def laptop_note(given: AnimateCommand) -> str:
     """A sentence about the released weights for who has not asked for the bundled model by name; else empty."""
-    if not given.from_prompt.prompt or given.from_prompt.preset is not None or not _preset(given).bundled:
+    asked = given.from_prompt
+    if _prompt(given) is None or given.from_clip.video_model or asked.preset is not None or not _preset(given).bundled:
         return ""
     return (
         "the small model in this package makes the videos; the released weights animate anything, on a GPU "
@@ -84,10 +109,14 @@ def carry_out(
     options: Requested, announce: Callable[[str], None] = lambda line: None
 ) -> AnimateResult | GaussianResult:
     """The run that the options ask for, from its first step or from where it stopped."""
+    if isinstance(options, GeneratedRunOptions):
+        return animate_generated(options, announce)
     if isinstance(options, VideoRunOptions):
         return animate_video(options, announce)
     if isinstance(options, GaussianOptions):
         return animate_gaussians(options, announce)
+    if options.video is not None and is_scene(options):
+        return animate_scene(options, announce)
     return animate(options, announce)
 
 
@@ -106,11 +135,13 @@ def frame_rate(output: Output) -> float:
     return 8.0 if output.fps is None else output.fps
 
 
-def formats_of(given: str | None) -> tuple[str, ...]:
-    """Suffixes to export; without any given those that this machine can write."""
+def formats_of(given: str | None, engine: str | None = None) -> tuple[str, ...]:
+    """Suffixes to export; without any given the engine's, or those that this machine can write."""
     if given is not None:
         parts = (part.strip().lstrip(".").lower() for part in given.split(","))
         return tuple(dict.fromkeys(part for part in parts if part))
+    if engine is not None:
+        return engine_named(engine).formats
     return ("fbx", "glb", "usdc") if blender() else ("glb", "usdc")
 
 
@@ -118,12 +149,20 @@ def _check_drivers(given: AnimateCommand) -> None:
     videos, frames, prompt = given.from_clip.video, given.from_videos.frames, given.from_prompt.prompt
     if videos and (frames or prompt is not None):
         raise InputError("Give one of --video, --frames and --prompt.")
+    model = given.from_clip.video_model
+    if model and (videos or frames or given.from_clip.camera or given.from_prompt.weights):
+        raise InputError(
+            "--video-model makes the video itself: give it without --video, --camera, --frames, --weights."
+        )
+    if given.from_clip.video_setting and not model:
+        raise InputError("--video-setting is an argument of a --video-model; give that too.")
     if given.from_clip.camera and not videos:
         raise InputError("--camera says how a --video was seen; give that too.")
     if prompt and frames and not given.motion.refine:
         raise InputError("Give either --prompt, or videos by --frames or --video, not both.")
-    if videos and holds_gaussians(given.model):
-        raise InputError(f"{given.model} holds Gaussians; --video is for meshes, Gaussians take --frames or --prompt.")
+    if (videos or model) and holds_gaussians(given.model):
+        flag = "--video-model" if model else "--video"
+        raise InputError(f"{given.model} holds Gaussians; {flag} is for meshes, Gaussians take --frames or --prompt.")
 
 
 def _refuse_mesh_flags(given: AnimateCommand) -> None:
@@ -134,7 +173,11 @@ def _refuse_mesh_flags(given: AnimateCommand) -> None:
         "--loop": output.loop,
         "--resample": output.resample,
         "--clip-name": output.clip_name,
+        "--skeleton": output.skeleton,
+        "--engine": output.engine,
         "--field": given.motion.field,
+        "--objects": given.scene.objects != "one",
+        "a second model": given.others,
     }
     found = [flag for flag, value in for_meshes.items() if value]
     if found:
@@ -150,11 +193,17 @@ def _refuse_gaussian_flags(given: AnimateCommand) -> None:
         raise InputError(f"{flag} is for Gaussian models; {given.model} holds no Gaussians.")
 
 
-def _video(given: FromPrompt, preset: Preset) -> VideoOptions | None:
-    if given.prompt is None:
+def _prompt(given: AnimateCommand) -> str | None:
+    """The sentence; those of the objects of a scene file where neither it nor videos are given."""
+    driven = given.from_prompt.prompt is not None or given.from_videos.frames or given.from_clip.video
+    return given.from_prompt.prompt if driven else own_sentences(given.model)
+
+
+def _video(given: FromPrompt, prompt: str | None, preset: Preset) -> VideoOptions | None:
+    if prompt is None:
         return None
     return preset_videos(
-        given.prompt,
+        prompt,
         preset,
         weights=given.weights,
         checkpoint=given.pretrained_unet_path,
@@ -170,6 +219,7 @@ def _preset(given: AnimateCommand) -> Preset:
     full = (
         given.from_videos.frames
         or given.from_clip.video
+        or given.from_clip.video_model
         or given.motion.refine
         or asked.weights
         or asked.pretrained_unet_path

@@ -7,41 +7,45 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from animate3d.cameras import Cameras
+from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError
-from animate3d.files import atomic_directory, existing_file
-from animate3d.frames import composite, contact_sheet, load_images, save_image
+from animate3d.files import atomic_directory, atomic_file, content_hash, existing_file
+from animate3d.frames import FrameFolder, load_images, numbered_images, save_image
 from animate3d.masks import choose_segmenter
+from animate3d.masks.folder import Segmenter
 from animate3d.meshes import Placement
-from animate3d.motion.template import Surface, Template
+from animate3d.motion.objects import template_of
+from animate3d.motion.template import Surface
 from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.motion.trajectory import save_placed_folder
 from animate3d.rasterize.textured import render_mesh
-from animate3d.runs.base import check_options
-from animate3d.runs.camera_fit import MIN_OVERLAP, find_camera, refine_camera
-from animate3d.runs.clip import Trim, cut_out, read_clip
+from animate3d.runs.base import ELEVATION, check_options
+from animate3d.runs.camera_fit import MIN_OVERLAP, WELL_OVERLAP, find_camera, refine_camera
+from animate3d.runs.clip import Bytes, Clip, Trim, read_clip
+from animate3d.runs.confidence import confidence_picture
 from animate3d.runs.console import counted
+from animate3d.runs.cutout import cut_out, first_alpha
+from animate3d.runs.first_pose import find_first_pose, matched_look
 from animate3d.runs.mesh import AnimateResult, MeshRun, check_mesh_options, finish
 from animate3d.runs.options import AnimateOptions
+from animate3d.runs.overlay import overlap, save_overlays, save_row
 from animate3d.runs.render import draw_viewpoint
 from animate3d.runs.seen_again import look_at_object, square_cameras
+from animate3d.runs.shot import Shot, WrongClip
 from animate3d.runs.viewpoint import Viewpoint, load_viewpoint, save_viewpoint
 
 START_POSES = ("rest", "video")
 _NEAR = 0.4  # overlap by a camera that is given, before the first pose is fitted
-_WELL = 0.93  # overlap from which a camera that was found is not doubted
 _AT_REST = 0.004  # of the diagonal: a first pose that moved less is the pose at rest
-_BETTER = 0.01  # overlap that bending the model to frame 0 has to gain over moving it as a whole
 _BLEND = 0.4  # seconds from the pose at rest to the video's
 _UNSURE = 0.25  # confidence of a frame below which it is told
-_CLOSE_RIVAL = 1.25  # another view that is so close in error makes the answer doubtful
+_MORPHS = 64  # targets of a clip of more frames, unless more are asked for: some engines stop there
+_UNSEEN = 180.0  # degrees from the clip to the other side
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,10 @@ def animate_video(options: VideoRunOptions, announce: Callable[[str], None] = la
         run.cut_out()
         run.find_cameras()
         run.turn_cameras()
-        return finish(run, run.track())
+        start = run.track()
+        run.show_confidence()
+        run.limit_morphs()
+        return finish(run, start)
 
 
 class VideoRun(MeshRun):
@@ -116,24 +123,21 @@ class VideoRun(MeshRun):
         self._count = int(facts["frames"])
 
     def _cut_out(self) -> dict[str, Any]:
-        videos = self.options.videos
         segmenter = choose_segmenter(self.options.mask_backend)
-        clips = [read_clip(path, self.options.trim) for path in videos]
-        count = min(len(clip.frames) for clip in clips)
-        if max(len(clip.frames) for clip in clips) > count + 1:
-            lengths = ", ".join(f"{path.name} {len(clip.frames)}" for path, clip in zip(videos, clips, strict=True))
-            raise InputError(f"Videos of one moment have equally many frames, these do not: {lengths}.")
-        with atomic_directory(self.clips) as temporary, counted(count * len(clips), "masks", "image") as tell:
-            for v, (path, clip) in enumerate(zip(videos, clips, strict=True)):
-                (temporary / str(v)).mkdir()
-                try:
-                    for f, rgba in zip(range(count), cut_out(clip, segmenter, str(path)), strict=False):
+        try:
+            opened = [self._open(v, segmenter) for v in range(len(self.options.videos))]
+            clips = [clip for clip, _ in opened]
+            count = self._shortest(clips)
+            with atomic_directory(self.clips) as temporary, counted(count * len(clips), "masks", "image") as tell:
+                for v, (clip, first) in enumerate(opened):
+                    (temporary / str(v)).mkdir()
+                    for f, rgba in zip(range(count), cut_out(clip, first, segmenter), strict=False):
                         save_image(temporary / str(v) / f"{f}.png", rgba)
                         tell(v * count + f + 1)
-                except InputError as error:
-                    picture = self.options.out / "video_frame_0.png"
-                    save_image(picture, clip.frames[0])
-                    raise InputError(f"{error} The frame is kept in {picture}.") from error
+        except WrongClip as error:
+            picture = self.options.out / "video_wrong.png"
+            save_row(picture, error.frames)
+            raise InputError(f"{error} (see {picture}).") from error
         return {
             "fps": clips[0].fps,
             "frames": count,
@@ -142,8 +146,47 @@ class VideoRun(MeshRun):
             "masks": [None if clip.has_alpha else segmenter.name for clip in clips],
         }
 
+    def _open(self, view: int, segmenter: Segmenter) -> tuple[Clip, NDArray[np.float32]]:
+        """A clip that is one shot by a camera at rest, and the object in its frame 0 ``[H, W]``."""
+        path, shot = self.options.videos[view], Shot()
+        alphas: list[NDArray[np.float32]] = []
+
+        def look(number: int, frame: Bytes) -> None:
+            if number == 0:
+                alphas.append(self._first_alpha(view, frame, segmenter))
+                if frame[..., 3].min() > 127:
+                    shot.background(frame, alphas[0] > 0.5)
+            shot.look(frame)
+
+        clip = read_clip(path, self.options.trim, look)
+        shot.check(clip)
+        return clip, alphas[0]
+
+    def _first_alpha(self, view: int, frame: Bytes, segmenter: Segmenter) -> NDArray[np.float32]:
+        """The object in frame 0: by its own alpha, else by its plain background, else, for SAM 2, as it is drawn."""
+        path = self.options.videos[view]
+        if frame[..., 3].min() < 128:
+            if not (frame[..., 3] > 128).any():
+                raise WrongClip(f"Frame 0 of {path} is transparent everywhere; start later with --start", frame)
+            return frame[..., 3].astype(np.float32) / 255
+        try:
+            return first_alpha(np.ascontiguousarray(frame[..., :3]), str(path))
+        except WrongClip:
+            if segmenter.name != "sam2" or not self.options.cameras:
+                raise
+            drawn = draw_viewpoint(self.model, self.placement, _centred(self._given(view, frame, [])), shading=False)
+            return drawn[..., 3].astype(np.float32) / 255
+
+    def _shortest(self, clips: Sequence[Clip]) -> int:
+        """Frames that all clips have."""
+        count = min(clip.count for clip in clips)
+        if max(clip.count for clip in clips) > count + 1:
+            lengths = ", ".join(f"{clip.path.name} {clip.count}" for clip in clips)
+            raise InputError(f"Videos of one moment have equally many frames, these do not: {lengths}.")
+        return count
+
     def _clip(self, view: int, frames: Sequence[int]) -> NDArray[np.uint8]:
-        """Some frames of a clip ``[F, H, W, 4]``."""
+        """Some frames of a clip, cut out ``[F, H, W, 4]``."""
         images = load_images([self.clips / str(view) / f"{f}.png" for f in frames], alpha=True)
         return (images * 255 + 0.5).byte().numpy()
 
@@ -177,21 +220,20 @@ class VideoRun(MeshRun):
 
     def _find_cameras(self, files: Sequence[Path]) -> dict[str, Any]:
         warnings: list[str] = []
-        overlaps: list[float] = []
-        rows = []
+        frames, drawn = [], []
         for v, target in enumerate(files):
             frame = self._clip(v, [0])[0]
             viewpoint = self._given(v, frame, warnings) if self.options.cameras else self._found(v, frame, warnings)
-            drawn = draw_viewpoint(self.model, self.placement, _centred(viewpoint), shading=True)
-            overlaps.append(_overlap(frame, drawn))
-            rows.append(_overlay(frame, drawn, overlaps[-1]))
+            frames.append(frame)
+            drawn.append(draw_viewpoint(self.model, self.placement, _centred(viewpoint), shading=True))
             save_viewpoint(viewpoint, target, self.placement)
         picture = self.options.out / "camera_overlay.png"
-        save_image(picture, contact_sheet(np.stack(rows)))
+        save_overlays(picture, frames, drawn)
+        overlaps = [overlap(*pair) for pair in zip(frames, drawn, strict=True)]
         needed = _NEAR if self.options.cameras else MIN_OVERLAP
-        for v, overlap in enumerate(overlaps):
-            if overlap < needed:
-                raise InputError(self._mismatch(v, overlap, needed, picture))
+        for v, share in enumerate(overlaps):
+            if share < needed:
+                raise InputError(self._mismatch(v, share, needed, picture))
         return {"overlap": overlaps, "warnings": warnings, "cameras": [asdict(load_viewpoint(f)[0]) for f in files]}
 
     def _found(self, view: int, frame: NDArray[np.uint8], warnings: list[str]) -> Viewpoint:
@@ -199,18 +241,18 @@ class VideoRun(MeshRun):
         if not found.believed and found.overlap >= MIN_OVERLAP:
             picture = self.options.out / "camera_overlay.png"
             drawn = draw_viewpoint(self.model, self.placement, found.viewpoint, shading=True)
-            save_image(picture, contact_sheet(_overlay(frame, drawn, found.overlap)[None]))
+            save_overlays(picture, [frame], [drawn])
             raise InputError(
                 f"Frame 0 of {self.options.videos[view]} has other colours than the {self.called} from the best view "
                 f"that was found (see {picture}): check that the clip shows this {self.called}, near its pose at rest "
                 "in the first frame, or give --camera."
             )
-        if found.overlap < _WELL:
+        if found.overlap < WELL_OVERLAP:
             warnings.append(
                 f"the outlines of frame 0 of {self.options.videos[view]} and the {self.called} overlap by "
                 f"{found.overlap:.2f} only, so the camera may be off by some degrees; look at camera_overlay.png"
             )
-        if found.rival is not None and found.rival[1] < _CLOSE_RIVAL:
+        if found.rival is not None and found.ambiguous:
             other = found.rival[0]
             warnings.append(
                 f"frame 0 of {self.options.videos[view]} looks nearly the same from azimuth {other.azimuth:.0f}°, "
@@ -234,7 +276,7 @@ class VideoRun(MeshRun):
         offset = (viewpoint.offset[0] * share, viewpoint.offset[1] * share)
         return replace(viewpoint, field_of_view=fov, offset=offset, size=(width, height))
 
-    def _mismatch(self, view: int, overlap: float, needed: float, picture: Path) -> str:
+    def _mismatch(self, view: int, share: float, needed: float, picture: Path) -> str:
         if self.options.cameras:
             advice = (
                 f"check that {self.options.cameras[view]} belongs to this clip and that the clip begins near the "
@@ -247,7 +289,7 @@ class VideoRun(MeshRun):
             )
         return (
             f"Frame 0 of {self.options.videos[view]} does not show the {self.called} as any camera would (outlines "
-            f"overlap by {overlap:.2f}, {needed:g} is needed; see {picture}): {advice}."
+            f"overlap by {share:.2f}, {needed:g} is needed; see {picture}): {advice}."
         )
 
     # Step 4
@@ -272,7 +314,7 @@ class VideoRun(MeshRun):
         count, turned = self._count, []
         for v, viewpoint in enumerate(self._viewpoints):
             covered = np.zeros(viewpoint.size[::-1], bool)
-            for f in range(count):
+            for f in range(count):  # one at a time: a long clip is never held as a whole
                 covered |= self._clip(v, [f])[0, ..., 3] > 20
             turned.append(look_at_object(viewpoint, covered))
         size = max(camera.pixels for camera in turned)
@@ -282,6 +324,12 @@ class VideoRun(MeshRun):
                     save_image(temporary / f"{v * count + f}.png", camera.see(self._clip(v, [f])[0], size))
         seen_by = [{"c2w": camera.c2w.tolist(), "field_of_view": camera.field_of_view} for camera in turned]
         return {"seen_by": seen_by, "pixels": size}
+
+    def read_frames(self, folder: Path) -> None:
+        """The square frames; they are read when they are asked for."""
+        self.frames_folder = folder
+        self.frames = FrameFolder(folder, self.options.views)  # type: ignore[assignment]  # indexed as a tensor is
+        self.frames_hash = content_hash(numbered_images(folder))
 
     def cameras(self, size: int) -> Cameras:
         matrices = np.array([camera["c2w"] for camera in self._seen_by])
@@ -296,61 +344,32 @@ class VideoRun(MeshRun):
     def follow(self, surface: Surface) -> Tracked:
         """Frame 0 followed from the pose at rest, and the other frames from there."""
         settings = TrackSettings().scaled(self.rigidity)
-        frames, cameras = self.frames.numpy(), self.cameras(self.frames.shape[2])
+        views, count, size = self.frames.shape[:3]
+        cameras = self.cameras(size)
+        first = np.stack([np.asarray(self.frames[v, 0]) for v in range(views)])
         move = self._rigid_move()
         placed = self.placed @ move[:3, :3].T + move[:3, 3]
-        rest, gain = self._rest_frame(placed, frames[:, 0], cameras)
-        lit = surface._replace(vertices=placed, colors=(surface.colors * gain).clip(0, 1))
-        first, turned = self._first_pose(lit, rest, frames[:, 0], cameras, settings)
-        with counted(frames.shape[1] - 1, "tracking", "frame") as tell:
-            moved = track(Template(*lit._replace(vertices=first)), frames, cameras, settings, progress=tell)
-        rotations = np.einsum("fnij,njk->fnik", moved.rotations, turned @ move[:3, :3])
+        look = matched_look(self.model, placed, first, cameras)
+        lit = surface._replace(vertices=placed, colors=(surface.colors * look.gain).clip(0, 1))
+        posed = find_first_pose(self.model, lit, look.frame, first, cameras, settings)
+        if min(posed.overlaps) < MIN_OVERLAP:
+            self._refuse_first_pose(posed.vertices, first, cameras)
+        near = np.linalg.norm(placed - self.placed, axis=1).mean() < _AT_REST * _diagonal(self.placed)
+        start = self.placed if near and not posed.bent else posed.vertices
+        with counted(count - 1, "tracking", "frame") as tell:
+            moved = track(template_of(lit._replace(vertices=start)), self.frames, cameras, settings, progress=tell)
+        turned = (posed.rotations @ move[:3, :3]).astype(np.float32)
+        rotations = np.stack([frame @ turned for frame in moved.rotations])
         return Tracked(moved.positions, rotations, moved.confidence)
 
-    def _first_pose(
-        self,
-        surface: Surface,
-        rest: NDArray[np.float32],
-        first: NDArray[np.float32],
-        cameras: Cameras,
-        settings: TrackSettings,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Vertices ``[N, 3]`` in frame 0, and their rotations ``[N, 3, 3]``; as the surface is, if that fits as well.
-
-        Args:
-            surface: moved as a whole to where frame 0 shows it.
-            rest: it in the clip's colours ``[V, H, W, 4]``.
-            first: frame 0.
-
-        Raises:
-            InputError: frame 0 does not show the model, however it is bent.
-        """
-        # Frame 0 twice: the pose may be far, and every frame has a few rounds only.
-        towards = np.stack([rest, first, first], axis=1)
-        posed = track(Template(*surface), towards, cameras, replace(settings, velocity=(0.0,)))
-        still, bent = (self._first_overlaps(x, first, cameras) for x in (surface.vertices, posed.positions[-1]))
-        if min(max(still, bent, key=min)) < MIN_OVERLAP:
-            best = surface.vertices if min(still) > min(bent) else posed.positions[-1]
-            self._refuse_first_pose(best, first, cameras)
-        if min(bent) > min(still) + _BETTER:
-            return posed.positions[-1], posed.rotations[-1]
-        near = np.linalg.norm(surface.vertices - self.placed, axis=1).mean() < _AT_REST * _diagonal(self.placed)
-        return (self.placed if near else surface.vertices), posed.rotations[0]
-
-    def _first_overlaps(self, posed: NDArray[Any], first: NDArray[np.float32], cameras: Cameras) -> list[float]:
-        """How far the outlines of frame 0 and the model overlap in every view."""
-        drawn = render_mesh(self.model, posed[None], cameras, shading=False)[:, 0]
-        return [_overlap((a * 255).astype(np.uint8), b) for a, b in zip(first, drawn, strict=True)]
-
-    def _refuse_first_pose(self, posed: NDArray[Any], first: NDArray[np.float32], cameras: Cameras) -> None:
+    def _refuse_first_pose(self, posed: NDArray[Any], first: NDArray[np.float32], cameras: Cameras) -> NoReturn:
         drawn = render_mesh(self.model, posed[None], cameras, shading=True)[:, 0]
         seen = (first * 255 + 0.5).astype(np.uint8)
-        overlaps = [_overlap(a, b) for a, b in zip(seen, drawn, strict=True)]
+        shares = [overlap(*pair) for pair in zip(seen, drawn, strict=True)]
         picture = self.options.out / "first_pose.png"
-        rows = [_overlay(a, b, overlap) for a, b, overlap in zip(seen, drawn, overlaps, strict=True)]
-        save_image(picture, contact_sheet(np.stack(rows)))
-        worst = int(np.argmin(overlaps))
-        raise InputError(self._mismatch(worst, overlaps[worst], MIN_OVERLAP, picture))
+        save_overlays(picture, list(seen), list(drawn))
+        worst = int(np.argmin(shares))
+        raise InputError(self._mismatch(worst, shares[worst], MIN_OVERLAP, picture))
 
     def _rigid_move(self) -> NDArray[np.float64]:
         """What brings the whole placed model to where frame 0 of a given camera shows it ``[4, 4]``."""
@@ -361,28 +380,20 @@ class VideoRun(MeshRun):
         # What the moved camera sees of the model is what the given one sees of the model moved the other way.
         return np.asarray(given.c2w() @ np.linalg.inv(seen.c2w()))
 
-    def _rest_frame(
-        self, placed: NDArray[np.float64], first: NDArray[np.float32], cameras: Cameras
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """The placed model as the clip would show it ``[V, H, W, 4]``, and the gain of its bare colours ``[3]``."""
-        best: tuple[float, NDArray[np.float32]] | None = None
-        bare = np.ones(3)
-        for shading in (False, True):
-            drawn = render_mesh(self.model, placed[None], cameras, shading=shading)[:, 0].astype(np.float32) / 255
-            both = (drawn[..., 3] > 0.9) & (first[..., 3] > 0.9)
-            a, b = drawn[both][:, :3].astype(np.float64), first[both][:, :3].astype(np.float64)
-            gain = ((a * b).sum(axis=0) / np.maximum((a * a).sum(axis=0), 1e-6)).clip(0.4, 2.5) if len(a) else bare
-            if not shading:
-                bare = gain
-            drawn[..., :3] = (drawn[..., :3] * gain).clip(0, 1)
-            error = float(np.abs(a * gain - b).mean()) if len(a) else 0.0
-            if best is None or error < best[0]:
-                best = (error, drawn.astype(np.float32))
-        assert best is not None
-        return best[1], bare
+    @property
+    def confidence(self) -> Path:
+        """``[F, N]`` float16 0..1: how well the surface around each vertex was found again; 0 where it was hidden."""
+        return self.work / "confidence.npy"
 
     def track(self) -> Path:
-        path = super().track()
+        path = self.work / "start.npz"
+
+        def save(surface: Surface, positions: np.ndarray, rotations: np.ndarray) -> None:
+            self.save_motion(path, positions, rotations)
+            with atomic_file(self.confidence) as temporary:
+                np.save(temporary, self.track_surface(surface).confidence.astype(np.float16), allow_pickle=False)
+
+        self.track_step(self.model_hash, save, path, self.confidence)
         unsure = [f for f, sure in enumerate(self.steps.facts("5 tracking").get("confidence", [])) if sure < _UNSURE]
         if unsure:
             self.announce(
@@ -390,6 +401,35 @@ class VideoRun(MeshRun):
                 f"frame {unsure[0]}: look at them in preview.mp4"
             )
         return path
+
+    def show_confidence(self) -> None:
+        """Step 5: the model coloured by its mean confidence, from where the clip saw it and from the other side."""
+        picture = self.options.out / "confidence.png"
+        azimuths = [self.azimuths[0], self.azimuths[0] + _UNSEEN]
+
+        def show() -> None:
+            mean = np.load(self.confidence, allow_pickle=False).astype(np.float64).mean(axis=0)
+            cameras = orbit_cameras(ELEVATION, azimuths, size=384)
+            save_image(picture, confidence_picture(self.model, self.placed, mean, cameras))
+
+        self.steps.run(
+            "5 confidence",
+            show,
+            inputs={"confidence": self.confidence, "mesh": self.model_hash, "placement": self.placement_file},
+            settings={"azimuths": azimuths},
+            outputs=[picture],
+        )
+
+    def limit_morphs(self) -> None:
+        """A target per frame of a long clip makes files that engines do not load."""
+        options = self.options
+        with_morphs = {"fbx", "glb", "gltf"} & set(options.formats)
+        if options.max_morphs is None and self._count > _MORPHS + 1 and with_morphs:
+            self.announce(
+                f"note: {' and '.join(sorted(with_morphs))} hold {_MORPHS} morph targets for {self._count} frames; "
+                "--max-morphs says how many"
+            )
+            self.options = replace(options, max_morphs=_MORPHS)
 
     # Step 6
 
@@ -428,38 +468,6 @@ def _diagonal(vertices: NDArray[Any]) -> float:
 def _centred(viewpoint: Viewpoint) -> Viewpoint:
     """Without the shift of the principal point, which the renderer does not know."""
     return replace(viewpoint, principal_point=(0.5, 0.5))
-
-
-def _overlap(frame: NDArray[np.uint8], drawn: NDArray[np.uint8]) -> float:
-    a, b = frame[..., 3] > 127, drawn[..., 3] > 127
-    return float((a & b).sum() / max((a | b).sum(), 1))
-
-
-def _overlay(frame: NDArray[np.uint8], drawn: NDArray[np.uint8], overlap: float) -> NDArray[np.uint8]:
-    """Frame 0, the model, and the outlines of both (orange, blue) side by side ``[3, H, H, 3]``."""
-    pair = [_on_square(image) for image in (frame, drawn)]
-    outlines = pair[0] // 3 + 85
-    for image, colour in zip((frame, drawn), ((255, 140, 0), (0, 120, 255)), strict=True):
-        shown = np.dstack([image[..., 3:]] * 3 + [np.full_like(image[..., 3:], 255)])
-        mask = _on_square(shown, padding=0)[..., 0] > 127
-        contours = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
-        cv2.drawContours(outlines, contours, -1, colour, 1)
-    said = f"IoU {overlap:.2f}"
-    cv2.putText(outlines, said, (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 255, 255), 1, cv2.LINE_AA)
-    return np.stack([*pair, outlines])
-
-
-def _on_square(image: NDArray[np.uint8], side: int = 384, padding: int = 128) -> NDArray[np.uint8]:
-    """RGBA on grey, whole in a square ``[side, side, 3]``."""
-    on_grey = (composite(torch.from_numpy(image).float() / 255, 0.5) * 255 + 0.5).byte().numpy()
-    height, width = image.shape[:2]
-    scale = side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(on_grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    square = np.full((side, side, 3), padding, np.uint8)
-    top, left = (side - size[1]) // 2, (side - size[0]) // 2
-    square[top : top + size[1], left : left + size[0]] = small
-    return square
 
 
 def _check(options: VideoRunOptions) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from animate3d.errors import InputError
-from animate3d.files import atomic_directory, stamp
+from animate3d.files import atomic_directory, content_hash, stamp
 from animate3d.frames import numbered_images
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 from animate3d.resources import find_resource
@@ -102,7 +102,7 @@ def make_videos(options: VideoOptions, images: tuple[Path, ...], folder: Path) -
     if options.weights is not None:
         config["pretrained_model_path"] = str(options.weights)
     request = inference.request_of(config, images, options.prompt, options.sampler)
-    pipeline = inference.load_pipeline(config, options.checkpoint)
+    pipeline = _pipeline(config, options)
     pipeline.set_progress_bar_config(desc="videos", leave=False, disable=None)
     shutil.rmtree(folder, ignore_errors=True)  # of another prompt
     base = folder / inference.result_name(0, options.prompt)
@@ -110,6 +110,28 @@ def make_videos(options: VideoOptions, images: tuple[Path, ...], folder: Path) -
     inference.write_videos(base, inference.make_videos(pipeline, request), record)
     if options.sampler.size < SMALLEST:
         _enlarge(base, folder / "enlarged")
+
+
+_kept: dict[str, Any] | None = None  # the last pipeline by what it was loaded from, where it is to be kept
+
+
+def keep_loaded() -> None:
+    """From now on the last video model stays in memory for the next run of this process."""
+    global _kept
+    _kept = {} if _kept is None else _kept
+
+
+def _pipeline(config: dict[str, Any], options: VideoOptions) -> Any:
+    from animate3d.mvvdm import inference
+
+    if _kept is None:
+        return inference.load_pipeline(config, options.checkpoint)
+    stamps = [None if path is None else stamp(path) for path in (options.weights, options.checkpoint)]
+    key = content_hash([config, stamps])
+    if key not in _kept:
+        _kept.clear()  # before the next one is loaded: there may be no room for two
+        _kept[key] = inference.load_pipeline(config, options.checkpoint)
+    return _kept[key]
 
 
 def made_frames(options: VideoOptions, folder: Path) -> Path:

@@ -142,6 +142,18 @@ def test_alembic_moves_and_has_a_textured_glb_beside_it(tmp_path, up_axis):
     assert len(bpy.data.images) == 3  # diffuse, metallic-roughness, normal
 
 
+@pytest.mark.parametrize("up_axis", ["y", "z"])
+def test_blender_plays_the_usd(tmp_path, up_axis):
+    mesh = awkward_mesh(up_axis)
+    trajectory = motion(mesh)
+    path = export(mesh, trajectory, tmp_path / "a.usdc", fps=24)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.usd_import(filepath=str(path), set_frame_range=True)
+    first = bpy.context.scene.frame_start
+    shown = blender_positions(range(first, first + len(trajectory)), world=True)
+    assert relative_error(shown, upright(trajectory, up_axis)) < TOLERANCE
+
+
 def test_blender_says_nothing_and_keeps_the_callers_scene(tmp_path, capfd):
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.data.objects.new("mine", None)

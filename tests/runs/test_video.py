@@ -18,6 +18,7 @@ from animate3d.evaluation.recovery import recovery
 from animate3d.frames import save_mp4
 from animate3d.meshes import Mesh, load_mesh, save_obj
 from animate3d.rasterize.textured import render_mesh
+from animate3d.runs import video
 from animate3d.runs.clip import Trim
 from animate3d.runs.mesh import AnimateResult
 from animate3d.runs.video import VideoRunOptions, animate_video, start_at_rest
@@ -34,9 +35,9 @@ def tube(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mesh]:
     return folder, load_mesh(folder)
 
 
-def write_clip(mesh: Mesh, path: Path, view: Viewpoint, turned: float = 0.0) -> np.ndarray:
-    """A lit clip of the bending tube on green, H.264; the model turned by some degrees before it bends."""
-    positions = bend(mesh.vertices, unit_times(FRAMES))
+def write_clip(mesh: Mesh, path: Path, view: Viewpoint, turned: float = 0.0, bent: float = 0.0) -> np.ndarray:
+    """A lit clip of the bending tube on green, H.264; the model turned by some degrees and bent before it bends."""
+    positions = bend(mesh.vertices, bent + (1 - bent) * unit_times(FRAMES))
     c, s = np.cos(np.radians(turned)), np.sin(np.radians(turned))
     x, y, z = np.moveaxis(positions, -1, 0)
     positions = np.stack([c * x + s * z, y, c * z - s * x], axis=-1)
@@ -80,13 +81,56 @@ def test_its_camera_is_found_and_noted(done: tuple[VideoRunOptions, AnimateResul
     assert steps["2 video"]["facts"]["fps"] == FPS
 
 
+def test_confidence_is_kept_for_every_frame_and_vertex_and_shown(
+    done: tuple[VideoRunOptions, AnimateResult, np.ndarray], tube: tuple[Path, Mesh]
+) -> None:
+    options, _, _ = done
+    confidence = np.load(options.out / "work" / "confidence.npy")
+    assert confidence.shape == (FRAMES, tube[1].n_vertices)
+    assert (confidence[0] == 1).all() and confidence.min() >= 0 and confidence.max() <= 1
+    seen = confidence[1:].mean(axis=0)
+    assert (seen == 0).any() and seen.max() > 0.5  # the far side, and what faces the camera
+    assert np.array(Image.open(options.out / "confidence.png")).shape[1] == 2 * 384
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_step_it_stopped_in(
+    done: tuple[VideoRunOptions, AnimateResult, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = replace(done[0], out=tmp_path)
+
+    def stopped(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(video.VideoRun, "follow", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            animate_video(options)
+    lines: list[str] = []
+    animate_video(options, lines.append)
+    assert [line[2:].split(" ")[0] for line in lines if line.startswith("·")] == ["1", "2", "3", "4"]
+
+
+def test_long_clips_get_no_morph_target_per_frame(
+    done: tuple[VideoRunOptions, AnimateResult, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video, "_MORPHS", 2)
+    lines: list[str] = []
+    result = animate_video(done[0], lines.append)
+    assert f"note: glb hold 2 morph targets for {FRAMES} frames; --max-morphs says how many" in lines
+    report = json.loads(result.record.read_text())["steps"]["7 glb"]["facts"]["report"]
+    assert "2 morph targets (error: mean" in report
+    lines.clear()
+    animate_video(replace(done[0], max_morphs=3), lines.append)
+    assert not any(line.startswith("note") for line in lines)
+
+
 def test_the_same_again_skips_and_another_start_pose_redoes_the_end(
     done: tuple[VideoRunOptions, AnimateResult, np.ndarray],
 ) -> None:
     options, _, _ = done
     lines: list[str] = []
     animate_video(replace(options, start_pose="video", rate=30.0), lines.append)
-    assert [line[2:].split(" ")[0] for line in lines if line.startswith("·")] == ["1", "2", "3", "4", "5"]
+    assert [line[2:].split(" ")[0] for line in lines if line.startswith("·")] == ["1", "2", "3", "4", "5", "5"]
     assert {line[2] for line in lines if line.startswith("✓")} == {"6", "7"}
     lines.clear()
     result = animate_video(replace(options, start_pose="video", rate=30.0), lines.append)
@@ -153,7 +197,46 @@ def test_a_clip_of_one_colour_is_refused_with_a_picture(tube: tuple[Path, Mesh],
     options = VideoRunOptions(folder, None, tmp_path / "out", videos=(tmp_path / "clip.mp4",))
     with pytest.raises(InputError, match="shows one colour"):
         animate_video(options)
-    assert np.array(Image.open(tmp_path / "out" / "video_frame_0.png")).shape[:2] == (64, 64)
+    assert np.array(Image.open(tmp_path / "out" / "video_wrong.png")).shape[:2] == (384, 384)
+
+
+def test_a_cut_is_refused_before_any_mask_is_made(tube: tuple[Path, Mesh], tmp_path: Path) -> None:
+    folder, _ = tube
+    y, x = np.mgrid[:64, :96]
+    frames = np.full((12, 64, 96, 3), 220, np.uint8)
+    for f in range(12):
+        shown = np.hypot(x - 30 - f, y - 32) < 18 if f < 6 else (np.abs(x - 66) < 20) & (np.abs(y - 30) < 22)
+        frames[f][shown] = (200, 40, 30) if f < 6 else (20, 60, 160)
+    save_mp4(tmp_path / "clip.mp4", frames, FPS)
+    options = VideoRunOptions(folder, None, tmp_path / "out", videos=(tmp_path / "clip.mp4",))
+    with pytest.raises(
+        InputError, match=r"clip.mp4 has a cut at 0.50 s \(frame 6\).*--end 0.50.*video_wrong.png"
+    ) as told:
+        animate_video(options)
+    assert "\n" not in str(told.value)
+    assert np.array(Image.open(tmp_path / "out" / "video_wrong.png")).shape[:2] == (384, 2 * 384)
+    assert not (tmp_path / "out" / "work" / "clips").exists()
+
+
+@pytest.mark.slow
+def test_a_bent_and_turned_first_pose_costs_the_later_frames_little(tube: tuple[Path, Mesh], tmp_path: Path) -> None:
+    """A turn of 10 degrees and a bend of 10 % before the motion begins."""
+    folder, mesh = tube
+    save_viewpoint(SEEN, tmp_path / "camera.json", mesh.automatic_placement())
+    errors = []
+    for name, turned, bent in (("plain", 0.0, 0.0), ("posed", 10.0, 0.1)):
+        truth = write_clip(mesh, tmp_path / f"{name}.mp4", SEEN, turned, bent)
+        options = VideoRunOptions(
+            folder,
+            None,
+            tmp_path / name,
+            videos=(tmp_path / f"{name}.mp4",),
+            cameras=(tmp_path / "camera.json",),
+            start_pose="video",
+            formats=("glb",),
+        )
+        errors.append(recovery(animate_video(options).trajectory, truth).error)
+    assert errors[1] < 1.5 * errors[0]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from animate3d.errors import InputError
 from animate3d.motion import DeformationField
 from animate3d.motion.captured import Captured
 from animate3d.motion.deformation import on_device
-from animate3d.motion.start import START_NAMES, load_start, start_at
+from animate3d.motion.start import OBJECTS_NAME, START_NAMES, load_objects, load_start, start_at
 from animate3d.studio import api as threestudio
 
 from .buffers import GaussianBuffers
@@ -28,6 +28,9 @@ class MovingGaussians(GaussianBuffers):
         use_global_trans: bool = True
         initial_motion: str | None = None
         """A coarse motion (`animate3d.motion.start`) that the field adds to. It goes into the checkpoint."""
+        object_ids_path: str | None = None
+        """An ``.npy`` with the object of every Gaussian: objects turn and move as a whole by themselves, and are rigid
+        by themselves. It goes into the checkpoint."""
         pred_normal: bool = False
         normal_lr: Any = 0.001
         # Learning rates: a number, or a schedule [start_step, start, end, end_step].
@@ -56,10 +59,17 @@ class MovingGaussians(GaussianBuffers):
         if self.cfg.initial_motion:
             for name, value in zip(START_NAMES, load_start(self.cfg.initial_motion, len(self._xyz)), strict=True):
                 self.register_buffer(name, value)
+        if self.cfg.object_ids_path:
+            self.register_buffer(OBJECTS_NAME, load_objects(self.cfg.object_ids_path, len(self._xyz)))
         # The field itself stays out of the module tree, or every key would appear a second time below its name.
         self._deform = field_.deform
         self._captured = Captured(field_.move, field_.parameters)
         self._parameter_groups = field_.parameter_groups
+
+    @property
+    def object_ids(self) -> Tensor | None:
+        """``[N]`` the object of every Gaussian, None for a single object."""
+        return getattr(self, OBJECTS_NAME, None)
 
     @property
     def delta_scale_trained(self) -> bool:
@@ -88,6 +98,7 @@ class MovingGaussians(GaussianBuffers):
             first_frame_trainable=first_frame_trainable,
             start=self._start(times),
             move=self._captured if captured else None,
+            objects=self.object_ids,
         )
 
     def _start(self, times: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -96,8 +107,8 @@ class MovingGaussians(GaussianBuffers):
         return start_at(*(getattr(self, name) for name in START_NAMES), on_device(times, self._xyz.device))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any, **kwargs: Any) -> None:
-        # A checkpoint brings its own start, or shows that there is none.
-        for name in START_NAMES:
+        # A checkpoint brings its own start and objects, or shows that there are none.
+        for name in (*START_NAMES, OBJECTS_NAME):
             if prefix + name in state_dict:
                 empty = torch.empty_like(state_dict[prefix + name], device=self._xyz.device)
                 self.register_buffer(name, empty)

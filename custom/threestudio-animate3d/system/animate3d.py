@@ -254,7 +254,8 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
     def _arap(self, step: Step) -> Tensor:
         if self._rigidity is None:
             path = self._fixed.connected_vertices_info_path
-            self._rigidity = Rigidity(self.geometry.get_xyz, self.cfg.loss, path, self._captured)
+            objects = self.geometry.object_ids
+            self._rigidity = Rigidity(self.geometry.get_xyz, self.cfg.loss, path, self._captured, objects)
         with float32(step.moved):
             return self._rigidity(step.moved)
 

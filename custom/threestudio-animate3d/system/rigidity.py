@@ -21,9 +21,17 @@ class Rigidity:
         edges_path: edge file of a mesh; then K neighbours are drawn from each vertex's edges in every call.
             Without it the K nearest neighbours are taken once.
         captured: it is called once in every training step (`animate3d.motion.captured`).
+        objects: ``[N]`` the object of every vertex; edges between objects do not count. None for a single object.
     """
 
-    def __init__(self, rest: Tensor, settings: Any, edges_path: str | None, captured: bool = False) -> None:
+    def __init__(
+        self,
+        rest: Tensor,
+        settings: Any,
+        edges_path: str | None,
+        captured: bool = False,
+        objects: Tensor | None = None,
+    ) -> None:
         values = {key: settings.get(key, default) for key, default in DEFAULTS.items()}
         self.rest = rest
         self.k = int(values["arap_K"])
@@ -34,6 +42,8 @@ class Rigidity:
         else:
             neighbours, valid = knn_graph(rest, self.k, float(values["arap_radius"]))
         self.neighbours, self.valid = neighbours.to(rest.device), valid.to(rest.device)
+        if objects is not None:
+            self.valid = self.valid & (objects[self.neighbours] == objects[:, None])
         self._energy = Captured(_energy) if captured else _energy
 
     def __call__(self, means: Tensor) -> Tensor:

@@ -1,0 +1,91 @@
+"""The rig of the input's own file, its joints fitted to the trajectory; names, hierarchy and weights stay."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from animate3d.errors import InputError
+from animate3d.export.skeleton.refine import fitted_bones
+from animate3d.export.skeleton.rig import Rig, Skinned, judged, storable
+from animate3d.meshes.gltf import Joints, load_joints
+from animate3d.meshes.mesh import Mesh
+from animate3d.motion.surfaces import Array, Ids, nearest_rotations
+
+_FAST, _ROUNDS = 2, 15
+_FRAMES_AT_ONCE = 32
+
+
+def kept_skeleton(mesh: Mesh, positions: Array) -> Skinned:
+    """Fit the joints of the mesh's file, frame by frame, each turned and moved as a whole.
+
+    Args:
+        positions: ``[F, N, 3]``, frame 0 the rest pose.
+
+    Raises:
+        InputError: the mesh does not come from a glTF file, the file has no rig, or it was changed since.
+    """
+    source = mesh.source
+    if source is None or source.suffix.lower() not in (".glb", ".gltf"):
+        raise InputError(
+            f"--skeleton keep keeps the rig of a glTF file, and {source or 'this mesh'} is none; save it as .glb "
+            "(Blender does), or take --skeleton auto."
+        )
+    found = load_joints(source)
+    if found is None:
+        raise InputError(f"{source} has no rig to keep; take --skeleton auto.")
+    if len(found.weights) != mesh.n_vertices:
+        raise InputError(f"{source} has {len(found.weights)} vertices, the mesh {mesh.n_vertices}: it was changed.")
+    influences, weights = _for_copies(mesh, found)
+    dense = np.zeros((len(weights), len(found.names)))
+    for bones, shares in zip(influences.T, weights.T, strict=True):
+        dense[np.arange(len(dense)), bones] += shares
+    rotations, translations = _fitted(positions, dense, found.parents)
+    rig = Rig(
+        names=_different(found.names),
+        parents=found.parents,
+        joints=found.matrices[:, :3, 3] - mesh.origin,
+        axes=nearest_rotations(found.matrices[:, :3, :3]),
+        rotations=rotations,
+        translations=translations,
+        influences=influences,
+        weights=weights,
+    )
+    return judged(rig, positions)
+
+
+def _for_copies(mesh: Mesh, found: Joints) -> tuple[Ids, np.ndarray]:
+    """Bones and weights ``[N, 4]``, the same for vertices that coincide."""
+    weights = np.where(found.weights.sum(axis=1, keepdims=True) > 0, found.weights, [1.0, 0, 0, 0])
+    influences, values = storable(found.influences, weights)
+    same = mesh.welded()
+    return influences[same], values[same]
+
+
+def _fitted(positions: Array, weights: Array, parents: Ids) -> tuple[Array, Array]:
+    frames, count = len(positions), len(parents)
+    rotations = np.broadcast_to(np.eye(3), (frames, count, 3, 3)).copy()
+    translations = np.zeros((frames, count, 3))
+    rest, idle = positions[0], weights.sum(axis=0) < 1e-6
+    owner = np.eye(count)[weights.argmax(axis=1)]
+    for start in range(1, frames, _FRAMES_AT_ONCE):
+        at = slice(start, start + _FRAMES_AT_ONCE)
+        # Every joint with the vertices that it moves most, then all with their shares.
+        for shares, rounds in ((owner, _FAST), (weights, _ROUNDS)):
+            found = fitted_bones(rest, positions[at], shares, rotations[at], translations[at], rounds)
+            rotations[at], translations[at] = found
+            for bone in np.flatnonzero((shares.sum(axis=0) < 1e-6) | idle):
+                if parents[bone] >= 0:  # nothing says how it moves: with the joint above
+                    rotations[at, bone] = rotations[at, parents[bone]]
+                    translations[at, bone] = translations[at, parents[bone]]
+    return rotations, translations
+
+
+def _different(names: list[str]) -> list[str]:
+    """Joints are found by their names."""
+    found: list[str] = []
+    for name in names:
+        number, new = 1, name
+        while new in found:
+            number, new = number + 1, f"{name}_{number}"
+        found.append(new)
+    return found

@@ -1,0 +1,204 @@
+"""Several objects tracked together: they hide one another, but each is as rigid as it is by itself.
+
+One surface is drawn and matched with the frames, so that what is in front hides what is behind. Nodes, links, bonds,
+the balance of rigidity against what was seen, and the distance that a single view does not show belong to one object
+each: nothing connects two of them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animate3d.cameras import Cameras
+from animate3d.motion.bonds import Bonds
+from animate3d.motion.depth import DepthPrior
+from animate3d.motion.rigid_fit import Anchors, Rays, RigidFit
+from animate3d.motion.surfaces import Array, Ids, triangle_areas
+from animate3d.motion.template import NODES, Surface, Template
+
+_LEVEL = 0.7  # cosine of the elevation below which a camera looks down steeply
+_FEWEST = 400  # nodes of an object, however small a part of the scene it is
+
+
+class Own(NamedTuple):
+    """What belongs to one object of a scene.
+
+    Attributes:
+        template: of the object alone.
+        vertices: ``[n]`` numbers of its vertices.
+        nodes, triangles: where its nodes and its node triangles stand among those of the scene.
+    """
+
+    template: Template
+    vertices: Ids
+    nodes: slice
+    triangles: slice
+
+
+class SceneTemplate(Template):
+    """`Template` of several objects: their own templates one after the other.
+
+    Args:
+        surface: with the object of every vertex.
+        nodes: how many there should be in all, about; shared by area, but every object has a few hundred.
+    """
+
+    def __init__(self, surface: Surface, *, nodes: int = NODES) -> None:
+        assert surface.objects is not None
+        self.vertices = np.asarray(surface.vertices, dtype=np.float64)
+        of_triangle = surface.objects[surface.triangles[:, 0]]
+        count = int(surface.objects.max()) + 1
+        areas = np.bincount(of_triangle, triangle_areas(self.vertices, surface.triangles), count)
+        self.own: list[Own] = []
+        first_node = first_triangle = 0
+        for number in np.unique(of_triangle).tolist():
+            chosen = np.flatnonzero(surface.objects == number)
+            share = max(round(nodes * areas[number] / areas.sum()), min(_FEWEST, nodes))
+            alone = _template(surface, chosen, of_triangle == number, share)
+            self.own.append(
+                Own(
+                    alone,
+                    chosen,
+                    slice(first_node, first_node + alone.n_nodes),
+                    slice(first_triangle, first_triangle + len(alone.triangles)),
+                )
+            )
+            first_node += alone.n_nodes
+            first_triangle += len(alone.triangles)
+        templates = [own.template for own in self.own]
+        self.rest = np.concatenate([t.rest for t in templates])
+        self.colors = np.concatenate([t.colors for t in templates])
+        self.areas = np.concatenate([t.areas for t in templates])
+        self.edge = float(np.average([t.edge for t in templates], weights=[t.n_nodes for t in templates]))
+        self.triangles = np.concatenate([own.template.triangles + own.nodes.start for own in self.own])
+        self.links = np.concatenate([own.template.links + own.nodes.start for own in self.own])
+        self.bonds = Bonds(
+            np.concatenate([own.template.bonds.pairs + own.nodes.start for own in self.own]),
+            np.concatenate([t.bonds.firmness for t in templates]),
+        )
+        pieces = [int(t.pieces.max()) + 1 for t in templates]
+        self.pieces = np.concatenate([t.pieces + sum(pieces[:k]) for k, t in enumerate(templates)])
+
+    def carry(self, nodes: Array, rotations: Array) -> tuple[Array, NDArray[np.float32]]:
+        """See `Template.carry`."""
+        frames = len(nodes)
+        moved = np.repeat(self.vertices[None], frames, axis=0)
+        turned = np.zeros((frames, len(self.vertices), 3, 3), np.float32)
+        turned[:] = np.eye(3)
+        for own in self.own:
+            moved[:, own.vertices], turned[:, own.vertices] = own.template.carry(
+                nodes[:, own.nodes], rotations[:, own.nodes]
+            )
+        return moved, turned
+
+    def carry_values(self, values: Array) -> Array:
+        """See `Template.carry_values`."""
+        carried = np.zeros((len(values), len(self.vertices)))
+        for own in self.own:
+            carried[:, own.vertices] = own.template.carry_values(values[:, own.nodes])
+        return carried
+
+
+class ObjectFits:
+    """`RigidFit` of every object of a scene."""
+
+    def __init__(self, template: SceneTemplate) -> None:
+        self._own = template.own
+        self._fits = [RigidFit(own.template) for own in template.own]
+
+    def solve(self, start: Array, rays: Rays, stiffness: float, turns: int, anchors: Anchors | None = None) -> Array:
+        """See `RigidFit.solve`."""
+        found = np.empty_like(start)
+        for own, fit in zip(self._own, self._fits, strict=True):
+            first, end = own.triangles.start, own.triangles.stop
+            mine = (rays.triangles >= first) & (rays.triangles < end)
+            seen = Rays(*(np.ascontiguousarray(part[mine]) for part in rays))
+            seen = seen._replace(triangles=seen.triangles - np.int32(first))
+            known = None if anchors is None else Anchors(*(part[own.nodes] for part in anchors))
+            found[own.nodes] = fit.solve(np.ascontiguousarray(start[own.nodes]), seen, stiffness, turns, known)
+        return found
+
+    def rotations(self, positions: Array) -> Array:
+        """See `RigidFit.rotations`."""
+        parts = [fit.rotations(positions[own.nodes]) for own, fit in zip(self._own, self._fits, strict=True)]
+        return np.concatenate(parts)
+
+
+class TravelPrior(DepthPrior):
+    """`DepthPrior` of an object that may go anywhere: it stays in the upright plane that faces the camera.
+
+    What passes by goes straight on rather than in a circle around the camera, and what jumps goes up. A camera that
+    looks down steeply is faced by its own image plane.
+    """
+
+    def __init__(self, template: Template, cameras: Cameras, weight: float) -> None:
+        super().__init__(template, cameras, weight)
+        axis = -cameras.c2w[0, :3, 2].double().cpu().numpy()
+        level = axis * [1.0, 1.0, 0.0]
+        self._axis = axis if np.linalg.norm(level) < _LEVEL else level / np.linalg.norm(level)
+        self._rest = (template.rest - self._eye) @ self._axis
+
+    def anchors(self, nodes: Array) -> Anchors:
+        """Of nodes ``[M, 3]``: each at the depth it has at rest."""
+        depth = (nodes - self._eye) @ self._axis
+        weights = self._weights / (1.0 + ((depth - self._rest) / self._far) ** 2) ** 2
+        planes = self._rest + self._axis @ self._eye
+        return Anchors(np.broadcast_to(self._axis, nodes.shape), planes, weights)
+
+    def at_rest_distance(self, nodes: Array) -> Array:
+        """Nodes ``[M, 3]`` scaled about the camera to the mean depth at rest: the picture stays as it is."""
+        sight = nodes - self._eye
+        now = np.average(sight @ self._axis, weights=self._say)
+        return self._eye + sight * (np.average(self._rest, weights=self._say) / now)
+
+
+class ObjectDepths:
+    """`TravelPrior` of every object of a scene."""
+
+    def __init__(self, template: SceneTemplate, cameras: Cameras, weight: float) -> None:
+        self._own = template.own
+        self._priors = [TravelPrior(own.template, cameras, weight) for own in template.own]
+
+    def anchors(self, nodes: Array) -> Anchors:
+        """See `DepthPrior.anchors`."""
+        parts = [prior.anchors(nodes[own.nodes]) for own, prior in zip(self._own, self._priors, strict=True)]
+        return Anchors(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+    def at_rest_distance(self, nodes: Array) -> Array:
+        """See `DepthPrior.at_rest_distance`."""
+        pairs = zip(self._own, self._priors, strict=True)
+        return np.concatenate([prior.at_rest_distance(nodes[own.nodes]) for own, prior in pairs])
+
+
+def template_of(surface: Surface, *, nodes: int = NODES) -> Template:
+    """The template of a surface, of one object or of several."""
+    if surface.objects is None or (surface.objects == surface.objects[0]).all():
+        return Template(*surface[:4], nodes=nodes)
+    return SceneTemplate(surface, nodes=nodes)
+
+
+def fit_of(template: Template) -> RigidFit | ObjectFits:
+    """The solver of a template."""
+    return ObjectFits(template) if isinstance(template, SceneTemplate) else RigidFit(template)
+
+
+def prior_of(template: Template, cameras: Cameras, weight: float) -> DepthPrior | ObjectDepths:
+    """The prior of a template that one view sees."""
+    several = isinstance(template, SceneTemplate)
+    return ObjectDepths(template, cameras, weight) if several else DepthPrior(template, cameras, weight)  # type: ignore[arg-type]
+
+
+def _template(surface: Surface, vertices: Ids, triangles: NDArray[np.bool_], nodes: int) -> Template:
+    """Of some of the vertices and the triangles between them."""
+    number = np.full(len(surface.vertices), -1)
+    number[vertices] = np.arange(len(vertices))
+    return Template(
+        surface.vertices[vertices],
+        number[surface.triangles[triangles]],
+        surface.groups[vertices],
+        surface.colors[vertices],
+        nodes=nodes,
+    )

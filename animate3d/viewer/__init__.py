@@ -1,0 +1,1 @@
+"""Something to look at: the page that every run writes, the viewer and the app in a browser."""

@@ -1,0 +1,96 @@
+"""What is looked at: a mesh or Gaussians in motion, in the placed frame, with the videos that the motion came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from PIL import Image
+
+from animate3d.export.gaussian_motion import GaussianMotion
+from animate3d.frames import GREY, composite
+from animate3d.meshes.mesh import Mesh
+
+_MOST_FRAMES = 300  # of the videos
+
+
+@dataclass(frozen=True)
+class MovingMesh:
+    """A mesh and where its vertices are.
+
+    Attributes:
+        mesh: gives faces and materials; its own vertices are not shown.
+        positions: ``[F, N, 3]`` placed: z up, the front to +x.
+        fps: frames per second.
+        closing: frame 0 follows the last frame.
+        confidence: ``[F, N]`` 0..1 how well every vertex was followed; None where nobody knows.
+    """
+
+    mesh: Mesh
+    positions: np.ndarray
+    fps: float
+    closing: bool = False
+    confidence: np.ndarray | None = None
+
+    @property
+    def frames(self) -> int:
+        """F"""
+        return len(self.positions)
+
+
+@dataclass(frozen=True)
+class MovingGaussians:
+    """Gaussians in motion, placed as a `MovingMesh` is.
+
+    Attributes:
+        motion: one frame is made at a time.
+        fps: frames per second.
+        closing: frame 0 follows the last frame.
+    """
+
+    motion: GaussianMotion
+    fps: float
+    closing: bool = False
+
+    @property
+    def frames(self) -> int:
+        """F"""
+        return self.motion.frames
+
+
+@dataclass(frozen=True)
+class Show:
+    """A moving model and what is told about it.
+
+    Attributes:
+        moving: the model.
+        title: its name.
+        facts: label and value of what is known about it, in their order.
+        videos: ``[V, F, H, W, 3]`` uint8 that the motion was found from; None where there are none.
+    """
+
+    moving: MovingMesh | MovingGaussians
+    title: str
+    facts: dict[str, str] = field(default_factory=dict)
+    videos: np.ndarray | None = None
+
+
+def video_pictures(frames: torch.Tensor, side: int = 128) -> np.ndarray:
+    """Videos as they are shown: on grey, at most ``side`` pixels along and `_MOST_FRAMES` frames, evenly chosen.
+
+    Args:
+        frames: ``[V, F, H, W, 4]`` RGBA 0..1.
+
+    Returns:
+        ``[V, f, h, w, 3]`` uint8
+    """
+    views, count = frames.shape[:2]
+    chosen = np.unique(np.linspace(0, count - 1, _MOST_FRAMES).round().astype(int))
+    return np.stack([[_small(frames[v, f], side) for f in chosen.tolist()] for v in range(views)])
+
+
+def _small(frame: torch.Tensor, side: int) -> np.ndarray:
+    image = Image.fromarray((composite(frame, GREY) * 255).round().byte().numpy())
+    image.thumbnail((side, side), Image.Resampling.BOX)
+    return np.asarray(image)

@@ -1,0 +1,175 @@
+"""What can be looked at: the folder of a run, an animated glTF file, a ply sequence, or a still model."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from animate3d.errors import InputError
+from animate3d.export.gaussian_motion import GaussianMotion, Pose
+from animate3d.files import read_json
+from animate3d.frames import count_frames, load_frames
+from animate3d.gaussians import Gaussians, holds_gaussians, load_gaussians, load_ply
+from animate3d.gaussians.placement import automatic_placement
+from animate3d.meshes import Placement, load_mesh
+from animate3d.meshes.gltf_motion import load_gltf_motion
+from animate3d.motion.cycle import close_cycle
+from animate3d.motion.trajectory import Trajectory, weld
+from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show, video_pictures
+
+_VIDEO_SIDE = 256
+_SEQUENCE = re.compile(r".*?(\d+)\.ply")
+
+
+def load_show(path: Path) -> Show:
+    """What is shown of a path.
+
+    Raises:
+        InputError: there is nothing in it that can be shown.
+    """
+    if (path / "run.json").is_file():
+        return _run(path)
+    if path.is_dir() and (plys := _sequence(path)):
+        return _ply_sequence(path, plys)
+    if path.suffix.lower() in (".glb", ".gltf") and (motion := load_gltf_motion(path)) is not None:
+        placed = motion.mesh.automatic_placement().apply(motion.positions)
+        moving = MovingMesh(motion.mesh, placed, motion.fps, motion.closing)
+        return Show(moving, path.stem, mesh_facts(moving))
+    if not path.is_dir() and path.is_file() and holds_gaussians(path):
+        model = load_gaussians(path)
+        return _still_gaussians(model, path.stem, automatic_placement(model))
+    if not path.exists():
+        raise InputError(f"{path} does not exist; a run's folder, a model or a ply sequence is needed.")
+    mesh = load_mesh(path)
+    still = MovingMesh(mesh, mesh.automatic_placement().apply(mesh.vertices)[None], 1.0)
+    return Show(still, mesh.name, mesh_facts(still))
+
+
+def mesh_facts(moving: MovingMesh) -> dict[str, str]:
+    """What is told about a mesh."""
+    mesh = moving.mesh
+    return _time(moving) | {"vertices": f"{mesh.n_vertices:,}", "faces": f"{mesh.n_faces:,}"}
+
+
+def gaussian_facts(moving: MovingGaussians) -> dict[str, str]:
+    """What is told about Gaussians."""
+    return _time(moving) | {"Gaussians": f"{len(moving.motion.model):,}"}
+
+
+def _time(moving: MovingMesh | MovingGaussians) -> dict[str, str]:
+    return {"frames": f"{moving.frames} at {moving.fps:g} per second"} if moving.frames > 1 else {}
+
+
+def _run(folder: Path) -> Show:
+    """The result of a run, or of as many of its steps as have been done."""
+    record = read_json(folder / "run.json")
+    steps = record.get("steps", {}) if isinstance(record, dict) else {}
+    settings = steps.get("7 preview", {}).get("settings", {})
+    fps = float(settings.get("fps", 8.0))
+    model, placement_file = folder / str(record.get("model")), folder / "work" / "placement.json"
+    if not placement_file.is_file() or not model.exists():
+        raise InputError(f"{folder} holds a run without a result yet; run its command again to continue.")
+    placement = Placement.load(placement_file)
+    if (folder / "trajectory.npz").is_file():
+        gaussians = _placed_gaussians(folder, placement, fps)
+        moving: MovingMesh | MovingGaussians = gaussians
+        name, told = model.stem, gaussian_facts(gaussians)
+    else:
+        surface = _placed_mesh(folder, model, placement, fps, bool(settings.get("loop")))
+        moving, name, told = surface, surface.mesh.name, mesh_facts(surface)
+    facts = {"prompt": str(record["prompt"])} if record.get("prompt") else {}
+    explained = steps.get("5 tracking", {}).get("facts", {}).get("explained")
+    if explained is not None:
+        told["explained"] = f"{100 * explained:.0f} % of the videos' change"
+    return Show(moving, name, facts | told, _videos(folder, record))
+
+
+def _placed_mesh(folder: Path, model: Path, placement: Placement, fps: float, loop: bool) -> MovingMesh:
+    mesh = load_mesh(model)
+    trajectory = Trajectory.load_npy_folder(folder / "work" / "trajectory", placement, mesh.n_vertices, fps=fps)
+    welded = Trajectory(weld(trajectory.positions, mesh.welded()), fps)
+    shown = close_cycle(welded) if loop else welded
+    placed = shown.to_placed(placement)
+    return MovingMesh(mesh, placed, fps, loop, _confidence(folder / "work" / "confidence.npy", placed))
+
+
+def _confidence(path: Path, placed: np.ndarray) -> np.ndarray | None:
+    """How well every vertex was followed ``[F, N]``, if it was noted and is that of these positions."""
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found.astype(np.float32) if found.shape == placed.shape[:2] else None
+
+
+def _placed_gaussians(folder: Path, placement: Placement, fps: float) -> MovingGaussians:
+    model = load_ply(folder / "work" / "model.ply")
+    path = folder / "trajectory.npz"
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            means, quats, scales = (torch.from_numpy(data[name]) for name in ("means", "quats", "scales"))
+            fps = float(data["fps"])
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not the trajectory of a run ({error}).") from error
+    if means.shape[1] != len(model):
+        raise InputError(f"{path} moves {means.shape[1]} Gaussians, the model has {len(model)}.")
+    return MovingGaussians(
+        _moved(model, [Pose(*pose) for pose in zip(means, quats, scales, strict=True)], placement), fps
+    )
+
+
+def _moved(model: Gaussians, poses: list[Pose], placement: Placement) -> GaussianMotion:
+    """Poses in the coordinates of the file, placed."""
+
+    def pose(frame: int) -> Pose:
+        own = poses[frame]
+        moved = Gaussians(own.means, model.sh[:, :1], model.opacity_logits, own.scales.log(), own.quats)
+        placed = moved.transformed(placement)
+        return Pose(placed.means, placed.quats, placed.scales)
+
+    return GaussianMotion(model.transformed(placement), len(poses), pose)
+
+
+def _still_gaussians(model: Gaussians, name: str, placement: Placement) -> Show:
+    still = MovingGaussians(_moved(model, [Pose(model.means, model.quats, model.scales)], placement), 1.0)
+    return Show(still, name, gaussian_facts(still))
+
+
+def _sequence(folder: Path) -> list[Path]:
+    """Plys of a folder by the number at the end of their names; none where there is only one."""
+    numbered = {int(found[1]): path for path in folder.glob("*.ply") if (found := _SEQUENCE.fullmatch(path.name))}
+    return [numbered[number] for number in sorted(numbered)] if len(numbered) > 1 else []
+
+
+def _ply_sequence(folder: Path, plys: list[Path]) -> Show:
+    notes = folder / "sequence.json"
+    facts: Mapping[str, Any] = read_json(notes) if notes.is_file() else {}
+    first = load_gaussians(plys[0])
+    poses = []
+    for path in plys:
+        frame = load_gaussians(path)
+        if len(frame) != len(first):
+            raise InputError(f"{path} holds {len(frame)} Gaussians, the first frame {len(first)}: not one sequence.")
+        poses.append(Pose(frame.means, frame.quats, frame.scales))
+    placement = automatic_placement(first)
+    moving = MovingGaussians(_moved(first, poses, placement), float(facts.get("fps", 24.0)))
+    return Show(moving, folder.name, gaussian_facts(moving))
+
+
+def _videos(folder: Path, record: Mapping[str, Any]) -> np.ndarray | None:
+    """The frames that the motion was found from, if they are still there."""
+    given = record.get("frames")
+    frames = folder / str(given) if given else folder / "work" / "frames"
+    if not frames.is_dir():
+        return None
+    views = len(record.get("steps", {}).get("5 tracking", {}).get("settings", {}).get("azimuths", ())) or 4
+    try:
+        return video_pictures(load_frames(frames, views, count_frames(frames, views)), _VIDEO_SIDE)
+    except InputError:
+        return None

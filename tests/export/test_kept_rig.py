@@ -1,0 +1,57 @@
+"""A rig that the input has already: its joints are fitted, everything else stays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from clips import awkward_mesh, motion, relative_error
+from limbs import SkinPlayer, bending, finger, played
+
+from animate3d.errors import InputError
+from animate3d.export import export
+from animate3d.export.skeleton import find_skeleton, skeleton_for
+from animate3d.meshes import load_mesh
+
+pytest.importorskip("py_dem_bones")
+
+
+@pytest.fixture
+def rigged(tmp_path):
+    """A finger with three bones in a file, and the motion of its vertices ``[F, N, 3]`` that the bones can do."""
+    mesh = finger()
+    positions = bending(mesh)
+    found = find_skeleton(mesh, positions, 3)
+    path = export(mesh, positions, tmp_path / "rigged.glb", fps=8, skeleton=found)
+    ids = SkinPlayer(path).ids()
+    with pytest.warns(UserWarning, match="rig"):
+        read = load_mesh(path)
+    return path, read, found, found.rig.posed(positions[0])[:, ids]
+
+
+def test_names_hierarchy_and_weights_stay_and_the_motion_is_met(rigged):
+    _, mesh, found, positions = rigged
+    kept = skeleton_for(mesh, positions, "keep")
+    assert kept.rig.names == found.rig.names
+    np.testing.assert_array_equal(kept.rig.parents, found.rig.parents)
+    np.testing.assert_allclose(kept.rig.joints, found.rig.joints, atol=1e-5)
+    assert kept.mean_error < 2e-4 and kept.max_error < 2e-3
+
+
+def test_the_kept_rig_is_written_and_plays(rigged, tmp_path):
+    _, mesh, _, positions = rigged
+    kept = skeleton_for(mesh, positions, "keep")
+    path = export(mesh, positions, tmp_path / "again.glb", fps=8, skeleton=kept)
+    shown = played(path, len(positions), 8)
+    assert relative_error(shown, kept.rig.posed(positions[0])) < 1e-5
+    nodes = SkinPlayer(path).document.nodes
+    assert {"bone_00", "bone_01", "bone_02"} <= {node.name for node in nodes}
+
+
+def test_what_has_no_rig_says_what_to_do(tmp_path):
+    mesh = awkward_mesh()
+    with pytest.raises(InputError, match="keeps the rig of a glTF file"):
+        skeleton_for(mesh, motion(mesh), "keep")
+    path = export(mesh, mesh.vertices[None], tmp_path / "plain.glb")
+    read = load_mesh(path)
+    with pytest.raises(InputError, match="has no rig to keep"):
+        skeleton_for(read, read.vertices[None], "keep")
