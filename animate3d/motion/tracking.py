@@ -26,7 +26,7 @@ from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
 
 _FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
-_FAR_BETTER = 2.0  # times less of the frames missed: what more motion in depth must gain
+_FAR_BETTER = 1.35  # times less of the frames missed: what more motion in depth must gain
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
