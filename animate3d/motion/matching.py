@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras
+from animate3d.frames import GREY
 from animate3d.motion.flow import Bytes, Image, covered, find_flow, sample, stored
 from animate3d.motion.outlines import bare_pairs, hidden_pairs, outside_pairs, sparse_pixels
 from animate3d.motion.rigid_fit import Rays
@@ -86,13 +87,14 @@ class Matcher:
         return Rays(*(np.concatenate(parts) for parts in zip(*rays, strict=True))), np.max(confidence, axis=0)
 
     def missed(self, nodes: Array, frame: int) -> float:
-        """How much of a frame the surface at ``nodes [M, 3]`` does not show: squares of slightly blurred colours."""
+        """How much of a frame the surface at ``nodes [M, 3]`` does not show: squares of blurred colours on grey."""
         winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
         total = 0.0
         for v, (winner, weight, target) in enumerate(zip(winners, weights, self.shown(frame), strict=True)):
             size = max(1, len(target) // _BLUR)
             apart = self._draw(v, winner, weight).astype(np.float32) - target
-            total += float(np.square(cv2.blur(apart, (size, size))).sum())
+            on_grey = apart[..., :3] - GREY * apart[..., 3:]
+            total += float(np.square(cv2.blur(on_grey, (size, size))).sum())
         return total
 
     def shown(self, frame: int) -> list[Bytes]:

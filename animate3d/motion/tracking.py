@@ -25,7 +25,7 @@ from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
 
 _FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
-_FAR_BETTER = 2.0  # times less of the frames missed: what more motion in depth must gain
+_FAR_BETTER = 1.35  # times less of the frames missed: what more motion in depth must gain
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
@@ -107,7 +107,7 @@ def track(
         for way in ways:
             way.follow(f, earlier)
         progress(f)
-    chosen = _simplest(ways) if len(ways) > 1 else ways[0]
+    chosen = _simplest(ways)
     nodes = np.stack(chosen.nodes)
     positions, rotations = template.carry(nodes, np.stack([fit.rotations(x).astype(np.float32) for x in nodes]))
     return Tracked(positions, rotations, template.carry_values(np.stack(chosen.confidence)))
@@ -119,6 +119,7 @@ class _Way:
     Attributes:
         nodes: ``[M, 3]`` of every frame so far.
         confidence: ``[M]`` of every frame so far, see `Tracked`.
+        missed: how much of the frames so far is not shown, see `Matcher.missed`; from one view only.
     """
 
     def __init__(
@@ -128,10 +129,11 @@ class _Way:
         settings: TrackSettings,
         rest: Array,
         prior: Prior | None,
-        masks: ObjectMasks | None,
+        masks: ObjectMasks | None = None,
     ) -> None:
         self._matcher, self._fit, self._settings, self._prior, self._masks = matcher, fit, settings, prior, masks
         self.nodes, self.confidence = [rest], [np.ones(len(rest))]
+        self.missed = 0.0
 
     def follow(self, frame: int, earlier: int | None) -> None:
         """Find the next frame's nodes: a few rounds of draw, match and solve.
@@ -149,10 +151,8 @@ class _Way:
                 current = prior.at_rest_distance(current)
         self.nodes.append(current)
         self.confidence.append(found)
-
-    def missed(self) -> float:
-        """How much of all frames so far is not shown, see `Matcher.missed`."""
-        return sum(self._matcher.missed(nodes, frame) for frame, nodes in enumerate(self.nodes))
+        if prior:
+            self.missed += self._matcher.missed(current, frame)
 
     def _start(self, frame: int, earlier: int | None) -> Array:
         """The last motion goes on, slows down or stops, or a pose returns: whichever looks most like the frame."""
@@ -165,8 +165,8 @@ class _Way:
 
 def _simplest(ways: list[_Way]) -> _Way:
     """The first way that none of the others is far better than: the least motion in depth that explains the frames."""
-    missed = [way.missed() for way in ways]
-    return next(way for way, own in zip(ways, missed, strict=True) if own <= _FAR_BETTER * min(missed))
+    least = min(way.missed for way in ways)
+    return next(way for way in ways if way.missed <= _FAR_BETTER * least)
 
 
 @dataclass(frozen=True)

@@ -102,4 +102,4 @@ def test_a_frame_starts_where_the_last_motion_leads_or_stops(goes_on: float, sha
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
     way = _Way(matcher, RigidFit(template), settings, template.rest, None)
     way.nodes.append(template.rest + step)
-    np.testing.assert_allclose(way._start(2), template.rest + (1.0 + share) * step)
+    np.testing.assert_allclose(way._start(2, None), template.rest + (1.0 + share) * step)
