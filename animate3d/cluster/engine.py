@@ -191,7 +191,10 @@ class _Engine:
             return
         self.staff.hands[hand.pool.name].remove(hand)
         (_, job), *behind = hand.jobs
-        self._put_back(job for _, job in behind)
+        if behind:  # the last outcomes may be lost with it, so nobody is blamed: they go again, one by one
+            self._put_back(job for _, job in hand.jobs)
+            self.mean[hand.pool.name] = 1.0
+            return
         if node_died(error) and job.moves < _MOVES:
             job.moves += 1
             self._put_back([job])
