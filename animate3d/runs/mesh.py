@@ -120,7 +120,7 @@ def finish(run: MeshRun, start: Path, score: float | None = None) -> AnimateResu
     options = run.options
     run.save_trajectory(run.fit(start) if options.field else start)
     trajectory = run.read_trajectory()
-    skeleton = skeleton_step(run, trajectory)
+    skeleton = skeleton_step(run, options, run.model, trajectory)
     files = {suffix: run.export(trajectory, suffix, skeleton) for suffix in options.formats}
     run.preview(trajectory)
     moved = np.linalg.norm(trajectory.positions[1:] - trajectory.positions[:1], axis=-1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from animate3d.errors import MissingDependencyError, available
 from animate3d.export import SKINNED
@@ -19,11 +18,10 @@ from animate3d.export.skeleton import (
     skeleton_picture,
 )
 from animate3d.frames import save_image
+from animate3d.meshes import Mesh
 from animate3d.motion.trajectory import Trajectory
+from animate3d.runs.base import Run
 from animate3d.runs.options import AnimateOptions
-
-if TYPE_CHECKING:
-    from animate3d.runs.mesh import MeshRun
 
 
 def asked_skeleton(options: AnimateOptions) -> int | str:
@@ -47,28 +45,28 @@ def asked_skeleton(options: AnimateOptions) -> int | str:
     return wanted
 
 
-def skeleton_step(run: MeshRun, trajectory: Trajectory) -> Skinned | None:
+def skeleton_step(run: Run, options: AnimateOptions, mesh: Mesh, trajectory: Trajectory) -> Skinned | None:
     """Find the bones of the motion, save them and draw ``skeleton.png``; None where none are asked for."""
-    options, wanted = run.options, asked_skeleton(run.options)
+    wanted = asked_skeleton(options)
     if wanted == "off":
         return None
-    picture: Path = options.out / "skeleton.png"
+    bones, picture = run.work / "skeleton.npz", options.out / "skeleton.png"
 
     def find() -> dict[str, Any]:
-        clip = checked_clip(run.model, trajectory.positions, options.fps, loop=options.loop)
+        clip = checked_clip(mesh, trajectory.positions, options.fps, loop=options.loop)
         if options.resample is not None:
             clip = resampled(clip, options.resample)
         found = skeleton_for(clip.mesh, clip.positions, wanted)
         assert found is not None  # it is not "off"
-        save_skeleton(found, run.skeleton)
-        save_image(picture, skeleton_picture(run.model, found, run.placement))
+        save_skeleton(found, bones)
+        save_image(picture, skeleton_picture(mesh, found, run.placement))
         return {"report": found.summary}
 
     run.steps.run(
         "7 skeleton",
         find,
-        inputs={"trajectory": run.trajectory, "mesh": run.model_hash},
+        inputs={"trajectory": run.work / "trajectory", "mesh": run.model_hash},
         settings={"skeleton": wanted, "fps": options.fps, "loop": options.loop, "resample": options.resample},
-        outputs=[run.skeleton, picture],
+        outputs=[bones, picture],
     )
-    return load_skeleton(run.skeleton)
+    return load_skeleton(bones)
