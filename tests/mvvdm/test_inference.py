@@ -184,7 +184,7 @@ def test_bad_input_is_one_clear_sentence(weights: Path, images: Path, tmp_path: 
         ("--N", "9"): "lacks 5.png, 6.png, 7.png, 8.png",
         ("--ip_image_name", "cat"): "lacks cat_0.png",
         ("--W", "100"): "multiples of 64",
-        ("--L", "40"): "makes 2 to 32",
+        ("--L", "1"): "makes 2 to 32",
         ("--device", "tpu9"): "`tpu9` is not known",
         ("--dtype", "int8"): "`int8` is not known",
         ("--offload", "--device", "cpu"): "nothing to move",

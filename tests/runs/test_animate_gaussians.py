@@ -28,6 +28,7 @@ from animate3d.motion.proxy import Carrier, MovingSurface
 from animate3d.mvvdm.tiny import write_tiny
 from animate3d.runs import gaussians as module
 from animate3d.runs import mesh as meshes
+from animate3d.runs import requested
 from animate3d.runs.fit import Training
 from animate3d.runs.gaussians import GaussianOptions, GaussianResult, animate_gaussians
 from animate3d.studio import api
@@ -134,7 +135,7 @@ def test_the_record_has_every_step_and_an_unchanged_run_does_nothing(
     said.clear()
     animate_gaussians(replace(options, fps=6.0), said.append)
     again = [line[2:].rpartition(" ")[0].rpartition(" ")[0] for line in said if line.startswith("✓")]
-    assert again == [results[0], results[1], results[3]]
+    assert again == [results[0], results[1], results[3], results[4]]
 
 
 def test_a_motion_fitted_to_fewer_gaussians_moves_all(
@@ -341,7 +342,7 @@ def test_a_ply_mesh_still_is_a_mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         seen.append(options.model)
         raise InputError("enough")
 
-    monkeypatch.setattr(meshes, "animate", stop)
+    monkeypatch.setattr(requested, "animate", stop)
     _, frames = write_asset(tmp_path)
     (tmp_path / "mesh.ply").write_text(
         "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
