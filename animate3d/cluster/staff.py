@@ -16,6 +16,10 @@ from animate3d.errors import Animate3DError
 
 _STARTS = 3  # workers that may end one after the other before any of a pool has begun to work
 
+# Of the libraries below torch: idle threads of theirs spin, and two workers on two cores then take three times as long.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_ONE_THREAD |= {"OMP_WAIT_POLICY": "passive"}
+
 
 @dataclass(eq=False)
 class Hand:
@@ -75,7 +79,7 @@ class Staff:
     def _hire(self, pool: Pool, neighbours: int) -> Hand:
         actor = (
             self.ray.remote(Worker)
-            .options(num_cpus=pool.cpus, num_gpus=pool.gpus, max_restarts=0)
+            .options(num_cpus=pool.cpus, num_gpus=pool.gpus, max_restarts=0, runtime_env={"env_vars": _ONE_THREAD})
             .remote(pool.warm, pool.memory, neighbours)
         )
         return Hand(actor, pool, actor.place.remote())
