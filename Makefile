@@ -28,10 +28,10 @@ train-bundled: $(READY) ## train a small model for any mesh, into outputs/bundle
 	$(BIN)/python -m animate3d.small_model.train
 
 test: $(READY) ## the fast tests
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: $(READY) ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-gpu: $(READY) ## the tests that need a CUDA GPU
 	$(BIN)/python -m pytest -m cuda

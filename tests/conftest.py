@@ -22,6 +22,27 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ.setdefault(name, "1")
 
 
+# Files that take longest, which start first: the last file that runs keeps one worker busy while the others wait.
+LONGEST = (
+    "test_readme.py",
+    "cluster/test_engine.py",
+    "training/test_training_loop.py",
+    "plugin/test_upstream.py",
+    "evaluation/test_vbench.py",
+    "runs/test_animate_gaussians.py",
+    "studio/test_plugins.py",
+    "mvvdm/test_windows.py",
+    "small_model/test_bundled_models.py",
+    "tools/test_export_animated_mesh.py",
+    "runs/test_video.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; with ``--no-loadscope-reorder`` the workers take them in this order."""
+    items.sort(key=lambda item: next((n for n, name in enumerate(LONGEST) if item.path.match(name)), len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def committed_golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The committed part of the reference method's own numbers."""

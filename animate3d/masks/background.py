@@ -55,6 +55,7 @@ class BackgroundSegmenter:
     """Cuts the object of one view out of its frames."""
 
     name = "background"
+    parallel = True
 
     def __init__(self, settings: BackgroundSettings | None = None) -> None:
         self._settings = settings or BackgroundSettings()

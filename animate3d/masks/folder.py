@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from animate3d.errors import InputError
@@ -28,6 +32,10 @@ class Segmenter(Protocol):
     @property
     def name(self) -> str:
         """The name of the segmenter, as given to ``--backend``."""
+
+    @property
+    def parallel(self) -> bool:
+        """Whether several views may be segmented at the same time, in threads."""
 
     def segment(self, frames: Iterable[NDArray[np.uint8]], template: Image) -> Iterator[Image]:
         """Alpha ``[H, W]`` 0..1 of each of the frames ``[H, W, 3]``, given that of frame 0; all 0 when lost."""
@@ -103,22 +111,37 @@ def segment_folder(
     loaded = [_load_template(path) for path in templates]
 
     report = MaskReport(save_path, views, frames, segmenter.name, replaced)
+    done, one_at_a_time = itertools.count(1), threading.Lock()
     with atomic_directory(save_path) as temporary:
-        for v in range(views):
+
+        def of_view(v: int) -> None:
             images = _load_view(paths[v * frames : (v + 1) * frames])
             template = _fit(loaded[v], images.shape[1], images.shape[2], templates[v])
-            last = template
-            for f, alpha in enumerate(segmenter.segment(images, template)):
-                if (alpha > 0.5).sum() < max(1, _LEAST_SHARE * (template > 0.5).sum()):
-                    report.carried.append((v, f))
-                    alpha = last
-                last = alpha
-                rgba = np.dstack([images[f], (alpha * 255 + 0.5).astype(np.uint8)])
+            for f, rgba in enumerate(_segment_view(v, images, template, segmenter, report)):
                 save_image(temporary / f"{v * frames + f}.png", rgba)
-                progress(v * frames + f + 1, views * frames)
-            if not _covers(images[0], template):
-                report.doubtful.append(v)
+                with one_at_a_time:
+                    progress(next(done), views * frames)
+
+        with ThreadPoolExecutor(torch.get_num_threads() if segmenter.parallel else 1) as pool:
+            list(pool.map(of_view, range(views)))  # list() waits, and raises what a view raised
+    report.carried.sort()
+    report.doubtful.sort()
     return report
+
+
+def _segment_view(
+    v: int, images: NDArray[np.uint8], template: Image, segmenter: Segmenter, report: MaskReport
+) -> Iterator[NDArray[np.uint8]]:
+    """The frames ``[F, H, W, 3]`` of a view with their alpha, one after the other; the report gets what went wrong."""
+    last = template
+    for f, alpha in enumerate(segmenter.segment(images, template)):
+        if (alpha > 0.5).sum() < max(1, _LEAST_SHARE * (template > 0.5).sum()):
+            report.carried.append((v, f))
+            alpha = last
+        last = alpha
+        yield np.dstack([images[f], (alpha * 255 + 0.5).astype(np.uint8)])
+    if not _covers(images[0], template):
+        report.doubtful.append(v)
 
 
 def _templates(template_folder: Path, views: int) -> list[Path]:

@@ -69,6 +69,7 @@ class Sam2Segmenter:
     """
 
     name = "sam2"
+    parallel = False
 
     def __init__(self, folder: str | os.PathLike[str], device: str | torch.device | None = None) -> None:
         self._folder = Path(folder)

@@ -17,7 +17,7 @@ from animate3d.evaluation import vbench_runner
 from animate3d.evaluation.metrics import VBENCH
 from animate3d.evaluation.model import VIEW_NAMES
 from animate3d.evaluation.vbench import Subject, export_videos, read_results, vbench
-from animate3d.frames import save_frames
+from animate3d.frames import save_frames, save_mp4
 
 FRAMES = 3
 
@@ -51,7 +51,7 @@ def dino_vitb16(pretrained=True, **kwargs):
 
 
 @pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _one_video: None) -> Path:
     """VBench's packages and weights; returns the folder of weights."""
     site, weights = tmp_path / "site", tmp_path / "weights"
     modules = {
@@ -74,6 +74,20 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (weights / "dino_model/facebookresearch_dino_main/hubconf.py").write_text(_HUBCONF)
     torch.save({"weight": torch.tensor([[0.5], [0.4]])}, weights / "dino_model/dino_vitbase16_pretrain.pth")
     return weights
+
+
+@pytest.fixture
+def _one_video(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A video is encoded once for all views: what is in it matters to one test only."""
+    encoded: list[bytes] = []
+
+    def save(path: Path, frames: np.ndarray, fps: float) -> None:
+        if not encoded:
+            save_mp4(path, frames, fps)
+            encoded.append(path.read_bytes())
+        path.write_bytes(encoded[0])
+
+    monkeypatch.setattr(exchange, "save_mp4", save)
 
 
 @pytest.fixture
@@ -164,6 +178,6 @@ def test_results_of_other_videos_are_not_taken(subjects: list[Subject], tmp_path
         read_results(folder, key)
 
 
-def test_a_missing_interpreter_is_one_sentence(subjects: list[Subject], tmp_path: Path) -> None:
+def test_a_missing_interpreter_is_one_sentence(subjects: list[Subject], tmp_path: Path, _one_video: None) -> None:
     with pytest.raises(InputError, match="no Python at"):
         run(subjects, tmp_path, python=tmp_path / "nowhere")

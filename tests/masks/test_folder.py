@@ -137,6 +137,7 @@ def test_an_earlier_result_is_replaced_as_a_whole_and_kept_when_something_fails(
 
     class Broken:
         name = "broken"
+        parallel = False
 
         def segment(self, frames: np.ndarray, template: np.ndarray) -> Iterator[np.ndarray]:
             yield template

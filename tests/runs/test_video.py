@@ -225,6 +225,7 @@ def test_sam2_is_prompted_with_the_drawn_model_where_nothing_else_tells_the_obje
 ) -> None:
     class Follows:
         name = "sam2"
+        parallel = False
 
         def segment(self, frames: Iterable[np.ndarray], template: np.ndarray) -> Iterator[np.ndarray]:
             return (template for _ in frames)

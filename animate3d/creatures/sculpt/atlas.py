@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal, sparse
+from scipy import ndimage, sparse
 from scipy.sparse.csgraph import connected_components
 
 from animate3d.creatures.sculpt.fields import Points
@@ -191,6 +191,8 @@ def _place(charts: list[Points], cells: int) -> list[Points] | None:
 
     Works on a grid of cells that a chart covers wholly or not at all, and keeps the cells around a chart free.
     """
+    from scipy import signal  # takes half a second to import, and few callers unwrap
+
     occupied = np.zeros((cells, cells))
     placed: list[Points] = [np.zeros(0)] * len(charts)
     footprints = [_footprint(chart, cells) for chart in charts]
