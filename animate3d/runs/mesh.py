@@ -31,11 +31,11 @@ from animate3d.motion.start import load_start, save_objects, save_start
 from animate3d.motion.template import Surface
 from animate3d.motion.trajectory import Trajectory, save_placed_folder, weld
 from animate3d.orbits import frame_times
+from animate3d.progress import counted
 from animate3d.rasterize import Splats, render
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import matrix_to_quaternion
 from animate3d.runs.base import ELEVATION, Run, check_options
-from animate3d.runs.console import counted
 from animate3d.runs.fit import Training, path_setting
 from animate3d.runs.object_masks import read_object_masks
 from animate3d.runs.options import MESH_CONFIG, AnimateOptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from animate3d.files import read_json
 from animate3d.frames import count_frames, load_frames
 from animate3d.gaussians import Gaussians, holds_gaussians, load_gaussians, load_ply
 from animate3d.gaussians.placement import automatic_placement
-from animate3d.meshes import Placement, load_mesh
+from animate3d.meshes import Mesh, Placement, load_mesh
 from animate3d.meshes.gltf_motion import load_gltf_motion
+from animate3d.meshes.scene_file import load_models
 from animate3d.motion.cycle import close_cycle
 from animate3d.motion.trajectory import Trajectory, weld
 from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show, video_pictures
@@ -46,7 +47,19 @@ def load_show(path: Path) -> Show:
         return _still_gaussians(model, path.stem, automatic_placement(model))
     if not path.exists():
         raise InputError(f"{path} does not exist; a run's folder, a model or a ply sequence is needed.")
-    mesh = load_mesh(path)
+    return _still_mesh(load_mesh(path))
+
+
+def load_scene(models: Sequence[Path]) -> Show:
+    """Several models as they would stand beside each other.
+
+    Raises:
+        InputError: one of them is no mesh.
+    """
+    return _still_mesh(load_models(models))
+
+
+def _still_mesh(mesh: Mesh) -> Show:
     still = MovingMesh(mesh, mesh.automatic_placement().apply(mesh.vertices)[None], 1.0)
     return Show(still, mesh.name, mesh_facts(still))
 
