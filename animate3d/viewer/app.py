@@ -142,6 +142,8 @@ class App:
             self.cancel.visible = any(other.open for other in jobs)
             waiting = f"  \n{len(jobs) - 1} more waiting" if len(jobs) > 1 else ""
             self.progress.content = f"{_heading(job)}  \n{_last_lines(job)}{waiting}"
+            if self.run.value == job.folder.name:
+                self._tell_run(job)
             if job.state == "waiting" or not job.open:
                 self._list_runs()
         if job.state == "done":
@@ -158,8 +160,7 @@ class App:
         if name == NONE:
             return
         job = Job.load(self.workspace.run(name))
-        self.again.visible = job is not None and job.state in ("stopped", "failed", "cancelled")
-        self.log.content = "" if job is None else f"{_heading(job)}  \n{_last_lines(job)}"
+        self._tell_run(job)
         self.file.options = tuple(self.workspace.results(name)) or (NONE,)
         if job is not None and job.state != "done":
             self.stage.clear(f"{name} has no result: {job.state}.")
@@ -168,6 +169,10 @@ class App:
         if self.beside.value not in (NONE, name):
             shows.append(self._loaded(self.beside.value))
         self.stage.show(*shows)
+
+    def _tell_run(self, job: Job | None) -> None:
+        self.again.visible = job is not None and job.state in ("stopped", "failed", "cancelled")
+        self.log.content = "" if job is None else f"{_heading(job)}  \n{_last_lines(job)}"
 
     def _loaded(self, name: str) -> Show:
         show = load_show(self.workspace.run(name))

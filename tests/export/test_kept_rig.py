@@ -49,7 +49,7 @@ def test_the_kept_rig_is_written_and_plays(rigged, tmp_path):
 
 def test_what_has_no_rig_says_what_to_do(tmp_path):
     mesh = awkward_mesh()
-    with pytest.raises(InputError, match="keeps the rig of a glTF file"):
+    with pytest.raises(InputError, match="keeps the rig of a glTF or FBX file"):
         skeleton_for(mesh, motion(mesh), "keep")
     path = export(mesh, mesh.vertices[None], tmp_path / "plain.glb")
     read = load_mesh(path)

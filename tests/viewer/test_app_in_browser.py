@@ -118,6 +118,11 @@ def pick(page: Any, label: str, value: str) -> None:
     page.get_by_role("option", name=value, exact=True).click()
 
 
+def visible(page: Any, pattern: str) -> Any:
+    """What the open tab of the panel says."""
+    return page.get_by_text(re.compile(pattern)).locator("visible=true").first
+
+
 def write_prompt(page: Any, sentence: str) -> None:
     page.locator("xpath=//*[text()='it does']/following::*[self::input or self::textarea][1]").fill(sentence)
     page.wait_for_timeout(1000)  # the page sends what is typed with a delay
@@ -197,18 +202,18 @@ def test_a_run_is_cancelled_continued_killed_and_continued_again(tmp_path):
             page.get_by_text("faces:").first.wait_for()
             write_prompt(page, "a ball is bouncing")
             page.get_by_role("button", name="animate", exact=True).click()
-            page.get_by_text(re.compile(r"videos \d+ of \d+ steps")).first.wait_for(timeout=PATIENCE)
+            visible(page, r"videos \d+ of \d+ steps").wait_for(timeout=PATIENCE)
             page.close()
             page = tab(browser, address)  # opened again, by somebody else for all it knows
             page.get_by_role("button", name="cancel").click()
-            page.get_by_text(re.compile("cancelled since")).first.wait_for()
+            visible(page, "cancelled since").wait_for()
             page.get_by_role("tab", name="runs").click()
             pick(page, "run", "ball-1")
             page.get_by_role("button", name="continue this run").click()
             run = _run_of(workspace)
             page.wait_for_timeout(2000)
             os.kill(run.pid, signal.SIGKILL)
-            page.get_by_text(re.compile("ended from outside")).first.wait_for()
+            visible(page, "ended from outside").wait_for()
             assert not run.is_running() or run.status() == psutil.STATUS_ZOMBIE
             page.get_by_role("button", name="continue this run").click()
             run = _run_of(workspace)
@@ -217,9 +222,9 @@ def test_a_run_is_cancelled_continued_killed_and_continued_again(tmp_path):
             page = tab(browser, address)
             page.get_by_role("tab", name="runs").click()
             pick(page, "run", "ball-1")
-            page.get_by_text(re.compile("stopped since")).first.wait_for()
+            visible(page, "stopped since").wait_for()
             page.get_by_role("button", name="continue this run").click()
-            page.get_by_text(re.compile("done since")).first.wait_for(timeout=PATIENCE)
+            visible(page, "done since").wait_for(timeout=PATIENCE)
             page.get_by_text("a ball is bouncing").first.wait_for()
     assert (workspace / "runs" / "ball-1" / "animation.glb").stat().st_size > 1000
 
