@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import animate3d
+from animate3d.cameras import reconstruction_cameras
 from animate3d.creatures.creatures import make_creature
 from animate3d.frames import save_frames
 from animate3d.meshes import save_obj
@@ -28,7 +29,7 @@ def main(out: Path = OUT, frame_count: int = 8, size: int = 256) -> None:
     scene = load_models([out / "scene.json"])
     truth = np.repeat(scene.vertices[None], frame_count, axis=0)
     truth[:, scene.objects == 1, 1] -= np.linspace(0, 0.8, frame_count)[:, None]
-    save_frames(out / "frames", animate3d.render(scene, positions=truth, size=size))
+    save_frames(out / "frames", animate3d.render(scene, reconstruction_cameras(4, size), positions=truth))
     result = animate3d.animate(out / "scene.json", frames=out / "frames", out=out, formats=("glb",))
     miss = np.linalg.norm(result.trajectory.positions - truth, axis=-1).mean() / scene.diagonal()
     print(f"{result.files['glb']} with {' and '.join(scene.names)}: off by {100 * miss:.2f} % of the scene's size")

@@ -8,7 +8,7 @@ from clips import relative_error
 from limbs import bending, finger, played
 
 from animate3d.export import export
-from animate3d.export.skeleton import skeleton_for
+from animate3d.export.skeleton import skeleton_for, skeleton_picture
 from animate3d.meshes import Placement
 from animate3d.meshes.scene import Member, assemble
 
@@ -29,6 +29,8 @@ def test_no_bone_moves_two_objects_and_the_file_plays(tmp_path) -> None:
     for name, parent in zip(sides, found.rig.parents, strict=True):
         assert parent < 0 or sides[parent] == name
     assert found.max_error < 0.02 and set(sides) == {"left", "right"}
+    picture = skeleton_picture(scene, found, scene.automatic_placement())[:, :512].reshape(-1, 3).astype(int)
+    assert (np.ptp(picture, axis=1) > 60).mean() > 0.02  # the bones' colours are seen
     path = export(scene, positions, tmp_path / "two.glb", fps=8, skeleton=found)
     shown = played(path, len(positions), 8)
     assert relative_error(shown, found.rig.posed(positions[0])) < 1e-5

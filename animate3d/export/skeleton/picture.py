@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -50,7 +49,9 @@ def bone_colors(influences: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _bones(mesh: Mesh, rig: Rig, placement: Placement) -> np.ndarray:
     camera = orbit_cameras(_ELEVATION, [_AZIMUTH], size=_SIZE)
-    colored = replace(mesh, vertex_colors=bone_colors(rig.influences, rig.weights).astype(np.float32), corner_uvs=None)
+    # A plain mesh: the objects of a scene would not all be shown by their vertex colours.
+    colors = bone_colors(rig.influences, rig.weights)
+    colored = Mesh.from_faces(mesh.vertices, mesh.triangles()[0], vertex_colors=colors, up_axis=mesh.up_axis)
     rest = np.asarray(placement.apply(mesh.vertices))[None]
     rgba = render_mesh(colored, rest, camera)[0, 0].astype(np.float32)
     alpha = rgba[..., 3:] / 255
