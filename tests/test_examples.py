@@ -78,3 +78,10 @@ def test_a_motion_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     example("06_evaluate")(tmp_path, 2, 64)
     tracked, still = (line for line in capsys.readouterr().out.splitlines() if line.endswith("dB"))
     assert float(tracked.split()[3]) < float(still.split()[4])
+
+
+@pytest.mark.slow
+def test_a_scene_is_animated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example("07_scene")(tmp_path, 3, 128)
+    assert (tmp_path / "animation.glb").stat().st_size > 50_000
+    assert "with flower and ball" in capsys.readouterr().out

@@ -24,13 +24,37 @@ _SOCKETS = {"Base Color": "diffuse", "Metallic": "metallic", "Roughness": "rough
 _SOCKETS |= {"Emission Color": "emissive"}
 
 
-def load_fbx(path: Path) -> Mesh:
+def load_fbx(path: Path, *, keeps_rig: bool = False) -> Mesh:
     """Read the meshes of an FBX file at rest, in Blender's coordinates: z up, metres. Blender's scene is replaced.
 
     Objects come in the order of their names, one after the other, each with its own vertices in the file's order; they
-    and what they hang below are the mesh's parts. A rig is left out, with a warning.
+    and what they hang below are the mesh's parts. A rig is left out, with a warning unless ``keeps_rig`` says that
+    somebody uses it (`animate3d.meshes.fbx_joints`).
     """
     path = existing_file(path, "mesh file")
+    objects, rigs = imported_objects(path)
+    if rigs and not keeps_rig:
+        warnings.warn(f"{path}: its rig {rigs[0].name!r} is left out; the mesh is taken at rest.", stacklevel=2)
+    materials: dict[Any, Material] = {}
+    parts: list[Part] = []
+    numbers: dict[str, int] = {}
+    part_of = [_add_part(item, parts, numbers) for item in objects]
+    mesh = join([mesh_of_object(item, path, materials) for item in objects], path, parts, part_of).check()
+    if any(_is_coarse(item) for item in objects):
+        warnings.warn(
+            f"{path} lies far from its origin and is read in single precision, which may spoil its shape.", stacklevel=2
+        )
+    keep_visible(mesh.materials, path)
+    return mesh
+
+
+def imported_objects(path: Path) -> tuple[list[Any], list[Any]]:
+    """Blender's objects of an FBX file at rest: meshes with faces, and armatures. Blender's scene is replaced.
+
+    Raises:
+        InputError: damaged, or without a mesh.
+        MissingDependencyError: Blender's Python package is not installed.
+    """
     bpy = require("bpy", feature="Reading FBX", extra="blender")
     try:
         check_fbx(path.read_bytes())
@@ -45,23 +69,10 @@ def load_fbx(path: Path) -> Mesh:
             reason = str(error).strip().splitlines()[-1:] or ["unknown reason"]
             raise InputError(f"{path} is not a readable FBX file, it may be truncated ({reason[0]}).") from error
     bpy.context.view_layer.update()
-    objects = [item for item in bpy.data.objects if item.type == "MESH" and len(item.data.polygons)]
-    if not objects:
+    meshes = [item for item in bpy.data.objects if item.type == "MESH" and len(item.data.polygons)]
+    if not meshes:
         raise InputError(f"{path} holds no mesh with faces.")
-    rigs = [item.name for item in bpy.data.objects if item.type == "ARMATURE"]
-    if rigs:
-        warnings.warn(f"{path}: its rig {rigs[0]!r} is left out; the mesh is taken at rest.", stacklevel=2)
-    materials: dict[Any, Material] = {}
-    parts: list[Part] = []
-    numbers: dict[str, int] = {}
-    part_of = [_add_part(item, parts, numbers) for item in objects]
-    mesh = join([mesh_of_object(item, path, materials) for item in objects], path, parts, part_of).check()
-    if any(_is_coarse(item) for item in objects):
-        warnings.warn(
-            f"{path} lies far from its origin and is read in single precision, which may spoil its shape.", stacklevel=2
-        )
-    keep_visible(mesh.materials, path)
-    return mesh
+    return meshes, [item for item in bpy.data.objects if item.type == "ARMATURE"]
 
 
 def _is_coarse(item: Any) -> bool:

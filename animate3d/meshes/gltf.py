@@ -17,16 +17,20 @@ from animate3d.meshes.gltf_extensions import DRACO, check_extensions
 from animate3d.meshes.gltf_file import DAMAGE, Entry, GltfFile, dequantized
 from animate3d.meshes.gltf_materials import MOST_UV_SETS, MaterialReader, Surface
 from animate3d.meshes.gltf_nodes import Instance, instances, joint_matrices, joint_tree, nearest_joint
+from animate3d.meshes.joints import Joints
 from animate3d.meshes.materials import linear_to_srgb
 from animate3d.meshes.mesh import GltfAttributes, Mesh, Part
 
 
-def load_gltf(path: Path) -> Mesh:
+def load_gltf(path: Path, *, keeps_rig: bool = False) -> Mesh:
     """Read ``.glb`` or ``.gltf``: all triangles, by mesh then node, in the scene's place; y up.
 
     Vertices are those of the accessors, so copies along seams are there (`Mesh.welded` finds them). Nodes become
     parts. Skinned meshes stand as their joints hold them, morph targets have their default weights. Factors and vertex
     colours are linear in glTF and are converted to sRGB.
+
+    Args:
+        keeps_rig: the rig is used by somebody, `load_joints`; it is not said that it is left out.
 
     Raises:
         InputError: damaged, empty, or in need of an extension that is not supported.
@@ -38,31 +42,12 @@ def load_gltf(path: Path) -> Mesh:
         with np.errstate(all="ignore"):
             file = GltfFile(path)
             check_extensions(path, file.items("extensionsUsed"), file.items("extensionsRequired"))
-            return GltfReader(file).mesh().check()
+            return GltfReader(file).mesh(keeps_rig=keeps_rig).check()
     except Animate3DError:
         raise
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path} is not a readable {kind} file, it may be truncated ({reason}).") from error
-
-
-@dataclass(frozen=True)
-class Joints:
-    """The rig of a file, as it stands in the scene.
-
-    Attributes:
-        names: of the B joints.
-        parents: ``[B]`` number of the joint above, smaller than the joint's own; -1 at the top.
-        matrices: ``[B, 4, 4]`` from the joint to the scene, in the file's coordinates.
-        influences: ``[N, 4]`` joints of every vertex of the mesh.
-        weights: ``[N, 4]`` their weights, as in the file; parts without a skin follow the joint they hang on.
-    """
-
-    names: list[str]
-    parents: np.ndarray
-    matrices: np.ndarray
-    influences: np.ndarray
-    weights: np.ndarray
 
 
 def load_joints(path: Path) -> Joints | None:
@@ -116,7 +101,7 @@ class GltfReader:
         self._materials = MaterialReader(file)
         self._left_out = 0
 
-    def mesh(self) -> Mesh:
+    def mesh(self, *, keeps_rig: bool = False) -> Mesh:
         """All triangles as the scene now stands."""
         found, parts = instances(self._file)
         pieces = [piece for instance in found for piece in self._pieces(instance)]
@@ -124,7 +109,7 @@ class GltfReader:
             warnings.warn(f"{self._file.path}: points and lines are left out; triangles are read.", stacklevel=3)
         if not pieces:
             raise InputError(f"{self._file.path} holds no triangles; it may be empty or truncated.")
-        self._tell_of_motion(found)
+        self._tell_of_motion(found, keeps_rig=keeps_rig)
         return _assembled(pieces, parts, self._file.path)
 
     def joints(self) -> Joints | None:
@@ -150,10 +135,11 @@ class GltfReader:
         owners, weights = (np.concatenate(part) for part in zip(*blocks, strict=True))
         return Joints(names, parents, matrices, owners, weights)
 
-    def _tell_of_motion(self, found: list[Instance]) -> None:
+    def _tell_of_motion(self, found: list[Instance], *, keeps_rig: bool) -> None:
         """Warn, in one sentence, of what moves the meshes in the file and is not read."""
         animations = len(self._file.items("animations"))
-        joints = {joint for instance in found if instance.skin is not None for joint in self._joints(instance.skin)}
+        skins = [] if keeps_rig else [instance.skin for instance in found if instance.skin is not None]
+        joints = {joint for skin in skins for joint in self._joints(skin)}
         meshes = [self._file.item("meshes", instance.mesh) for instance in found]
         dropped = [f"animation{'s' * (animations > 1)} ({animations})"] if animations else []
         dropped += [f"rig (joints: {len(joints)})"] if joints else []

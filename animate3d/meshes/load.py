@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from animate3d.errors import InputError
@@ -27,7 +28,7 @@ _READERS: dict[str, Callable[[Path], Mesh]] = {
 _GAUSSIANS = (".splat", ".spz")
 
 
-def load_mesh(path: str | os.PathLike[str]) -> Mesh:
+def load_mesh(path: str | os.PathLike[str], *, keeps_rig: bool = False) -> Mesh:
     """Read a mesh with its materials and textures.
 
     The up axis is the format's convention: y for OBJ and glTF; z for PLY, STL, OFF, and for FBX, whose importer
@@ -36,6 +37,7 @@ def load_mesh(path: str | os.PathLike[str]) -> Mesh:
 
     Args:
         path: ``.obj .glb .gltf .ply .stl .off .fbx``, or an object folder that holds ``base.obj`` or one mesh file.
+        keeps_rig: somebody uses the file's rig (`animate3d.export.skeleton`): it is not said that it is left out.
 
     Raises:
         InputError: missing, unknown, damaged or empty; the message names the file.
@@ -48,6 +50,8 @@ def load_mesh(path: str | os.PathLike[str]) -> Mesh:
     if reader is None:
         known = " ".join(_READERS)
         raise InputError(f"{path}: the suffix {path.suffix!r} is none of the mesh formats {known}.")
+    if keeps_rig and reader in (load_gltf, load_fbx):
+        reader = partial(reader, keeps_rig=True)
     return reader(path).near_origin()
 
 

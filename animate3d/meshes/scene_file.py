@@ -50,12 +50,13 @@ def is_scene_file(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
-def load_models(models: Sequence[Path], objects: str = "one") -> Mesh:
+def load_models(models: Sequence[Path], objects: str = "one", *, keeps_rig: bool = False) -> Mesh:
     """What a run animates: a mesh, or a scene of several.
 
     Args:
         models: one mesh file, or a scene file, or several mesh files that become objects side by side.
         objects: how one file is taken apart, see `objects_of`; files of several stay one object each.
+        keeps_rig: see `load_mesh`; of one file.
 
     Raises:
         InputError: a file that cannot be used, or several of which one is a scene file.
@@ -66,7 +67,7 @@ def load_models(models: Sequence[Path], objects: str = "one") -> Mesh:
             f"{scenes[0]} is a scene file, which names all objects: give it alone, or add the models to it."
         )
     if not scenes and len(models) == 1:
-        return objects_of(load_mesh(models[0]), objects)
+        return objects_of(load_mesh(models[0], keeps_rig=keeps_rig), objects)
     if objects != "one":
         raise InputError("--objects takes one file apart; several models, or a scene file, are objects already.")
     entries = read_scene(scenes[0]) if scenes else [Entry(path) for path in models]

@@ -27,9 +27,10 @@ from animate3d.meshes import Mesh, Placement
 from animate3d.motion.objects import template_of
 from animate3d.motion.template import Surface
 from animate3d.motion.tracking import Tracked, TrackSettings, track
+from animate3d.progress import counted
 from animate3d.resources import find_resource
 from animate3d.runs import alignment
-from animate3d.runs.console import compiling_told, counted
+from animate3d.runs.console import compiling_told
 from animate3d.runs.fit import Training, frame_settings, rigidity_settings
 from animate3d.runs.lock import alone_in
 from animate3d.runs.options import RunOptions

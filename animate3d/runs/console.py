@@ -1,4 +1,4 @@
-"""What a run shows on the terminal: a line per step, progress bars that leave no trace, no chatter of libraries."""
+"""What a run shows on the terminal: a line per step, no chatter of libraries."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from tqdm import tqdm
-
-PENDING = " …"
-"""A line that ends in this says what has begun; the next line takes its place."""
+from animate3d.progress import PENDING, listened
 
 
 class Console:
-    """Prints the lines of a run; on a terminal what has begun is overwritten by how it ended."""
+    """Prints the lines of a run; on a terminal what has begun is overwritten by how it ended.
+
+    A program that listens gets what has begun as a line of its own.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stdout if stream is None else stream
@@ -26,22 +26,14 @@ class Console:
         pending = line.endswith(PENDING)
         live = self._stream.isatty()
         if pending and not live:
+            if listened():
+                self._stream.write(f"{line}\n")
+                self._stream.flush()
             return
         erase = "\r\033[K" if self._open else ""
         self._stream.write(f"{erase}{line}" if pending else f"{erase}{line}\n")
         self._stream.flush()
         self._open = pending
-
-
-@contextmanager
-def counted(total: int | None, what: str, unit: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar, on a terminal only; yields a function to call with the number that is done."""
-    with tqdm(total=total, desc=what, unit=unit, leave=False, disable=None, delay=0.5) as bar:
-
-        def tell(done: int) -> None:
-            bar.update(done - bar.n)
-
-        yield tell
 
 
 @contextmanager

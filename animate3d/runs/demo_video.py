@@ -13,8 +13,8 @@ from animate3d.creatures import dragon
 from animate3d.evaluation import recovery
 from animate3d.files import atomic_file
 from animate3d.meshes import Mesh, load_mesh
+from animate3d.progress import counted
 from animate3d.rasterize.textured import render_mesh
-from animate3d.runs.console import counted
 from animate3d.runs.demo import Compared
 from animate3d.runs.options import DemoCommand
 from animate3d.runs.steps import Steps

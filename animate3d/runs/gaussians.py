@@ -33,9 +33,9 @@ from animate3d.motion.proxy import Carrier, MovingSurface, proxy_surface
 from animate3d.motion.start import save_start
 from animate3d.motion.template import Surface
 from animate3d.orbits import frame_times
+from animate3d.progress import counted
 from animate3d.rasterize import Splats, render
 from animate3d.runs.base import STATIC_VIEWS, Run, check_options
-from animate3d.runs.console import counted
 from animate3d.runs.fit import Training, frame_settings, path_setting, video_model_settings
 from animate3d.runs.options import GaussianOptions
 from animate3d.runs.overrides import REFINE, settings_of

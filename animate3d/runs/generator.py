@@ -19,6 +19,7 @@ from PIL import Image
 
 from animate3d.errors import InputError, MissingDependencyError
 from animate3d.files import stamp
+from animate3d.progress import count_steps
 
 INDEX = "model_index.json"
 STEADY = ", the camera does not move, plain grey background"
@@ -112,7 +113,7 @@ def load_generator(model: VideoModel, announce: Callable[[str], None], gpu: str 
         raise InputError(f"The model {model.name} cannot be loaded ({said}); it needs safetensors files.") from error
     if device.type == "cuda":
         pipeline.enable_model_cpu_offload(device=device)
-    pipeline.set_progress_bar_config(desc="video", leave=False, disable=None)
+    count_steps(pipeline, "video")
     return pipeline
 
 

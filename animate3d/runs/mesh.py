@@ -26,16 +26,17 @@ from animate3d.meshes.scene import Scene
 from animate3d.meshes.scene_file import load_models
 from animate3d.motion.appearance import fit_appearance
 from animate3d.motion.checkpoint import load_motion
+from animate3d.motion.contacts import TOLERANCE, keep_apart
 from animate3d.motion.cycle import close_cycle
 from animate3d.motion.start import load_start, save_objects, save_start
 from animate3d.motion.template import Surface
 from animate3d.motion.trajectory import Trajectory, save_placed_folder, weld
 from animate3d.orbits import frame_times
+from animate3d.progress import counted
 from animate3d.rasterize import Splats, render
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import matrix_to_quaternion
 from animate3d.runs.base import ELEVATION, Run, check_options
-from animate3d.runs.console import counted
 from animate3d.runs.fit import Training, path_setting
 from animate3d.runs.object_masks import read_object_masks
 from animate3d.runs.options import MESH_CONFIG, AnimateOptions
@@ -149,7 +150,8 @@ class MeshRun(Run):
         return not self.options.field
 
     def read_model(self) -> tuple[Mesh, str]:
-        mesh = load_models((self.options.model, *self.options.others), self.options.objects)
+        keeps = asked_skeleton(self.options) == "keep"
+        mesh = load_models((self.options.model, *self.options.others), self.options.objects, keeps_rig=keeps)
         return mesh, content_hash(mesh)  # of what is used, not of the folder: the results may lie in it
 
     def automatic_placement(self) -> Placement:
@@ -259,10 +261,26 @@ class MeshRun(Run):
     def save_trajectory(self, motion: Path) -> None:
         """Step 6: the vertices at every frame, of a tracked motion or of a field's checkpoint."""
 
-        def save() -> None:
-            save_placed_folder(self.trajectory, self._positions(motion))
+        scene = self.model if isinstance(self.model, Scene) else None
 
-        self.steps.run("6 trajectory", save, inputs={"motion": motion}, outputs=[self.trajectory])
+        def save() -> dict[str, float]:
+            positions, facts = self._positions(motion), {}
+            if scene is not None:
+                apart = keep_apart(positions, scene.triangles()[0], scene.objects)
+                positions = apart.positions
+                facts = {"overlap_before": float(apart.before.max()), "overlap": float(apart.after.max())}
+            save_placed_folder(self.trajectory, positions)
+            return facts
+
+        settings = {} if scene is None else {"contacts": TOLERANCE}
+        facts = self.steps.run(
+            "6 trajectory", save, inputs={"motion": motion}, settings=settings, outputs=[self.trajectory]
+        )
+        if facts.get("overlap_before", 0.0) > TOLERANCE:
+            self.announce(
+                f"objects had moved into each other by up to {100 * facts['overlap_before']:.1f} % of the smaller "
+                f"one's diagonal; {100 * facts['overlap']:.1f} % are left"
+            )
 
     def _positions(self, motion: Path) -> np.ndarray:
         if not self.options.field:

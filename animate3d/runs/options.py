@@ -61,7 +61,7 @@ class Clip:
     """meshes: name of the animation in the file (default: the exporter's)"""
     skeleton: Annotated[str | None, arg(metavar="N|auto|keep|off", help_behavior_hint="")] = None
     """meshes: bones in place of morph targets and points in glb, fbx and usd: so many, as few as follow the motion
-    within 0.3 % of the diagonal, or those of the model's own glTF file (default: off; auto with --engine)"""
+    within 0.3 % of the diagonal, or those of the model's own glTF or FBX file (default: off; auto with --engine)"""
     engine: Annotated[str | None, arg(metavar="unity|unreal|godot|web", help_behavior_hint="")] = None
     """meshes: skeleton, format, units, clip names and limits as the engine wants them"""
 

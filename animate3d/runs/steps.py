@@ -23,7 +23,7 @@ import psutil
 import animate3d
 from animate3d.errors import InputError
 from animate3d.files import read_json, sha256, write_json
-from animate3d.runs.console import PENDING
+from animate3d.progress import PENDING
 
 _PACKAGES = ("torch", "numpy", "numba", "pytorch-lightning", "omegaconf", "gsplat", "bpy", "usd-core", "diffusers")
 

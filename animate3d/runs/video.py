@@ -23,12 +23,12 @@ from animate3d.motion.objects import template_of
 from animate3d.motion.template import Surface
 from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.motion.trajectory import save_placed_folder
+from animate3d.progress import counted
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.base import ELEVATION, check_options
 from animate3d.runs.camera_fit import MIN_OVERLAP, WELL_OVERLAP, find_camera, refine_camera
 from animate3d.runs.clip import Bytes, Clip, Trim, read_clip
 from animate3d.runs.confidence import confidence_picture
-from animate3d.runs.console import counted
 from animate3d.runs.cutout import cut_out, first_alpha
 from animate3d.runs.first_pose import find_first_pose, matched_look
 from animate3d.runs.mesh import AnimateResult, MeshRun, check_mesh_options, finish

@@ -13,8 +13,8 @@ from animate3d.errors import InputError
 from animate3d.files import atomic_directory, content_hash, stamp
 from animate3d.frames import numbered_images
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
+from animate3d.progress import count_steps, counted
 from animate3d.resources import find_resource
-from animate3d.runs.console import counted
 from animate3d.runs.presets import Preset
 
 INFERENCE_CONFIG = "configs/inference/inference.yaml"
@@ -103,7 +103,7 @@ def make_videos(options: VideoOptions, images: tuple[Path, ...], folder: Path) -
         config["pretrained_model_path"] = str(options.weights)
     request = inference.request_of(config, images, options.prompt, options.sampler)
     pipeline = _pipeline(config, options)
-    pipeline.set_progress_bar_config(desc="videos", leave=False, disable=None)
+    count_steps(pipeline, "videos")
     shutil.rmtree(folder, ignore_errors=True)  # of another prompt
     base = folder / inference.result_name(0, options.prompt)
     record = inference.record_of(request, config, options.checkpoint)

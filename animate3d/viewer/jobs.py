@@ -15,6 +15,7 @@ from typing import Literal
 
 from animate3d.errors import InputError
 from animate3d.files import read_json, write_json
+from animate3d.progress import LISTENED, PENDING
 
 State = Literal["waiting", "running", "done", "failed", "cancelled", "stopped"]
 NOTE = "job.json"
@@ -31,12 +32,14 @@ class Job:
         arguments: of `animate3d`.
         state: ``stopped`` is a run that ended with the program that had started it.
         lines: what it has said, the latest last.
+        doing: what it is at, and how far; empty where it says nothing of it.
     """
 
     folder: Path
     arguments: list[str]
     state: State = "waiting"
     lines: list[str] = field(default_factory=list)
+    doing: str = ""
 
     @property
     def open(self) -> bool:
@@ -132,25 +135,36 @@ class Queue:
                     return
                 job = self._jobs[0]
                 if job.state == "waiting":
-                    job.state = "running"
-                    self._process = _started(job.arguments)
+                    self._begin(job)
             if self._process is not None:
                 self._follow(job, self._process)
             with self._wake:
                 self._process = None
                 self._jobs.remove(job)
-                job.save()
+                with contextlib.suppress(OSError):  # somebody has deleted its folder
+                    job.save()
             self._changed(job)
 
+    def _begin(self, job: Job) -> None:
+        try:
+            job.state = "running"
+            job.save()
+            self._process = _started(job.arguments)
+        except OSError as error:  # the disk is full, or no process can be started
+            job.state = "failed"
+            job.lines.append(f"error: {error.filename or job.folder}: {error.strerror}")
+
     def _follow(self, job: Job, process: subprocess.Popen[str]) -> None:
-        job.save()
         self._changed(job)
         assert process.stdout is not None
         for line in process.stdout:
             if text := line.strip():
-                job.lines.append(text[:500])
+                job.doing = text[:500] if text.endswith(PENDING) else ""
+                if not job.doing:
+                    job.lines.append(text[:500])
                 self._changed(job)
         code = process.wait()
+        job.doing = ""
         with self._wake:
             if job.state == "running":
                 job.state = "done" if code == 0 else "failed"
@@ -166,7 +180,7 @@ def _started(arguments: Sequence[str]) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", LISTENED: "lines"},
         start_new_session=True,  # so that it can be ended together with what it starts
     )
 

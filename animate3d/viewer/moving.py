@@ -25,6 +25,7 @@ class MovingMesh:
         fps: frames per second.
         closing: frame 0 follows the last frame.
         confidence: ``[F, N]`` 0..1 how well every vertex was followed; None where nobody knows.
+        bones: ``[N, 3]`` 0..1 colours of the bones that move every vertex; None without a skeleton.
     """
 
     mesh: Mesh
@@ -32,6 +33,7 @@ class MovingMesh:
     fps: float
     closing: bool = False
     confidence: np.ndarray | None = None
+    bones: np.ndarray | None = None
 
     @property
     def frames(self) -> int:

@@ -24,8 +24,8 @@ from animate3d.viewer.mesh_data import image_uri
 from animate3d.viewer.moving import MovingGaussians, MovingMesh
 from animate3d.viewer.splat_data import fewer
 
-COLORS = ("displacement", "confidence")
-"""Quantities that a mesh can be coloured by: how far each vertex has moved, and how well it was followed."""
+COLORS = ("displacement", "confidence", "bone")
+"""What a mesh can be coloured by: how far each vertex has moved, how well it was followed, which bones move it."""
 MOST_NODES = 150
 """More frames are thinned out: each is a node of its own."""
 _TEXTURE = 1024  # pixels
@@ -101,7 +101,9 @@ class Actor:
 
 
 def _quantity(moving: MovingMesh, positions: np.ndarray, chosen: np.ndarray, name: str) -> np.ndarray | None:
-    """What the colours of a mesh stand for ``[f, N]`` 0..1; None for its materials."""
+    """What the colours of a mesh stand for ``[f, N]`` 0..1, or the colours ``[f, N, 3]``; None for its materials."""
+    if name == "bone" and moving.bones is not None:
+        return np.broadcast_to(moving.bones, (len(chosen), *moving.bones.shape))
     if name == "confidence" and moving.confidence is not None:
         return np.asarray(moving.confidence[chosen])
     return displacement(positions) if name == "displacement" else None
@@ -117,7 +119,7 @@ def mesh_frames(mesh: Mesh, positions: np.ndarray, colors: np.ndarray | None = N
 
     Args:
         positions: ``[F, N, 3]`` placed.
-        colors: ``[F, N]`` in 0..1, shown in place of the materials.
+        colors: ``[F, N]`` in 0..1, or colours ``[F, N, 3]``, shown in place of the materials.
     """
     side = _TEXTURE
     while side > 64 and len(positions) * sum(_size(m, side) for m in mesh.materials) > _BYTES:
@@ -139,7 +141,7 @@ def _glb(mesh: Mesh, points: np.ndarray) -> bytes:
 
 
 def _painted(mesh: Mesh, values: np.ndarray) -> Mesh:
-    colors = ramp(values).astype(np.float32)
+    colors = (values if values.ndim == 2 else ramp(values)).astype(np.float32)
     material = [Material("ramp", double_sided=True)] * len(mesh.materials)
     return replace(mesh, vertex_colors=colors, corner_uvs=None, materials=material, gltf=None)
 

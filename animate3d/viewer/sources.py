@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,15 @@ import torch
 
 from animate3d.errors import InputError
 from animate3d.export.gaussian_motion import GaussianMotion, Pose
+from animate3d.export.skeleton import bone_colors, load_skeleton
 from animate3d.files import read_json
 from animate3d.frames import count_frames, load_frames
 from animate3d.gaussians import Gaussians, holds_gaussians, load_gaussians, load_ply
 from animate3d.gaussians.placement import automatic_placement
-from animate3d.meshes import Placement, load_mesh
+from animate3d.meshes import Mesh, Placement, load_mesh
+from animate3d.meshes.gltf import load_joints
 from animate3d.meshes.gltf_motion import load_gltf_motion
+from animate3d.meshes.scene_file import load_models
 from animate3d.motion.cycle import close_cycle
 from animate3d.motion.trajectory import Trajectory, weld
 from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show, video_pictures
@@ -39,14 +42,26 @@ def load_show(path: Path) -> Show:
         return _ply_sequence(path, plys)
     if path.suffix.lower() in (".glb", ".gltf") and (motion := load_gltf_motion(path)) is not None:
         placed = motion.mesh.automatic_placement().apply(motion.positions)
-        moving = MovingMesh(motion.mesh, placed, motion.fps, motion.closing)
+        moving = MovingMesh(motion.mesh, placed, motion.fps, motion.closing, bones=_bones_of_file(path))
         return Show(moving, path.stem, mesh_facts(moving))
     if not path.is_dir() and path.is_file() and holds_gaussians(path):
         model = load_gaussians(path)
         return _still_gaussians(model, path.stem, automatic_placement(model))
     if not path.exists():
         raise InputError(f"{path} does not exist; a run's folder, a model or a ply sequence is needed.")
-    mesh = load_mesh(path)
+    return _still_mesh(load_mesh(path))
+
+
+def load_scene(models: Sequence[Path]) -> Show:
+    """Several models as they would stand beside each other.
+
+    Raises:
+        InputError: one of them is no mesh.
+    """
+    return _still_mesh(load_models(models))
+
+
+def _still_mesh(mesh: Mesh) -> Show:
     still = MovingMesh(mesh, mesh.automatic_placement().apply(mesh.vertices)[None], 1.0)
     return Show(still, mesh.name, mesh_facts(still))
 
@@ -99,7 +114,7 @@ def _moving_mesh(folder: Path, model: Path, placement: Placement, fps: float, lo
         if not exported.is_file() or (motion := load_gltf_motion(exported)) is None:
             raise
         placed = motion.mesh.automatic_placement().apply(motion.positions)
-        return MovingMesh(motion.mesh, placed, motion.fps, motion.closing)
+        return MovingMesh(motion.mesh, placed, motion.fps, motion.closing, bones=_bones_of_file(exported))
 
 
 def _placed_mesh(folder: Path, model: Path, placement: Placement, fps: float, loop: bool) -> MovingMesh:
@@ -108,7 +123,25 @@ def _placed_mesh(folder: Path, model: Path, placement: Placement, fps: float, lo
     welded = Trajectory(weld(trajectory.positions, mesh.welded()), fps)
     shown = close_cycle(welded) if loop else welded
     placed = shown.to_placed(placement)
-    return MovingMesh(mesh, placed, fps, loop, _confidence(folder / "work" / "confidence.npy", placed))
+    confidence = _confidence(folder / "work" / "confidence.npy", placed)
+    return MovingMesh(mesh, placed, fps, loop, confidence, _bones_of_run(folder / "work" / "skeleton.npz", mesh))
+
+
+def _bones_of_run(path: Path, mesh: Mesh) -> np.ndarray | None:
+    """Colours ``[N, 3]`` by the bones that a run has found, if it has and they are those of this mesh."""
+    if not path.is_file():
+        return None
+    rig = load_skeleton(path).rig
+    return bone_colors(rig.influences, rig.weights) if len(rig.weights) == mesh.n_vertices else None
+
+
+def _bones_of_file(path: Path) -> np.ndarray | None:
+    """Colours ``[N, 3]`` by the joints of a glTF file that has some."""
+    joints = load_joints(path)
+    if joints is None:
+        return None
+    total = joints.weights.sum(axis=1, keepdims=True)
+    return bone_colors(joints.influences, joints.weights / np.where(total > 0, total, 1.0))
 
 
 def _confidence(path: Path, placed: np.ndarray) -> np.ndarray | None:

@@ -120,8 +120,8 @@ class Stage:
         self.playing.value = moves
 
     def _offer_colors(self, moving: MovingMesh | MovingGaussians) -> None:
-        known = COLORS if isinstance(moving, MovingMesh) and moving.confidence is not None else COLORS[:1]
-        self.look.options = (_MATERIALS, *known)
+        there = {"confidence": getattr(moving, "confidence", None), "bone": getattr(moving, "bones", None)}
+        self.look.options = (_MATERIALS, *(name for name in COLORS if there.get(name, moving) is not None))
         self.look.visible = moving.frames > 1 and isinstance(moving, MovingMesh)
 
     def clear(self, sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from animate3d.errors import InputError
@@ -50,10 +51,14 @@ class Workspace:
         """Uploaded models, by name."""
         return sorted(path for path in self.folder.glob("models/*") if path.suffix in MODELS)
 
+    def videos(self) -> list[Path]:
+        """Uploaded videos, by name."""
+        return sorted(path for path in self.folder.glob("videos/*") if path.suffix in VIDEOS)
+
     def runs(self) -> list[str]:
         """Names of the runs, the latest first."""
         found = [path for path in self.runs_folder.iterdir() if (path / "job.json").is_file()]
-        return [path.name for path in sorted(found, key=lambda path: path.stat().st_ctime, reverse=True)]
+        return [path.name for path in sorted(found, key=_changed, reverse=True)]
 
     def run(self, name: str) -> Path:
         """Folder of a run.
@@ -70,17 +75,27 @@ class Workspace:
         folder = self.run(name)
         return {path.name: path for glob in _RESULTS for path in sorted(folder.glob(glob)) if path.is_file()}
 
-    def new_job(self, model: Path, prompt: str = "", video: Path | None = None) -> Job:
-        """A run of a model that was uploaded, driven by a sentence or a video.
+    def new_job(self, models: Sequence[Path], prompt: str = "", videos: Sequence[Path] = ()) -> Job:
+        """A run of models that were uploaded, driven by a sentence or by videos of the same moment.
 
         Raises:
-            InputError: neither a sentence nor a video.
+            InputError: neither a sentence nor a video, or both.
         """
         words = " ".join(prompt.split())
-        if video is None and not words:
+        if not videos and not words:
             raise InputError("Write what the model is to do, or upload a video of it.")
+        if videos and words:
+            raise InputError("A run follows either a sentence or videos: empty the one, or choose – for the other.")
         number = 1
-        while (folder := self.runs_folder / f"{model.stem}-{number}").exists():
+        while (folder := self.runs_folder / f"{models[0].stem}-{number}").exists():
             number += 1
-        driver = f"--prompt={words}" if video is None else f"--video={video}"
-        return Job(folder, ["animate", str(model), "--out", str(folder), driver])
+        drivers = [f"--video={video}" for video in videos] or [f"--prompt={words}"]
+        return Job(folder, ["animate", *map(str, models), "--out", str(folder), *drivers])
+
+
+def _changed(path: Path) -> float:
+    """When a folder last changed; long ago where somebody has just deleted it."""
+    try:
+        return path.stat().st_ctime
+    except FileNotFoundError:
+        return 0.0

@@ -47,9 +47,34 @@ def test_the_kept_rig_is_written_and_plays(rigged, tmp_path):
     assert {"bone_00", "bone_01", "bone_02"} <= {node.name for node in nodes}
 
 
+def test_the_rig_of_an_fbx_file_is_kept_and_nobody_says_that_it_is_left_out(tmp_path):
+    pytest.importorskip("bpy")
+    mesh = finger()
+    positions = bending(mesh)
+    found = find_skeleton(mesh, positions, 3)
+    path = export(mesh, positions, tmp_path / "rigged.fbx", fps=8, skeleton=found)
+    with pytest.warns(UserWarning, match="rig"):
+        load_mesh(path)
+    read = load_mesh(path, keeps_rig=True)  # a warning would be an error
+    upright = np.eye(3) if mesh.up_axis == "z" else np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+    truth = found.rig.posed(positions[0]) @ upright.T
+    kept = skeleton_for(read, truth, "keep")
+    assert kept.rig.names == found.rig.names
+    np.testing.assert_array_equal(kept.rig.parents, found.rig.parents)
+    np.testing.assert_allclose(kept.rig.joints, found.rig.joints @ upright.T, atol=1e-5)
+    assert kept.mean_error < 2e-4 and kept.max_error < 2e-3
+
+
+def test_the_rig_of_a_gltf_file_is_not_called_dropped_where_it_is_kept(rigged):
+    path = rigged[0]
+    with pytest.warns(UserWarning) as told:
+        load_mesh(path, keeps_rig=True)
+    assert ["rig (" in str(each.message) for each in told] == [False]  # the animation is
+
+
 def test_what_has_no_rig_says_what_to_do(tmp_path):
     mesh = awkward_mesh()
-    with pytest.raises(InputError, match="keeps the rig of a glTF file"):
+    with pytest.raises(InputError, match="keeps the rig of a glTF or FBX file"):
         skeleton_for(mesh, motion(mesh), "keep")
     path = export(mesh, mesh.vertices[None], tmp_path / "plain.glb")
     read = load_mesh(path)

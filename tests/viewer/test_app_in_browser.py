@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from browser import chromium, likeness, pixels
 from PIL import Image
 from test_page import waving_sheet
 from test_page_in_browser import opened, shown
 
+from animate3d.cameras import reconstruction_cameras
 from animate3d.creatures.creatures import make_creature
 from animate3d.export import export
+from animate3d.frames import save_frames
+from animate3d.rasterize.textured import render_mesh
+from animate3d.viewer.jobs import Job
 
 pytest.importorskip("viser", reason="viser is not installed")
 pytestmark = [pytest.mark.programs, pytest.mark.slow]
@@ -104,6 +112,134 @@ def test_a_broken_and_a_large_file_are_refused_in_a_sentence(tmp_path):
         page.get_by_text("Upload a model first").wait_for()
 
 
+def pick(page: Any, label: str, value: str) -> None:
+    """Choose from a dropdown."""
+    page.locator(f"xpath=//*[text()='{label}']/following::input[1]").click()
+    page.get_by_role("option", name=value, exact=True).click()
+
+
+def visible(page: Any, pattern: str) -> Any:
+    """What the open tab of the panel says."""
+    return page.get_by_text(re.compile(pattern)).locator("visible=true").first
+
+
+def write_prompt(page: Any, sentence: str) -> None:
+    page.locator("xpath=//*[text()='it does']/following::*[self::input or self::textarea][1]").fill(sentence)
+    page.wait_for_timeout(1000)  # the page sends what is typed with a delay
+
+
+def finished(workspace: Path, name: str, turn: float) -> None:
+    """A run of a ball that the app has made."""
+    ball = make_creature("ball", 3)
+    positions = np.repeat(ball.mesh.vertices[None], 2, axis=0)
+    positions[1] += [0.0, turn, 0.0]
+    placed = ball.mesh.automatic_placement().apply(positions)
+    frames = render_mesh(ball.mesh, placed, reconstruction_cameras(4, 64), shading=False)
+    folder = workspace / "runs" / name
+    save_frames(folder / "frames", frames)
+    export(ball.mesh, ball.mesh.vertices[None], folder / "ball.glb")
+    words = ["animate", f"{folder / 'ball.glb'}", f"--frames={folder / 'frames'}", f"--out={folder}"]
+    subprocess.run([sys.executable, "-m", "animate3d", *words, "--formats=glb"], check=True, capture_output=True)
+    Job(folder, words, "done").save()
+
+
+def test_runs_are_compared_and_downloaded_in_two_tabs_that_show_the_same(tmp_path):
+    workspace = tmp_path / "space"
+    finished(workspace, "low-1", 0.05)
+    finished(workspace, "high-1", 0.3)
+    with served("app", "--workspace", str(workspace)) as address, chromium() as browser:
+        first, second = tab(browser, address), tab(browser, address)
+        for page in (first, second):
+            page.get_by_role("tab", name="runs").click()
+        pick(first, "run", "low-1")
+        first.get_by_text("done since").first.wait_for()
+        first.wait_for_timeout(3000)
+        alone = scene(first)
+        pick(second, "beside it", "high-1")
+        for page in (first, second):
+            page.get_by_text("high-1: ball").wait_for()
+            page.get_by_text("low-1: ball").wait_for()
+            page.wait_for_timeout(3000)
+            assert np.abs(scene(page) - alone).mean() > 0.05  # it has made room
+        pick(first, "file", "animation.glb")
+        first.wait_for_timeout(500)
+        with first.expect_download() as download:
+            first.get_by_role("button", name="download").click()
+        kept = workspace / "runs" / "low-1" / "animation.glb"
+        assert Path(download.value.path()).read_bytes() == kept.read_bytes()
+        shutil.rmtree(workspace / "runs" / "high-1")  # somebody cleans up
+        pick(second, "run", "high-1")
+        second.get_by_text("There is no run").wait_for()
+
+
+def test_half_a_gigabyte_is_refused_and_takes_no_memory(tmp_path):
+    with (tmp_path / "huge.glb").open("wb") as file:
+        file.truncate(500_000_000)
+    workspace = tmp_path / "space"
+    with served("app", "--workspace", str(workspace)) as address, chromium() as browser:
+        page = tab(browser, address)
+        server = max(psutil.Process().children(), key=lambda child: "animate3d" in child.cmdline())
+        before = server.memory_info().rss
+        upload(page, tmp_path / "huge.glb")
+        page.get_by_text("has 500 MB; uploads are limited to 200 MB").wait_for()
+        most = 0
+        for _ in range(20):
+            page.wait_for_timeout(500)
+            most = max(most, server.memory_info().rss)
+        assert most - before < 150e6
+        assert not list(workspace.glob("models/*"))
+        tab(browser, address).get_by_text("Upload a model").first.wait_for()  # it still serves
+
+
+def test_a_run_is_cancelled_continued_killed_and_continued_again(tmp_path):
+    ball = make_creature("ball", 3)
+    export(ball.mesh, ball.mesh.vertices[None], tmp_path / "ball.glb")
+    workspace = tmp_path / "space"
+    with chromium() as browser:
+        with served("app", "--workspace", str(workspace)) as address:
+            page = tab(browser, address)
+            upload(page, tmp_path / "ball.glb")
+            page.get_by_text("faces:").first.wait_for()
+            write_prompt(page, "a ball is bouncing")
+            page.get_by_role("button", name="animate", exact=True).click()
+            visible(page, r"videos \d+ of \d+ steps").wait_for(timeout=PATIENCE)
+            page.close()
+            page = tab(browser, address)  # opened again, by somebody else for all it knows
+            page.get_by_role("button", name="cancel").click()
+            visible(page, "cancelled since").wait_for()
+            page.get_by_role("tab", name="runs").click()
+            pick(page, "run", "ball-1")
+            page.get_by_role("button", name="continue this run").click()
+            run = _run_of(workspace)
+            page.wait_for_timeout(2000)
+            os.kill(run.pid, signal.SIGKILL)
+            visible(page, "ended from outside").wait_for()
+            assert not run.is_running() or run.status() == psutil.STATUS_ZOMBIE
+            page.get_by_role("button", name="continue this run").click()
+            run = _run_of(workspace)
+        run.wait(20)  # the app ends, with the run at work
+        with served("app", "--workspace", str(workspace)) as address:
+            page = tab(browser, address)
+            page.get_by_role("tab", name="runs").click()
+            pick(page, "run", "ball-1")
+            visible(page, "stopped since").wait_for()
+            page.get_by_role("button", name="continue this run").click()
+            visible(page, "done since").wait_for(timeout=PATIENCE)
+            page.get_by_text("a ball is bouncing").first.wait_for()
+    assert (workspace / "runs" / "ball-1" / "animation.glb").stat().st_size > 1000
+
+
+def _run_of(workspace: Path) -> psutil.Process:
+    """The process of the run at work."""
+    for _ in range(100):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if "animate" in child.cmdline() and any(str(workspace / "runs") in word for word in child.cmdline()):
+                    return child
+        time.sleep(0.2)
+    raise AssertionError("no run is at work")
+
+
 def test_a_model_is_uploaded_animated_and_looked_at_from_two_tabs(tmp_path):
     ball = make_creature("ball", 3)
     export(ball.mesh, ball.mesh.vertices[None], tmp_path / "ball.glb")
@@ -112,9 +248,7 @@ def test_a_model_is_uploaded_animated_and_looked_at_from_two_tabs(tmp_path):
         first, second = tab(browser, address), tab(browser, address)
         upload(first, tmp_path / "ball.glb")
         second.get_by_text("ball.glb").or_(second.get_by_text("faces:")).first.wait_for()
-        prompt = first.locator("xpath=//*[text()='it does']/following::*[self::input or self::textarea][1]")
-        prompt.fill("a ball is bouncing")
-        first.wait_for_timeout(1000)
+        write_prompt(first, "a ball is bouncing")
         first.get_by_role("button", name="animate", exact=True).click()
         second.get_by_text(re.compile("ball-1 running|running since")).first.wait_for()
         first.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from animate3d.errors import InputError
+from animate3d.progress import LISTENED
 from animate3d.viewer import jobs
 from animate3d.viewer.jobs import Job, Queue
 from animate3d.viewer.workspace import Workspace
@@ -51,6 +52,28 @@ def test_jobs_run_one_after_the_other_and_their_lines_are_kept(tmp_path, queue):
     for job in made:
         kept = Job.load(job.folder)
         assert kept is not None and (kept.state, kept.lines) == ("done", ["said"])
+
+
+def test_how_far_a_step_is_is_told_and_not_kept(tmp_path, queue):
+    say = f"import os, time; print('  tracking 2 of 9 frames …' * (os.environ[{LISTENED!r}] == 'lines'), flush=True)"
+    job = Job(tmp_path / "a", [f"{say}; time.sleep(.3); print('✓ tracking', flush=True); time.sleep(.3)"])
+    queue.submit(job)
+    until(lambda: job.doing == "tracking 2 of 9 frames …")
+    assert job.lines == []
+    until(lambda: not queue.jobs)
+    assert job.lines == ["✓ tracking"] and job.doing == ""
+
+
+def test_a_run_that_cannot_be_noted_fails_and_the_next_one_starts(tmp_path, queue):
+    first, lost, good = (Job(tmp_path / name, ["import time; time.sleep(.3)"]) for name in ("first", "lost", "good"))
+    queue.submit(first)
+    queue.submit(lost)
+    queue.submit(good)
+    (lost.folder / "job.json").unlink()
+    lost.folder.rmdir()
+    lost.folder.write_text("in the way")
+    until(lambda: not queue.jobs)
+    assert lost.state == "failed" and "lost" in lost.lines[-1] and good.state == "done"
 
 
 def test_a_failed_run_says_why_and_the_next_one_starts(tmp_path, queue):
@@ -106,7 +129,7 @@ def test_closing_the_app_stops_what_runs_and_waits(tmp_path, queue):
 
 def test_a_workspace_knows_its_runs_after_a_crash(tmp_path):
     workspace = Workspace(tmp_path)
-    job = workspace.new_job(workspace.keep_model("cat.obj", b"v 0 0 0\n"), "it runs")
+    job = workspace.new_job([workspace.keep_model("cat.obj", b"v 0 0 0\n")], "it runs")
     job.folder.mkdir()
     job.state = "running"
     job.save()

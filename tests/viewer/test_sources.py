@@ -16,7 +16,7 @@ from animate3d.motion.trajectory import save_placed_folder
 from animate3d.viewer.command import main
 from animate3d.viewer.moving import MovingGaussians, MovingMesh
 from animate3d.viewer.scene import mesh_frames, shown_frames, splat_frames
-from animate3d.viewer.sources import load_show
+from animate3d.viewer.sources import load_scene, load_show
 
 
 def test_an_animated_glb_moves_and_a_still_one_stands(tmp_path):
@@ -121,3 +121,29 @@ def test_long_motions_have_a_limited_number_of_nodes():
     chosen = shown_frames(1000)
     assert len(chosen) == 150 and (chosen[0], chosen[-1]) == (0, 999)
     assert shown_frames(1).tolist() == [0]
+
+
+def test_a_file_with_a_skeleton_has_colours_by_bone(tmp_path):
+    pytest.importorskip("py_dem_bones")
+    moving = waving_sheet()
+    export(moving.mesh, moving.positions, tmp_path / "bones.glb", fps=10, skeleton=4)
+    show = load_show(tmp_path / "bones.glb").moving
+    assert isinstance(show, MovingMesh) and show.bones is not None
+    assert show.bones.shape == (show.mesh.n_vertices, 3) and len(np.unique(show.bones.round(2), axis=0)) > 1
+    export(moving.mesh, moving.positions, tmp_path / "plain.glb", fps=10)
+    assert load_show(tmp_path / "plain.glb").moving.bones is None
+    plain, colored = (
+        next(mesh_frames(show.mesh, show.positions, colors))
+        for colors in (None, np.broadcast_to(show.bones, (show.frames, *show.bones.shape)))
+    )
+    assert plain != colored and b"COLOR_0" in colored
+
+
+def test_several_models_stand_beside_each_other(tmp_path):
+    moving = waving_sheet()
+    export(moving.mesh, moving.positions[:1], tmp_path / "a.glb")
+    show = load_scene([tmp_path / "a.glb"] * 2).moving
+    assert (
+        isinstance(show, MovingMesh)
+        and show.mesh.n_vertices == 2 * load_show(tmp_path / "a.glb").moving.mesh.n_vertices
+    )

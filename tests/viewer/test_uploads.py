@@ -54,15 +54,27 @@ def test_a_run_needs_a_sentence_or_a_video_and_words_are_no_flags(tmp_path):
     workspace = Workspace(tmp_path)
     model = workspace.keep_model("cat.obj", b"v 0 0 0\n")
     with pytest.raises(InputError, match="what the model is to do"):
-        workspace.new_job(model, " \n ")
-    job = workspace.new_job(model, "--out /tmp\n --formats x")
+        workspace.new_job([model], " \n ")
+    job = workspace.new_job([model], "--out /tmp\n --formats x")
     assert job.arguments == ["animate", str(model), "--out", str(job.folder), "--prompt=--out /tmp --formats x"]
     assert job.folder.parent == workspace.runs_folder
 
 
+def test_a_run_may_have_several_models_and_videos_but_one_driver(tmp_path):
+    workspace = Workspace(tmp_path)
+    models = [workspace.keep_model(name, b"v 0 0 0\n") for name in ("cat.obj", "ball.obj")]
+    videos = [workspace.keep_video(name, b"x") for name in ("front.mp4", "left.mp4")]
+    job = workspace.new_job(models, "", videos)
+    assert job.arguments[1:3] == [str(path) for path in models]
+    assert job.arguments[-2:] == [f"--video={path}" for path in videos]
+    assert workspace.models() == sorted(models) and workspace.videos() == videos
+    with pytest.raises(InputError, match="either a sentence or videos"):
+        workspace.new_job(models, "it runs", videos)
+
+
 def test_results_are_files_of_the_run_only(tmp_path):
     workspace = Workspace(tmp_path)
-    job = workspace.new_job(workspace.keep_model("cat.obj", b"v 0 0 0\n"), "it runs")
+    job = workspace.new_job([workspace.keep_model("cat.obj", b"v 0 0 0\n")], "it runs")
     (job.folder / "work").mkdir(parents=True)
     for name in ("animation.glb", "preview.html", "job.json", "work/start.npz"):
         (job.folder / name).write_text("{}")

@@ -8,13 +8,16 @@ from animate3d.errors import InputError
 from animate3d.export.skeleton.files import load_skeleton, save_skeleton
 from animate3d.export.skeleton.find import MOST, find_skeleton
 from animate3d.export.skeleton.keep import kept_skeleton
-from animate3d.export.skeleton.picture import skeleton_picture
+from animate3d.export.skeleton.picture import bone_colors, skeleton_picture
 from animate3d.export.skeleton.rig import Rig, Skinned, judged
+from animate3d.export.skeleton.together import scene_skeleton
 from animate3d.meshes.mesh import Mesh
+from animate3d.meshes.scene import Scene
 
 __all__ = [
     "Rig",
     "Skinned",
+    "bone_colors",
     "find_skeleton",
     "judged",
     "load_skeleton",
@@ -61,4 +64,6 @@ def skeleton_for(mesh: Mesh, positions: np.ndarray, wanted: int | str | Skinned)
         return None
     if wanted == "keep":
         return kept_skeleton(mesh, positions)
+    if isinstance(mesh, Scene):
+        return scene_skeleton(mesh, positions, wanted)
     return find_skeleton(mesh, positions, wanted)

@@ -7,7 +7,9 @@ import numpy as np
 from animate3d.errors import InputError
 from animate3d.export.skeleton.refine import fitted_bones
 from animate3d.export.skeleton.rig import Rig, Skinned, judged, storable
-from animate3d.meshes.gltf import Joints, load_joints
+from animate3d.meshes.fbx_joints import load_fbx_joints
+from animate3d.meshes.gltf import load_joints
+from animate3d.meshes.joints import Joints
 from animate3d.meshes.mesh import Mesh
 from animate3d.motion.surfaces import Array, Ids, nearest_rotations
 
@@ -22,15 +24,16 @@ def kept_skeleton(mesh: Mesh, positions: Array) -> Skinned:
         positions: ``[F, N, 3]``, frame 0 the rest pose.
 
     Raises:
-        InputError: the mesh does not come from a glTF file, the file has no rig, or it was changed since.
+        InputError: the mesh does not come from a glTF or FBX file, the file has no rig, or it was changed since.
     """
     source = mesh.source
-    if source is None or source.suffix.lower() not in (".glb", ".gltf"):
+    kind = "" if source is None else source.suffix.lower()
+    if source is None or kind not in (".glb", ".gltf", ".fbx"):
         raise InputError(
-            f"--skeleton keep keeps the rig of a glTF file, and {source or 'this mesh'} is none; save it as .glb "
-            "(Blender does), or take --skeleton auto."
+            f"--skeleton keep keeps the rig of a glTF or FBX file, and {source or 'this mesh'} is none; save it as "
+            ".glb (Blender does), or take --skeleton auto."
         )
-    found = load_joints(source)
+    found = load_fbx_joints(source) if kind == ".fbx" else load_joints(source)
     if found is None:
         raise InputError(f"{source} has no rig to keep; take --skeleton auto.")
     if len(found.weights) != mesh.n_vertices:

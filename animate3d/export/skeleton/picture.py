@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -35,16 +34,24 @@ def skeleton_picture(mesh: Mesh, found: Skinned, placement: Placement) -> np.nda
     return np.concatenate([_bones(mesh, found.rig, placement), _errors(found)], axis=1)
 
 
-def bone_colors(rig: Rig) -> np.ndarray:
-    """A colour for every vertex, mixed of those of its bones. ``[N, 3]`` 0..1"""
+def bone_colors(influences: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """A colour for every vertex, mixed of those of its bones. ``[N, 3]`` 0..1
+
+    Args:
+        influences, weights: ``[N, 4]`` see `Rig`.
+    """
     golden = 0.618034  # of the circle of hues from bone to bone: neighbours differ
-    palette = np.array([colorsys.hsv_to_rgb((golden * bone) % 1, 0.55, 0.95) for bone in range(len(rig))])
-    return np.einsum("nk,nkc->nc", rig.weights, palette[rig.influences])
+    palette = np.array(
+        [colorsys.hsv_to_rgb((golden * bone) % 1, 0.55, 0.95) for bone in range(int(influences.max()) + 1)]
+    )
+    return np.einsum("nk,nkc->nc", weights, palette[influences])
 
 
 def _bones(mesh: Mesh, rig: Rig, placement: Placement) -> np.ndarray:
     camera = orbit_cameras(_ELEVATION, [_AZIMUTH], size=_SIZE)
-    colored = replace(mesh, vertex_colors=bone_colors(rig).astype(np.float32), corner_uvs=None)
+    # A plain mesh: the objects of a scene would not all be shown by their vertex colours.
+    colors = bone_colors(rig.influences, rig.weights)
+    colored = Mesh.from_faces(mesh.vertices, mesh.triangles()[0], vertex_colors=colors, up_axis=mesh.up_axis)
     rest = np.asarray(placement.apply(mesh.vertices))[None]
     rgba = render_mesh(colored, rest, camera)[0, 0].astype(np.float32)
     alpha = rgba[..., 3:] / 255

@@ -1,0 +1,204 @@
+"""Objects of a scene that have been moved into each other are pushed apart where they overlap.
+
+A vertex that lies deeper inside another object than it does at rest goes out to the nearest place on that object's
+surface; its surroundings follow with a smooth falloff. Both objects yield by half, one that stands still not at all.
+Open surfaces enclose nothing, so nothing is inside them.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from scipy.spatial import cKDTree
+
+from animate3d.motion.surfaces import Array, Ids, vertex_normals
+
+TOLERANCE = 0.002
+"""Of the smaller object's diagonal: overlaps that nobody sees."""
+_ROUNDS = 6
+_REACH = 0.06  # of an object's diagonal: how far around a contact its surface gives way
+_STILL = 1e-9  # of the diagonal
+_NEAR = 4  # pushed vertices that those around them follow
+
+
+class Apart(NamedTuple):
+    """Objects that do not press into each other.
+
+    Attributes:
+        positions: ``[F, N, 3]``
+        before, after: ``[F]`` the deepest overlap beyond that at rest, as a share of the smaller object's diagonal.
+    """
+
+    positions: Array
+    before: Array
+    after: Array
+
+
+class _Object(NamedTuple):
+    vertices: Ids
+    triangles: Ids  # of its own vertices
+    diagonal: float
+    still: bool
+
+
+def keep_apart(positions: Array, triangles: Ids, objects: Ids) -> Apart:
+    """Push objects out of each other, frame by frame; the first frame stays as it is.
+
+    Args:
+        positions: ``[F, N, 3]``, frame 0 at rest.
+        triangles: ``[T, 3]``
+        objects: ``[N]`` object of every vertex.
+    """
+    moved = np.array(positions, dtype=np.float64)
+    known = _objects(moved, triangles, objects)
+    before, after = np.zeros(len(moved)), np.zeros(len(moved))
+    for a, b in combinations(known, 2):
+        at_rest = [_depth(moved[0], *pair)[0] for pair in ((a, b), (b, a))]
+        for f in range(1, len(moved)):
+            deepest = _part(moved[f], a, b, at_rest)
+            before[f] = max(before[f], deepest)
+    for a, b in combinations(known, 2):
+        at_rest = [_depth(moved[0], *pair)[0] for pair in ((a, b), (b, a))]
+        for f in np.flatnonzero(before):
+            after[f] = max(after[f], *(_excess(moved[f], *pair, at_rest[k]) for k, pair in enumerate(((a, b), (b, a)))))
+    return Apart(moved, before, after)
+
+
+def _objects(positions: Array, triangles: Ids, objects: Ids) -> list[_Object]:
+    found = []
+    for number in np.unique(objects):
+        own = np.flatnonzero(objects == number)
+        place = np.full(len(objects), -1)
+        place[own] = np.arange(len(own))
+        diagonal = float(np.linalg.norm(np.ptp(positions[0, own], axis=0)))
+        still = bool(np.abs(positions[:, own] - positions[0, own]).max() <= _STILL * diagonal)
+        found.append(_Object(own, place[triangles[objects[triangles[:, 0]] == number]], diagonal, still))
+    return found
+
+
+def _excess(frame: Array, a: _Object, b: _Object, at_rest: Array) -> float:
+    return float((_depth(frame, a, b)[0] - at_rest).max(initial=0.0)) / min(a.diagonal, b.diagonal)
+
+
+def _part(frame: Array, a: _Object, b: _Object, at_rest: list[Array]) -> float:
+    """Push two objects apart in place; returns how deep they were in each other."""
+    allowed = TOLERANCE * min(a.diagonal, b.diagonal)
+    pairs = ((a, b, at_rest[0]), (b, a, at_rest[1]))
+    deepest = max(_excess(frame, *pair) for pair in pairs)
+    for _ in range(_ROUNDS if deepest > TOLERANCE else 0):
+        parted = True
+        for one, other, rest in pairs:
+            depth, goals = _depth(frame, one, other)
+            pushed = np.flatnonzero(depth - rest > allowed)
+            if not len(pushed) or (one.still and other.still):
+                continue
+            parted = False
+            out = goals[pushed] - frame[one.vertices[pushed]]
+            out *= ((depth - rest)[pushed] / depth[pushed])[:, None]
+            if one.still:  # the other one goes back before it
+                _push(frame, other, *_strongest(frame[other.vertices], goals[pushed], -out))
+            else:
+                _push(frame, one, pushed, (1.0 if other.still else 0.5) * out)
+        if parted:
+            break
+    return deepest
+
+
+def _strongest(points: Array, places: Array, steps: Array) -> tuple[Ids, Array]:
+    """The points nearest to some places, and the largest of the steps there."""
+    nearest = cKDTree(points).query(places)[1]
+    order = np.argsort(-np.linalg.norm(steps, axis=1), kind="stable")
+    chosen, first = np.unique(nearest[order], return_index=True)
+    return chosen, steps[order][first]
+
+
+def _push(frame: Array, one: _Object, pushed: Ids, step: Array) -> None:
+    points = frame[one.vertices]
+    frame[one.vertices] = points + _spread(points, pushed, step, _REACH * one.diagonal)
+
+
+def _spread(points: Array, pushed: Ids, step: Array, reach: float) -> Array:
+    """The steps of some points, and of those around them steps that fade with the distance. ``[n, 3]``"""
+    near = min(_NEAR, len(pushed))
+    distance, which = cKDTree(points[pushed]).query(points, k=near, distance_upper_bound=3 * reach)
+    distance, which = distance.reshape(len(points), near), which.reshape(len(points), near)
+    found = np.isfinite(distance)
+    weights = np.where(found, 1.0 / (np.where(found, distance, 1.0) ** 2 + 1e-18), 0.0)
+    total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-30)
+    mean = np.einsum("nk,nkd->nd", weights / total, step[np.where(found, which, 0)])
+    all_steps = mean * np.exp(-((np.where(found[:, 0], distance[:, 0], np.inf) / reach) ** 2))[:, None]
+    all_steps[pushed] = step
+    return all_steps
+
+
+def _depth(frame: Array, one: _Object, other: _Object) -> tuple[Array, Array]:
+    """How deep every vertex of an object is inside another one ``[n]``, and the nearest place outside ``[n, 3]``."""
+    points, surface = frame[one.vertices], frame[other.vertices]
+    depth, goals = np.zeros(len(points)), points.copy()
+    low, high = surface.min(axis=0), surface.max(axis=0)
+    inside = np.flatnonzero(((points > low) & (points < high)).all(axis=1))
+    if len(inside):  # those before the surface, as far as the nearest normal tells, cost nothing more
+        distance, nearest = cKDTree(surface).query(points[inside])
+        across = points[inside] - surface[nearest]
+        normals = vertex_normals(surface, other.triangles)[nearest]
+        inside = inside[np.einsum("ni,ni->n", across, normals) <= 0.5 * distance]
+    if len(inside):
+        found, places = _inside(points[inside], surface, other.triangles)
+        depth[inside], goals[inside] = found, places
+    return depth, goals
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _inside(points, vertices, triangles):  # type: ignore[no-untyped-def]
+    """Depths ``[n]``, 0 outside, and the nearest places on the surface ``[n, 3]``; inside is what it goes around."""
+    depth, places = np.zeros(len(points)), points.copy()
+    for n in range(len(points)):
+        turn, least = 0.0, np.inf
+        for t in range(len(triangles)):
+            a = vertices[triangles[t, 0]] - points[n]
+            b = vertices[triangles[t, 1]] - points[n]
+            c = vertices[triangles[t, 2]] - points[n]
+            la, lb, lc = np.sqrt((a * a).sum()), np.sqrt((b * b).sum()), np.sqrt((c * c).sum())
+            ab, bc, ca = (a * b).sum(), (b * c).sum(), (c * a).sum()
+            volume = (
+                a[0] * (b[1] * c[2] - b[2] * c[1])
+                + a[1] * (b[2] * c[0] - b[0] * c[2])
+                + a[2] * (b[0] * c[1] - b[1] * c[0])
+            )
+            turn += 2 * np.arctan2(volume, la * lb * lc + ab * lc + bc * la + ca * lb)
+            place = _nearest(a, b, c)
+            square = (place * place).sum()
+            if square < least:
+                least = square
+                places[n] = points[n] + place
+        if abs(turn) > 3 * np.pi:  # nearly all the way around; beside an open sheet it is half of it
+            depth[n] = np.sqrt(least)
+        else:
+            places[n] = points[n]
+    return depth, places
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _nearest(a, b, c):  # type: ignore[no-untyped-def]
+    """The point of a triangle that is nearest to the origin."""
+    u, v = b - a, c - a
+    uu, uv, vv = (u * u).sum(), (u * v).sum(), (v * v).sum()
+    au, av = -(a * u).sum(), -(a * v).sum()
+    area = uu * vv - uv * uv
+    if area > 1e-30:
+        s, t = (vv * au - uv * av) / area, (uu * av - uv * au) / area
+        if s >= 0 and t >= 0 and s + t <= 1:
+            return a + s * u + t * v
+    best, least = a, (a * a).sum()
+    for start, end in ((a, b), (b, c), (c, a)):
+        edge = end - start
+        length = (edge * edge).sum()
+        share = 0.0 if length <= 0 else min(max(-(start * edge).sum() / length, 0.0), 1.0)
+        place = start + share * edge
+        square = (place * place).sum()
+        if square < least:
+            best, least = place, square
+    return best
