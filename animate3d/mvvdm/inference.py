@@ -82,16 +82,34 @@ def result_name(index: int, prompt: str) -> str:
     return f"{index}-{'-'.join(words[:10])}".encode()[:200].decode(errors="ignore")
 
 
+def goes_together(request: VideoRequest) -> bool:
+    """Whether the videos may be sampled in one call with others: longer ones go on as their own motion tells."""
+    return request.sampler.frames <= request.sampler.context_length
+
+
 def make_videos(pipeline: MultiViewVideoPipeline, request: VideoRequest) -> np.ndarray:
     """Run the model. uint8 ``[V, F, H, W, 3]``"""
-    sampler = request.sampler
+    return make_videos_together(pipeline, [request])[0]
+
+
+def make_videos_together(pipeline: MultiViewVideoPipeline, requests: Sequence[VideoRequest]) -> list[np.ndarray]:
+    """Run the model once for several objects, each with random numbers of its own seed.
+
+    Args:
+        requests: which may differ in their images, prompts and seeds.
+
+    Returns:
+        uint8 ``[V, F, H, W, 3]`` of each; not to the last bit what each alone gives.
+    """
+    request, sampler = requests[0], requests[0].sampler
+    generators = [torch.Generator().manual_seed(each.sampler.seed) for each in requests]
     if sampler.freeinit_num_iters:
         pipeline.enable_free_init(num_iters=sampler.freeinit_num_iters)
     else:
         pipeline.disable_free_init()
-    frames = pipeline(
-        request.prompt,
-        [_open(path) for path in request.images],
+    videos = pipeline(
+        [each.prompt for each in requests],
+        [[_open(path) for path in each.images] for each in requests],
         num_frames=sampler.frames,
         context_length=sampler.context_length,
         height=sampler.size,
@@ -99,13 +117,13 @@ def make_videos(pipeline: MultiViewVideoPipeline, request: VideoRequest) -> np.n
         num_inference_steps=sampler.steps,
         guidance_scale=sampler.guidance_scale,
         guided_steps=sampler.guided_steps,
-        generator=torch.Generator().manual_seed(sampler.seed),
+        generator=generators[0] if len(generators) == 1 else generators,
         i2v_similarity_init=request.similarity_init,
         sequential_guidance=request.sequential_guidance,
         decode_chunk_size=request.decode_chunk_size,
         output_type="np",
-    ).frames[0]  # type: ignore[union-attr]
-    return (frames * 255).round().astype(np.uint8)
+    ).frames  # type: ignore[union-attr]
+    return [(frames * 255).round().astype(np.uint8) for frames in videos]
 
 
 def _open(path: Path) -> Image.Image:
