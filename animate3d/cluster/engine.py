@@ -101,7 +101,8 @@ class _Engine:
 
     def _hand_out(self) -> None:
         for name, queue in self.queues.items():
-            depth = _AHEAD if self.mean.get(name, 1.0) < _SHORT else 1
+            short = self.mean.get(name, 1.0) < _SHORT and queue and queue[0].next.together == 1
+            depth = _AHEAD if short else 1
             for hand in self.staff.hands[name]:
                 while hand.ready is None and len(hand.calls) < depth and queue and not self._piled_up(queue[0]):
                     self._send(hand, self._next(queue, len(self.staff.hands[name])))
