@@ -15,9 +15,10 @@ from animate3d.batch.page import page
 from animate3d.batch.places import Results, fetched, is_url, scratch_folder
 from animate3d.batch.record import Record, done_before
 from animate3d.batch.stages import Order, animate_job, make_videos_of, make_videos_together, warm
-from animate3d.batch.table import BatchJob, read_jobs, read_prompts, read_seeds, unknown_columns
+from animate3d.batch.table import BatchJob, read_jobs, read_seeds, unknown_columns
 from animate3d.cluster import Event, Job, Limits, Pool, Stage, joined, run_jobs
 from animate3d.errors import InputError
+from animate3d.tables import read_prompts
 
 _QUIET = 60.0  # seconds between two lines where the output is no terminal
 VIDEOS, MOTION = "videos", "motion"

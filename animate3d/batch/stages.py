@@ -35,10 +35,9 @@ def warm() -> None:
     """Import what takes seconds, and keep video models loaded from job to job."""
     import torch
 
-    import animate3d.mvvdm.inference
     import animate3d.runs.requested  # noqa: F401
+    from animate3d.mvvdm.inference import keep_loaded
     from animate3d.runs.console import quiet_libraries
-    from animate3d.runs.videos import keep_loaded
 
     quiet_libraries()
     keep_loaded()

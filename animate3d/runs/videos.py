@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from animate3d.errors import InputError
-from animate3d.files import atomic_directory, content_hash, stamp
+from animate3d.files import atomic_directory, stamp
 from animate3d.frames import numbered_images
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 from animate3d.resources import find_resource
@@ -174,31 +174,9 @@ def _asked(options: VideoOptions, images: tuple[Path, ...]) -> tuple[Any, dict[s
 def _sampled(options: Sequence[VideoOptions], requests: Sequence[Any], config: dict[str, Any]) -> list[np.ndarray]:
     from animate3d.mvvdm import inference
 
-    pipeline = _pipeline(config, options[0])
+    pipeline = inference.kept_pipeline(config, options[0].checkpoint)
     pipeline.set_progress_bar_config(desc="videos", leave=False, disable=None)
     return inference.make_videos_together(pipeline, requests)
-
-
-_kept: dict[str, Any] | None = None  # the last pipeline by what it was loaded from, where it is to be kept
-
-
-def keep_loaded() -> None:
-    """From now on the last video model stays in memory for the next run of this process."""
-    global _kept
-    _kept = {} if _kept is None else _kept
-
-
-def _pipeline(config: dict[str, Any], options: VideoOptions) -> Any:
-    from animate3d.mvvdm import inference
-
-    if _kept is None:
-        return inference.load_pipeline(config, options.checkpoint)
-    stamps = [None if path is None else stamp(path) for path in (options.weights, options.checkpoint)]
-    key = content_hash([config, stamps])
-    if key not in _kept:
-        _kept.clear()  # before the next one is loaded: there may be no room for two
-        _kept[key] = inference.load_pipeline(config, options.checkpoint)
-    return _kept[key]
 
 
 def made_frames(options: VideoOptions, folder: Path) -> Path:
