@@ -104,7 +104,7 @@ def add_ray(parser: Any, instead: str = "") -> None:
 def _with_address(arguments: Sequence[str]) -> list[str]:
     """The words of a command line, in which ``--ray`` without an address says that it is this machine."""
     words: list[str] = []
-    for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, after in zip(arguments, [*arguments[1:], ""], strict=False):
         words += [word, HERE] if word == "--ray" and not _ADDRESS.fullmatch(after) else [word]
     return words
 
