@@ -16,8 +16,6 @@ from types import FrameType
 from typing import Annotated
 
 from tqdm import tqdm
-from tyro.conf import Suppress
-
 from animate3d.arguments import Folder, OptionalFolder, OptionalText, RayAddress, group, parse
 from animate3d.cluster import each
 from animate3d.errors import InputError, run_command
@@ -28,6 +26,7 @@ from animate3d.runs.console import PENDING, Console, quiet_libraries
 from animate3d.runs.testset import RELEASED_WEIGHTS, ObjectRun, StepOptions
 
 _INTERRUPTED = 130
+_ONE = "--one-object"  # says to the process of an object which it is; no flag for people
 _EXAMPLES = """examples:
   scripts/reproduce_testset.sh --testset data/animate3d/testset
   scripts/reproduce_testset.sh --testset data/animate3d/testset --objects butterfly --no-refine
@@ -68,8 +67,6 @@ class ReproduceCommand:
     gpu: str = "0"
     """CUDA device, used where there is one"""
     ray: RayAddress = None
-    one_object: Suppress[str | None] = None
-    """the process of an object"""
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ class Outcome:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments, one_object = _without_object(sys.argv[1:] if argv is None else argv)
     given, overrides = parse(
         ReproduceCommand,
         arguments,
@@ -112,11 +109,11 @@ def main(argv: list[str] | None = None) -> int:
         "gpu",
     )
     options = StepOptions(**{name: getattr(given, name) for name in names_of_steps}, overrides=overrides)
-    chosen = (given.one_object,) if given.one_object else names(given.objects)
+    chosen = (one_object,) if one_object else names(given.objects)
     items = read_testset(given.testset, chosen)
     if options.refine:
         _check_refinement(options, items)
-    if given.one_object:
+    if one_object:
         (item,) = items
         ObjectRun(item, options, announce=Console()).run()
         return 0
@@ -139,6 +136,13 @@ def main(argv: list[str] | None = None) -> int:
     for outcome in outcomes:
         tqdm.write(f"  {outcome}")
     return int(code != 0 or any(outcome.code for outcome in outcomes))
+
+
+def _without_object(arguments: Sequence[str]) -> tuple[list[str], str | None]:
+    """The words of the command, and the object that this process is for."""
+    if _ONE not in arguments[-2:-1]:
+        return list(arguments), None
+    return list(arguments[:-2]), arguments[-1]
 
 
 def _check_refinement(options: StepOptions, items: Sequence[TestObject]) -> None:
@@ -166,7 +170,7 @@ def _all_objects(items: Sequence[TestObject], arguments: Sequence[str]) -> list[
     for number, item in enumerate(items, start=1):
         tqdm.write(f"\n[{number}/{len(items)}] {item.name}")
         sys.stdout.flush()
-        code = _run_child([*arguments, "--one-object", item.name])
+        code = _run_child([*arguments, _ONE, item.name])
         outcomes.append(Outcome(item.name, code))
         if code == _INTERRUPTED:
             break
