@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Annotated
 
 from tqdm import tqdm
+
 from animate3d.arguments import Folder, OptionalFolder, OptionalText, RayAddress, group, parse
 from animate3d.cluster import each
 from animate3d.errors import InputError, run_command
