@@ -6,7 +6,7 @@ python inference.py --pretrained_unet_path pretrained_models/animate3d_motion_mo
 """
 
 from animate3d.errors import run_command
-from animate3d.mvvdm.inference import main
+from animate3d.mvvdm.inference_command import main
 
 if __name__ == "__main__":
     run_command(main)

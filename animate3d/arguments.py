@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,12 @@ OptionalText: TypeAlias = Annotated[str | None, arg(metavar="TEXT", help_behavio
 OptionalCount: TypeAlias = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
 OptionalNumber: TypeAlias = Annotated[float | None, arg(metavar="X", help_behavior_hint="")]
 
+HERE = "local"
+"""What ``--ray`` without an address is: this machine."""
+RAY = "with Ray: on this machine, or join a cluster (auto, ray://HOST:10001)"
+RayAddress: TypeAlias = Annotated[str | None, arg(metavar="ADDRESS", help=RAY, help_behavior_hint="")]
+
+_ADDRESS = re.compile(r"local|auto|ray://.+|[\w.\[\]:-]+:\d+")
 _SETTING = re.compile(r"[A-Za-z_][\w.:\[\]]*=")
 
 
@@ -50,7 +57,7 @@ def parse(
     Raises:
         SystemExit: with 0 after the help, with 2 after one sentence about what is wrong.
     """
-    words = list(arguments)
+    words = _with_address(arguments) if "--ray" in _flags(options) else list(arguments)
     given = [
         word
         for before, word in zip(["", *words], words, strict=False)
@@ -79,6 +86,27 @@ def parse(
     if unknown:
         refuse(prog, _unknown(unknown, options))
     return found, tuple(word for word in words if word in given or word in rest)
+
+
+def ray_address(text: str) -> str:
+    """The value of ``--ray``, as argparse checks it."""
+    if not _ADDRESS.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"`{text}` is no address of a cluster: auto, ray://HOST:10001, or none")
+    return text
+
+
+def add_ray(parser: Any, instead: str = "") -> None:
+    """Give a parser of argparse the flag ``--ray [ADDRESS]``, in place of what else says who does the work."""
+    words = RAY.replace("with Ray", f"with Ray instead of {instead}") if instead else RAY
+    parser.add_argument("--ray", nargs="?", const=HERE, type=ray_address, metavar="ADDRESS", help=words)
+
+
+def _with_address(arguments: Sequence[str]) -> list[str]:
+    """The words of a command line, in which ``--ray`` without an address says that it is this machine."""
+    words: list[str] = []
+    for word, after in zip(arguments, [*arguments[1:], ""], strict=False):
+        words += [word, HERE] if word == "--ray" and not _ADDRESS.fullmatch(after) else [word]
+    return words
 
 
 def _flag(word: str) -> str:

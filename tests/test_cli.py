@@ -341,3 +341,20 @@ def test_a_mistyped_flag_is_named_before_what_is_missing(capsys: pytest.CaptureF
         cli.main(["animate", "dragon.glb", "--prmpt", "it flies"])
     assert stop.value.code == 2
     assert "unrecognized arguments: --prmpt; did you mean --prompt?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "address"),
+    [
+        (["--ray"], "local"),
+        (["--ray", "auto"], "auto"),
+        (["--ray", "ray://head:10001"], "ray://head:10001"),
+        (["--ray", "--objects", "a"], "local"),
+        ([], None),
+    ],
+)
+def test_ray_goes_with_and_without_an_address(words: list[str], address: str | None) -> None:
+    from animate3d.evaluation.options import options_of
+
+    options = options_of(["--testset", "t", "--results", "r", "--out", "o", *words])
+    assert options.ray == address and options.objects == (("a",) if "a" in words else ())

@@ -42,6 +42,8 @@ class Machines:
     gpus_per_job: Annotated[float, arg(metavar="X", help_behavior_hint="")] = 0.0
     """GPUs for a worker that makes videos, 0.5 is two workers on a GPU; tracking and export then have workers of
     their own, without GPUs (default: 0, one kind of worker for all)"""
+    objects_per_call: OptionalCount = None
+    """objects whose videos are made in one call of the model (default: 1, with GPUs 4)"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,16 @@ from animate3d.batch.options import BatchCommand
 from animate3d.batch.page import page
 from animate3d.batch.places import Results, fetched, is_url, scratch_folder
 from animate3d.batch.record import Record, done_before
-from animate3d.batch.stages import Order, animate_job, make_videos_of, warm
-from animate3d.batch.table import BatchJob, read_jobs, read_prompts, read_seeds, unknown_columns
+from animate3d.batch.stages import Order, animate_job, make_videos_of, make_videos_together, warm
+from animate3d.batch.table import BatchJob, read_jobs, read_seeds, unknown_columns
 from animate3d.cluster import Event, Job, Limits, Pool, Stage, joined, run_jobs
+from animate3d.errors import InputError
+from animate3d.tables import read_prompts
 
 _QUIET = 60.0  # seconds between two lines where the output is no terminal
 VIDEOS, MOTION = "videos", "motion"
+OBJECTS_PER_CALL = 4
+"""Of a GPU; where memory is short, a call is halved."""
 
 
 def run_batch(given: BatchCommand, announce: Callable[[str], None]) -> int:
@@ -75,10 +79,21 @@ def pools_of(given: BatchCommand) -> tuple[list[Pool], tuple[Stage, ...]]:
     limit = None if memory is None else int(memory * 2**30)
     motion = Pool(MOTION, machines.cpus_per_job, workers=machines.workers, memory=limit, warm=warm)
     whole = Stage(MOTION, animate_job)
+    together = _objects_per_call(given)
     if not machines.gpus_per_job:
-        return [motion], (whole,)
+        return [motion], (Stage(MOTION, make_videos_together, together), whole) if together > 1 else (whole,)
     videos = Pool(VIDEOS, 1.0, machines.gpus_per_job, memory=limit, warm=warm)
-    return [videos, motion], (Stage(VIDEOS, make_videos_of), whole)
+    first = Stage(VIDEOS, make_videos_together, together) if together > 1 else Stage(VIDEOS, make_videos_of)
+    return [videos, motion], (first, whole)
+
+
+def _objects_per_call(given: BatchCommand) -> int:
+    asked = given.machines.objects_per_call
+    if asked is not None and asked < 1:
+        raise InputError(f"--objects-per-call is {asked}; it must be at least 1.")
+    if asked is not None:
+        return asked
+    return OBJECTS_PER_CALL if given.machines.gpus_per_job else 1
 
 
 def _work(

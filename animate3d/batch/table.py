@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 import hashlib
 import json
@@ -13,10 +12,10 @@ from typing import Any
 
 from animate3d.batch.flags import flag_of, flag_types, is_path, read_value, refused
 from animate3d.batch.places import joined_path
-from animate3d.errors import InputError, require
-from animate3d.files import existing_file, portable_name
+from animate3d.errors import InputError
+from animate3d.files import portable_name
+from animate3d.tables import read_rows
 
-TABLES = {".csv": "CSV", ".tsv": "CSV", ".jsonl": "JSON Lines", ".ndjson": "JSON Lines", ".parquet": "Parquet"}
 MODELS = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off", ".fbx")
 
 
@@ -57,7 +56,7 @@ def read_jobs(
     Raises:
         InputError: the table cannot be read; the row and column of a value that cannot be used.
     """
-    rows = _models(source) if source.is_dir() else _rows(source)
+    rows = _models(source) if source.is_dir() else read_rows(source, "or a folder of models")
     start = folder or (source if source.is_dir() else source.parent)
     jobs = [_job(row, where, given, start) for where, row in rows]
     if not jobs:
@@ -93,57 +92,6 @@ def _is_model(path: Path) -> bool:
     if path.is_dir():
         return any(file.suffix.lower() in MODELS for file in path.iterdir())
     return path.suffix.lower() in MODELS
-
-
-def _rows(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
-    kind = TABLES.get(existing_file(path, "table of jobs").suffix.lower())
-    if kind is None:
-        raise InputError(f"{path} is no table of jobs: give .csv, .jsonl or .parquet, or a folder of models.")
-    read = {"CSV": _csv, "JSON Lines": _json_lines, "Parquet": _parquet}[kind]
-    return [(f"Row {number} of {path}", row) for number, row in read(path)]
-
-
-def _csv(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
-            rows: list[tuple[int, dict[str, Any]]] = []
-            for number, row in enumerate(reader, 1):
-                if None in row or None in row.values():
-                    count = len(reader.fieldnames or ())
-                    raise InputError(f"Row {number} of {path} has not the {count} columns of the first line.")
-                rows.append((number, dict(row)))
-            return rows
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is no CSV table in UTF-8 ({error}).") from error
-
-
-def _json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    rows = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8 ({error}).") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"Row {number} of {path} is not JSON ({error}).") from error
-        if not isinstance(row, dict):
-            raise InputError(f'Row {number} of {path} is not an object like {{"model": "dragon.glb"}}.')
-        rows.append((number, row))
-    return rows
-
-
-def _parquet(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    parquet = require("pyarrow.parquet", feature="A Parquet table", extra="cluster")
-    arrow = require("pyarrow", feature="A Parquet table", extra="cluster")
-    try:
-        return list(enumerate(parquet.read_table(path).to_pylist(), 1))
-    except (arrow.ArrowException, OSError) as error:
-        raise InputError(f"{path} is no Parquet table ({error}).") from error
 
 
 # Jobs
@@ -203,18 +151,6 @@ def _named(jobs: list[BatchJob]) -> list[BatchJob]:
         places[name] = job.where
         named.append(replace(job, name=name))
     return named
-
-
-def read_prompts(path: Path) -> list[str]:
-    """A prompt in every line that is not empty."""
-    try:
-        lines = existing_file(path, "file of prompts").read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8 ({error}).") from error
-    prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    if not prompts:
-        raise InputError(f"{path} holds no prompts; write one in every line.")
-    return prompts
 
 
 def read_seeds(text: str) -> list[int]:

@@ -1,11 +1,12 @@
 """The driver's side: jobs go to warm workers, what comes back is told, and what goes wrong is put right.
 
-Each pool has a queue. A worker has one job at a time, so that whoever is free takes the next; jobs that are shorter
-than the way to a worker and back are sent ahead.
+Each pool has a queue. A worker has one call at a time, of one job or of those that go together, so that whoever is free
+takes the next; jobs that are shorter than the way to a worker and back are sent ahead.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from animate3d.cluster.worker import Outcome
 from animate3d.errors import InputError
 
 _SHORT = 0.02  # seconds; of jobs that are sent ahead
-_AHEAD = 32  # jobs that are sent ahead
+_AHEAD = 32  # calls that are sent ahead
 _PILE = 8  # jobs per worker that may wait between two stages before no new ones are begun
 _MOVES = 5  # lost machines that a job survives; one that takes them down itself must end
 _TICK = 0.2  # seconds between two looks at the clock
@@ -100,10 +101,11 @@ class _Engine:
 
     def _hand_out(self) -> None:
         for name, queue in self.queues.items():
-            depth = _AHEAD if self.mean.get(name, 1.0) < _SHORT else 1
+            short = self.mean.get(name, 1.0) < _SHORT and queue and queue[0].next.together == 1
+            depth = _AHEAD if short else 1
             for hand in self.staff.hands[name]:
-                while hand.ready is None and len(hand.jobs) < depth and queue and not self._piled_up(queue[0]):
-                    self._send(hand, queue.popleft())
+                while hand.ready is None and len(hand.calls) < depth and queue and not self._piled_up(queue[0]):
+                    self._send(hand, self._next(queue, len(self.staff.hands[name])))
 
     def _piled_up(self, job: Job) -> bool:
         """Whether so many jobs wait for a later stage that no new one is to be begun."""
@@ -112,12 +114,25 @@ class _Engine:
         later = {stage.pool for stage in job.stages[1:]} - {job.pool}
         return any(len(self.queues[name]) > _PILE * max(1, len(self.staff.hands[name])) for name in later)
 
-    def _send(self, hand: Hand, job: Job) -> None:
-        reference = hand.actor.do.remote(job.stages[job.stage].work, job.payload)
-        hand.jobs.append((reference, job))
-        if len(hand.jobs) == 1:
+    def _next(self, queue: deque[Job], hands: int) -> tuple[Job, ...]:
+        """The first of a queue, and those behind it that go into one call; some are left for every worker."""
+        most = min(queue[0].next.together, math.ceil(len(queue) / max(1, hands)))
+        group = [queue.popleft()]
+        while len(group) < most and queue and queue[0].next == group[0].next and not (group[0].alone or queue[0].alone):
+            group.append(queue.popleft())
+        return tuple(group)
+
+    def _send(self, hand: Hand, jobs: tuple[Job, ...]) -> None:
+        stage = jobs[0].next
+        if stage.together > 1:
+            reference = hand.actor.do_together.remote(stage.work, [job.payload for job in jobs])
+        else:
+            reference = hand.actor.do.remote(stage.work, jobs[0].payload)
+        hand.calls.append((reference, jobs))
+        if len(hand.calls) == 1:
             hand.begin()
-        self.tell(Event(job, "running", seconds=job.seconds, node=hand.node))
+        for job in jobs:
+            self.tell(Event(job, "running", seconds=job.seconds, node=hand.node))
 
     # Back
 
@@ -127,7 +142,7 @@ class _Engine:
             for hand in hands:
                 if hand.ready is not None:
                     waited[hand.ready] = hand
-                waited.update(dict.fromkeys((reference for reference, _ in hand.jobs), hand))
+                waited.update(dict.fromkeys((reference for reference, _ in hand.calls), hand))
         if not waited:
             time.sleep(_TICK)
             return
@@ -143,21 +158,22 @@ class _Engine:
         try:
             if hand.ready in done:
                 self.staff.settled(hand, self.ray.get(hand.ready))
-            while hand.jobs and hand.jobs[0][0] in done:
-                outcome = self._outcome(hand.jobs[0][0])
-                _, job = hand.jobs.popleft()
+            while hand.calls and hand.calls[0][0] in done:
+                outcomes = self._outcomes(*hand.calls[0])
+                _, jobs = hand.calls.popleft()
                 hand.begin()
-                self._note(hand, job, outcome)
+                for job, outcome in zip(jobs, outcomes, strict=True):
+                    self._note(hand, job, outcome)
         except self.ray.exceptions.RayError as error:
             self._lose(hand, error)
 
-    def _outcome(self, reference: object) -> Outcome:
+    def _outcomes(self, reference: object, jobs: Sequence[Job]) -> list[Outcome]:
         try:
-            outcome: Outcome = self.ray.get(reference)
+            found: Outcome | list[Outcome] = self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:  # the work or its payload could not be read there
             last = str(error.cause).strip().rpartition("\n")[2]
-            return Outcome(error=f"The worker cannot take the job: {last}", again=True)
-        return outcome
+            return [Outcome(error=f"The worker cannot take the job: {last}", again=True)] * len(jobs)
+        return found if isinstance(found, list) else [found]
 
     def _note(self, hand: Hand, job: Job, outcome: Outcome) -> None:
         job.seconds += outcome.seconds
@@ -167,7 +183,8 @@ class _Engine:
             self._fail(job, outcome.error, outcome.again, hand.node)
         elif job.stage + 1 < len(job.stages):
             job.stage += 1
-            self.queues[job.pool].append(job)
+            queue = self.queues[job.pool]
+            (queue.appendleft if job.pool == name else queue.append)(job)  # what was begun in a pool is ended first
             self.tell(Event(job, "waiting", outcome.facts, seconds=job.seconds, node=hand.node))
         else:
             self.open -= 1
@@ -190,11 +207,13 @@ class _Engine:
             self.staff.stillborn(hand, error)
             return
         self.staff.hands[hand.pool.name].remove(hand)
-        (_, job), *behind = hand.jobs
-        if behind:  # the last outcomes may be lost with it, so nobody is blamed: they go again, one by one
-            self._put_back(job for _, job in hand.jobs)
-            self.mean[hand.pool.name] = 1.0
+        (_, jobs), *behind = hand.calls
+        if behind or len(jobs) > 1:  # the last outcomes may be lost with it: nobody is blamed, they go one by one
+            self._put_back(jobs, *(later for _, later in behind), alone=True)
+            if behind:
+                self.mean[hand.pool.name] = 1.0
             return
+        (job,) = jobs
         if node_died(error) and job.moves < _MOVES:
             job.moves += 1
             self._put_back([job])
@@ -204,8 +223,9 @@ class _Engine:
         why = "its machine ran out of memory" if memory else "it crashed"
         self._fail(job, f"The worker process ended while at this job: {why}.", not memory, hand.node)
 
-    def _put_back(self, jobs: Iterable[Job]) -> None:
-        for job in reversed(list(jobs)):
+    def _put_back(self, *calls: Iterable[Job], alone: bool = False) -> None:
+        for job in reversed([job for call in calls for job in call]):
+            job.alone = job.alone or alone
             self.queues[job.pool].appendleft(job)
 
     def _stop_overdue(self) -> None:
@@ -213,11 +233,15 @@ class _Engine:
             return
         now = time.monotonic()
         for hands in self.staff.hands.values():
-            for hand in [hand for hand in hands if hand.jobs]:
-                (_, job), *behind = hand.jobs
-                if job.seconds + now - hand.since <= self.limits.timeout:
+            for hand in [hand for hand in hands if hand.calls]:
+                (_, jobs), *behind = hand.calls
+                if max(job.seconds for job in jobs) + now - hand.since <= self.limits.timeout:
                     continue
                 self.staff.dismiss(hand)
-                self._put_back(job for _, job in behind)
+                self._put_back(*(later for _, later in behind))
+                if len(jobs) > 1:  # one of them may hang: each has its time alone
+                    self._put_back(jobs, alone=True)
+                    continue
+                (job,) = jobs
                 job.seconds += now - hand.since
                 self._fail(job, f"It took longer than {self.limits.timeout:g} s (--timeout).", False, hand.node)

@@ -31,10 +31,17 @@ class Pool:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a job that runs in one pool; ``work`` is a function of a module, called with the job's payload."""
+    """A part of a job that runs in one pool.
+
+    Attributes:
+        work: a function of a module, called with the job's payload; what it returns are the facts of the stage.
+        together: jobs that a worker may do in one call. If that is more than one, the work is called with a list of
+            payloads, and returns for each its facts, or the exception that it ended with.
+    """
 
     pool: str
     work: Callable[[Any], Any]
+    together: int = 1
 
 
 @dataclass
@@ -49,6 +56,7 @@ class Job:
         attempts: that failed.
         moves: times that its machine was lost, which is not its fault.
         seconds: of all stages so far.
+        alone: it goes into no call with others again, since one of them may have ended the worker.
     """
 
     key: str
@@ -58,11 +66,17 @@ class Job:
     attempts: int = field(default=0, compare=False)
     moves: int = field(default=0, compare=False)
     seconds: float = field(default=0.0, compare=False)
+    alone: bool = field(default=False, compare=False)
+
+    @property
+    def next(self) -> Stage:
+        """The stage that is next."""
+        return self.stages[self.stage]
 
     @property
     def pool(self) -> str:
         """Of the next stage."""
-        return self.stages[self.stage].pool
+        return self.next.pool
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,11 @@ def _connected(ray: ModuleType, where: dict[str, Any]) -> Any:
         ) from error
 
 
+def machines_have_gpus() -> bool:
+    """Whether there are GPUs where Ray is connected."""
+    return bool(ray_module().cluster_resources().get("GPU"))
+
+
 def _mute() -> None:
     """What Ray prints when a worker ends is told by the engine in a sentence; Ray has no setting for it."""
     worker: Any = importlib.import_module("ray._private.worker")

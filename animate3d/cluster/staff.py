@@ -28,19 +28,19 @@ class Hand:
     Attributes:
         ready: a reference to the answer that it is warm; None once it came.
         node: where it is, once it is warm.
-        jobs: sent to it and not back yet, in their order, with the references to their outcomes.
-        since: when the first of the jobs began.
+        calls: sent to it and not back yet, in their order: a reference to the outcomes, and the jobs of the call.
+        since: when the first of the calls began.
     """
 
     actor: Any
     pool: Pool
     ready: Any
     node: str = ""
-    jobs: deque[tuple[Any, Job]] = field(default_factory=deque)
+    calls: deque[tuple[Any, tuple[Job, ...]]] = field(default_factory=deque)
     since: float = 0.0
 
     def begin(self) -> None:
-        """The next of its jobs begins now."""
+        """The next of its calls begins now."""
         self.since = time.monotonic()
 
 
@@ -67,7 +67,7 @@ class Staff:
             self._looked = time.monotonic()
         for name, pool in self.pools.items():
             hands, places = self.hands[name], self._room[name]
-            busy = sum(bool(hand.jobs) for hand in hands)
+            busy = sum(bool(hand.calls) for hand in hands)
             most = sum(places) if pool.workers is None else pool.workers
             wanted = min(most, busy + waiting[name])
             for _ in range(wanted - len(hands)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,12 +53,22 @@ class Worker:
 
     def do(self, work: Callable[[Any], Any], payload: Any) -> Outcome:
         """One stage of a job. Whatever it raises becomes a sentence."""
+        return self.do_together(lambda payloads: [work(payloads[0])], [payload])[0]
+
+    def do_together(self, work: Callable[[Sequence[Any]], Sequence[Any]], payloads: Sequence[Any]) -> list[Outcome]:
+        """One stage of several jobs in one call, whose time is shared equally (`Stage.together`)."""
         start = time.perf_counter()
         try:
-            facts, error, again = work(payload), None, False
+            found = work(payloads)
         except Exception as problem:
-            facts, (error, again) = None, self._judged(problem)
-        return Outcome(facts, error, again, time.perf_counter() - start)
+            found = [problem] * len(payloads)
+        seconds = (time.perf_counter() - start) / len(payloads)
+        return [
+            Outcome(None, *self._judged(item), seconds)
+            if isinstance(item, Exception)
+            else Outcome(item, seconds=seconds)
+            for item in found
+        ]
 
     def _judged(self, problem: Exception) -> tuple[str, bool]:
         if isinstance(problem, Animate3DError):  # the user can put it right, another attempt cannot

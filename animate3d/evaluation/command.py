@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from animate3d.cluster import each
 from animate3d.errors import Animate3DError, MissingDependencyError, run_command
 from animate3d.evaluation.measure import Measurement, measure
 from animate3d.evaluation.options import EvaluateOptions, options_of
@@ -25,26 +26,9 @@ def evaluate(options: EvaluateOptions, announce: Callable[[str], None] = lambda 
         Animate3DError: the flags do not fit together, or the single model cannot be measured.
     """
     subjects, stage = _subjects(options)
-    measurements = []
-    for subject in tqdm(subjects, desc="objects", unit="object", disable=len(subjects) < 2):
-        try:
-            checkpoint = subject.checkpoint()
-            found = measure(
-                subject.item.name,
-                checkpoint,
-                subject.item.videos,
-                saved=subject.saved,
-                folder=options.out / "renders" / subject.item.name,
-                frames=options.frames,
-                size=options.size,
-                announce=announce,
-            )
-        except Animate3DError as error:
-            if options.checkpoint is not None:
-                raise  # a table of nothing would replace an earlier one
-            announce(f"{subject.item.name}: {error}")
-            found = Measurement(subject.item.name, failure=str(error))
-        measurements.append(found)
+    measurements = [_measured((options, subjects[0], announce))] if options.checkpoint is not None else []
+    if not measurements:  # objects that fail, one by one
+        measurements = _measure_all(options, subjects, announce)
     if all(m.failure for m in measurements):  # an earlier table stays
         raise Animate3DError(f"Nothing could be measured. {measurements[0].name}: {measurements[0].failure}")
     prompts = {subject.item.name: subject.item.prompt or subject.item.name for subject in subjects}
@@ -66,27 +50,68 @@ def evaluate(options: EvaluateOptions, announce: Callable[[str], None] = lambda 
 
 @dataclass(frozen=True)
 class _Subject:
+    """An object, and where its checkpoint is: a file, or the folder of a stage's results."""
+
     item: TestObject
-    checkpoint: Callable[[], Checkpoint]
-    saved: Path | None = None
+    file: Path | None = None
+    results: Path | None = None
+    stage: str = ""
+
+    def checkpoint(self) -> Checkpoint:
+        if self.file is not None:
+            return Checkpoint.at(self.file)
+        assert self.results is not None
+        return find_checkpoint(self.results, self.stage, self.item.name)
+
+    @property
+    def saved(self) -> Path | None:
+        """Where the documented step leaves renders."""
+        return self.results and self.results / f"{self.stage}_testset" / self.item.name / "save" / "images"
+
+
+def _measured(task: tuple[EvaluateOptions, _Subject, Callable[[str], None]]) -> Measurement:
+    options, subject, announce = task
+    return measure(
+        subject.item.name,
+        subject.checkpoint(),
+        subject.item.videos,
+        saved=subject.saved,
+        folder=options.out / "renders" / subject.item.name,
+        frames=options.frames,
+        size=options.size,
+        announce=announce,
+    )
+
+
+def _measure_all(
+    options: EvaluateOptions, subjects: Sequence[_Subject], announce: Callable[[str], None]
+) -> list[Measurement]:
+    """In the order of the objects, with the reason where one cannot be measured."""
+    tell = announce if options.ray is None else _silent
+    tasks = {subject.item.name: (options, subject, tell) for subject in subjects}
+    ends = each(_measured, tasks, options.ray, gpu=True)
+    found = {}
+    for ended in tqdm(ends, total=len(tasks), desc="objects", unit="object", disable=len(tasks) < 2):
+        if ended.error is not None:
+            announce(f"{ended.key}: {ended.error}")
+        found[ended.key] = ended.facts or Measurement(ended.key, failure=ended.error or "")
+    return [found[name] for name in tasks]
+
+
+def _silent(line: str) -> None:
+    """In place of a terminal, which the workers of a cluster do not have."""
 
 
 def _subjects(options: EvaluateOptions) -> tuple[list[_Subject], str]:
     if options.checkpoint is not None and options.videos is not None:
-        checkpoint = Checkpoint.at(options.checkpoint)
-        trial = checkpoint.path.absolute().parent.parent
-        item = TestObject(trial.name, checkpoint.path, options.videos)
-        return [_Subject(item, lambda: checkpoint)], trial.parent.name
+        path = Checkpoint.at(options.checkpoint).path
+        trial = path.absolute().parent.parent
+        return [_Subject(TestObject(trial.name, path, options.videos), path)], trial.parent.name
     assert options.testset is not None and options.results is not None
     results = options.results
     items = read_testset(options.testset, options.objects)
     stage = options.stage or _latest_stage(results, items)
-
-    def subject(item: TestObject) -> _Subject:
-        saved = results / f"{stage}_testset" / item.name / "save" / "images"
-        return _Subject(item, lambda: find_checkpoint(results, stage, item.name), saved)
-
-    return [subject(item) for item in items], stage
+    return [_Subject(item, results=results, stage=stage) for item in items], stage
 
 
 def _latest_stage(results: Path, items: Sequence[TestObject]) -> str:

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from animate3d.arguments import Folder, OptionalCount, OptionalFile, OptionalFolder, OptionalText, group, parse
+from animate3d.arguments import (
+    Folder,
+    OptionalCount,
+    OptionalFile,
+    OptionalFolder,
+    OptionalText,
+    RayAddress,
+    group,
+    parse,
+)
 from animate3d.errors import InputError
 
 _EXAMPLES = """examples:
@@ -79,6 +88,7 @@ class EvaluateCommand:
     vbench: Annotated[VBench, group("VBench")]
     objects: OptionalText = None
     """only these of the test set, comma-separated (default: all)"""
+    ray: RayAddress = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +98,12 @@ class EvaluateOptions(WholeTestset, SingleModel, Renders, VBench):
     Attributes:
         out: gets the table.
         objects: names; all of the test set when empty.
+        ray: address of the cluster that measures them; None for this process.
     """
 
     out: Path
     objects: tuple[str, ...] = ()
+    ray: str | None = None
 
     def __post_init__(self) -> None:
         single, whole = (self.checkpoint, self.videos), (self.testset, self.results)
@@ -116,4 +128,4 @@ def options_of(arguments: Sequence[str]) -> EvaluateOptions:
         examples=_EXAMPLES,
     )
     groups = {**vars(given.whole), **vars(given.single), **vars(given.renders), **vars(given.vbench)}
-    return EvaluateOptions(out=given.out, objects=names(given.objects), **groups)
+    return EvaluateOptions(out=given.out, objects=names(given.objects), ray=given.ray, **groups)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,12 +14,20 @@ from omegaconf import OmegaConf
 from PIL import Image, UnidentifiedImageError
 
 from animate3d.errors import InputError
-from animate3d.files import atomic_file, existing_file, existing_folder, read_json, sha256, stamp, write_json
+from animate3d.files import (
+    atomic_file,
+    content_hash,
+    existing_file,
+    existing_folder,
+    read_json,
+    sha256,
+    stamp,
+    write_json,
+)
 from animate3d.frames import save_frames, save_gif, save_mp4, side_by_side
-from animate3d.mvvdm.convert import DTYPES, assemble, read_config
+from animate3d.mvvdm.convert import DTYPES, assemble
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
-from animate3d.resources import find_resource
 
 FPS = 8.0
 ENOUGH_MEMORY = 11 * 2**30
@@ -82,16 +89,34 @@ def result_name(index: int, prompt: str) -> str:
     return f"{index}-{'-'.join(words[:10])}".encode()[:200].decode(errors="ignore")
 
 
+def goes_together(request: VideoRequest) -> bool:
+    """Whether the videos may be sampled in one call with others: longer ones go on as their own motion tells."""
+    return request.sampler.frames <= request.sampler.context_length
+
+
 def make_videos(pipeline: MultiViewVideoPipeline, request: VideoRequest) -> np.ndarray:
     """Run the model. uint8 ``[V, F, H, W, 3]``"""
-    sampler = request.sampler
+    return make_videos_together(pipeline, [request])[0]
+
+
+def make_videos_together(pipeline: MultiViewVideoPipeline, requests: Sequence[VideoRequest]) -> list[np.ndarray]:
+    """Run the model once for several objects, each with random numbers of its own seed.
+
+    Args:
+        requests: which may differ in their images, prompts and seeds.
+
+    Returns:
+        uint8 ``[V, F, H, W, 3]`` of each; not to the last bit what each alone gives.
+    """
+    request, sampler = requests[0], requests[0].sampler
+    generators = [torch.Generator().manual_seed(each.sampler.seed) for each in requests]
     if sampler.freeinit_num_iters:
         pipeline.enable_free_init(num_iters=sampler.freeinit_num_iters)
     else:
         pipeline.disable_free_init()
-    frames = pipeline(
-        request.prompt,
-        [_open(path) for path in request.images],
+    videos = pipeline(
+        [each.prompt for each in requests],
+        [[_open(path) for path in each.images] for each in requests],
         num_frames=sampler.frames,
         context_length=sampler.context_length,
         height=sampler.size,
@@ -99,13 +124,13 @@ def make_videos(pipeline: MultiViewVideoPipeline, request: VideoRequest) -> np.n
         num_inference_steps=sampler.steps,
         guidance_scale=sampler.guidance_scale,
         guided_steps=sampler.guided_steps,
-        generator=torch.Generator().manual_seed(sampler.seed),
+        generator=generators[0] if len(generators) == 1 else generators,
         i2v_similarity_init=request.similarity_init,
         sequential_guidance=request.sequential_guidance,
         decode_chunk_size=request.decode_chunk_size,
         output_type="np",
-    ).frames[0]  # type: ignore[union-attr]
-    return (frames * 255).round().astype(np.uint8)
+    ).frames  # type: ignore[union-attr]
+    return [(frames * 255).round().astype(np.uint8) for frames in videos]
 
 
 def _open(path: Path) -> Image.Image:
@@ -180,6 +205,28 @@ def load_pipeline(config: dict[str, Any], checkpoint: Path | None) -> MultiViewV
     else:
         pipeline.to(device)
     return pipeline
+
+
+_kept: dict[str, MultiViewVideoPipeline] | None = None  # the last one by what it was loaded from, if it is kept
+
+
+def keep_loaded() -> None:
+    """From now on the last video model stays in memory for the next videos of this process."""
+    global _kept
+    _kept = {} if _kept is None else _kept
+
+
+def kept_pipeline(config: dict[str, Any], checkpoint: Path | None) -> MultiViewVideoPipeline:
+    """`load_pipeline`, or what it loaded before from the same files, where that is kept."""
+    if _kept is None:
+        return load_pipeline(config, checkpoint)
+    loaded = {name: value for name, value in config.items() if name not in ("seed", "output_dir")}
+    paths = [checkpoint, *(value for name, value in loaded.items() if name.endswith("_path") and value)]
+    key = content_hash([loaded, [stamp(path) for path in paths if path and Path(path).exists()]])
+    if key not in _kept:
+        _kept.clear()  # before the next one is loaded: there may be no room for two
+        _kept[key] = load_pipeline(config, checkpoint)
+    return _kept[key]
 
 
 def low_memory(config: dict[str, Any], device: torch.device) -> bool:
@@ -278,12 +325,17 @@ def run(
             announce(f"reused {base}.gif: made before with the same settings (--force makes it again)")
             continue
         existed = base.exists() or _with_suffix(base, ".gif").exists()
-        pipeline = pipeline or load_pipeline(config, checkpoint)
+        pipeline = pipeline or kept_pipeline(config, checkpoint)
         write_videos(base, make_videos(pipeline, request), record)
         announce(f"{'replaced' if existed else 'wrote'} {base}.gif, {base}.mp4 and lossless frames in {base}/")
+    write_config(folder, config, prompt)
+    return results
+
+
+def write_config(folder: Path, config: dict[str, Any], prompt: str | list[str]) -> None:
+    """Note in ``config.yaml`` what the results of a folder were made with."""
     with atomic_file(folder / "config.yaml") as temporary:
         temporary.write_text(OmegaConf.to_yaml(OmegaConf.create({**config, "prompt": prompt})))
-    return results
 
 
 def _seeds(value: Any) -> list[int]:
@@ -293,81 +345,3 @@ def _seeds(value: Any) -> list[int]:
     except (TypeError, ValueError) as error:
         raise InputError(f"`seed` is {value!r}; give whole numbers, -1 for a random one.") from error
     return [int(torch.randint(2**31, (1,))) if number < 0 else number for number in numbers]
-
-
-_EXAMPLES = """examples:
-  python inference.py --config configs/inference/inference.yaml \\
-      --pretrained_unet_path pretrained_models/animate3d_motion_modules.ckpt \\
-      --W 256 --H 256 --L 16 --N 4 --ip_image_root outputs/animate3d/static_vis/dragon_head/save/images \\
-      --ip_image_name "" --prompt "a wooden dragon head is roaring" --save_name animate3d/animation_gif
-
-  python -m animate3d.mvvdm.tiny weights/tiny        # random weights: to try the commands on any machine
-  python inference.py --weights weights/tiny --W 64 --H 64 --L 4 --steps 2 --freeinit_num_iters 0 \\
-      --ip_image_root images --prompt "a dog runs" --save_name try
-"""
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Command line of ``inference.py``."""
-    options = _parser().parse_args(argv)
-    config = {**DEFAULTS, **read_config(find_resource(options.config))}
-    if options.weights is not None:
-        config["pretrained_model_path"] = str(options.weights)
-    for key in ("seed", "steps", "guidance_scale", "device", "dtype", "output_dir"):
-        if getattr(options, key) is not None:
-            config[key] = getattr(options, key)
-    if options.freeinit_num_iters is not None:
-        config["freeinit_num_iters"] = options.freeinit_num_iters
-        config["freeinit_enabled"] = options.freeinit_num_iters > 0
-    for key in ("offload", "sequential_guidance"):
-        config[key] = bool(config[key]) or getattr(options, key)
-    if options.low_memory:
-        config["low_memory"] = True
-    run(
-        config,
-        prompt=options.prompt,
-        images=find_images(options.ip_image_root, options.ip_image_name, options.N),
-        save_name=options.save_name,
-        checkpoint=options.pretrained_unet_path,
-        frames=options.L,
-        height=options.H,
-        width=options.W,
-        force=options.force,
-        announce=print,
-    )
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="inference.py",
-        description="Generate synchronised videos of an object from its images and a sentence.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--config", default="configs/inference/inference.yaml", help="inference config")
-    parser.add_argument("--pretrained_unet_path", type=Path, help="the method's motion checkpoint")
-    parser.add_argument("--weights", type=Path, metavar="DIR", help="converted folder, instead of the config's sources")
-    parser.add_argument("--save_name", default="inference", help="folder below the config's output_dir")
-    parser.add_argument("--L", type=int, default=RELEASED.frames, help="frames of every video (default 16)")
-    parser.add_argument("--W", type=int, default=RELEASED.size, help="width in pixels (default 256, as trained)")
-    parser.add_argument("--H", type=int, default=RELEASED.size, help="height in pixels (default 256, as trained)")
-    parser.add_argument("--N", type=int, default=4, help="number of views (default 4)")
-    parser.add_argument("--ip_image_root", type=Path, required=True, help="folder of the condition images")
-    parser.add_argument("--ip_image_name", default="", help="images are {name}_{v}.png; {v}.png when empty")
-    parser.add_argument("--prompt", required=True, help="what happens")
-    sampling = parser.add_argument_group("over the config")
-    sampling.add_argument("--seed", type=int, nargs="+", help="one result per seed; -1 draws one")
-    sampling.add_argument("--steps", type=int, help="denoising steps")
-    sampling.add_argument("--guidance_scale", type=float, help="1 turns guidance off")
-    sampling.add_argument("--freeinit_num_iters", type=int, help="0 turns FreeInit off")
-    sampling.add_argument("--device", help="cpu, cuda, cuda:1, mps or auto (default)")
-    sampling.add_argument("--dtype", help="float32, float16, bfloat16 or auto (default: float16 on a GPU)")
-    sampling.add_argument("--output_dir", help="where save_name goes")
-    sampling.add_argument("--offload", action="store_true", help="keep only the running model on the GPU")
-    sampling.add_argument("--sequential_guidance", action="store_true", help="half the memory of guidance, more time")
-    sampling.add_argument(
-        "--low-memory", action="store_true", help="both, and small steps elsewhere: for small GPUs (docs/gpu.md)"
-    )
-    parser.add_argument("--force", action="store_true", help="make results again that are already there")
-    return parser

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,21 @@ from animate3d.runs.options import RunOptions
 from animate3d.runs.overrides import FIT, settings_of
 from animate3d.runs.quality import Followed, judged, quality_sentence
 from animate3d.runs.steps import Steps
-from animate3d.runs.videos import INFERENCE_CONFIG, VideoOptions, made_frames, make_masks, make_videos
+from animate3d.runs.videos import INFERENCE_CONFIG, VideoOptions, Wanted, made_frames, make_masks, make_videos
 
 STATIC_VIEWS = 4  # of the static render: those of the generated videos
 STATIC_SIZE = 512
 ELEVATION = 15.0
 UNKNOWN_RIGIDITY = 2.0  # factor for what the bundled model does not know: its videos are wrong in more places
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Videos of one seed: how they are made, where they go, and what tells their steps from those of others."""
+
+    video: VideoOptions
+    folder: Path
+    label: str = ""
 
 
 class Run(ABC):
@@ -190,34 +199,47 @@ class Run(ABC):
         Returns:
             the score of the sample that was chosen (`animate3d.motion.score`); None when there was only one.
         """
-        video = self.options.video
-        assert video is not None  # `check_options`
-        if video.bundled:
-            video = self._read_prompt(video)
+        samples = self.samples
         score = None
-        if video.samples == 1:
-            self.read_frames(self._make_frames(video.sample(0, self.options.seed), self.work, ""))
+        if len(samples) == 1:
+            self.read_frames(self._make_frames(samples[0]))
         else:
-            score = self._choose_sample(video)
+            score = self._choose_sample(samples)
         pictures = (composite(self.frames, 0.5) * 255).round().byte().numpy()
         save_image(self.options.out / "videos.png", contact_sheet(pictures))
         return score
 
-    def _choose_sample(self, video: VideoOptions) -> float:
+    @cached_property
+    def samples(self) -> list[Sample]:
+        """The videos that are made from the prompt, of which the best are chosen."""
+        video, seed = self.options.video, self.options.seed
+        assert video is not None  # `check_options`
+        if video.bundled:
+            video = self._read_prompt(video)
+        if video.samples == 1:
+            return [Sample(video.sample(0, seed), self.work)]
+        folders = [self.work / "samples" / str(number) for number in range(video.samples)]
+        return [Sample(video.sample(n, seed), folder, f" (sample {n + 1})") for n, folder in enumerate(folders)]
+
+    def missing_videos(self) -> list[Wanted]:
+        """What `choose_frames` will make videos from."""
+        missing = [sample for sample in self.samples if not self.steps.is_done(**self._videos_step(sample))]
+        return [(sample.video, self._conditions) for sample in missing]
+
+    def _choose_sample(self, samples: Sequence[Sample]) -> float:
         """Go on with the frames of the best sample; returns its score."""
         folders, scores = [], []
-        for number in range(video.samples):
-            label, folder = f" (sample {number + 1})", self.work / "samples" / str(number)
-            folders.append(self._make_frames(video.sample(number, self.options.seed), folder, label))
+        for number, sample in enumerate(samples):
+            folders.append(self._make_frames(sample))
             self.read_frames(folders[-1])
             facts = self.steps.run(
-                f"4 score{label}",
+                f"4 score{sample.label}",
                 lambda: {"score": self.score()},
                 inputs={"placement": self.placement_file, "frames": self.frames_hash},
                 settings={"views": len(self.frames)},
             )
             scores.append(float(facts["score"]))
-            self.announce(f"sample {number + 1} of {video.samples}: score {scores[-1]:.2f}")
+            self.announce(f"sample {number + 1} of {len(samples)}: score {scores[-1]:.2f}")
         chosen = int(np.argmax(scores))
         self.announce(f"chosen: sample {chosen + 1}")
         self.read_frames(folders[chosen])
@@ -246,20 +268,28 @@ class Run(ABC):
             self._stiffer = UNKNOWN_RIGIDITY
         return replace(video, prompt=facts["caption"])
 
-    def _make_frames(self, video: VideoOptions, folder: Path, label: str) -> Path:
+    @property
+    def _conditions(self) -> tuple[Path, ...]:
+        """The image that the video of every view begins with."""
+        return tuple(self.static_images / f"{v}.png" for v in range(self.options.views))
+
+    def _videos_step(self, sample: Sample) -> dict[str, Any]:
+        """The name of the step that makes a sample's videos, and what it depends on."""
+        return {
+            "name": f"3 videos{sample.label}",
+            "inputs": {"static": self.static_images, "config": find_resource(INFERENCE_CONFIG)},
+            "settings": sample.video.identity(),
+            "outputs": [sample.folder / "videos"],
+        }
+
+    def _make_frames(self, sample: Sample) -> Path:
         """One sample: its RGBA frames."""
-        images = tuple(self.static_images / f"{v}.png" for v in range(self.options.views))
-        videos, frames = folder / "videos", folder / "frames"
-        self.steps.run(
-            f"3 videos{label}",
-            lambda: make_videos(video, images, videos),
-            inputs={"static": self.static_images, "config": find_resource(INFERENCE_CONFIG)},
-            settings=video.identity(),
-            outputs=[videos],
-        )
+        video, images = sample.video, self._conditions
+        videos, frames = sample.folder / "videos", sample.folder / "frames"
+        self.steps.run(action=lambda: make_videos(video, images, videos), **self._videos_step(sample))
         raw = made_frames(video, videos)
         facts = self.steps.run(
-            f"4 masks{label}",
+            f"4 masks{sample.label}",
             lambda: {"warnings": make_masks(video, raw, self.static_images, frames, self.options.views)},
             inputs={"videos": raw, "static": self.static_images},
             settings={"backend": video.mask_backend},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +51,7 @@ __all__ = [
     "AnimateResult",
     "MeshRun",
     "animate",
+    "before_videos",
     "check_mesh_options",
     "finish",
     "prepare",
@@ -100,14 +102,21 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
         return finish(run, run.track(), score)
 
 
-def prepare(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> None:
-    """The steps of `animate` up to the videos of a prompt and their masks; `animate` goes on from there."""
+@contextmanager
+def before_videos(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> Iterator[MeshRun]:
+    """The steps of `animate` before the videos of a prompt; inside, `MeshRun.choose_frames` makes these."""
     check_mesh_options(options)
     check_options(options)
     run = MeshRun(options, announce)
     with run.at_work():
         run.place()
         run.render_static()
+        yield run
+
+
+def prepare(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> None:
+    """The steps of `animate` up to the videos of a prompt and their masks; `animate` goes on from there."""
+    with before_videos(options, announce) as run:
         run.choose_frames()
 
 

@@ -1,7 +1,7 @@
 """The Gaussian steps of every object of a test set, then the table: `scripts/reproduce_testset.sh`.
 
-Every object runs in a process of its own, so that one that fails, or that the system ends for want of memory, does not
-stop the others.
+Every object runs in a process of its own, or with Ray on a worker, so that one that fails, or that the system ends for
+want of memory, does not stop the others.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from types import FrameType
 from typing import Annotated
 
 from tqdm import tqdm
-from tyro.conf import Suppress
 
-from animate3d.arguments import Folder, OptionalFolder, OptionalText, group, parse
+from animate3d.arguments import Folder, OptionalFolder, OptionalText, RayAddress, group, parse
+from animate3d.cluster import each
 from animate3d.errors import InputError, run_command
 from animate3d.evaluation import command
 from animate3d.evaluation.options import EvaluateOptions, VBench, names
 from animate3d.evaluation.testset import TestObject, read_testset
+from animate3d.progress import PENDING
 from animate3d.runs.console import Console, quiet_libraries
 from animate3d.runs.testset import RELEASED_WEIGHTS, ObjectRun, StepOptions
 
 _INTERRUPTED = 130
+_ONE = "--one-object"  # says to the process of an object which it is; no flag for people
 _EXAMPLES = """examples:
   scripts/reproduce_testset.sh --testset data/animate3d/testset
   scripts/reproduce_testset.sh --testset data/animate3d/testset --objects butterfly --no-refine
@@ -66,27 +68,29 @@ class ReproduceCommand:
     """pixels of the renders that refinement starts from"""
     gpu: str = "0"
     """CUDA device, used where there is one"""
-    one_object: Suppress[str | None] = None
-    """the process of an object"""
+    ray: RayAddress = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an object ended: exit code of its process."""
+    """How an object ended: exit code of its process, or the sentence that a worker ended with."""
 
     name: str
     code: int
+    sentence: str | None = None
 
     def __str__(self) -> str:
         if self.code == 0:
             return f"{self.name}: done"
+        if self.sentence is not None:
+            return f"{self.name}: failed ({self.sentence})"
         ended = f"signal {-self.code}" if self.code < 0 else f"exit code {self.code}"
         return f"{self.name}: failed ({ended}; the reason is above)"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments, one_object = _without_object(sys.argv[1:] if argv is None else argv)
     given, overrides = parse(
         ReproduceCommand,
         arguments,
@@ -107,15 +111,15 @@ def main(argv: list[str] | None = None) -> int:
         "gpu",
     )
     options = StepOptions(**{name: getattr(given, name) for name in names_of_steps}, overrides=overrides)
-    chosen = (given.one_object,) if given.one_object else names(given.objects)
+    chosen = (one_object,) if one_object else names(given.objects)
     items = read_testset(given.testset, chosen)
     if options.refine:
         _check_refinement(options, items)
-    if given.one_object:
+    if one_object:
         (item,) = items
         ObjectRun(item, options, announce=Console()).run()
         return 0
-    outcomes = _all_objects(items, arguments)
+    outcomes = _all_objects(items, arguments) if given.ray is None else _all_on_ray(items, options, given.ray)
     if outcomes[-1].code == _INTERRUPTED:
         raise KeyboardInterrupt
     tqdm.write("\nevaluation")
@@ -126,6 +130,7 @@ def main(argv: list[str] | None = None) -> int:
             results=options.results,
             stage=options.stage,
             objects=tuple(item.name for item in items),
+            ray=given.ray,
             **vars(given.vbench),
         )
     )
@@ -133,6 +138,13 @@ def main(argv: list[str] | None = None) -> int:
     for outcome in outcomes:
         tqdm.write(f"  {outcome}")
     return int(code != 0 or any(outcome.code for outcome in outcomes))
+
+
+def _without_object(arguments: Sequence[str]) -> tuple[list[str], str | None]:
+    """The words of the command, and the object that this process is for."""
+    if _ONE not in arguments[-2:-1]:
+        return list(arguments), None
+    return list(arguments[:-2]), arguments[-1]
 
 
 def _check_refinement(options: StepOptions, items: Sequence[TestObject]) -> None:
@@ -160,13 +172,32 @@ def _all_objects(items: Sequence[TestObject], arguments: Sequence[str]) -> list[
     for number, item in enumerate(items, start=1):
         tqdm.write(f"\n[{number}/{len(items)}] {item.name}")
         sys.stdout.flush()
-        code = _run_child([*arguments, "--one-object", item.name])
+        code = _run_child([*arguments, _ONE, item.name])
         outcomes.append(Outcome(item.name, code))
         if code == _INTERRUPTED:
             break
         if code:
             tqdm.write(str(outcomes[-1]), file=sys.stderr)
     return outcomes
+
+
+def _all_on_ray(items: Sequence[TestObject], options: StepOptions, address: str) -> list[Outcome]:
+    """As many at a time as there is room for; what each has to say is told when it ends."""
+    outcomes = {}
+    for number, ended in enumerate(each(_steps, {item.name: (item, options) for item in items}, address, gpu=True), 1):
+        tqdm.write("\n".join(["", f"[{number}/{len(items)}] {ended.key}", *(ended.facts or ())]))
+        outcomes[ended.key] = outcome = Outcome(ended.key, int(ended.error is not None), ended.error)
+        if outcome.code:
+            tqdm.write(str(outcome), file=sys.stderr)
+    return [outcomes[item.name] for item in items]
+
+
+def _steps(task: tuple[TestObject, StepOptions]) -> list[str]:
+    """The steps of one object on a worker; returns what they say."""
+    said: list[str] = []
+    quiet_libraries()
+    ObjectRun(*task, announce=said.append).run()
+    return [line for line in said if not line.endswith(PENDING)]
 
 
 def _run_child(arguments: Sequence[str]) -> int:

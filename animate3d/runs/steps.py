@@ -79,12 +79,10 @@ class Steps:
         Returns:
             The facts that the action noted, now or then.
         """
-        hashes = {key: item if isinstance(item, str) else sha256(item) for key, item in (inputs or {}).items()}
-        identity = json.dumps([hashes, settings or {}], sort_keys=True, default=self._recorded)
-        key = hashlib.sha256(identity.encode()).hexdigest()
+        hashes, key = self._identity(inputs or {}, settings or {})
         before = self.record["steps"].get(name, {})
         same = before.get("key") == key
-        if same and before.get("state") == "done" and all(path.exists() for path in outputs):
+        if self._is_done(name, key, outputs):
             self.announce(f"· {name} up to date")
             return before.get("facts", {})
 
@@ -111,6 +109,28 @@ class Steps:
         self._write()
         self.announce(f"✓ {name} {meter.seconds:.1f} s")
         return facts
+
+    def is_done(
+        self,
+        name: str,
+        *,
+        inputs: Mapping[str, Path | str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        outputs: Sequence[Path] = (),
+    ) -> bool:
+        """Whether `run` with the same arguments would skip the step."""
+        return self._is_done(name, self._identity(inputs or {}, settings or {})[1], outputs)
+
+    def _is_done(self, name: str, key: str, outputs: Sequence[Path]) -> bool:
+        before = self.record["steps"].get(name, {})
+        done = before.get("key") == key and before.get("state") == "done"
+        return done and all(path.exists() for path in outputs)
+
+    def _identity(self, inputs: Mapping[str, Path | str], settings: Mapping[str, Any]) -> tuple[dict[str, str], str]:
+        """Hashes of the inputs, and the key of a step."""
+        hashes = {key: item if isinstance(item, str) else sha256(item) for key, item in inputs.items()}
+        identity = json.dumps([hashes, settings], sort_keys=True, default=self._recorded)
+        return hashes, hashlib.sha256(identity.encode()).hexdigest()
 
     def facts(self, name: str) -> Mapping[str, Any]:
         """What the action of a step noted, now or in an earlier run; nothing where it has not run."""

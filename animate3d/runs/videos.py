@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 from PIL import Image
 
 from animate3d.errors import InputError
-from animate3d.files import atomic_directory, content_hash, stamp
+from animate3d.files import atomic_directory, stamp
 from animate3d.frames import numbered_images
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 from animate3d.progress import count_steps, counted
@@ -74,6 +77,12 @@ class VideoOptions:
         return {**asdict(self), **stamps}
 
 
+Wanted: TypeAlias = tuple[VideoOptions, tuple[Path, ...]]
+"""What videos are made from: how, and the condition image of every view."""
+
+_ahead: dict[Wanted, tuple[np.ndarray, dict[str, Any]]] = {}  # frames that `make_ahead` has made, and facts
+
+
 def preset_videos(prompt: str, preset: Preset, **given: Any) -> VideoOptions:
     """The settings of a preset; values of `VideoOptions` and `SamplerSettings` that are given and not None win.
 
@@ -89,49 +98,85 @@ def preset_videos(prompt: str, preset: Preset, **given: Any) -> VideoOptions:
     return VideoOptions(prompt, sampler=replace(preset.sampler, **sampler), **values)
 
 
-def make_videos(options: VideoOptions, images: tuple[Path, ...], folder: Path) -> None:
+def make_videos(options: VideoOptions, images: tuple[Path, ...], folder: Path) -> dict[str, Any]:
     """Step 3: lossless frames `made_frames` in ``folder``, a GIF and an MP4 beside them.
 
     Args:
         images: the condition image of every view.
+
+    Returns:
+        facts of videos that `make_ahead` has made already.
     """
     from animate3d.mvvdm import inference  # diffusers takes seconds to import
+
+    request, config = _asked(options, images)
+    frames, facts = _ahead.pop((options, images), (None, {}))
+    if frames is None:
+        (frames,) = _sampled([options], [request], config)
+    shutil.rmtree(folder, ignore_errors=True)  # of another prompt
+    base = folder / inference.result_name(0, options.prompt)
+    inference.write_videos(base, frames, inference.record_of(request, config, options.checkpoint))
+    if options.sampler.size < SMALLEST:
+        _enlarge(base, folder / "enlarged")
+    return facts
+
+
+def make_ahead(wanted: Sequence[Wanted]) -> None:
+    """Make videos of several objects in one call of the model, where their settings are the same, for `make_videos`.
+
+    Those that cannot be made so, for want of memory or since an input is unusable, are left to `make_videos`.
+    """
+    from animate3d.mvvdm import inference
+
+    _ahead.clear()
+    groups: dict[Any, list[Wanted]] = {}
+    for one in wanted:
+        request, _ = _asked(*one)
+        if inference.goes_together(request):
+            alike = replace(one[0].sample(0, 0), prompt="any")
+            groups.setdefault((alike, len(one[1])), []).append(one)
+    for group in groups.values():
+        _make_together(group)
+
+
+def _make_together(wanted: Sequence[Wanted]) -> None:
+    if len(wanted) < 2:
+        return
+    import torch
+
+    start, asked = time.perf_counter(), [_asked(*one) for one in wanted]
+    try:
+        made = _sampled([options for options, _ in wanted], [request for request, _ in asked], asked[0][1])
+    except torch.cuda.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        half = len(wanted) // 2
+        _make_together(wanted[:half])
+        _make_together(wanted[half:])
+        return
+    except InputError:
+        return
+    share = (time.perf_counter() - start) / len(wanted)
+    facts = {"objects_in_call": len(wanted), "seconds_in_call": round(share, 2)}
+    _ahead.update({one: (frames, facts) for one, frames in zip(wanted, made, strict=True)})
+
+
+def _asked(options: VideoOptions, images: tuple[Path, ...]) -> tuple[Any, dict[str, Any]]:
+    """The request for videos, and the inference config that it goes with."""
+    from animate3d.mvvdm import inference
     from animate3d.mvvdm.convert import read_config
 
     config = {**inference.DEFAULTS, **read_config(find_resource(INFERENCE_CONFIG))}
     if options.weights is not None:
         config["pretrained_model_path"] = str(options.weights)
-    request = inference.request_of(config, images, options.prompt, options.sampler)
-    pipeline = _pipeline(config, options)
-    count_steps(pipeline, "videos")
-    shutil.rmtree(folder, ignore_errors=True)  # of another prompt
-    base = folder / inference.result_name(0, options.prompt)
-    record = inference.record_of(request, config, options.checkpoint)
-    inference.write_videos(base, inference.make_videos(pipeline, request), record)
-    if options.sampler.size < SMALLEST:
-        _enlarge(base, folder / "enlarged")
+    return inference.request_of(config, images, options.prompt, options.sampler), config
 
 
-_kept: dict[str, Any] | None = None  # the last pipeline by what it was loaded from, where it is to be kept
-
-
-def keep_loaded() -> None:
-    """From now on the last video model stays in memory for the next run of this process."""
-    global _kept
-    _kept = {} if _kept is None else _kept
-
-
-def _pipeline(config: dict[str, Any], options: VideoOptions) -> Any:
+def _sampled(options: Sequence[VideoOptions], requests: Sequence[Any], config: dict[str, Any]) -> list[np.ndarray]:
     from animate3d.mvvdm import inference
 
-    if _kept is None:
-        return inference.load_pipeline(config, options.checkpoint)
-    stamps = [None if path is None else stamp(path) for path in (options.weights, options.checkpoint)]
-    key = content_hash([config, stamps])
-    if key not in _kept:
-        _kept.clear()  # before the next one is loaded: there may be no room for two
-        _kept[key] = inference.load_pipeline(config, options.checkpoint)
-    return _kept[key]
+    pipeline = inference.kept_pipeline(config, options[0].checkpoint)
+    count_steps(pipeline, "videos")
+    return inference.make_videos_together(pipeline, requests)
 
 
 def made_frames(options: VideoOptions, folder: Path) -> Path:

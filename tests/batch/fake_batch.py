@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from animate3d.batch import command, run
+from animate3d.batch.places import Results, fetched, scratch_folder
 from animate3d.batch.stages import Order, note_done
 from animate3d.errors import InputError, run_command
 from animate3d.files import atomic_file, existing_file, write_json
@@ -23,8 +24,17 @@ from animate3d.files import atomic_file, existing_file, write_json
 
 def fake_job(order: Order) -> dict[str, Any]:
     """Write one file that follows from the row, and a line for every time that the job was begun."""
-    job, folder = order.job, Path(order.out) / order.job.name
+    results = Results(order.out, scratch_folder() / "out")
+    folder = results.begin(order.job.name)
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return _made(order, folder)
+    finally:
+        results.end(order.job.name)
+
+
+def _made(order: Order, folder: Path) -> dict[str, Any]:
+    job = order.job
     with (folder / "begun").open("a") as file:
         file.write(f"{os.getpid()}\n")
     wanted = str(job.values.get("settings", ""))
@@ -37,7 +47,7 @@ def fake_job(order: Order) -> dict[str, Any]:
     time.sleep(float(wanted.partition("=")[2] or 0))
     if not job.values.get("prompt"):
         raise InputError("Give either a prompt or a folder of frames.")
-    model = existing_file(job.values["model"], "model").read_text()
+    model = existing_file(fetched(job.values["model"], scratch_folder() / "in"), "model").read_text()
     if model != "mesh":
         raise InputError(f"{job.values['model']} is no mesh.")
     with atomic_file(folder / "result") as temporary:

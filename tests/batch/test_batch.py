@@ -8,7 +8,10 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -109,3 +112,32 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     said, _ = again.communicate(timeout=300)
     assert "30 of 30 jobs are done already" in said
     assert all(len((out / f"job{n}" / "ended").read_text().split()) == 1 for n in range(30))
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.mark.slow
+def test_tables_models_and_results_may_lie_behind_urls(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")  # fsspec's http
+    table_of(tmp_path, good(3) + [broken(0)])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        words = f"http://127.0.0.1:{server.server_port}/jobs.csv", "--out", f"file://{tmp_path}/remote"
+        batch = started(*words)
+        said, _ = batch.communicate(timeout=300)
+        assert batch.returncode == 1, said
+        found = {row["name"]: row for row in read_table(tmp_path / "remote")}
+        assert [found[f"job{n}"]["status"] for n in range(3)] == ["done"] * 3
+        assert f":{server.server_port}/missing.glb" in found["broken0"]["error"]
+        assert (tmp_path / "remote" / "job2" / "result").read_text() == '["mesh", "it walks 2", 2]'
+        assert (tmp_path / "remote" / "index.html").is_file()
+        said, _ = started(*words).communicate(timeout=300)
+        assert "3 of 4 jobs are done already" in said
+    finally:
+        server.shutdown()

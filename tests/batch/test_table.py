@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from animate3d.batch.flags import command_of
-from animate3d.batch.table import read_jobs, read_prompts, read_seeds, unknown_columns
+from animate3d.batch.table import read_jobs, read_seeds, unknown_columns
 from animate3d.errors import InputError
 from animate3d.runs.options import AnimateCommand
+from animate3d.tables import read_prompts
 
 CSV = "model,--prompt,motion-strength,seed,loop,artist\na.glb,it walks,1.5,3,true,Ada\nb.obj,,,,,\n"
 

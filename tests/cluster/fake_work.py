@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ def work(payload: Payload) -> dict[str, Any]:
     return {"pid": os.getpid()}
 
 
+def pid(payload: int) -> int:
+    """Who did it."""
+    return os.getpid()
+
+
 def slow(payload: Payload) -> dict[str, Any]:
     note(payload)
     time.sleep(0.5)
@@ -38,6 +44,15 @@ def prepare(payload: Payload) -> None:
     note(payload, "prepared")
 
 
+def prepare_together(payloads: Sequence[Payload]) -> list[Any]:
+    """As `prepare`, but a job named `odd…` fails, one named `fatal…` ends the worker if it is with others."""
+    for payload in payloads:
+        note(payload, f"prepared-{len(payloads)}")
+    if len(payloads) > 1 and any(payload[1].startswith("fatal") for payload in payloads):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [InputError(f"{payload[1]} is odd.") if payload[1].startswith("odd") else {} for payload in payloads]
+
+
 def unusable(payload: Payload) -> None:
     note(payload)
     raise InputError(f"{payload[1]} does not exist.")
@@ -45,8 +60,13 @@ def unusable(payload: Payload) -> None:
 
 def fails_once(payload: Payload) -> dict[str, Any]:
     if note(payload) == 1:
-        raise RuntimeError("the first\nattempt")
+        raise RuntimeError("the first attempt")
     return {"attempt": 2}
+
+
+def fails(payload: Payload) -> None:
+    note(payload)
+    raise RuntimeError("no\nluck")
 
 
 def crashes(payload: Payload) -> None:
@@ -68,9 +88,8 @@ def no_start() -> None:
     raise RuntimeError("no driver for this card")
 
 
-BROKEN = {
-    "unusable": (unusable, "does not exist"),
-    "crashes": (crashes, "it crashed"),
-    "hangs": (hangs, "longer than"),
-    "takes_memory": (takes_memory, "more memory than"),
-}
+def where(payload: int) -> str:
+    """For `each`: the working folder; odd numbers are refused."""
+    if payload % 2:
+        raise InputError(f"{payload} is odd.")
+    return os.getcwd()

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import fake_work
 import pytest
 
-from animate3d.cluster import Event, Job, Limits, Pool, Stage, joined, run_jobs
-from animate3d.cluster.staff import room
+from animate3d.cluster import Ended, Event, Job, Limits, Pool, Stage, each, joined, run_jobs, staff
 from animate3d.errors import Animate3DError, InputError
 
 pytest.importorskip("ray")
+Mixed = tuple[dict[str, Event], Path]
 
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")  # of the workers
-        yield from _started()
+        with joined(cpus=4, gpus=1) as where:
+            yield where
 
 
-def _started() -> Iterator[str]:
-    with joined(cpus=2, gpus=1) as where:
-        yield where
-
-
-def job(folder: Path, name: str, *work: Callable[..., Any], pools: tuple[str, ...] = ("all", "all")) -> Job:
-    return Job(name, (str(folder), name), tuple(Stage(pool, part) for pool, part in zip(pools, work, strict=False)))
+def job(folder: Path, name: str, *stages: Stage | Callable[..., Any]) -> Job:
+    return Job(
+        name, (str(folder), name), tuple(part if isinstance(part, Stage) else Stage("all", part) for part in stages)
+    )
 
 
 def ends(jobs: list[Job], pools: list[Pool], limits: Limits | None = None) -> dict[str, Event]:
@@ -42,59 +41,92 @@ def ends(jobs: list[Job], pools: list[Pool], limits: Limits | None = None) -> di
     return {event.job.key: event for event in last}
 
 
-def test_jobs_share_warm_workers(ray: str, tmp_path: Path) -> None:
-    found = ends([job(tmp_path, f"job{n}", fake_work.slow) for n in range(8)], [Pool("all")])
-    assert {event.error for event in found.values()} == {None}
-    assert len({event.facts["pid"] for event in found.values()}) == 2
-    assert all(len((tmp_path / name).read_text().splitlines()) == 1 for name in found)
+def lines(folder: Path, name: str) -> list[str]:
+    return [line.split()[0] for line in (folder / name).read_text().splitlines()]
 
 
-def test_stages_run_in_their_order_in_pools_of_their_own(ray: str, tmp_path: Path) -> None:
-    pools = [Pool("video", 1, 1.0), Pool("motion")]
-    both = ("video", "motion")
-    found = ends([job(tmp_path, f"job{n}", fake_work.prepare, fake_work.work, pools=both) for n in range(9)], pools)
-    assert {event.state for event in found.values()} == {"done"}
-    lines = [(tmp_path / name).read_text().splitlines() for name in found]
-    assert all([line.split()[0] for line in part] == ["prepared", "ran"] for part in lines)
-    video, motion = ({part[stage].split()[1] for part in lines} for stage in (0, 1))
-    assert not video & motion
+BAD = ("unusable", "fails_once", "fails", "takes_memory", "crashes", "hangs")
+STAGED = ("good", "odd", "fatal")
 
 
-def test_a_job_that_failed_by_chance_is_tried_again(ray: str, tmp_path: Path) -> None:
-    found = ends([job(tmp_path, "job", fake_work.fails_once)], [Pool("all")])
-    assert found["job"].facts == {"attempt": 2}
+@pytest.fixture(scope="module")
+def mixed(ray: str, tmp_path_factory: pytest.TempPathFactory) -> Mixed:
+    """Good, broken and short jobs, and jobs of two stages, in one run: starting workers takes a second each time."""
+    folder = tmp_path_factory.mktemp("mixed")
+    jobs = [Job(f"{n}", n, (Stage("all", fake_work.pid),)) for n in range(300)]
+    for name in BAD:
+        jobs += [job(folder, name, getattr(fake_work, name)), job(folder, f"after_{name}", fake_work.work)]
+    stages = Stage("video", fake_work.prepare_together, 3), Stage("motion", fake_work.work)
+    jobs += [job(folder, name, *stages) for name in STAGED]
+    pools = [Pool("all", workers=2, memory=2**30), Pool("video", 1, 1.0), Pool("motion", workers=1)]
+    return ends(jobs, pools, Limits(retries=1, timeout=1.0)), folder
 
 
-def test_without_retries_its_error_is_one_sentence(ray: str, tmp_path: Path) -> None:
-    found = ends([job(tmp_path, "job", fake_work.fails_once)], [Pool("all")], Limits(retries=0))
-    assert found["job"].error == "RuntimeError: the first attempt"
+def test_many_short_jobs_share_few_warm_workers(mixed: Mixed) -> None:
+    assert len({mixed[0][f"{n}"].facts for n in range(300)}) <= 2
 
 
-def test_wrong_input_is_not_tried_again(ray: str, tmp_path: Path) -> None:
-    found = ends([job(tmp_path, "job", fake_work.unusable)], [Pool("all")], Limits(retries=5))
-    assert found["job"].error == "job does not exist."
-    assert len((tmp_path / "job").read_text().splitlines()) == 1
+def test_a_job_that_failed_by_chance_is_tried_again(mixed: Mixed) -> None:
+    assert mixed[0]["fails_once"].facts == {"attempt": 2}
 
 
-def test_broken_jobs_stop_no_others(ray: str, tmp_path: Path) -> None:
-    kinds = list(fake_work.BROKEN)
-    good = [job(tmp_path, f"good{n}", fake_work.work) for n in range(20)]
-    chosen = [kinds[0 if n > 10 else n % 4] for n in range(20)]
-    bad = [job(tmp_path, f"{kind}.{n}", fake_work.BROKEN[kind][0]) for n, kind in enumerate(chosen)]
-    mixed = [part for pair in zip(good, bad, strict=True) for part in pair]
-    found = ends(mixed, [Pool("all", memory=2**30)], Limits(retries=0, timeout=5.0))
-    assert [found[part.key].state for part in good] == ["done"] * 20
-    assert [found[part.key].state for part in bad] == ["failed"] * 20
-    for part in bad:
-        assert fake_work.BROKEN[part.key.split(".")[0]][1] in str(found[part.key].error)
+def test_the_error_of_a_job_that_fails_again_is_one_sentence(mixed: Mixed) -> None:
+    found, folder = mixed
+    assert (found["fails"].state, found["fails"].error) == ("failed", "RuntimeError: no luck")
+    assert lines(folder, "fails") == ["ran"] * 2
 
 
-def test_many_short_jobs_take_moments(ray: str) -> None:
-    found = ends([Job(f"{n}", n, (Stage("all", abs),)) for n in range(500)], [Pool("all")])
-    assert [found[f"{n}"].facts for n in range(500)] == list(range(500))
+def test_wrong_input_is_not_tried_again(mixed: Mixed) -> None:
+    found, folder = mixed
+    assert found["unusable"].error == "unusable does not exist."
+    assert lines(folder, "unusable") == ["ran"]
 
 
-def test_workers_that_cannot_start_are_one_error(ray: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"), [("crashes", "it crashed"), ("hangs", "longer than 1 s"), ("takes_memory", "more memory than")]
+)
+def test_what_breaks_a_worker_is_a_sentence(mixed: Mixed, name: str, words: str) -> None:
+    assert mixed[0][name].state == "failed" and words in str(mixed[0][name].error)
+
+
+def test_broken_jobs_stop_no_others(mixed: Mixed) -> None:
+    after = [event.state for name, event in mixed[0].items() if name.startswith("after_")]
+    assert after == ["done"] * 6
+
+
+def test_stages_run_in_their_order_in_pools_of_their_own(mixed: Mixed) -> None:
+    found, folder = mixed
+    begun = [line.split() for name in STAGED for line in (folder / name).read_text().splitlines()]
+    prepared, ran = ({pid for what, pid in begun if (what == "ran") is last} for last in (False, True))
+    assert not prepared & ran
+    for name in STAGED:
+        assert ("ran" in lines(folder, name)) is (found[name].state == "done")
+        assert "ran" not in lines(folder, name)[:-1]
+
+
+def test_jobs_of_one_call_end_each_for_itself(mixed: Mixed) -> None:
+    """The first stage does three in one call; where one of them ends the worker, they go again one by one."""
+    found, folder = mixed
+    for name in STAGED:
+        error = f"{name} is odd." if name.startswith("odd") else None
+        assert found[name].error == error and found[name].job.attempts == int(error is not None)
+        assert lines(folder, name)[:2] == ["prepared-3", "prepared-1"]
+
+
+def test_each_is_the_same_here_and_on_ray(ray: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("animate3d.cluster.many.joined", lambda address: nullcontext())  # it is there already
+    payloads = {f"{n}": n for n in range(4)}
+    here = list(each(fake_work.where, payloads, None))
+    assert here == [
+        Ended(f"{n}", str(tmp_path)) if n % 2 == 0 else Ended(f"{n}", error=f"{n} is odd.") for n in range(4)
+    ]
+    there = each(fake_work.where, payloads, "local", gpu=True)
+    assert sorted(there, key=lambda ended: ended.key) == here
+
+
+def test_workers_that_cannot_start_are_one_error(ray: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staff, "_STARTS", 1)
     with pytest.raises(Animate3DError, match="no driver for this card"):
         ends([job(tmp_path, "job", fake_work.work)], [Pool("all", warm=fake_work.no_start)])
 
@@ -106,4 +138,4 @@ def test_a_worker_that_no_machine_has_room_for_is_refused(ray: str, tmp_path: Pa
 
 def test_pools_with_gpus_take_their_cpus_first() -> None:
     nodes = [{"Resources": {"CPU": 8.0, "GPU": 2.0}}, {"Resources": {"CPU": 3.0}}]
-    assert room(nodes, [Pool("motion", 2), Pool("video", 1, 0.5)]) == {"video": [4, 0], "motion": [2, 1]}
+    assert staff.room(nodes, [Pool("motion", 2), Pool("video", 1, 0.5)]) == {"video": [4, 0], "motion": [2, 1]}

@@ -16,7 +16,7 @@ from PIL import Image
 
 from animate3d.errors import InputError
 from animate3d.frames import load_frames, save_gif
-from animate3d.mvvdm import inference
+from animate3d.mvvdm import inference_command
 from animate3d.mvvdm.inference import result_name
 from animate3d.mvvdm.split import split
 from animate3d.mvvdm.tiny import main as write_tiny
@@ -61,7 +61,7 @@ def test_the_command_writes_gif_video_and_lossless_frames_under_documented_names
     weights: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert inference.main(arguments(weights, images, out, "--seed", "1", "2")) == 0
+    assert inference_command.main(arguments(weights, images, out, "--seed", "1", "2")) == 0
     folder = out / "a" / "b"
     for name in ("0-A-fox-runs.-Fast", "1-A-fox-runs.-Fast"):
         assert (folder / f"{name}.mp4").stat().st_size > 0
@@ -85,13 +85,13 @@ def test_existing_results_are_reused_or_replaced_and_that_is_said(
         (["--guidance_scale", "1"], "replaced"),
         (["--force"], "replaced"),
     ):
-        inference.main([*command, *extra])
+        inference_command.main([*command, *extra])
         assert capsys.readouterr().out.startswith(said)
-    inference.main(command)
+    inference_command.main(command)
     before = gif.read_bytes()
     capsys.readouterr()
     gif.unlink()
-    inference.main(command)
+    inference_command.main(command)
     assert capsys.readouterr().out.startswith("replaced")
     assert gif.read_bytes() == before
 
@@ -101,15 +101,35 @@ def test_a_result_of_weights_that_were_replaced_is_made_anew(
 ) -> None:
     own = Path(shutil.copytree(weights, tmp_path / "weights"))
     command = arguments(own, images, tmp_path / "out")
-    inference.main(command)
+    inference_command.main(command)
     (own / "model_index.json").touch()
     capsys.readouterr()
-    inference.main(command)
+    inference_command.main(command)
     assert capsys.readouterr().out.startswith("replaced")
 
 
+def test_many_prompts_give_the_results_of_each_alone(weights: Path, images: Path, tmp_path: Path) -> None:
+    alone, many = tmp_path / "alone", tmp_path / "many"
+    inference_command.main(arguments(weights, images, alone))
+    inference_command.main(
+        [*arguments(weights, images, alone, "--ip_image_name", "fox"), "--seed", "5", "--prompt", "It ran"]
+    )
+    table = tmp_path / "prompts.csv"
+    table.write_text("prompt,ip_image_name,seed\nA fox runs. Fast,,\nIt ran,fox,5\nIt is lost,wolf,\n")
+    command = [word for word in arguments(weights, images, many) if word not in ("--prompt", "A fox runs. Fast")]
+    assert inference_command.main([*command, "--prompts", str(table)]) == 1  # nobody has images of the wolf
+    for name in ("0-A-fox-runs.-Fast", "0-It-ran"):
+        for index in range(6):
+            made, wanted = (folder / "a" / "b" / name / f"{index}.png" for folder in (many, alone))
+            assert made.read_bytes() == wanted.read_bytes()
+    assert yaml.safe_load((many / "a" / "b" / "config.yaml").read_text())["prompt"][1] == "It ran"
+    table.write_text("prompt\nIt ran\nIt ran\n")
+    with pytest.raises(InputError, match="the same ten words"):
+        inference_command.main([*command, "--prompts", str(table)])
+
+
 def test_splitting_takes_the_lossless_frames_where_they_exist(weights: Path, images: Path, tmp_path: Path) -> None:
-    inference.main(arguments(weights, images, tmp_path, "--ip_image_name", "fox"))
+    inference_command.main(arguments(weights, images, tmp_path, "--ip_image_name", "fox"))
     gif = tmp_path / "a" / "b" / "0-A-fox-runs.-Fast.gif"
     folder, lossless = split(gif, tmp_path / "split")
     assert lossless
@@ -193,10 +213,10 @@ def test_bad_input_is_one_clear_sentence(weights: Path, images: Path, tmp_path: 
     }
     for extra, message in cases.items():
         with pytest.raises(InputError, match=message):
-            inference.main(arguments(weights, images, tmp_path / "out", *extra))
+            inference_command.main(arguments(weights, images, tmp_path / "out", *extra))
     (images / "1.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"1.png is damaged"):
-        inference.main(arguments(weights, images, tmp_path / "out"))
+        inference_command.main(arguments(weights, images, tmp_path / "out"))
 
 
 def test_damaged_weights_are_one_clear_sentence(weights: Path, tmp_path: Path) -> None:

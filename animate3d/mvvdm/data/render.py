@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,14 +133,14 @@ def render_file(
     seed: int = 0,
     size: int = 512,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> list[str]:
-    """Render an animated GLB or FBX to ``<out>/videos/<uid>/<anim>/`` and add it to ``<out>/uid_info_dict.json``.
+) -> dict[str, dict[str, Any]]:
+    """Render an animated GLB or FBX to ``<out>/videos/<uid>/<anim>/``.
 
     Animations shorter than two seconds are repeated; of those longer than four, the first and the last two seconds
     become a clip each.
 
     Returns:
-        Keys of the clips.
+        The entries of the clips, for `describe`.
 
     Raises:
         InputError: the file cannot be used.
@@ -175,8 +175,7 @@ def render_file(
             "camera": {"distance": DISTANCE, "fovy_deg": FOVY_DEG},
             "object": {"center": framing.center.tolist(), "scale": framing.scale},
         }
-    _describe(Path(out), uid, entries)
-    return [f"{uid}/{name}" for name in entries]
+    return entries
 
 
 def _period(seconds: float) -> float:
@@ -184,13 +183,18 @@ def _period(seconds: float) -> float:
     return seconds if seconds < (_FRAMES - 1) / _FPS - 1e-6 else np.inf
 
 
-def _describe(out: Path, uid: str, entries: dict[str, dict[str, Any]]) -> None:
-    """Replace the object's entries in the info file; several renders may write at the same time."""
+def describe(out: Path, objects: Mapping[str, Mapping[str, dict[str, Any]]]) -> None:
+    """Replace the entries of objects in ``uid_info_dict.json``; several commands may write at the same time.
+
+    Args:
+        objects: by their ids what `render_file` returned.
+    """
     path = out / UID_INFO
+    out.mkdir(parents=True, exist_ok=True)
     with (out / f".{UID_INFO}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         infos = read_json(path) if path.is_file() else {}
         if not isinstance(infos, dict):
             raise InputError(f"{path} must map object ids to entries.")
-        infos[uid] = list(entries.values())
-        write_json(path, infos)
+        infos |= {uid: list(entries.values()) for uid, entries in objects.items()}
+        write_json(path, dict(sorted(infos.items())))

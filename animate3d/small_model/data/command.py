@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from animate3d.arguments import add_ray
 from animate3d.files import write_json
 from animate3d.mvvdm.data.check import check
 from animate3d.mvvdm.data.index import read_uids, select, split_by_uid, write_index
@@ -82,13 +83,7 @@ def _add_actions(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--views", type=int, default=4, help="per clip (default 4)")
     action.add_argument("--families", metavar="NAMES", help="only these, comma-separated (default: all)")
     action.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
-    action.add_argument(
-        "--ray",
-        nargs="?",
-        const="local",
-        metavar="ADDRESS",
-        help="with Ray instead of --workers: on this machine, or join a cluster (auto, ray://HOST:10001)",
-    )
+    add_ray(action, instead="--workers")
     action.set_defaults(run=_synthesize)
 
 

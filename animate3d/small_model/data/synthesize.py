@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from animate3d.cluster import Job, Pool, Stage, each_job, joined
+from animate3d.cluster import each
 from animate3d.creatures.captions import FAMILY_MOTIONS, draw_caption
 from animate3d.creatures.creatures import make_creature, move, save_creature
 from animate3d.creatures.looks import draw_words
@@ -183,25 +183,18 @@ def _run(tasks: list[Task], workers: int) -> Iterator[None]:
 
 def _run_on_ray(tasks: list[Task], address: str) -> Iterator[None]:
     """Do the tasks on a cluster; yields as they are done. What has failed twice is an error at the end."""
-    jobs = [
-        Job(creature.uid + part.name, (creature, part.absolute(), settings), (_RENDER,))
-        for creature, part, settings in tasks
-    ]
+    named = {creature.uid + part.name: (creature, part, settings) for creature, part, settings in tasks}
     failed = []
-    with joined(None if address == "local" else address):
-        for event in each_job(jobs, [Pool("render", warm=_single_thread)]):
-            if event.state == "failed":
-                failed.append(f"{event.job.key}: {event.error}")
-            yield
+    for ended in each(_write_clips, named, address, warm=_single_thread):
+        if ended.error is not None:
+            failed.append(f"{ended.key}: {ended.error}")
+        yield
     if failed:
         raise InputError(f"{len(failed)} creatures could not be made, the first is {failed[0]}")
 
 
 def _write_clips(task: Task) -> None:
     write_creature_clips(*task)
-
-
-_RENDER = Stage("render", _write_clips)
 
 
 def _single_thread() -> None:
