@@ -108,7 +108,8 @@ def mesh_of_object(item: Any, path: Path, known: dict[Any, Material] | None = No
     """
     known = {} if known is None else known
     data, world = item.data, np.array(item.matrix_world, dtype=np.float64)
-    vertices = _array(data.vertices, "co", 3).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
+    with np.errstate(all="ignore"):  # what is not finite is told of by `Mesh.check`
+        vertices = _array(data.vertices, "co", 3).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
     corners = _array(data.loops, "vertex_index", dtype=np.int32).astype(np.int64)
     starts = np.append(_array(data.polygons, "loop_start", dtype=np.int32), len(corners)).astype(np.int64)
     layer = data.uv_layers.active
