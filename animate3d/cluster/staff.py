@@ -132,5 +132,9 @@ def room(nodes: Sequence[Mapping[str, Any]], pools: Sequence[Pool]) -> dict[str,
 
 
 def node_died(error: Exception) -> bool:
-    """Whether a worker ended because its machine was lost; Ray says it in words only."""
-    return "node has died" in str(error) or "node was terminated" in str(error)
+    """Whether a worker ended because its machine was lost.
+
+    Ray says it in words only, or that the worker does not answer: then it has not yet missed the machine's heartbeats.
+    """
+    said = str(error)
+    return type(error).__name__ == "ActorUnavailableError" or "node has died" in said or "node was terminated" in said

@@ -99,6 +99,7 @@ def _array(collection: Any, attribute: str, width: int = 1, dtype: type = np.flo
     return values.reshape(-1, width) if width > 1 else values
 
 
+@np.errstate(all="ignore")  # what is not finite is told of by `Mesh.check`
 def mesh_of_object(item: Any, path: Path, known: dict[Any, Material] | None = None) -> Mesh:
     """A mesh object of Blender's scene in world coordinates.
 
@@ -108,8 +109,7 @@ def mesh_of_object(item: Any, path: Path, known: dict[Any, Material] | None = No
     """
     known = {} if known is None else known
     data, world = item.data, np.array(item.matrix_world, dtype=np.float64)
-    with np.errstate(all="ignore"):  # what is not finite is told of by `Mesh.check`
-        vertices = _array(data.vertices, "co", 3).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
+    vertices = _array(data.vertices, "co", 3).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
     corners = _array(data.loops, "vertex_index", dtype=np.int32).astype(np.int64)
     starts = np.append(_array(data.polygons, "loop_start", dtype=np.int32), len(corners)).astype(np.int64)
     layer = data.uv_layers.active

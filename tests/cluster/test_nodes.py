@@ -39,7 +39,7 @@ def test_a_node_that_is_killed_loses_no_job(cluster: Any, tmp_path: Path) -> Non
 
     def tell(event: Event) -> None:
         told.append(event)
-        if sum(event.state == "done" for event in told) == 6 and nodes:
+        if event.state == "done" and sum(event.state == "done" for event in told) == 6:
             at_both = {event.node for event in told if event.state == "done"}
             assert len(at_both) == 2
             made.remove_node(nodes.pop(), allow_graceful=False)
