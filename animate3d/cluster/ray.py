@@ -71,7 +71,8 @@ def _connected(ray: ModuleType, where: dict[str, Any]) -> Any:
             raise InputError(f"Ray cannot be started on this machine: {sentence}") from error
         raise InputError(
             f"There is no Ray cluster at `{where['address']}` that can be joined ({sentence}); start one with "
-            "`ray start --head`, set RAY_AUTH_MODE=token if it has a token, or leave --address out to use this machine alone."
+            "`ray start --head`, set RAY_AUTH_MODE=token if it has a token, or leave --address out to use this machine "
+            "alone."
         ) from error
 
 
