@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
         problem = f"invalid choice: '{command}'" if command else "the following arguments are required: COMMAND"
         print(f"animate3d: error: {problem} (choose from {', '.join(_SUMMARIES)})", file=sys.stderr)
         return 2
-    # Threads that spin while they wait for each other make a run three times slower when the machine has other work.
+    # Threads that spin while they wait for each other can double the time of a run when the machine has other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if command in _ELSEWHERE:  # they have parsers of their own
         return importlib.import_module(_ELSEWHERE[command]).main(arguments) or 0
