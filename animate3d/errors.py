@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import importlib.util
 import os
@@ -54,6 +56,9 @@ def run_command(main: Callable[[], int | None]) -> None:
     A full disk and an interrupt count as user errors; anything else is a defect and keeps its traceback. Warnings are
     one sentence each.
     """
+    # Searching for cycles among the million objects of the imports takes a second at the start and two at the end.
+    gc.set_threshold(50_000)
+    atexit.register(gc.freeze)
     shown = warnings.showwarning
     # Not formatwarning, which Lightning replaces when it is imported.
     warnings.showwarning = _warn
