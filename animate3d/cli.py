@@ -15,7 +15,7 @@ from animate3d.errors import InputError, run_command
 if TYPE_CHECKING:
     from animate3d.runs.gaussians import GaussianResult
     from animate3d.runs.mesh import AnimateResult
-    from animate3d.runs.options import DemoCommand, Output
+    from animate3d.runs.options import DemoCommand, MeshOutput
 
 _ANIMATE_EXAMPLES = """examples:
   animate3d animate creature.obj --prompt "a butterfly is flapping its wings" --out outputs/butterfly
@@ -175,7 +175,7 @@ def _demo(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _demo_options(given: DemoCommand, output: Output) -> dict[str, Any]:
+def _demo_options(given: DemoCommand, output: MeshOutput) -> dict[str, Any]:
     from animate3d.runs.options import AnimateOptions, shared
     from animate3d.runs.requested import formats_of, frame_rate
 

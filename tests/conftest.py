@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if getattr(config.option, "numprocesses", None):
         for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
             os.environ.setdefault(name, "1")
+    gc.set_threshold(50_000)  # what the imports bring is a million objects, and each search for cycles visits them all
 
 
 # Files that take longest, which start first: the last file that runs keeps one worker busy while the others wait.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from tyro.conf import arg
+
 from animate3d.arguments import (
     Folder,
     OptionalCount,
@@ -40,7 +42,7 @@ class WholeTestset:
     """pretrained_gaussian/<name>.ply, tracking_rgba_images/<name>/"""
     results: OptionalFolder = None
     """recon/<name>, refine/<name>: outputs/animate3d"""
-    stage: Literal["recon", "refine"] | None = None
+    stage: Annotated[Literal["recon", "refine"] | None, arg(metavar="{recon,refine}", help_behavior_hint="")] = None
     """what is measured (default: refine if every object has it, else recon)"""
 
 

@@ -258,12 +258,17 @@ class MotionFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Output(Clip, Renders):
+class MeshOutput(Clip):
     """Files and their contents."""
 
     formats: Annotated[str | None, arg(metavar="A,B", help_behavior_hint="")] = None
     """meshes, comma-separated: fbx,glb,gltf,usd,usda,usdc,usdz,abc,obj,ply,vat (default: the engine's, or glb,usdc
     and fbx where it can be written)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(MeshOutput, Renders):
+    """Files and their contents."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -321,7 +326,7 @@ class RenderCommand:
 class DemoCommand:
     """Flags of `animate3d demo`."""
 
-    output: Annotated[Output, group("output")]
+    output: Annotated[MeshOutput, group("output")]
     machine: Annotated[Machine, group("run")]
     out: Folder = Path("outputs/demo")
     """folder for the results"""

@@ -21,7 +21,7 @@ from animate3d.runs.options import (
     AnimateOptions,
     FromPrompt,
     GaussianOptions,
-    Output,
+    MeshOutput,
     PlacementFlags,
     shared,
 )
@@ -130,7 +130,7 @@ def placement_of(given: PlacementFlags) -> Placement | Path | None:
     return Placement.from_flags(x or 0.0, z or 0.0, 1.0 if scale is None else scale)
 
 
-def frame_rate(output: Output) -> float:
+def frame_rate(output: MeshOutput) -> float:
     """Frames of the motion per second, where no video says them."""
     return 8.0 if output.fps is None else output.fps
 
