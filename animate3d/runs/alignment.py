@@ -24,6 +24,9 @@ from animate3d.rasterize.visibility import visible_triangles
 MIN_ALIGNMENT = 0.8
 """Silhouette IoU of frame 0 with the placed model, below which nothing good can come."""
 
+OTHER_COLORS = 0.3
+"""Difference of colours from which frame 0 is said to show something else; light gives 0.09, the small model 0.16."""
+
 _COARSE, _FINE = (48, 3), (128, 5)  # pixels and rounds of the two passes of a search
 _FINALISTS = 3
 _SAFE = 0.03  # the search sees small pictures: what it promises has to hold at full size
@@ -40,6 +43,24 @@ class Advice:
 
     text: str
     placement: Placement | None = None
+
+
+def color_difference(first: Tensor, model: Tensor) -> float:
+    """How far the colours of frame 0 are from the model's, where both are: 0 if they differ in brightness alone.
+
+    Args:
+        first, model: ``[V, H, W, 4]`` in 0..1.
+
+    Returns:
+        RMS difference as a share of the model's RMS colour, after the views' common gain, which is within 0.4 to 2.5.
+    """
+    inside = (first[..., 3] > 0.95) & (model[..., 3] > 0.95)
+    seen, wanted = first[..., :3][inside], model[..., :3][inside]
+    size = wanted.square().mean()
+    if not len(seen) or size == 0:
+        return 0.0
+    gain = ((seen * wanted).mean() / seen.square().mean().clamp_min(1e-9)).clamp(0.4, 2.5)
+    return float(((gain * seen - wanted).square().mean() / size).sqrt())
 
 
 def save_comparison(first: Tensor, model: Tensor, overlap: list[float], caption: str, path: Path) -> Path:

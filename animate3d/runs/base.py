@@ -313,7 +313,7 @@ class Run(ABC):
             overlap = [max(pair) for pair in zip(overlap, splats, strict=True)]
         picture, better = self.options.out / "alignment.png", self.work / "suggested_placement.json"
         if min(overlap) >= alignment.MIN_ALIGNMENT:
-            picture.unlink(missing_ok=True)
+            self._compare_colors(first, model, overlap, picture)
             return
         advice = alignment.suggest(self.model, self.placement, first[..., 3], cameras)
         text = advice.text
@@ -326,6 +326,19 @@ class Run(ABC):
             f"Frame 0 of view {worst} in {self.frames_folder} does not match the silhouette of the placed "
             f"{self.called} (IoU {overlap[worst]:.2f}, {alignment.MIN_ALIGNMENT} is needed; see {picture}). {text}"
         )
+
+    def _compare_colors(self, first: Tensor, model: Tensor, overlap: list[float], picture: Path) -> None:
+        """Say so if frame 0 has the model's outline, but other colours: tracking goes by both."""
+        apart = alignment.color_difference(first, model)
+        if apart < alignment.OTHER_COLORS:
+            picture.unlink(missing_ok=True)
+            return
+        text = (
+            f"frame 0 has the outline of the {self.called}, but other colours (they differ by {100 * apart:.0f} %): is "
+            "it another object, or did a texture not load?"
+        )
+        alignment.save_comparison(first, model, overlap, text, picture)
+        self.announce(f"warning: {text} See {picture}.")
 
     def track_surface(self, surface: Surface) -> Followed:
         """The surface followed through the frames, and how much of them its motion explains."""

@@ -17,7 +17,7 @@ from animate3d.cameras import reconstruction_cameras
 from animate3d.evaluation.image_metrics import silhouette_iou
 from animate3d.meshes import Mesh, Placement
 from animate3d.rasterize.textured import render_mesh
-from animate3d.runs.alignment import MIN_ALIGNMENT, Advice, save_comparison, suggest
+from animate3d.runs.alignment import MIN_ALIGNMENT, OTHER_COLORS, Advice, color_difference, save_comparison, suggest
 
 
 def masks_of(mesh: Mesh, placement: Placement, views: int = 4, size: int = 96) -> Tensor:
@@ -106,3 +106,14 @@ def test_the_picture_shows_frame_model_outlines_and_advice(tmp_path: Path) -> No
     assert image[128, 128].tolist() == [255, 0, 0] and image[256 + 64, 64].tolist() == [0, 255, 0]
     orange, blue = ((image[512:768] == colour).all(axis=-1).any() for colour in ((255, 140, 0), (0, 120, 255)))
     assert orange and blue and image[768:].max() > 200
+
+
+def test_colours_differ_by_hue_and_not_by_brightness() -> None:
+    model = torch.rand(2, 16, 16, 4)
+    model[..., 3] = 1.0
+    darker = model * torch.tensor([0.5, 0.5, 0.5, 1.0])
+    assert color_difference(darker, model) < 1e-6
+    red, green = torch.zeros(1, 4, 4, 4), torch.zeros(1, 4, 4, 4)
+    red[..., (0, 3)], green[..., (1, 3)] = 1.0, 1.0
+    assert color_difference(red, green) > OTHER_COLORS
+    assert color_difference(red * 0, green) == 0.0  # nothing is inside both

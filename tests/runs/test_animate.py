@@ -245,6 +245,18 @@ def test_a_mesh_that_is_not_what_frame_0_shows_stops_with_picture_and_advice_tha
     assert not (out / "alignment.png").exists()
 
 
+def test_the_right_outline_in_other_colours_is_said_with_a_picture(pretend: Pretend) -> None:
+    for path in pretend.options.frames.glob("*.png"):
+        with Image.open(path) as image:
+            red, green, blue, alpha = image.convert("RGBA").split()
+        Image.merge("RGBA", (blue, red, green, alpha)).save(path)
+    said: list[str] = []
+    animate(pretend.options, said.append)
+    (sentence,) = [line for line in said if "other colours" in line]
+    assert "the outline of the mesh" in sentence and str(pretend.options.out / "alignment.png") in sentence
+    assert (pretend.options.out / "alignment.png").is_file()
+
+
 def test_videos_made_from_the_documented_step_2_of_a_coarse_mesh_are_accepted(
     pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
