@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from animate3d.export.clip import Clip
 from animate3d.export.shading import moving_normals
-from animate3d.files import atomic_directory, write_json
+from animate3d.export.staging import result_folder
 from animate3d.meshes.obj_writer import obj_faces, obj_rows, obj_vertices, unique_rows, write_materials
 
 
@@ -19,7 +19,8 @@ def write_obj_sequence(clip: Clip, path: Path) -> None:
     which OBJ has no place for. Every frame has its own normals.
     """
     mesh = clip.mesh
-    with atomic_directory(path) as folder:
+    facts = {"frames": clip.n_frames, "fps": clip.fps, "up_axis": mesh.up_axis}
+    with result_folder(path, "sequence.json", facts) as folder:
         names = write_materials(mesh.materials, folder)
         uvs, uv_numbers = unique_rows(mesh.corner_uvs)
         groups, normals = moving_normals(mesh, clip.positions)
@@ -32,5 +33,3 @@ def write_obj_sequence(clip: Clip, path: Path) -> None:
             rows = obj_vertices(positions, mesh.vertex_colors, mesh.origin) + texture_rows
             rows += obj_rows("vn", normals[frame].round(5) + 0.0)
             (folder / f"frame{frame:0{digits}d}.obj").write_text(before + rows + after, encoding="utf-8")
-        facts = {"frames": clip.n_frames, "fps": clip.fps, "up_axis": mesh.up_axis}
-        write_json(folder / "sequence.json", facts)

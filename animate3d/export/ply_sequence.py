@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from animate3d.errors import InputError
-from animate3d.files import atomic_directory, write_json
+from animate3d.export.staging import result_folder
 from animate3d.gaussians import Gaussians, save_ply
 
 
@@ -81,15 +81,14 @@ def write_ply_sequence(
         moved: makes the Gaussians of a frame.
         frames: how many there are.
     """
-    with atomic_directory(path) as folder:
+    facts: dict[str, Any] = {"frames": frames, "fps": fps, "up_axis": up_axis}
+    if origin is not None and origin.any():
+        facts["origin"] = origin.tolist()
+    with result_folder(Path(path), "sequence.json", facts) as folder:
         digits = max(4, len(str(frames - 1)))
         for frame in tqdm(range(frames), desc="ply sequence", unit="frame"):
             gaussians = moved(frame)
             if not all(part.isfinite().all() for part in (gaussians.means, gaussians.quats, gaussians.log_scales)):
                 raise InputError(f"Frame {frame} of the motion holds NaN or infinite values.")
             save_ply(gaussians, folder / f"frame{frame:0{digits}d}.ply")
-        facts: dict[str, Any] = {"frames": frames, "fps": fps, "up_axis": up_axis}
-        if origin is not None and origin.any():
-            facts["origin"] = origin.tolist()
-        write_json(folder / "sequence.json", facts)
     return path

@@ -27,7 +27,7 @@ from animate3d.export.gltf import build, container
 from animate3d.export.gltf_buffer import ARRAY_BUFFER
 from animate3d.export.gltf_geometry import primitives
 from animate3d.export.shading import moving_normals
-from animate3d.files import atomic_directory, write_json
+from animate3d.export.staging import result_folder
 
 LARGEST = 8192
 """Pixels along a side that graphics cards of the last ten years take."""
@@ -114,14 +114,13 @@ def write_vertex_textures(clip: Clip, path: Path) -> None:
         "normals": {"exr": "normals.exr", "png": "normals.png", "min": [-1.0] * 3, "max": [1.0] * 3},
         "bounds": {"min": clip.positions.min(axis=(0, 1)).tolist(), "max": clip.positions.max(axis=(0, 1)).tolist()},
     }
-    with atomic_directory(path) as folder:
+    with result_folder(path, "animation.json", facts) as folder:
         (folder / "mesh.glb").write_bytes(container(document, binary))
         shares = (layout.image(moves) - low) / extent
         _write(folder / "positions.exr", layout.image(moves), cv2.IMWRITE_EXR_TYPE_FLOAT)
         _write(folder / "positions.png", (shares.clip(0, 1) * 65535 + 0.5).astype(np.uint16))
         _write(folder / "normals.exr", layout.image(turned), cv2.IMWRITE_EXR_TYPE_HALF)
         _write(folder / "normals.png", ((layout.image(turned) / 2 + 0.5) * 255 + 0.5).astype(np.uint8))
-        write_json(folder / "animation.json", facts)
 
 
 def _write(path: Path, image: np.ndarray, kind: int | None = None) -> None:

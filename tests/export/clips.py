@@ -101,4 +101,4 @@ def upright(positions: np.ndarray, up_axis: str) -> np.ndarray:
 
 
 def files_of(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))

@@ -83,7 +83,9 @@ def test_the_obj_sequence_is_the_mesh_in_every_frame(tmp_path, colors):
     trajectory = motion(mesh)
     folder = export(mesh, trajectory, tmp_path / "a.obj", fps=30)
     assert [name for name in files_of(folder) if name.endswith(".obj")] == [f"frame{k:04d}.obj" for k in range(5)]
-    assert json.loads((folder / "sequence.json").read_text()) == {"frames": 5, "fps": 30.0, "up_axis": "y"}
+    facts = json.loads((folder / "sequence.json").read_text())
+    assert set(facts.pop("files")) == set(files_of(folder))
+    assert facts == {"frames": 5, "fps": 30.0, "up_axis": "y"}
     frames: list[Mesh] = [load_mesh(folder / f"frame{k:04d}.obj") for k in range(5)]
     assert relative_error(np.stack([frame.vertices for frame in frames]), trajectory) < 1e-6
     last = frames[-1]
