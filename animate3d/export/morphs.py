@@ -16,6 +16,7 @@ from animate3d.export.clip import Clip
 
 _ROUNDING = 5e-7  # of the diagonal: what single precision leaves of a place
 
+
 @dataclass(frozen=True)
 class MorphTargets:
     """``frame k = base + sum_m weights[k, m] * deltas[m]``; weights are linear between frames.
