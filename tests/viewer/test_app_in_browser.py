@@ -106,6 +106,7 @@ def test_a_broken_and_a_large_file_are_refused_in_a_sentence(tmp_path):
     workspace = tmp_path / "space"
     with served("app", "--workspace", str(workspace), "--upload-limit", "1") as address, chromium() as browser:
         page = tab(browser, address)
+        assert not page.get_by_text("speed", exact=True).count()  # nothing moves yet
         upload(page, tmp_path / "broken.glb")
         page.get_by_text("It was not kept").wait_for()
         upload(page, tmp_path / "large.obj")
