@@ -94,7 +94,7 @@ def build(
     if rig is not None:
         add_skin(document, rig, clip, buffer, _place(surface))
     if morphs:
-        document["animations"] = [_animation(clip, morphs, buffer, nodes)]
+        document["animations"] = [_animation(clip, morphs, buffer, document)]
     materials = MaterialWriter(mesh, buffer)
     document |= materials.sections()
     used = extension_names(list(materials.sections().values())) | ({_QUANTIZATION} if surface.compact else set())
@@ -122,6 +122,7 @@ class _Surface:
         scale: a power of two that no displacement exceeds, which integers count in fractions of; None for floats.
         compact: directions and texture coordinates are integers.
         rig: what moves it, where morph targets do not.
+        moving: the parts that have morph targets; those that rest have none, unless all do.
     """
 
     clip: Clip
@@ -133,6 +134,7 @@ class _Surface:
     scale: float | None
     compact: bool
     rig: Rig | None
+    moving: set[int]
 
 
 def _surface(clip: Clip, morphs: MorphTargets, rig: Rig | None) -> _Surface:
@@ -145,7 +147,15 @@ def _surface(clip: Clip, morphs: MorphTargets, rig: Rig | None) -> _Surface:
     plain = 12 * rows * len(morphs) <= _PLAIN_BYTES or most < 1e-30
     scale = None if plain else float(2.0 ** np.ceil(np.log2(most)))
     compact = scale is not None if rig is None else rows > _PLAIN_VERTICES
-    return _Surface(clip, morphs, groups, normals, frames, found, scale, compact, rig)
+    return _Surface(clip, morphs, groups, normals, frames, found, scale, compact, rig, _moving(clip, morphs, found))
+
+
+def _moving(clip: Clip, morphs: MorphTargets, found: list[Primitive]) -> set[int]:
+    if not morphs:
+        return set()
+    moves = (morphs.deltas != 0).any(axis=(0, 2))
+    parts = {p.part for p in found if moves[clip.mesh.corners[p.corners]].any()}
+    return parts or {p.part for p in found}  # an animation has a channel
 
 
 def _mesh(surface: _Surface, part: int, buffer: Buffer) -> dict[str, Any]:
@@ -156,7 +166,7 @@ def _mesh(surface: _Surface, part: int, buffer: Buffer) -> dict[str, Any]:
         "primitives": [_primitive(surface, p, buffer) for p in surface.primitives if p.part == part],
         "extras": {"vertexCount": clip.n_vertices, "fps": clip.fps},
     }
-    if morphs:
+    if part in surface.moving:
         entry["weights"] = [0.0] * len(morphs)
         entry["extras"]["targetNames"] = morphs.names
     return entry
@@ -196,7 +206,7 @@ def _primitive(surface: _Surface, primitive: Primitive, buffer: Buffer) -> dict[
         "material": primitive.material,
         "mode": 4,
     }
-    if morphs:
+    if primitive.part in surface.moving:
         entry["targets"] = _targets(surface, vertices, normals, tangents, buffer)
     return entry
 
@@ -307,7 +317,7 @@ def _place(surface: _Surface) -> dict[str, Any]:
     return place
 
 
-def _animation(clip: Clip, morphs: MorphTargets, buffer: Buffer, nodes: list[dict[str, Any]]) -> dict[str, Any]:
+def _animation(clip: Clip, morphs: MorphTargets, buffer: Buffer, document: dict[str, Any]) -> dict[str, Any]:
     # The closing key of a loop shows frame 0, whose weights are zero.
     weights = np.pad(morphs.weights, ((0, int(clip.closes)), (0, 0)))
     sampler = {
@@ -315,7 +325,8 @@ def _animation(clip: Clip, morphs: MorphTargets, buffer: Buffer, nodes: list[dic
         "output": buffer.add(weights.reshape(-1)),
         "interpolation": "LINEAR",
     }
-    moving = [number for number, node in enumerate(nodes) if "mesh" in node]
+    targeted = [number for number, entry in enumerate(document["meshes"]) if "weights" in entry]
+    moving = [number for number, node in enumerate(document["nodes"]) if node.get("mesh") in targeted]
     channels = [{"sampler": 0, "target": {"node": number, "path": "weights"}} for number in moving]
     return {"name": clip.name, "samplers": [sampler], "channels": channels}
 

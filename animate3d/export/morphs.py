@@ -14,6 +14,8 @@ import numpy as np
 from animate3d.errors import InputError
 from animate3d.export.clip import Clip
 
+_ROUNDING = 5e-7  # of the diagonal: what single precision leaves of a place
+
 
 @dataclass(frozen=True)
 class MorphTargets:
@@ -74,12 +76,21 @@ def morph_targets(clip: Clip, max_morphs: int | None = None) -> MorphTargets:
         raise InputError(f"The number of morph targets is limited to {max_morphs}; at least 1 is needed.")
     base = clip.positions[0].astype(np.float32)
     displacements = clip.positions[1:] - base.astype(np.float64)
+    displacements[:, _rests(displacements, clip.diagonal)] = 0.0
     count = len(displacements)
     if max_morphs is None or count <= max_morphs:
         names = [f"frame_{frame:04d}" for frame in range(1, clip.n_frames)]
         weights = np.eye(clip.n_frames, count, k=-1, dtype=np.float32)
         return MorphTargets(base, displacements.astype(np.float32), weights, names)
     return _components(clip, base, displacements, max_morphs)
+
+
+def _rests(displacements: np.ndarray, diagonal: float) -> np.ndarray:
+    """Vertices ``[N]`` that only rounding moves, away from what frame 0 is rounded to or between the frames."""
+    if not len(displacements):
+        return np.zeros(displacements.shape[1], dtype=bool)
+    most = np.maximum(displacements.max(axis=(0, 2)), -displacements.min(axis=(0, 2)))
+    return np.asarray(most < _ROUNDING * diagonal)
 
 
 def _components(clip: Clip, base: np.ndarray, displacements: np.ndarray, count: int) -> MorphTargets:

@@ -21,12 +21,14 @@ from animate3d.gaussians.placement import automatic_placement
 from animate3d.meshes import Mesh, Placement, load_mesh
 from animate3d.meshes.gltf import load_joints
 from animate3d.meshes.gltf_motion import load_gltf_motion
+from animate3d.meshes.scene_file import SUFFIXES as SCENE_SUFFIXES
 from animate3d.meshes.scene_file import load_models
 from animate3d.motion.cycle import close_cycle
 from animate3d.motion.trajectory import Trajectory, weld
 from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show, video_pictures
 
 _VIDEO_SIDE = 256
+_EXPORTED = "animation.glb"
 _SEQUENCE = re.compile(r".*?(\d+)\.ply")
 
 
@@ -97,7 +99,7 @@ def _run(folder: Path) -> Show:
         name, told = model.stem, gaussian_facts(gaussians)
     else:
         surface = _moving_mesh(folder, model, placement, fps, bool(settings.get("loop")))
-        moving, name, told = surface, surface.mesh.name, mesh_facts(surface)
+        moving, name, told = surface, _name(surface.mesh, model, folder), mesh_facts(surface)
     facts = {"prompt": str(record["prompt"])} if record.get("prompt") else {}
     explained = steps.get("5 tracking", {}).get("facts", {}).get("explained")
     if explained is not None:
@@ -105,12 +107,20 @@ def _run(folder: Path) -> Show:
     return Show(moving, name, facts | told, _videos(folder, record))
 
 
+def _name(mesh: Mesh, model: Path, folder: Path) -> str:
+    """What a run's page is called; of several models that were given one by one their names."""
+    if mesh.source != folder / _EXPORTED:
+        return mesh.name
+    tops = "_".join(part.name for part in mesh.parts if part.parent is None)
+    return model.stem if model.suffix.lower() in SCENE_SUFFIXES or not tops else tops
+
+
 def _moving_mesh(folder: Path, model: Path, placement: Placement, fps: float, loop: bool) -> MovingMesh:
     """The mesh of a run; where it was put together from several models, the mesh of the exported file."""
     try:
         return _placed_mesh(folder, model, placement, fps, loop)
     except InputError:
-        exported = folder / "animation.glb"
+        exported = folder / _EXPORTED
         if not exported.is_file() or (motion := load_gltf_motion(exported)) is None:
             raise
         placed = motion.mesh.automatic_placement().apply(motion.positions)

@@ -130,7 +130,8 @@ class Stage:
             self._shows = []
             self._dress()
             self._title.content = plain(sentence)
-            self._image.visible = False
+            for control in (self._image, self.playing, self.time, self.speed, self.loop, self.look):
+                control.visible = False
             self.playing.value = False
 
     def _dress(self) -> None:

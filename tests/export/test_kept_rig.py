@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from clips import awkward_mesh, motion, relative_error
 from limbs import SkinPlayer, bending, finger, played
+from scipy.spatial.transform import Rotation
 
 from animate3d.errors import InputError
 from animate3d.export import export
-from animate3d.export.skeleton import find_skeleton, skeleton_for
+from animate3d.export.skeleton import find_skeleton, keep, skeleton_for
 from animate3d.meshes import load_mesh
+from animate3d.meshes.joints import Joints
 
 pytest.importorskip("py_dem_bones")
 
@@ -63,6 +65,27 @@ def test_the_rig_of_an_fbx_file_is_kept_and_nobody_says_that_it_is_left_out(tmp_
     np.testing.assert_array_equal(kept.rig.parents, found.rig.parents)
     np.testing.assert_allclose(kept.rig.joints, found.rig.joints @ upright.T, atol=1e-5)
     assert kept.mean_error < 2e-4 and kept.max_error < 2e-3
+
+
+def test_bones_that_share_all_vertices_come_to_agree(rigged, monkeypatch):
+    _, mesh, found, _ = rigged
+    centers = np.array([0.5, 1.5, 2.5])
+    wide = np.exp(-(((mesh.vertices[:, 1:2] - centers) / 1.2) ** 2))
+    wide = wide / wide.sum(axis=1, keepdims=True)
+    influences = np.broadcast_to(np.arange(4) % 3, (mesh.n_vertices, 4)).copy()
+    joints = Joints(
+        list(found.rig.names),
+        found.rig.parents,
+        np.tile(np.eye(4), (3, 1, 1)),
+        influences,
+        np.pad(wide, ((0, 0), (0, 1))),
+    )
+    monkeypatch.setattr(keep, "load_joints", lambda path: joints)
+    angles = np.linspace(0, 1.2, 4)[:, None] * [0.0, 0.5, 1.0]
+    turns = Rotation.from_rotvec(angles.reshape(-1, 1) * [0, 0, 1.0]).as_matrix().reshape(4, 3, 3, 3)
+    ends = np.einsum("fbij,nj->fbni", turns, mesh.vertices - [0, 1, 0]) + [0, 1, 0]
+    kept = skeleton_for(mesh, np.einsum("nb,fbni->fni", wide, ends), "keep")
+    assert kept.mean_error < 2e-4
 
 
 def test_the_rig_of_a_gltf_file_is_not_called_dropped_where_it_is_kept(rigged):

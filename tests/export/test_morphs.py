@@ -54,3 +54,12 @@ def test_a_clip_without_motion_can_be_limited():
     mesh = awkward_mesh()
     morphs = morph_targets(checked_clip(mesh, np.repeat(mesh.vertices[None], 5, axis=0), 24), 2)
     assert morphs.max_error < 1e-6 and np.isfinite(morphs.deltas).all()
+
+
+@pytest.mark.parametrize("limit", [None, 3])
+def test_what_only_rounding_moves_has_no_displacement(limit):
+    data = clip()
+    data.positions[:, ::2] = data.positions[0, ::2]
+    data.positions[1:, ::2] += 1e-7 * data.diagonal * np.random.default_rng(0).uniform(-1, 1, (9, 1, 1))
+    deltas = morph_targets(data, limit).deltas
+    assert not deltas[:, ::2].any() and deltas[:, 1::2].any(axis=(0, 2)).all()

@@ -37,6 +37,7 @@ def test_objects_of_a_scene_are_nodes_with_a_motion_each(tmp_path) -> None:
     assert {item.name for item in bpy.data.objects if item.type == "MESH"} == {"flower", "red ball", "still"}
     keys = {item.name: item.data.shape_keys for item in bpy.data.objects}
     assert keys["flower"].animation_data.action != keys["red ball"].animation_data.action
+    assert keys["still"] is None and len(bpy.data.actions) == 2  # what rests has no action
     for number, name in enumerate(scene.names):
         own = scene.objects == number
         found = np.stack([shown(name, 1 + frame) for frame in range(len(positions))])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import trimesh
+from scipy.interpolate import griddata
 
 from animate3d.motion.contacts import TOLERANCE, keep_apart
 
@@ -43,6 +44,22 @@ def test_a_ball_pressed_into_a_box_is_flattened_where_they_touch(yields: bool) -
     assert (step[2, ~ball].max() > 0.02) == yields
     lifted = (apart.positions - positions)[2, ball, 2]
     assert lifted.max() == pytest.approx(0.08 if not yields else 0.04, abs=0.015)
+
+
+@pytest.mark.parametrize("yields", [False, True])
+def test_no_place_of_the_surfaces_is_left_in_the_other(yields: bool) -> None:
+    """Between the vertices, too: how far the ball's faces lie below the top of the box, straight down."""
+    positions, triangles, objects = scene(0.65, presses=0.13, yields=yields)
+    shares = np.array([(a, b, 6 - a - b) for a in range(7) for b in range(7 - a)]) / 6
+    top = (objects == 0) & (positions[0, :, 2] > 0.3 - 1e-9)
+    ball = triangles[objects[triangles[:, 0]] == 1]
+
+    def deepest(frame: np.ndarray) -> float:
+        places = np.einsum("sk,tki->tsi", shares, frame[ball]).reshape(-1, 3)
+        return float((griddata(frame[top, :2], frame[top, 2], places[:, :2]) - places[:, 2]).max())
+
+    assert deepest(positions[2]) == pytest.approx(0.08, abs=0.002)
+    assert deepest(keep_apart(positions, triangles, objects).positions[2]) < 0.005  # of the ball's 1.04
 
 
 def test_what_overlaps_at_rest_may_overlap_as_deep() -> None:

@@ -73,7 +73,8 @@ def test_objects_are_nodes_with_their_names_at_their_places(options: AnimateOpti
     assert isinstance(scene, Scene)
     glb = pygltflib.GLTF2().load(str(result.files["glb"]))
     assert [node.name for node in glb.nodes] == ["left", "right one", "still"]
-    assert sorted(channel.target.node for channel in glb.animations[0].channels) == [0, 1, 2]
+    assert sorted(channel.target.node for channel in glb.animations[0].channels) == [0, 1]  # the third stands
+    assert [bool(mesh.primitives[0].targets) for mesh in glb.meshes] == [True, True, False]
     stage = Usd.Stage.Open(str(result.files["usdc"]))
     meshes = [prim for prim in stage.Traverse() if prim.IsA(UsdGeom.Mesh)]
     assert [prim.GetDisplayName() or prim.GetName() for prim in meshes] == scene.names

@@ -26,7 +26,10 @@ from test_page_in_browser import opened, shown
 from animate3d.cameras import reconstruction_cameras
 from animate3d.creatures.creatures import make_creature
 from animate3d.export import export
-from animate3d.frames import save_frames
+from animate3d.frames import save_frames, save_mp4
+from animate3d.meshes.scene import Scene
+from animate3d.meshes.scene_file import load_models
+from animate3d.motion.trajectory import load_placed_folder
 from animate3d.rasterize.textured import render_mesh
 from animate3d.viewer.jobs import Job
 
@@ -65,9 +68,9 @@ def tab(browser: Any, address: str) -> Any:
     return page
 
 
-def upload(page: Any, path: Path) -> None:
+def upload(page: Any, path: Path, button: str = "upload a model") -> None:
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="upload a model").click()
+        page.get_by_role("button", name=button).click()
     chooser.value.set_files(path)
 
 
@@ -103,6 +106,7 @@ def test_a_broken_and_a_large_file_are_refused_in_a_sentence(tmp_path):
     workspace = tmp_path / "space"
     with served("app", "--workspace", str(workspace), "--upload-limit", "1") as address, chromium() as browser:
         page = tab(browser, address)
+        assert not page.get_by_text("speed", exact=True).count()  # nothing moves yet
         upload(page, tmp_path / "broken.glb")
         page.get_by_text("It was not kept").wait_for()
         upload(page, tmp_path / "large.obj")
@@ -121,6 +125,13 @@ def pick(page: Any, label: str, value: str) -> None:
 def visible(page: Any, pattern: str) -> Any:
     """What the open tab of the panel says."""
     return page.get_by_text(re.compile(pattern)).locator("visible=true").first
+
+
+def ends(page: Any) -> None:
+    """Wait until the run that the open tab tells of is over; it has to be done."""
+    end = visible(page, "(done|failed|stopped|cancelled) since")
+    end.wait_for(timeout=PATIENCE)
+    assert "done since" in end.inner_text(), end.inner_text()
 
 
 def write_prompt(page: Any, sentence: str) -> None:
@@ -224,7 +235,8 @@ def test_a_run_is_cancelled_continued_killed_and_continued_again(tmp_path):
             pick(page, "run", "ball-1")
             visible(page, "stopped since").wait_for()
             page.get_by_role("button", name="continue this run").click()
-            visible(page, "done since").wait_for(timeout=PATIENCE)
+            visible(page, "(running|waiting) since").wait_for()
+            ends(page)
             page.get_by_text("a ball is bouncing").first.wait_for()
     assert (workspace / "runs" / "ball-1" / "animation.glb").stat().st_size > 1000
 
@@ -254,11 +266,57 @@ def test_a_model_is_uploaded_animated_and_looked_at_from_two_tabs(tmp_path):
         first.close()
         second.close()  # the run goes on, and a page that is opened later shows it
         third = tab(browser, address)
-        third.get_by_text(re.compile("done since")).first.wait_for(timeout=PATIENCE)
+        ends(third)
         third.get_by_text("a ball is bouncing").first.wait_for()
         run = workspace / "runs" / "ball-1"
         assert (run / "animation.glb").stat().st_size > 1000
         _page_shows_what_the_preview_shows(browser, run)
+
+
+def _filmed_scene(folder: Path, frames: int = 8) -> tuple[Scene, np.ndarray]:
+    """``moving.glb`` and ``still.glb`` side by side, and two videos of the first going up. Placed ``[F, N, 3]``"""
+    for name, family, seed in (("moving", "ball", 3), ("still", "dog", 1)):
+        mesh = make_creature(family, seed).mesh
+        export(mesh, mesh.vertices[None], folder / f"{name}.glb")
+    both = load_models([folder / "moving.glb", folder / "still.glb"])
+    assert isinstance(both, Scene)
+    up = np.sin(np.linspace(0, np.pi / 2, frames))[:, None, None] * [0.0, 0.4, 0.0]
+    truth = both.automatic_placement().apply(both.vertices + up * (both.objects == 0)[:, None])
+    drawn = render_mesh(both, truth, reconstruction_cameras(4, 160)[:2], shading=False)
+    for view, rgba in enumerate(drawn):
+        cover = rgba[..., 3:] / 255
+        seen = rgba[..., :3] * cover + np.array([40, 190, 90]) * (1 - cover)
+        save_mp4(folder / f"side{view}.mp4", (seen + 0.5).astype(np.uint8), 8)
+    return both, truth
+
+
+def test_two_models_follow_two_videos(tmp_path):
+    both, truth = _filmed_scene(tmp_path)
+    workspace = tmp_path / "space"
+    with served("app", "--workspace", str(workspace)) as address, chromium() as browser:
+        page = tab(browser, address)
+        upload(page, tmp_path / "still.glb")
+        visible(page, "faces: ").wait_for()
+        upload(page, tmp_path / "moving.glb")
+        page.get_by_text("2nd model", exact=True).wait_for()
+        pick(page, "2nd model", "still.glb")
+        visible(page, f"faces: {both.n_faces:,}").wait_for()  # they stand beside each other
+        for number, video in ((1, "side0.mp4"), (2, "side1.mp4")):
+            upload(page, tmp_path / video, "or upload a video of it")
+            page.get_by_text(("2nd video", "3rd video")[number - 1], exact=True).wait_for()
+        page.get_by_role("button", name="animate", exact=True).click()
+        ends(page)
+        visible(page, "moving-1: ").wait_for()
+        page.wait_for_timeout(3000)
+        assert np.ptp(scene(page).reshape(-1, 3), axis=0).max() > 0.3
+    run = workspace / "runs" / "moving-1"
+    job = Job.load(run)
+    assert job is not None
+    assert [Path(word).name for word in job.arguments if word.startswith("--video=")] == ["side0.mp4", "side1.mp4"]
+    found = load_placed_folder(run / "work" / "trajectory", both.n_vertices)
+    ball, rise = both.objects == 0, truth[-1, 0, 2] - truth[0, 0, 2]
+    assert np.linalg.norm((found - truth)[:, ball], axis=-1).mean() < 0.2 * rise
+    np.testing.assert_allclose(found[:, ~ball], truth[:, ~ball], atol=0.01 * rise)  # it stands
 
 
 def _page_shows_what_the_preview_shows(browser: Any, run: Path) -> None:

@@ -12,6 +12,7 @@ from animate3d.export import export
 from animate3d.export.ply_sequence import export_gaussians
 from animate3d.files import write_json
 from animate3d.gaussians import save_ply
+from animate3d.meshes.scene import Member, assemble
 from animate3d.motion.trajectory import save_placed_folder
 from animate3d.viewer.command import main
 from animate3d.viewer.moving import MovingGaussians, MovingMesh
@@ -74,7 +75,13 @@ def test_a_run_of_several_models_is_shown_as_it_was_exported(tmp_path):
     moving.mesh.automatic_placement().save(tmp_path / "work" / "placement.json")
     (tmp_path / "scene.yaml").write_text("objects: []")
     write_json(tmp_path / "run.json", {"model": "scene.yaml", "steps": {}})
-    assert load_show(tmp_path).moving.frames == 5
+    show = load_show(tmp_path)
+    assert show.moving.frames == 5 and show.title == "scene"
+    both = assemble([moving.mesh] * 2, [Member("flower"), Member("red ball")])
+    export(both, np.concatenate([moving.positions] * 2, axis=1), tmp_path / "animation.glb", fps=10)
+    export(moving.mesh, moving.positions[:1], tmp_path / "flower.glb")
+    write_json(tmp_path / "run.json", {"model": "flower.glb", "steps": {}})
+    assert load_show(tmp_path).title == "flower_red ball"
 
 
 def test_what_cannot_be_shown_is_one_sentence(tmp_path):

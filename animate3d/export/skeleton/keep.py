@@ -14,6 +14,8 @@ from animate3d.meshes.mesh import Mesh
 from animate3d.motion.surfaces import Array, Ids, nearest_rotations
 
 _FAST, _ROUNDS = 2, 15
+_MOST, _GAIN = 16, 0.02  # times so many rounds, as long as each time takes off such a share of the error
+_ENOUGH = 1e-6  # of the diagonal
 _FRAMES_AT_ONCE = 32
 
 
@@ -73,14 +75,29 @@ def _fitted(positions: Array, weights: Array, parents: Ids) -> tuple[Array, Arra
     for start in range(1, frames, _FRAMES_AT_ONCE):
         at = slice(start, start + _FRAMES_AT_ONCE)
         # Every joint with the vertices that it moves most, then all with their shares.
-        for shares, rounds in ((owner, _FAST), (weights, _ROUNDS)):
-            found = fitted_bones(rest, positions[at], shares, rotations[at], translations[at], rounds)
-            rotations[at], translations[at] = found
+        for shares, rounds, most in ((owner, _FAST, 1), (weights, _ROUNDS, _MOST)):
+            error = np.inf
+            for _ in range(most):  # bones that share most of their vertices take long to agree
+                found = fitted_bones(rest, positions[at], shares, rotations[at], translations[at], rounds)
+                rotations[at], translations[at] = found
+                before, error = error, _error(rest, positions[at], shares, *found)
+                if error < _ENOUGH or error > (1 - _GAIN) * before:
+                    break
             for bone in np.flatnonzero((shares.sum(axis=0) < 1e-6) | idle):
                 if parents[bone] >= 0:  # nothing says how it moves: with the joint above
                     rotations[at, bone] = rotations[at, parents[bone]]
                     translations[at, bone] = translations[at, parents[bone]]
     return rotations, translations
+
+
+def _error(rest: Array, poses: Array, weights: Array, rotations: Array, translations: Array) -> float:
+    """Mean distance of what the bones show from the poses, as a share of the diagonal."""
+    left = np.array(poses)
+    for bone, share in enumerate(weights.T):
+        ids = np.flatnonzero(share)
+        placed = np.einsum("fij,nj->fni", rotations[:, bone], rest[ids]) + translations[:, bone, None]
+        left[:, ids] -= share[ids, None] * placed
+    return float(np.linalg.norm(left, axis=-1).mean() / (np.linalg.norm(np.ptp(rest, axis=0)) or 1.0))
 
 
 def _different(names: list[str]) -> list[str]:
