@@ -65,10 +65,10 @@ class Buffer:
     def _accessor(self, values: np.ndarray, extra: dict[str, Any], target: int | None, *, bounds: bool) -> int:
         rows = values.reshape(len(values), -1)
         content, stride = rows, None
-        gap = -rows.itemsize * rows.shape[1] % 4
-        if gap and target == ARRAY_BUFFER:  # every vertex starts at a multiple of four bytes
+        if target == ARRAY_BUFFER:  # every vertex starts at a multiple of four bytes
+            gap = -rows.itemsize * rows.shape[1] % 4
             content = np.pad(rows, ((0, 0), (0, gap // rows.itemsize)))
-            stride = content.itemsize * content.shape[1]
+            stride = content.itemsize * content.shape[1]  # has to be said where two accessors share equal bytes
         view = self.add_bytes(np.ascontiguousarray(content).tobytes(), target, stride)
         return self._entry(rows, {"bufferView": view} | extra, bounds=bounds)
 

@@ -230,3 +230,14 @@ def test_blender_plays_the_glb(tmp_path):
     for shown, expected in zip(world, trajectory[:, :-1], strict=True):
         distances = np.linalg.norm(expected[:, None] - shown[None], axis=-1).min(axis=1)
         assert distances.max() < 1e-4
+
+
+def test_accessors_that_share_bytes_say_how_far_apart_their_vertices_are(tmp_path):
+    mesh = awkward_mesh()
+    still = mesh.vertices
+    path = export(mesh, np.stack([still, still + [0.3, 0, 0], still]), tmp_path / "back.glb", loop=False)
+    document = pygltflib.GLTF2().load(str(path))
+    views = [accessor.bufferView for accessor in document.accessors if accessor.bufferView is not None]
+    shared = {view for view in views if views.count(view) > 1}
+    assert shared  # the deltas of positions and of normals, all zero, of the last frame
+    assert all(document.bufferViews[view].byteStride for view in shared)
