@@ -114,7 +114,7 @@ def track(
         placement: how the mesh stands before the cameras; None places it automatically.
         rigidity: factor on the weight that holds the mesh's shape.
         fps: frames per second of the videos.
-        progress: called with the number of every frame that is done.
+        progress: called with the number of frames that are done, as the share of the work goes.
 
     Returns:
         the vertices at every frame, in the mesh's own coordinates.

@@ -24,7 +24,7 @@ from animate3d.cameras import Cameras
 from animate3d.meshes import Mesh
 from animate3d.meshes.scene import Scene
 from animate3d.motion.matching import FrameSource
-from animate3d.motion.score import Explained, blur_size, blur_stride, blurred, explained_change
+from animate3d.motion.score import Explained, believable, blur_size, blur_stride, blurred, explained_change
 from animate3d.motion.surfaces import Array, Ids, edges_of, nearest_rotations, sum_at
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rasterize.visibility import visible_triangles
@@ -96,7 +96,7 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: FrameSource, camera
         shown, seen = _shown(mesh, kept, cameras), _seen(kept, surface, cameras)
     moving = np.where(idle, 0.0, surface.soften(1.0 - held[surface.parts]))
     found = explained_change(wanted, shown)
-    if found.total < 0:
+    if not believable(wanted, shown):
         kept, moving = still.copy(), np.zeros(len(moving))
         found = explained_change(wanted, torch.zeros_like(wanted))
     return Kept(kept, moving, found, surface.parts, gains)

@@ -9,6 +9,8 @@ from torch.nn.functional import avg_pool2d
 
 from animate3d.frames import GREY, composite
 
+_CHANCE = 0.5  # standard errors between frames: a motion that gains less than that gains nothing
+_AGAINST = 0.1  # of the whole change: so much worse than standing still in one view is no noise
 _BLUR = 16  # a share of 1 / _BLUR of the image's height is averaged: speckle of generated videos is not motion
 
 
@@ -52,6 +54,24 @@ def explained_change(change: Tensor, shown: Tensor) -> Explained:
         [_share(*pair) for pair in zip(missed.sum(1), total.sum(1), strict=True)],
         [float(change) for change in total.sum(0) / total.sum().clamp_min(1e-12)],
     )
+
+
+def believable(change: Tensor, shown: Tensor) -> bool:
+    """Whether a motion that shows a blurred change explains the videos' better than standing still does.
+
+    It does not if what it gains in some frames it loses in others, or if half of the views or more speak against it:
+    one that lies along the line of sight of a camera is easily wrong, and another camera sees that.
+
+    Args:
+        change, shown: ``[V, F - 1, H', W', 3]``, see `blurred_change`.
+    """
+    total = change.square().sum(dim=(2, 3, 4))  # [V, F - 1]
+    gain = total - (change - shown).square().sum(dim=(2, 3, 4))
+    of_frames, of_views = gain.sum(0), gain.sum(1)
+    error = float(of_frames.std()) * len(of_frames) ** 0.5 if len(of_frames) > 1 else 0.0
+    # More than twice of what happens in the view is missed, and it matters.
+    against = (of_views < -total.sum(1)) & (of_views < -_AGAINST * total.sum())
+    return float(gain.sum()) >= _CHANCE * error and 2 * int(against.sum()) < max(len(against), 1)
 
 
 def explained_motion(videos: Tensor, drawn: Tensor) -> float:

@@ -25,7 +25,7 @@ from animate3d.motion.surfaces import Array
 from animate3d.motion.template import Template
 
 _FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
-_FAR_BETTER = 1.35  # times less of the frames missed: what more motion in depth must gain
+_FAR_BETTER = 1.35  # times less of the frames missed: what more motion in depth, or another way there, must gain
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
@@ -87,14 +87,15 @@ def track(
     Args:
         frames: ``[V, F, H, W, 4]`` RGBA 0..1, read one at a time; frame 0 shows the template at rest.
         cameras: ``[V]`` with the size of the frames.
-        progress: called with the number of every finished frame.
+        progress: called with the number of frames that are finished, as the share of the work goes.
         ids: ``[V, F, H, W]`` which object of a scene each pixel shows, see `ObjectMasks`.
     """
     settings = settings or TrackSettings()
     frames, cameras = _reduced(frames, cameras)
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
     fit = fit_of(template)
-    if frames.shape[0] > _FEW_VIEWS:
+    few = frames.shape[0] <= _FEW_VIEWS
+    if not few:
         settings = replace(settings, velocity=settings.velocity[:1])
     pulls = settings.depth if frames.shape[0] == 1 else ()
     priors: list[Prior | None] = [prior_of(template, cameras, weight) for weight in pulls] or [None]
@@ -106,8 +107,11 @@ def track(
         earlier = returns.add(matcher.shown(f))
         for way in ways:
             way.follow(f, earlier)
-        progress(f)
+        progress(f // 2 if few else f)
     chosen = _simplest(ways)
+    if few:
+        chosen.go_back(lambda done: progress((frames.shape[1] + done) // 2))
+        progress(frames.shape[1] - 1)
     nodes = np.stack(chosen.nodes)
     positions, rotations = template.carry(nodes, np.stack([fit.rotations(x).astype(np.float32) for x in nodes]))
     return Tracked(positions, rotations, template.carry_values(np.stack(chosen.confidence)))
@@ -136,12 +140,40 @@ class _Way:
         self.missed = 0.0
 
     def follow(self, frame: int, earlier: int | None) -> None:
-        """Find the next frame's nodes: a few rounds of draw, match and solve.
+        """Find the next frame's nodes.
 
         Args:
             earlier: a frame that this one looks like more than like the last, see `Returns`.
         """
-        settings, prior, current = self._settings, self._prior, self._start(frame, earlier)
+        before, last = [*self.nodes[:1], *self.nodes][-2:]
+        others = [] if earlier is None else [self.nodes[earlier]]
+        nodes, found = self._find(self._start(frame, before, last, others), frame)
+        self.nodes.append(nodes)
+        self.confidence.append(found)
+        if self._prior:
+            self.missed += self._matcher.missed(nodes, frame)
+
+    def go_back(self, progress: Callable[[int], None]) -> None:
+        """Follow the surface again from the last frame to the first; a frame that this shows far better is replaced.
+
+        A limb that was lost behind another one when it began to move is often found again later, and not lost on the
+        way back. Where the way back is the one that is lost, it goes on from what was found before.
+
+        Args:
+            progress: called with the number of frames that are done.
+        """
+        before = last = self.nodes[-1]
+        for frame in range(len(self.nodes) - 2, 0, -1):
+            nodes, found = self._find(self._start(frame, before, last, []), frame)
+            ahead, back = (self._matcher.missed(x, frame) for x in (self.nodes[frame], nodes))
+            if _FAR_BETTER * back < ahead:
+                self.nodes[frame], self.confidence[frame] = nodes, found
+            before, last = last, self.nodes[frame] if back > _FAR_BETTER * ahead else nodes
+            progress(len(self.nodes) - 1 - frame)
+
+    def _find(self, current: Array, frame: int) -> tuple[Array, Array]:
+        """The nodes in a frame and their confidence: a few rounds of draw, match and solve."""
+        settings, prior = self._settings, self._prior
         for stiffness, finest in zip(settings.stiffness, settings.finest, strict=True):
             rays, found = self._matcher.match(current, frame, finest)
             rays = self._masks.trusted(rays, frame) if self._masks else rays
@@ -149,17 +181,12 @@ class _Way:
             current = self._fit.solve(current, rays, stiffness, settings.turns, anchors)
             if prior:
                 current = prior.at_rest_distance(current)
-        self.nodes.append(current)
-        self.confidence.append(found)
-        if prior:
-            self.missed += self._matcher.missed(current, frame)
+        return current, found
 
-    def _start(self, frame: int, earlier: int | None) -> Array:
-        """The last motion goes on, slows down or stops, or a pose returns: whichever looks most like the frame."""
-        before, last = [*self.nodes[:1], *self.nodes][-2:]
-        shares = self._settings.velocity if len(self.nodes) > 1 else (0.0,)
-        starts = [last + share * (last - before) for share in shares]
-        starts += [] if earlier is None else [self.nodes[earlier]]
+    def _start(self, frame: int, before: Array, last: Array, others: list[Array]) -> Array:
+        """The last motion goes on, slows down or stops, or another pose: whichever looks most like the frame."""
+        shares = (0.0,) if before is last else self._settings.velocity
+        starts = [*(last + share * (last - before) for share in shares), *others]
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
 
 

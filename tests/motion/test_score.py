@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from animate3d.motion.score import explained, explained_motion
+from animate3d.motion.score import believable, explained, explained_change, explained_motion
 
 
 def moving_square(shifts, color=(0.9, 0.1, 0.1), size=32):
@@ -48,3 +48,30 @@ def test_the_share_is_told_by_frame_and_view():
     assert found.frames[1] == pytest.approx(0.0, abs=1e-6)
     assert found.views[1] == 0.0
     assert 0 < found.views[0] < 1
+
+
+def changes(views):
+    """Blurred changes of one colour per view and frame ``[V, F - 1, 2, 2, 3]``."""
+    return torch.tensor(views)[..., None, None, None].expand(-1, -1, 2, 2, 3)
+
+
+def test_a_motion_that_loses_in_one_frame_what_it_gains_in_another_is_not_believed():
+    videos = changes([[1.0, 1.0, 1.0]])
+    chance = changes([[1.0, -0.4, 0.0]])
+    assert 0 < explained_change(videos, chance).total < 0.02
+    assert not believable(videos, chance)
+    assert believable(videos, changes([[0.01, 0.01, 0.01]]))
+    assert believable(videos, changes([[1.0, 0.0, 0.0]]))  # a single frame that is explained is enough
+
+
+def test_standing_still_is_believed_whether_anything_happens_or_not():
+    for videos in (changes([[1.0, 1.0]]), changes([[0.0, 0.0]]), changes([[1.0]])):
+        assert believable(videos, 0 * videos)
+
+
+@pytest.mark.parametrize(("others", "trusted"), [(1, False), (3, True)])
+def test_a_motion_that_half_of_the_views_speak_against_is_not_believed(others, trusted):
+    videos = changes([[1.0, 1.0]] * others + [[0.4, 0.4]])
+    shown = changes([[1.0, 1.0]] * others + [[-0.48, -0.48]])
+    assert explained_change(videos, shown).total > 0.3
+    assert believable(videos, shown) is trusted

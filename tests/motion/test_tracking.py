@@ -101,5 +101,25 @@ def test_a_frame_starts_where_the_last_motion_leads_or_stops(goes_on: float, sha
     settings = TrackSettings()
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
     way = _Way(matcher, RigidFit(template), settings, template.rest, None)
-    way.nodes.append(template.rest + step)
-    np.testing.assert_allclose(way._start(2, None), template.rest + (1.0 + share) * step)
+    start = way._start(2, template.rest, template.rest + step, [])
+    np.testing.assert_allclose(start, template.rest + (1.0 + share) * step)
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_the_way_back_replaces_a_frame_that_was_lost_and_no_other(lost: int) -> None:
+    mesh = patterned_capsule(2)
+    template, step = template_of(mesh), np.array([0.0, 0.08, 0.08])
+    truth = np.stack([mesh.vertices + k * step for k in range(4)])
+    frames, cameras = footage(mesh, truth)
+    settings = TrackSettings()
+    matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
+    way = _Way(matcher, RigidFit(template), settings, template.rest, None)
+    way.nodes = [template.rest + k * step for k in range(4)]
+    way.nodes[lost] = template.rest - 3 * step
+    way.confidence = [np.full(template.n_nodes, -1.0)] * 4
+    told: list[int] = []
+    way.go_back(told.append)
+    np.testing.assert_allclose(way.nodes[lost], template.rest + lost * step, atol=0.02)
+    np.testing.assert_array_equal(way.nodes[3 - lost], template.rest + (3 - lost) * step)
+    assert way.confidence[lost].max() > 0.5 and way.confidence[3 - lost].max() == -1.0
+    assert told == [1, 2]
