@@ -239,9 +239,8 @@ def _wanted(frames: FrameSource, cameras: Cameras) -> tuple[Tensor, Cameras]:
     What is compared is blurred anyway, and drawing costs in proportion to pixels.
     """
     height, width = frames.shape[2:4]
-    factor = max(1, height // _HEIGHT)
-    if height % factor or width % factor:
-        factor = 1
+    most = max(1, height // _HEIGHT)
+    factor = next(f for f in range(most, 0, -1) if height % f == 0 and width % f == 0)
 
     def a_few() -> Iterator[Tensor]:
         views, count = frames.shape[:2]

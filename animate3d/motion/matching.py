@@ -79,10 +79,15 @@ class Matcher:
         winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
         views = range(len(winners))
         targets = self.shown(frame)
-        with ThreadPoolExecutor() as pool:  # OpenCV works outside of the interpreter's lock
-            found = list(
-                pool.map(lambda v: self._match_view(v, nodes, targets[v], winners[v], weights[v], finest), views)
-            )
+
+        def of_view(v: int) -> tuple[Rays, Array]:
+            return self._match_view(v, nodes, targets[v], winners[v], weights[v], finest)
+
+        if len(views) == 1:
+            found = [of_view(0)]
+        else:
+            with ThreadPoolExecutor() as pool:  # OpenCV works outside of the interpreter's lock
+                found = list(pool.map(of_view, views))
         rays, confidence = zip(*found, strict=True)
         return Rays(*(np.concatenate(parts) for parts in zip(*rays, strict=True))), np.max(confidence, axis=0)
 

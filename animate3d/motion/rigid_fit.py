@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.linalg import SuperLU, splu
 
 from animate3d.motion import fit_kernels
+from animate3d.motion.cholesky import Factor, conjugate_gradients, factorise, find_pattern
 from animate3d.motion.surfaces import Array, Ids
 from animate3d.motion.template import Template
 
@@ -42,7 +41,7 @@ class _System(NamedTuple):
     own: Array  # [M, 3, 3]
     shared: Array  # [E, 3, 3]
     right: Array  # [M, 3]
-    factor: SuperLU  # of the preconditioner
+    factor: Factor  # of the preconditioner
 
 
 class RigidFit:
@@ -65,6 +64,7 @@ class RigidFit:
         links = np.tile(np.arange(len(self._pairs)), 2)[order]
         self._graph = (starts, np.ascontiguousarray(ends[order, 1]), links)
         self._sides = _sides(template.triangles, template.links, self._n)
+        self._pattern = find_pattern(self._pairs, self._n)
 
     def solve(self, start: Array, rays: Rays, stiffness: float, turns: int, anchors: Anchors | None = None) -> Array:
         """Positions close to ``start``.
@@ -125,34 +125,16 @@ class RigidFit:
         own += (stiff + hold)[:, None, None] * np.eye(3)
         shared -= weights[:, None, None] * np.eye(3)
         # A ray holds two of three directions: the preconditioner counts it with a half along every axis.
-        i, j = pairs.T
-        every = np.arange(n)
-        values = np.concatenate([-weights, -weights, stiff + hold + 0.5 * mass])
-        places = (np.concatenate([i, j, every]), np.concatenate([j, i, every]))
-        factor = splu(
-            sparse.csc_matrix((values, places), shape=(n, n)), diag_pivot_thresh=0.0, permc_spec="MMD_AT_PLUS_A"
-        )
+        factor = factorise(self._pattern, stiff + hold + 0.5 * mass, -weights)
         return _System(own, shared, right, factor)
 
     def _conjugate_gradients(self, system: _System, right: Array, positions: Array) -> Array:
         """A few preconditioned steps from ``positions [M, 3]`` towards the solution."""
-        product = np.empty_like(positions)
-        fit_kernels.apply(positions, system.own, system.shared, *self._graph, product)
-        residual = right - product
+        found = positions.copy()
         goal = _CG_TOLERANCE * float(np.linalg.norm(right))
-        direction, before = None, 0.0
-        for _ in range(_CG_STEPS):
-            if float(np.linalg.norm(residual)) <= goal:
-                break
-            preconditioned = system.factor.solve(residual)
-            now = float(np.vdot(residual, preconditioned))
-            direction = preconditioned if direction is None else preconditioned + (now / before) * direction
-            before = now
-            fit_kernels.apply(direction, system.own, system.shared, *self._graph, product)
-            step = now / float(np.vdot(direction, product))
-            positions = positions + step * direction
-            residual = residual - step * product
-        return positions
+        system_of = (system.own, system.shared, *self._graph)
+        conjugate_gradients(found, right, *system_of, *self._pattern.solved_by, *system.factor, _CG_STEPS, goal)
+        return found
 
 
 def _sides(triangles: Ids, links: Ids, n: int) -> Ids:

@@ -25,6 +25,7 @@ from animate3d.frames import composite, contact_sheet, count_frames, load_frames
 from animate3d.gaussians import Gaussians
 from animate3d.meshes import Mesh, Placement
 from animate3d.motion.objects import template_of
+from animate3d.motion.seams import find_seams, smooth_seams
 from animate3d.motion.template import Surface
 from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.progress import counted
@@ -371,11 +372,13 @@ class Run(ABC):
         Returns:
             the first of ``paths``.
         """
+        # Frames that were given may show the pose at rest again: those are left as they are.
+        seams = [] if self.options.video is None else find_seams(self.frames.numpy())
 
         def follow() -> dict[str, Any]:
             surface = self.surface()
             tracked = self.track_surface(surface)
-            save(surface, tracked.positions, tracked.rotations)
+            save(surface, *smooth_seams(tracked.positions, tracked.rotations, seams))
             with atomic_file(self.work / "confidence.npy") as temporary:  # for the viewer
                 np.save(temporary, tracked.confidence.astype(np.float16), allow_pickle=False)
             return {**tracked.facts(), "confidence": frame_confidence(tracked.confidence)}
@@ -388,6 +391,7 @@ class Run(ABC):
                 "azimuths": self.azimuths,
                 "rigidity": self.rigidity,
                 **self._masks(),
+                **({"seams": seams} if seams else {}),
                 "harmless": self.ends_in_tracking,
             },
             outputs=paths,

@@ -93,10 +93,11 @@ def animate_creature(given: DemoCommand, asked: Mapping[str, Any], announce: Cal
     options = AnimateOptions(subject.folder, None, given.out, video=video, rigidity=preset.rigidity, **asked)
     result = mesh.animate(options, announce)
     positions = result.trajectory.positions.astype("float64")
-    truth = subject.intended(len(positions))
+    lap = min(len(positions), preset.sampler.context_length)  # a longer video repeats it
+    truth = subject.intended(lap)
     if truth is None:
         return [(result, "")]
-    score = score_trajectory(positions, truth)
+    score = score_trajectory(positions[:lap], truth)
     return [
         (
             result,

@@ -23,6 +23,8 @@ _CUT = 0.5  # of the object's pixels that no flow explains
 _ALONE = 3.0  # times as many as between the frames around, where things are as fast
 _AROUND = 5
 _FEWEST = 6  # steps that a cut is compared with
+_OTHER = 0.4  # of the object's colours that the frame before does not have
+_COLORS = 4  # levels of each channel, where colours are counted
 _CAMERA_SIDE = 320  # pixels of the pictures in which the background is followed
 _POINTS, _LEAST_POINTS = 150, 12
 _TEXTURE = 6.0  # levels of contrast that a point of the background has around it
@@ -50,6 +52,7 @@ class Shot:
     def __init__(self) -> None:
         self._last: Bytes | None = None
         self._unexplained: list[float] = []  # of every frame after the first
+        self._recolored: list[float] = []  # likewise
         self._background: _Background | None = None
         self._shifts: list[float] = [0.0]
 
@@ -67,6 +70,7 @@ class Shot:
         small = _small(_on_grey(frame), _SIDE)
         if self._last is not None:
             self._unexplained.append(_unexplained(self._last, small))
+            self._recolored.append(_recolored(self._last, small))
             if self._background is not None:
                 self._shifts.append(self._background.shift(frame))
         self._last = small
@@ -97,10 +101,15 @@ class Shot:
 
     def _cut(self) -> int | None:
         """The frame that does not go on from the one before."""
-        steps = self._unexplained
+        steps, colors = self._unexplained, self._recolored
+
+        def alone(values: list[float], k: int) -> bool:
+            around = [*values[max(k - _AROUND, 0) : k], *values[k + 1 : k + 1 + _AROUND]]
+            return len(around) >= _FEWEST and values[k] > _ALONE * max(around)
+
         for k, step in enumerate(steps):
-            around = [*steps[max(k - _AROUND, 0) : k], *steps[k + 1 : k + 1 + _AROUND]]
-            if len(around) >= _FEWEST and step > _CUT and step > _ALONE * max(around):
+            # An object that moves fast hides a cut, but keeps its colours.
+            if step > _CUT and (alone(steps, k) or (colors[k] > _OTHER and alone(colors, k))):
                 return k + 1
         return None
 
@@ -137,6 +146,16 @@ def _unexplained(before: Bytes, after: Bytes) -> float:
     changed = _differs(*soft) & _differs(relit, soft[1]) & _differs(before, after)
     shown = [_differs(image, np.broadcast_to(_border(image), image.shape)) for image in (before, after)]
     return float(changed.sum() / max(min(int(mask.sum()) for mask in shown), 0.005 * changed.size))
+
+
+def _recolored(before: Bytes, after: Bytes) -> float:
+    """Which share of the object has colours in one frame that it does not have in the other."""
+    counts = []
+    for image in (before, after):
+        shown = image[_differs(image, np.broadcast_to(_border(image), image.shape))]
+        bins = shown // (256 // _COLORS) @ np.array([_COLORS**2, _COLORS, 1])
+        counts.append(np.bincount(bins, minlength=_COLORS**3) / max(len(bins), 1))
+    return float(np.abs(counts[0] - counts[1]).sum() / 2)
 
 
 def _differs(one: Bytes, other: Bytes) -> Mask:

@@ -45,6 +45,7 @@ _AT_REST = 0.004  # of the diagonal: a first pose that moved less is the pose at
 _BLEND = 0.4  # seconds from the pose at rest to the video's
 _UNSURE = 0.25  # confidence of a frame below which it is told
 _MORPHS = 64  # targets of a clip of more frames, unless more are asked for: some engines stop there
+_WHOLE = 12  # sizes of frames are multiples: 2, 3 or 4 pixels can be averaged where less is enough
 _UNSEEN = 180.0  # degrees from the clip to the other side
 
 
@@ -323,7 +324,7 @@ class VideoRun(MeshRun):
             for f in range(count):  # one at a time: a long clip is never held as a whole
                 covered |= self._cut_frame(v, f)[..., 3] > 20
             turned.append(look_at_object(viewpoint, covered))
-        size = max(camera.pixels for camera in turned)
+        size = _WHOLE * math.ceil(max(camera.pixels for camera in turned) / _WHOLE)
         with atomic_directory(folder) as temporary:
             for v, camera in enumerate(turned):
                 for f in range(count):

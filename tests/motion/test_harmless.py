@@ -5,8 +5,9 @@ import torch
 import trimesh
 from moving_shapes import bending, footage, patterned_capsule
 
+from animate3d.cameras import reconstruction_cameras
 from animate3d.meshes import Mesh
-from animate3d.motion.harmless import keep_what_explains, surface_parts
+from animate3d.motion.harmless import _wanted, keep_what_explains, surface_parts
 
 FRAMES, SIZE = 3, 64
 
@@ -82,3 +83,8 @@ def test_parts_do_not_span_loose_pieces_and_copies_along_seams_share_theirs() ->
     welded = np.tile(np.arange(len(vertices)), 2)
     parts = surface_parts(twice, np.concatenate([faces, faces + len(vertices)]), welded)
     np.testing.assert_array_equal(parts[: len(vertices)], parts[len(vertices) :])
+
+
+def test_frames_of_any_even_size_are_compared_smaller() -> None:
+    frames = np.zeros((1, 2, 386, 386, 4), np.float32)  # three times 128, but not a multiple of three
+    assert _wanted(frames, reconstruction_cameras(1, 386))[1].height == 193

@@ -78,3 +78,17 @@ def test_a_camera_that_stands_still_before_a_wall_is_not(tmp_path: Path, still: 
 
 def test_two_frames_are_not_compared_with_anything(tmp_path: Path) -> None:
     checked(tmp_path, [scene(10, plain()), scene(30, plain())])
+
+
+def test_a_cut_to_another_object_is_told_however_fast_things_move(tmp_path: Path) -> None:
+    def shuffled(seed: int, other: bool) -> np.ndarray:
+        """The patches at other places in every frame, which no flow explains."""
+        patches = np.random.default_rng(seed).permutation(OBJECT[::4, ::4].reshape(-1, 3)).reshape(12, 12, 3)
+        dark = patches // 4 + np.array([190, 0, 0], np.uint8)
+        return (dark if other else patches).repeat(4, 0).repeat(4, 1)
+
+    (tmp_path / "one").mkdir()
+    checked(tmp_path / "one", [scene(20, plain(), shuffled(f, False)) for f in range(14)])
+    (tmp_path / "two").mkdir()
+    with pytest.raises(WrongClip, match=r"\(frame 8\)"):
+        checked(tmp_path / "two", [scene(20, plain(), shuffled(f, f >= 8)) for f in range(14)])
