@@ -68,28 +68,25 @@ class GltfFile:
         entry = self.item("buffers", index)
         if index not in self._buffers:
             if "uri" in entry:
-                self._buffers[index] = self.resource(entry["uri"])
+                content = self.resource(entry["uri"])
+                if content is None:
+                    name = uri_name(entry["uri"])[:200]
+                    raise InputError(f"{self.path} refers to {name!r}, which is not in its folder.")
+                self._buffers[index] = content
             elif index == 0 and self._chunk is not None:
                 self._buffers[index] = self._chunk
             else:
                 raise ValueError(f"the bytes of buffer {index} are missing")
         return self._buffers[index]
 
-    def resource(self, uri: Any) -> bytes:
-        """What a data URI holds, or a file below the folder of this one.
-
-        Raises:
-            InputError: there is no such file.
-        """
+    def resource(self, uri: Any) -> bytes | None:
+        """What a data URI holds, or a file below the folder of this one; None where there is no such file."""
         head, comma, body = str(uri).partition(",")
         if head.startswith("data:") and comma:
             content = unquote_to_bytes(body)
             return base64.b64decode(content) if head.endswith(";base64") else content
-        name = unquote_to_bytes(str(uri)).decode("utf-8", errors="replace")
-        found = find_texture(str(uri), self.path.parent) or find_texture(name, self.path.parent)
-        if found is None:
-            raise InputError(f"{self.path} refers to {name[:200]!r}, which is not in its folder.")
-        return found.read_bytes()
+        found = find_texture(str(uri), self.path.parent) or find_texture(uri_name(uri), self.path.parent)
+        return None if found is None else found.read_bytes()
 
     def view(self, index: Any) -> tuple[bytes, int]:
         """The bytes of a buffer view, decompressed, and its stride (0: without gaps)."""
@@ -171,8 +168,8 @@ class GltfFile:
         values[places] = self._rows(sparse["values"], values.dtype, values.shape[1], count)
         return values
 
-    def image(self, index: Any) -> tuple[bytes, str | None]:
-        """The encoded bytes of an image and its type, where the file names it."""
+    def image(self, index: Any) -> tuple[bytes | None, str | None]:
+        """The encoded bytes of an image, None where its file is not there, and its type, where the file names it."""
         entry = self.item("images", index)
         kind = entry.get("mimeType")
         if "bufferView" in entry:
@@ -195,6 +192,11 @@ class GltfFile:
         except Exception as error:  # the decoder raises whatever damaged bytes lead it into
             reason = str(error).strip().splitlines()[:1] or ["unknown reason"]
             raise InputError(f"{self.path}: its Draco-compressed data ({DRACO}) is damaged ({reason[0]}).") from error
+
+
+def uri_name(uri: Any) -> str:
+    """A URI as a person writes it, for messages."""
+    return unquote_to_bytes(str(uri)).decode("utf-8", errors="replace")
 
 
 def dequantized(values: np.ndarray, *, normalized: bool) -> np.ndarray:
