@@ -176,8 +176,8 @@ def find_texture(name: str, folder: Path, root: Path | None = None) -> Path | No
     if not parts:
         return None
     is_absolute = name.startswith(("/", "\\")) or (parts[0][1:2] == ":" and len(parts) > 1)
-    inside = None if is_absolute else _inside(parts, folder.relative_to(root).parts)
-    places = [] if inside is None else [(root, inside)]
+    starts = [] if is_absolute else [folder.relative_to(root).parts, ()]  # some programs name from the object's folder
+    places = [(root, inside) for start in starts if (inside := _inside(parts, start)) is not None]
     places += [] if "/" in name or name in (".", "..") else [(folder, [name])]  # a backslash can be part of a name
     for base in dict.fromkeys((folder, root)):
         places += [(base, parts[-1:]), (base, ["textures", parts[-1]])]

@@ -165,7 +165,9 @@ def test_letters_that_end_in_a_backslash_do_not_swallow_the_next_line(tmp_path):
     assert (material.name, material.base_color[:3]) == (name, (1, 0, 0))
 
 
-@pytest.mark.parametrize("name", ["a:b", "m #1", "x[0]", "${x}", "100%41", 'it\'s "q"', "🐉 é", "back\\slash", "-s 2"])
+@pytest.mark.parametrize(
+    "name", ["a:b", "m #1", "x[0]", "${x}", "100%41", 'it\'s "q"', "🐉 é", "back\\slash", "-s 2", " #1", "a\tb"]
+)
 def test_any_file_name_is_found(tmp_path, name):
     Image.new("RGB", (2, 2), (9, 99, 199)).save(tmp_path / f"{name}.png")
     (tmp_path / f"{name}.mtl").write_text(f"newmtl {name}\nmap_Kd {name}.png\n")

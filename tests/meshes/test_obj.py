@@ -132,6 +132,27 @@ def test_textures_outside_of_the_folder_are_never_read(tmp_path, name):
     assert load_obj(obj).materials[0].textures["diffuse"][0, 0, 0] == 9  # the last part of the name is in the folder
 
 
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("tex", "../Tex/skin.png"),
+        ("tex", "..\\tex\\skin.png"),
+        ("tex", "-s 1 1 1 ../tex/SKIN.png"),
+        ("tex", "tex/skin.png"),
+        ("mat/tex", "Tex/skin.png"),
+        (".", "../elsewhere/skin.png"),
+        ("mat/textures", "/somewhere/Skin.png"),
+    ],
+)
+def test_textures_are_named_from_the_material_file_or_found_by_their_file_name(tmp_path, place, name):
+    (tmp_path / "mat").mkdir()
+    (tmp_path / place).mkdir(exist_ok=True)
+    write(tmp_path / "mat", f"newmtl m\nmap_Kd {name}\n", "m.mtl")
+    texture(tmp_path / place / "skin.png", (7, 8, 9))
+    obj = write(tmp_path, "mtllib mat/m.mtl\nusemtl m\n" + SQUARE + "vt 0 0\nf 1/1 2/1 3/1\n")
+    assert load_obj(obj).materials[0].textures["diffuse"][0, 0].tolist() == [7, 8, 9]
+
+
 def test_missing_and_broken_materials_only_warn(tmp_path):
     text = "mtllib none.mtl\nusemtl m\n" + SQUARE + "f 1 2 3\n"
     with pytest.warns(UserWarning, match="none.mtl"):
