@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import json
 import struct
 from pathlib import Path
@@ -35,8 +36,12 @@ class GltfFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         data = path.read_bytes()
-        text, self._chunk = _chunks(data) if data[:4] == b"glTF" else (data, None)
-        self.document: Entry = json.loads(text.decode("utf-8-sig"))
+        if not data:
+            raise InputError(f"{path} is empty.")
+        text, self._chunk = _chunks(data, path) if data[:4] == b"glTF" else (data, None)
+        if self._chunk is None and not text.removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"{", b"[")):
+            raise InputError(f"{path} is not a glTF file: it begins neither like a .glb nor like the JSON of a .gltf.")
+        self.document: Entry = _json(text)
         if not isinstance(self.document, dict) or not isinstance(self.document.get("asset"), dict):
             raise InputError(f"{path} is not a glTF file: it names no version.")
         version = str(self.document["asset"].get("version", ""))
@@ -221,8 +226,22 @@ def _filtered(codec: Any, rows: np.ndarray, count: int, stride: int, name: str) 
     return decode(rows, count, stride)
 
 
-def _chunks(data: bytes) -> tuple[bytes, bytes | None]:
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"its JSON breaks off or is damaged at line {error.lineno}, column {error.colno}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its JSON has no text at byte {error.start}") from error
+
+
+def _chunks(data: bytes, path: Path) -> tuple[bytes, bytes | None]:
     """JSON and binary chunk of a .glb."""
+    if len(data) < 12:
+        raise ValueError(f"it has {len(data)} bytes")
+    version = struct.unpack_from("<I", data, 4)[0]
+    if version != 2:
+        raise InputError(f"{path} is glTF {version}; only version 2 is read.")
     length = struct.unpack_from("<I", data, 8)[0]
     if length > len(data):
         raise ValueError(f"{length} bytes are announced, {len(data)} are there")

@@ -16,6 +16,7 @@ from animate3d.files import existing_file
 from animate3d.meshes.materials import Material, find_texture, named_textures, read_texture
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.names import encoding_of
+from animate3d.meshes.ply_header import check_promises
 
 GAUSSIAN_MARKS = frozenset({"opacity", "scale_0", "rot_0"})
 """Properties of the vertices of a ply of Gaussians, which no mesh has."""
@@ -28,11 +29,14 @@ _UV_NAMES = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
 def load_ply_mesh(path: str | os.PathLike[str]) -> Mesh:
     """Read a PLY mesh, z up: polygons, colours, texture coordinates of vertices or face corners, several textures."""
     path = existing_file(path, "mesh file")
+    check_promises(path)
     data, textures = _read_ply(path)
     elements = {element.name: element for element in data.elements}
     names = {p.name for p in elements["vertex"].properties} if "vertex" in elements else set()
     if names >= GAUSSIAN_MARKS or PACKED_MARK in names:
         raise InputError(gaussians_sentence(path))
+    if "tristrips" in elements and "face" not in elements:
+        raise InputError(f"{path} holds triangle strips (tristrips), which are not read; save it with plain faces.")
     if "vertex" not in elements or "face" not in elements:
         raise InputError(f"{path} has no faces: it is a point cloud, not a mesh; reconstruct a mesh from it.")
     vertex, face = elements["vertex"], elements["face"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 import warnings
 from pathlib import Path
 
@@ -182,6 +184,35 @@ def test_empty_and_garbage_files_end_in_one_sentence(tmp_path, suffix):
         (tmp_path / f"broken{suffix}").write_bytes(content)
         with pytest.raises(InputError, match=f"broken{suffix}"):
             load_mesh(tmp_path / f"broken{suffix}")
+
+
+PLY_HEAD = b"ply\nformat %s 1.0\nelement vertex %d\nproperty float x\nproperty float y\nproperty float z\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.glb", b"", "a.glb is empty."),
+        ("a.glb", b"some text", "begins neither like a .glb nor like the JSON"),
+        ("a.glb", b"\x89PNG\r\n\x1a\n" + bytes(20), "begins neither like a .glb nor like the JSON"),
+        ("a.glb", b"glTF" + struct.pack("<IIII", 1, 20, 0, 0), "is glTF 1; only version 2 is read."),
+        ("a.glb", b"glTF\2\0\0", "it may be truncated (it has 7 bytes)."),
+        ("a.gltf", b'{"asset": ', "its JSON breaks off or is damaged at line 1, column 11"),
+        ("a.gltf", b'{"asset": "\xff"}', "its JSON has no text at byte 11"),
+        ("a.ply", PLY_HEAD % (b"binary_little_endian", 5 * 10**11) + b"end_header\n", "its header promises more"),
+        (
+            "a.ply",
+            PLY_HEAD % (b"ascii", 3)
+            + b"element tristrips 1\nproperty list int int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n",
+            "holds triangle strips (tristrips), which are not read; save it with plain faces.",
+        ),
+        ("a.fbx", b"; FBX 7.4.0 project file\nFBXHeaderExtension:  {\n}\n", "save it as binary FBX"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_without_words_of_programmers(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(said)):
+        load_mesh(tmp_path / name)
 
 
 def test_unknown_suffix_names_the_known_ones(tmp_path):
