@@ -20,6 +20,7 @@ from animate3d.meshes.obj_parts import obj_parts
 
 _NUMERIC = (b"v", b"vt", b"vn", b"f")
 _NAMED = (b"usemtl", b"mtllib", b"o", b"g")
+_UNREAD = {b"l": "lines", b"p": "points", b"curv": "curves", b"surf": "surfaces"}  # what else a file can draw
 _COLORS = b"#MRGB"  # ZBrush's vertex colours, in comments
 
 
@@ -42,6 +43,8 @@ def load_obj(path: str | os.PathLike[str]) -> Mesh:
     """
     path = existing_file(path, "mesh file")
     lines = _read_lines(path)
+    if unread := [f"{what} (`{keyword.decode()}`)" for keyword, what in _UNREAD.items() if lines[keyword].texts]:
+        warnings.warn(f"{path}: its {' and '.join(unread)} are left out; faces are read.", stacklevel=2)
     vertices, colors = _vertices(lines[b"v"], path)
     uvs, normals = _numbers(lines[b"vt"], path, 1), _numbers(lines[b"vn"], path, 3)
     lines[b"f"], sides = _with_corners(lines[b"f"], path)
@@ -74,7 +77,7 @@ def load_obj(path: str | os.PathLike[str]) -> Mesh:
 def _read_lines(path: Path) -> dict[bytes, _Lines]:
     content = utf8_content(path.read_bytes())
     data = content.replace(b"\t", b" ")
-    found = {keyword: _Lines() for keyword in (*_NUMERIC, *_NAMED, _COLORS)}
+    found = {keyword: _Lines() for keyword in (*_NUMERIC, *_NAMED, *_UNREAD, _COLORS)}
     rows = data.splitlines()
     if b"\\\n" in data or b"\\\r\n" in data:
         rows = _continued(rows)
@@ -259,7 +262,14 @@ def _library(lines: _Lines, path: Path) -> list[MtlEntry]:
     beside = path.with_suffix(".mtl")
     if not lines.texts and beside.is_file():
         files = [beside]
-    return [entry for file in dict.fromkeys(files) for entry in read_mtl(file, path.parent)]
+    libraries = {file: read_mtl(file, path.parent) for file in files}
+    first: dict[bytes, Path] = {}
+    for file, entries in libraries.items():
+        for entry in entries:
+            if first.setdefault(entry.raw, file) != file:
+                name, where = entry.material.name, f"in {first[entry.raw].name} and in {file.name}"
+                warnings.warn(f"{path}: the material {name!r} stands {where}; the first is used.", stacklevel=4)
+    return [entry for entries in libraries.values() for entry in entries]
 
 
 def _mtl_file(name: bytes, path: Path) -> Path | None:

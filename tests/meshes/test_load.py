@@ -121,6 +121,45 @@ def test_off_with_polygons_colors_and_comments(tmp_path):
     np.testing.assert_array_equal(mesh.vertex_colors[:2], [[1, 0, 0], [0, 0, 0]])
 
 
+def test_colors_of_the_faces_of_an_off(tmp_path):
+    (tmp_path / "a.off").write_text("OFF\n6 2 0\n" + "0 0 0\n1 0 0\n0 1 0\n" * 2 + "3 0 1 2 255 0 51\n3 3 4 5\n")
+    colors = load_mesh(tmp_path / "a.off").vertex_colors
+    np.testing.assert_allclose(colors, [[1, 0, 0.2]] * 3 + [[0.8, 0.8, 0.8]] * 3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("head", "attributes", "expected"),
+    [
+        (b"VisCAM", [0x8000 | 31 << 10, 0x8000 | 31], [[1, 0, 0], [0, 0, 1]]),
+        (b"VisCAM", [0x8000 | 31 << 5, 31], [[0, 1, 0], [0.8, 0.8, 0.8]]),
+        (b"made by X COLOR=\xff\x00\x33\xff", [31, 0x8000], [[1, 0, 0], [1, 0, 0.2]]),
+        (b"made by X COLOR=\xff\x00\x33\xff", [0, 0], [[1, 0, 0.2], [1, 0, 0.2]]),
+        (b"plain", [0, 31], None),
+    ],
+)
+def test_colors_of_a_binary_stl(tmp_path, head, attributes, expected):
+    data = head.ljust(80, b" ") + struct.pack("<I", 2)
+    for attribute in attributes:
+        data += struct.pack("<12f", 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0) + struct.pack("<H", attribute)
+    (tmp_path / "a.stl").write_bytes(data)
+    colors = load_mesh(tmp_path / "a.stl").vertex_colors
+    if expected is None:
+        assert colors is None
+    else:
+        np.testing.assert_allclose(colors, np.repeat(expected, 3, axis=0), atol=1e-6)
+
+
+def test_colors_of_a_ply_named_by_letters_and_faces_of_two_corners(tmp_path):
+    head = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    head += "property uchar r\nproperty uchar g\nproperty uchar b\nelement face 2\n"
+    body = "0 0 0 255 0 51\n1 0 0 0 0 0\n0 1 0 0 255 0\n3 0 1 2\n2 0 1\n"
+    (tmp_path / "a.ply").write_text(f"{head}property list uchar int vertex_indices\nend_header\n{body}")
+    with pytest.warns(UserWarning, match=r"a\.ply: a face has fewer than 3 corners and is left out"):
+        mesh = load_mesh(tmp_path / "a.ply")
+    assert mesh.corners.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(mesh.vertex_colors, [[1, 0, 0.2], [0, 0, 0], [0, 1, 0]], atol=1e-6)
+
+
 def ply_bytes(tmp_path: Path, polygons: list[list[int]], *, text: bool, order: str = "<", **extra: str) -> Path:
     fields = [("x", "f4"), ("y", "f4"), ("z", "f4"), ("s", "f4"), ("t", "f4")]
     vertex = np.array([(*v, *uv) for v, uv in zip(VERTICES, UVS, strict=True)], dtype=fields)

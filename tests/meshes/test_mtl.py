@@ -145,8 +145,15 @@ def test_names_in_any_encoding_stay_apart_and_find_their_textures(tmp_path, enco
 
 
 def test_what_reads_like_a_language_is_taken_for_it():
-    words = {"gb18030": "皮肤", "cp932": "目の色", "cp1252": "Beinstück", "cp1251": "глаз"}
-    for encoding, word in words.items():
+    words = [
+        ("gb18030", "皮肤"),
+        ("cp932", "目の色"),
+        ("cp1252", "Beinstück"),
+        ("cp1252", "Größe"),
+        ("cp1252", "créée"),
+    ]
+    words += [("cp1251", "глаз"), ("cp1251", "да_1"), ("gb18030", "tex衣2"), ("gb18030", "a脸b")]
+    for encoding, word in words:
         assert word.encode(encoding).decode(encoding_of([word.encode(encoding)])) == word
     assert encoding_of([b"plain"]) == "utf-8"
 

@@ -337,6 +337,21 @@ def test_several_material_files_are_all_read(tmp_path):
     assert [material.base_color[:3] for material in mesh.materials] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
 
 
+def test_a_material_in_two_files_is_said(tmp_path):
+    write(tmp_path, "newmtl m\nKd 1 0 0\n", "a.mtl")
+    write(tmp_path, "newmtl m\nKd 0 0 1\nnewmtl n\n", "b.mtl")
+    path = write(tmp_path, "mtllib a.mtl\nmtllib b.mtl\n" + SQUARE + "usemtl m\nf 1 2 3\n")
+    with pytest.warns(UserWarning, match=r"'m' stands in a\.mtl and in b\.mtl; the first is used") as told:
+        assert load_obj(path).materials[0].base_color[:3] == (1, 0, 0)
+    assert len(told) == 1
+
+
+def test_lines_and_points_are_left_out_with_a_word(tmp_path):
+    with pytest.warns(UserWarning, match=r"its lines \(`l`\) and points \(`p`\) are left out; faces are read"):
+        mesh = load_obj(write(tmp_path, SQUARE + "l 1 2\np 1\nf 1 2 3\n"))
+    assert mesh.n_faces == 1
+
+
 def test_zbrush_colors_are_read_from_comments(tmp_path):
     text = "#MRGB ffff0000ff00ff00\n#MRGB ff0000ffff102030\n" + SQUARE + "f 1 2 3\n"
     expected = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [16, 32, 48]]

@@ -156,6 +156,20 @@ def test_strips_and_fans_are_triangles_and_lines_are_left_out_with_a_word(tmp_pa
     assert fan.tolist() == [[9, 1, 0], [1, 10, 0], [10, 2, 0]]
 
 
+@pytest.mark.parametrize("scenes", [[[0]], [[0], [0, 0]], [[0], [7]], [[0], [1]], [[0], [1], [1, 0]]])
+def test_meshes_of_other_scenes_are_said_to_be_left_out(tmp_path, scenes):
+    b = Builder()
+    b.show(b.ball())
+    b.show(b.ball())
+    b.document["scenes"] = [{"nodes": nodes} for nodes in scenes]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert load_mesh(b.save(tmp_path / "a.glb")).n_vertices == len(POINTS)
+    others = sum(1 in nodes for nodes in scenes)
+    said = {0: "", 1: "another scene is left out", 2: "2 other scenes are left out"}[others]
+    assert len(told) == bool(others) and said in " ".join(str(warning.message) for warning in told)
+
+
 @pytest.mark.parametrize("rotation", [0.0, np.pi / 2])
 def test_texture_transforms_move_the_look_up(tmp_path, rotation):
     transform = {"offset": [0.5, 0.25], "scale": [0.5, 0.25], "rotation": rotation}
