@@ -158,8 +158,8 @@ def export_animation(
         MissingDependencyError: FBX or Alembic without Blender.
     """
     if isinstance(trajectory, Trajectory):
-        fps, trajectory = fps or trajectory.fps, trajectory.positions
-    return export(mesh, trajectory, path, fps=fps or 24.0, **options)
+        fps, trajectory = trajectory.fps if fps is None else fps, trajectory.positions
+    return export(mesh, trajectory, path, fps=24.0 if fps is None else fps, **options)
 
 
 def render(

@@ -9,9 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import animate3d
+from animate3d.errors import InputError
+from animate3d.meshes import Mesh
+from animate3d.motion.trajectory import Trajectory
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "api.md"
@@ -69,6 +73,14 @@ def test_the_examples_of_the_video_model_and_of_a_whole_run_run(
     run_examples("## Videos" + PAGE.read_text().split("## Videos")[1], names)
     assert names["videos"].shape == (4, 2, 64, 64, 3)
     assert names["result"].files["glb"].is_file() and names["result"].trajectory.n_frames == 2
+
+
+@pytest.mark.parametrize("moved", [np.zeros((2, 3, 3)), Trajectory(np.zeros((2, 3, 3), dtype=np.float32), 8.0)])
+def test_no_frames_per_second_are_refused_rather_than_replaced(tmp_path: Path, moved: Any) -> None:
+    mesh = Mesh.from_faces(np.eye(3), np.array([[0, 1, 2]]))
+    with pytest.raises(InputError, match="frame rate is 0;"):
+        animate3d.export_animation(mesh, moved, tmp_path / "a.glb", fps=0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_gaussians_are_drawn_like_the_mesh_they_come_from(tmp_path: Path) -> None:

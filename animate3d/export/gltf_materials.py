@@ -13,7 +13,7 @@ from animate3d.export.gltf_buffer import Buffer
 from animate3d.export.textures import linear_color, metallic_roughness, png
 from animate3d.export.transparency import alpha_mode
 from animate3d.files import content_hash
-from animate3d.meshes.gltf_materials import texture_infos
+from animate3d.meshes.gltf_materials import texture_infos, without_textures
 from animate3d.meshes.materials import GltfMaterial, GltfTexture, Material
 from animate3d.meshes.mesh import Mesh
 
@@ -47,7 +47,7 @@ class MaterialWriter:
     def _copied(self, source: GltfMaterial) -> dict[str, Any]:
         entry = copy.deepcopy(source.entry)
         if self._mesh.corner_uvs is None:  # there is nothing to look a texture up with
-            entry = _without_textures(entry)
+            entry = without_textures(entry)
         for info in texture_infos(entry):
             info["index"] = self._copied_texture(source.textures[info["index"]])
         self.required |= set(source.required)
@@ -153,9 +153,3 @@ def _emission(material: Material) -> dict[str, Any]:
     if strength != 1:
         entry["extensions"] = {"KHR_materials_emissive_strength": {"emissiveStrength": strength}}
     return entry
-
-
-def _without_textures(entry: Any) -> Any:
-    if isinstance(entry, dict):
-        return {key: _without_textures(value) for key, value in entry.items() if not key.endswith("Texture")}
-    return [_without_textures(value) for value in entry] if isinstance(entry, list) else entry

@@ -12,9 +12,10 @@ from animate3d.errors import InputError
 from animate3d.files import atomic_file, existing_file
 from animate3d.gaussians import compressed_ply
 from animate3d.gaussians.gaussians import Gaussians
-from animate3d.gaussians.ply_elements import Columns, read_elements, read_header
+from animate3d.gaussians.ply_elements import Columns, read_elements
 from animate3d.gaussians.sh import C0
 from animate3d.gaussians.usable import gaussians_of, usable_rows
+from animate3d.meshes.ply_header import read_header
 from animate3d.meshes.polygon_files import GAUSSIAN_MARKS, PACKED_MARK
 
 _MEANS = ("x", "y", "z")

@@ -15,6 +15,8 @@ from animate3d.gaussians.gaussians import Gaussians
 SMALLEST_LOG_SCALE = -20.0
 """Replaces log 0, which the original mesh tool writes for a vertex without edges."""
 
+_FEWEST_STEPS = 2000  # of single precision that a model is wide; fewer are seen as blocks in pictures of 512 pixels
+
 _NEAREST = 1e-4  # that an opacity stored in a byte comes to 0 and 1, whose logits are infinite
 
 
@@ -40,7 +42,7 @@ def usable_rows(gaussians: Gaussians, path: Path) -> tuple[Gaussians, np.ndarray
         the Gaussians that are left, and which rows of the file they are, ``[R]`` bool.
 
     Raises:
-        InputError: none is left.
+        InputError: none is left, or they are so far from the origin that their shape is lost.
     """
     zero_size = torch.isneginf(gaussians.log_scales)
     if zero_size.any():
@@ -59,4 +61,24 @@ def usable_rows(gaussians: Gaussians, path: Path) -> tuple[Gaussians, np.ndarray
             stacklevel=4,
         )
         gaussians = Gaussians(*(getattr(gaussians, field.name)[good] for field in fields(gaussians)))
+    _check_place(gaussians, path)
     return gaussians, good.numpy()
+
+
+def _check_place(gaussians: Gaussians, path: Path) -> None:
+    """Refuse a model that the steps of single precision at its place would make blocks of; strays do not count.
+
+    Raises:
+        InputError: it is too far away for its size.
+    """
+    low, middle, high = np.quantile(gaussians.means.double().cpu().numpy(), (0.01, 0.5, 0.99), axis=0)
+    widest = float(gaussians.log_scales.amax(dim=1).median().exp())
+    size = max(float((high - low).max()), widest)
+    step = float(np.spacing(np.abs(middle).max().astype(np.float32)))
+    if len(gaussians) > 1 and size < _FEWEST_STEPS * step:
+        away = " ".join(f"{value:.6g}" for value in middle)
+        raise InputError(
+            f"{path}: the model stands at ({away}), too far from the origin for its size ({size:.2g}): the single "
+            f"precision of Gaussians has steps of {step:.2g} there; subtract that place from its x, y and z, in double "
+            "precision, in the program that made it, and read that file."
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from animate3d.errors import InputError
@@ -23,6 +25,20 @@ def check_fbx(data: bytes) -> None:
         for geometry in objects.all("Geometry"):
             if _kind(geometry) == b"Mesh":
                 _check_mesh(geometry)
+
+
+def refuse_ascii_fbx(path: Path) -> None:
+    """Say what to do with an FBX file that is text.
+
+    Raises:
+        InputError: it is.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head.lstrip().startswith(b"; FBX") or (b"FBXHeaderExtension:" in head and b"\0" not in head):
+        raise InputError(
+            f"{path} is an ASCII FBX, which is not read; save it as binary FBX (an option of FBX exporters)."
+        )
 
 
 def _kind(node: Node) -> bytes:

@@ -16,7 +16,7 @@ from animate3d.meshes.appearance import vertex_colors
 from animate3d.meshes.gltf_extensions import DRACO, check_extensions
 from animate3d.meshes.gltf_file import DAMAGE, Entry, GltfFile, dequantized
 from animate3d.meshes.gltf_materials import MOST_UV_SETS, MaterialReader, Surface
-from animate3d.meshes.gltf_nodes import Instance, instances, joint_matrices, joint_tree, nearest_joint
+from animate3d.meshes.gltf_nodes import Instance, instances, joint_matrices, joint_tree, nearest_joint, scenes_left_out
 from animate3d.meshes.joints import Joints
 from animate3d.meshes.materials import linear_to_srgb
 from animate3d.meshes.mesh import GltfAttributes, Mesh, Part
@@ -107,6 +107,9 @@ class GltfReader:
         pieces = [piece for instance in found for piece in self._pieces(instance)]
         if self._left_out:
             warnings.warn(f"{self._file.path}: points and lines are left out; triangles are read.", stacklevel=3)
+        if others := scenes_left_out(self._file):
+            what = "another scene is" if others == 1 else f"{others} other scenes are"
+            warnings.warn(f"{self._file.path}: {what} left out; the default scene is read.", stacklevel=3)
         if not pieces:
             raise InputError(f"{self._file.path} holds no triangles; it may be empty or truncated.")
         self._tell_of_motion(found, keeps_rig=keeps_rig)

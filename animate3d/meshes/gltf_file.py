@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import json
 import struct
 from pathlib import Path
@@ -35,8 +36,12 @@ class GltfFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         data = path.read_bytes()
-        text, self._chunk = _chunks(data) if data[:4] == b"glTF" else (data, None)
-        self.document: Entry = json.loads(text.decode("utf-8-sig"))
+        if not data:
+            raise InputError(f"{path} is empty.")
+        text, self._chunk = _chunks(data, path) if data[:4] == b"glTF" else (data, None)
+        if self._chunk is None and not text.removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"{", b"[")):
+            raise InputError(f"{path} is not a glTF file: it begins neither like a .glb nor like the JSON of a .gltf.")
+        self.document: Entry = _json(text)
         if not isinstance(self.document, dict) or not isinstance(self.document.get("asset"), dict):
             raise InputError(f"{path} is not a glTF file: it names no version.")
         version = str(self.document["asset"].get("version", ""))
@@ -68,28 +73,25 @@ class GltfFile:
         entry = self.item("buffers", index)
         if index not in self._buffers:
             if "uri" in entry:
-                self._buffers[index] = self.resource(entry["uri"])
+                content = self.resource(entry["uri"])
+                if content is None:
+                    name = uri_name(entry["uri"])[:200]
+                    raise InputError(f"{self.path} refers to {name!r}, which is not in its folder.")
+                self._buffers[index] = content
             elif index == 0 and self._chunk is not None:
                 self._buffers[index] = self._chunk
             else:
                 raise ValueError(f"the bytes of buffer {index} are missing")
         return self._buffers[index]
 
-    def resource(self, uri: Any) -> bytes:
-        """What a data URI holds, or a file below the folder of this one.
-
-        Raises:
-            InputError: there is no such file.
-        """
+    def resource(self, uri: Any) -> bytes | None:
+        """What a data URI holds, or a file below the folder of this one; None where there is no such file."""
         head, comma, body = str(uri).partition(",")
         if head.startswith("data:") and comma:
             content = unquote_to_bytes(body)
             return base64.b64decode(content) if head.endswith(";base64") else content
-        name = unquote_to_bytes(str(uri)).decode("utf-8", errors="replace")
-        found = find_texture(str(uri), self.path.parent) or find_texture(name, self.path.parent)
-        if found is None:
-            raise InputError(f"{self.path} refers to {name[:200]!r}, which is not in its folder.")
-        return found.read_bytes()
+        found = find_texture(str(uri), self.path.parent) or find_texture(uri_name(uri), self.path.parent)
+        return None if found is None else found.read_bytes()
 
     def view(self, index: Any) -> tuple[bytes, int]:
         """The bytes of a buffer view, decompressed, and its stride (0: without gaps)."""
@@ -171,8 +173,8 @@ class GltfFile:
         values[places] = self._rows(sparse["values"], values.dtype, values.shape[1], count)
         return values
 
-    def image(self, index: Any) -> tuple[bytes, str | None]:
-        """The encoded bytes of an image and its type, where the file names it."""
+    def image(self, index: Any) -> tuple[bytes | None, str | None]:
+        """The encoded bytes of an image, None where its file is not there, and its type, where the file names it."""
         entry = self.item("images", index)
         kind = entry.get("mimeType")
         if "bufferView" in entry:
@@ -197,6 +199,11 @@ class GltfFile:
             raise InputError(f"{self.path}: its Draco-compressed data ({DRACO}) is damaged ({reason[0]}).") from error
 
 
+def uri_name(uri: Any) -> str:
+    """A URI as a person writes it, for messages."""
+    return unquote_to_bytes(str(uri)).decode("utf-8", errors="replace")
+
+
 def dequantized(values: np.ndarray, *, normalized: bool) -> np.ndarray:
     """Integers as glTF means them: as they are (int64), or normalised to 0..1 or -1..1 (float64)."""
     if values.dtype.kind == "f":
@@ -219,8 +226,22 @@ def _filtered(codec: Any, rows: np.ndarray, count: int, stride: int, name: str) 
     return decode(rows, count, stride)
 
 
-def _chunks(data: bytes) -> tuple[bytes, bytes | None]:
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"its JSON breaks off or is damaged at line {error.lineno}, column {error.colno}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its JSON has no text at byte {error.start}") from error
+
+
+def _chunks(data: bytes, path: Path) -> tuple[bytes, bytes | None]:
     """JSON and binary chunk of a .glb."""
+    if len(data) < 12:
+        raise ValueError(f"it has {len(data)} bytes")
+    version = struct.unpack_from("<I", data, 4)[0]
+    if version != 2:
+        raise InputError(f"{path} is glTF {version}; only version 2 is read.")
     length = struct.unpack_from("<I", data, 8)[0]
     if length > len(data):
         raise ValueError(f"{length} bytes are announced, {len(data)} are there")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from animate3d.meshes.gltf_extensions import BASIS
-from animate3d.meshes.gltf_file import Entry, GltfFile
+from animate3d.meshes.gltf_file import Entry, GltfFile, uri_name
 from animate3d.meshes.materials import GltfMaterial, GltfTexture, Material, image_array, linear_to_srgb
 
 _SPECULAR = "KHR_materials_pbrSpecularGlossiness"
@@ -60,11 +60,17 @@ class Surface:
 
 
 class MaterialReader:
-    """Reads the materials of a file when they are asked for, each one once."""
+    """Reads the materials of a file when they are asked for, each one once.
+
+    Attributes:
+        left_out: numbers of the textures whose images are missing or damaged.
+    """
 
     def __init__(self, file: GltfFile) -> None:
+        self.left_out: set[int] = set()
         self._file = file
         self._surfaces: dict[int | None, Surface] = {}
+        self._encoded: dict[int, tuple[Entry, bytes] | None] = {}
         self._images: dict[int, np.ndarray | None] = {}
         self._textures: dict[int, GltfTexture] = {}
 
@@ -81,20 +87,43 @@ class MaterialReader:
         return tuple(str(name) for name in self._file.items("extensionsRequired"))
 
     def texture(self, index: Any) -> GltfTexture:
-        """A texture with its sampler and its encoded images."""
+        """A texture with its sampler and its encoded images, those that are missing or no image left out."""
         if index not in self._textures:
             entry = copy.deepcopy(self._file.item("textures", index))
             sampler = entry.pop("sampler", None)
-            images = {}
+            images, missing = {}, []
             for key, holder in [("", entry), *entry.get("extensions", {}).items()]:
                 if "source" in holder:
-                    number = holder.pop("source")
-                    head = {k: v for k, v in self._file.item("images", number).items() if k in ("name", "extras")}
-                    content, kind = self._file.image(number)
-                    images[key] = head | {"mimeType": kind or _mime(content)}, content
+                    image = self._image(holder.pop("source"))
+                    if image is None:
+                        missing.append(key)
+                    else:
+                        images[key] = image
+            for key in filter(None, missing):
+                del entry["extensions"][key]
+            if missing and not images:
+                self.left_out.add(index)
             sampled = None if sampler is None else self._file.item("samplers", sampler)
             self._textures[index] = GltfTexture(entry, sampled, images)
         return self._textures[index]
+
+    def _image(self, number: Any) -> tuple[Entry, bytes] | None:
+        """The JSON and the encoded bytes of an image; None, with a warning, where it is missing or no image."""
+        if number not in self._encoded:
+            entry = self._file.item("images", number)
+            head = {key: value for key, value in entry.items() if key in ("name", "extras")}
+            content, kind = self._file.image(number)
+            self._encoded[number] = None
+            if content is None:
+                self._warn(f"its image {uri_name(entry['uri'])[:200]!r} is not there; it is left out")
+            elif not _is_image(content):
+                uri = str(entry.get("uri", "data:"))
+                name = entry.get("name") or ("" if uri.startswith("data:") else uri_name(uri)[:200])
+                called = repr(name) if name else f"number {number}"
+                self._warn(f"its image {called} is not readable as an image; it is left out")
+            else:
+                self._encoded[number] = head | {"mimeType": kind or _mime(content)}, content
+        return self._encoded[number]
 
     def pixels(self, index: Any, what: str) -> np.ndarray | None:
         """uint8 ``[H, W, 1 | 3 | 4]`` of a texture; None, with a warning, where it cannot be decoded."""
@@ -105,6 +134,8 @@ class MaterialReader:
         # WebP first: the image beside it, if any, is the fallback.
         content = next((images[key][1] for key in ("EXT_texture_webp", "") if key in images), None)
         self._images[index] = None
+        if index in self.left_out:
+            return None
         if content is None:
             form = "KTX2 / Basis Universal" if BASIS in entry.get("extensions", {}) else "of an unknown format"
             self._warn(
@@ -115,8 +146,11 @@ class MaterialReader:
             with Image.open(io.BytesIO(content)) as image:
                 self._images[index] = image_array(image)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            form = "KTX2 / Basis Universal" if content[1:5] == b"KTX " else f"not readable ({error})"
-            self._warn(f"the {what} texture is {form} and is left out")
+            if content[1:5] == b"KTX ":
+                self._warn(f"the {what} texture is KTX2 / Basis Universal and is left out")
+            else:
+                self._warn(f"the {what} texture is not readable ({error}) and is left out")
+                self.left_out.add(index)
         return self._images[index]
 
     def _warn(self, what: str) -> None:
@@ -150,6 +184,8 @@ class _MaterialEntry:
         factor = self._specular_glossiness() if self._specular is not None else self._metallic_roughness()
         self._base_color(factor)
         self._further_textures()
+        if material.gltf is not None:
+            material.gltf = _without(material.gltf, self._reader.left_out)
         lookup = next(iter(self._lookups.values()), Lookup())
         apart = [kind for kind, other in self._lookups.items() if other != lookup]
         if apart:
@@ -266,6 +302,28 @@ def texture_infos(entry: Any) -> Iterator[Entry]:
             yield from texture_infos(value)
 
 
+def without_textures(entry: Any, numbers: Container[int] | None = None) -> Any:
+    """A material's JSON without its references to these textures, or to any."""
+    if isinstance(entry, dict):
+        return {
+            key: without_textures(value, numbers)
+            for key, value in entry.items()
+            if not key.endswith("Texture") or not (numbers is None or _names_one_of(value, numbers))
+        }
+    return [without_textures(value, numbers) for value in entry] if isinstance(entry, list) else entry
+
+
+def _names_one_of(info: Any, numbers: Container[int]) -> bool:
+    return isinstance(info, dict) and info.get("index") in numbers
+
+
+def _without(original: GltfMaterial, numbers: set[int]) -> GltfMaterial:
+    if numbers.isdisjoint(original.textures):
+        return original
+    kept = {number: texture for number, texture in original.textures.items() if number not in numbers}
+    return replace(original, entry=without_textures(original.entry, numbers), textures=kept)
+
+
 def tinted(image: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """An sRGB texture times a linear factor, as glTF means it."""
     image = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image.copy()
@@ -333,6 +391,19 @@ def _linear_pixels(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def _levels(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     levels = (values * 255 + 0.5).astype(np.uint8)
     return np.broadcast_to(levels, (shape[0] * shape[1], levels.shape[1])).reshape(*shape, -1).copy()
+
+
+def _is_image(content: bytes) -> bool:
+    """Whether bytes begin like an image that is decoded here or by those who read our exports."""
+    if content[1:5] == b"KTX " or content[4:8] == b"ftyp":  # KTX2 and AVIF
+        return True
+    try:
+        with Image.open(io.BytesIO(content)):
+            return True
+    except Image.DecompressionBombError:
+        return True  # that it is too large is said where it is decoded
+    except (OSError, ValueError, SyntaxError):
+        return False
 
 
 def _mime(content: bytes) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from animate3d.meshes.gltf_file import Entry, GltfFile
+from animate3d.meshes.gltf_file import DAMAGE, Entry, GltfFile
 from animate3d.meshes.mesh import Part
 
 
@@ -106,6 +107,28 @@ def nearest_joint(file: GltfFile, node: int | None, joints: set[int]) -> int | N
     while node is not None and node not in joints:
         node = above[node]
     return node
+
+
+def scenes_left_out(file: GltfFile) -> int:
+    """How many scenes have meshes that the default scene does not show."""
+    shown, _ = _world(file)
+    count = 0
+    for scene in file.items("scenes"):
+        with contextlib.suppress(*DAMAGE):  # what is not read may be damaged
+            count += any("mesh" in file.item("nodes", number) for number in _below(file, scene["nodes"]) - shown.keys())
+    return count
+
+
+def _below(file: GltfFile, roots: list[int]) -> set[int]:
+    """Nodes and all that hang from them."""
+    found: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        number = waiting.pop()
+        if number not in found:
+            found.add(number)
+            waiting += file.item("nodes", number).get("children", [])
+    return found
 
 
 def _world(file: GltfFile, *, everything: bool = False) -> tuple[dict[int, np.ndarray], dict[int, int | None]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from animate3d.errors import InputError
 from animate3d.files import existing_file
 from animate3d.meshes.fbx import load_fbx
+from animate3d.meshes.fbx_check import refuse_ascii_fbx
 from animate3d.meshes.gltf import load_gltf
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.obj import load_obj
@@ -50,6 +51,8 @@ def load_mesh(path: str | os.PathLike[str], *, keeps_rig: bool = False) -> Mesh:
     if reader is None:
         known = " ".join(_READERS)
         raise InputError(f"{path}: the suffix {path.suffix!r} is none of the mesh formats {known}.")
+    if reader is load_fbx:
+        refuse_ascii_fbx(path)
     if keeps_rig and reader in (load_gltf, load_fbx):
         reader = partial(reader, keeps_rig=True)
     return reader(path).near_origin()

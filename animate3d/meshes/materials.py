@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import unicodedata
 import warnings
@@ -159,27 +160,63 @@ def named_textures(folder: Path) -> dict[str, Path]:
     return {kind: path for kind, path in paths.items() if path.is_file()}
 
 
-def find_texture(name: str, folder: Path) -> Path | None:
-    """The file that a material means, looked for below ``folder`` only.
+def find_texture(name: str, folder: Path, root: Path | None = None) -> Path | None:
+    """The file that a material means, looked for below ``root`` only.
 
-    Absolute paths and ``..`` are what other machines leave in exported files: only their last part counts. Case and
-    the way accents are composed do not matter.
+    Absolute paths and those that lead out of ``root`` are what other machines leave in exported files: only their last
+    part counts. Case and the way accents are composed do not matter.
+
+    Args:
+        name: as the file has it, with slashes or backslashes.
+        folder: of the file that names it, ``root`` or below.
+        root: the asset's folder; ``folder`` where it is not given.
     """
+    root = folder if root is None else root
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     if not parts:
         return None
     is_absolute = name.startswith(("/", "\\")) or (parts[0][1:2] == ":" and len(parts) > 1)
-    candidates = [] if ".." in parts or is_absolute else [folder.joinpath(*parts)]
-    candidates += [] if "/" in name or name in (".", "..") else [folder / name]  # a backslash can be part of a name
-    candidates += [folder / parts[-1], folder / "textures" / parts[-1]]
-    for candidate in candidates:
-        try:
-            if candidate.is_file():
-                return candidate
-        except (OSError, ValueError):  # a name too long or with a null byte
+    starts = [] if is_absolute else [folder.relative_to(root).parts, ()]  # some programs name from the object's folder
+    places = [(root, inside) for start in starts if (inside := _inside(parts, start)) is not None]
+    places += [] if "/" in name or name in (".", "..") else [(folder, [name])]  # a backslash can be part of a name
+    for base in dict.fromkeys((folder, root)):
+        places += [(base, parts[-1:]), (base, ["textures", parts[-1]])]
+    try:
+        exact = (base.joinpath(*path) for base, path in places)
+        folded = (file for base, path in places for file in _whatever_case(base, path))
+        return next((file for file in itertools.chain(exact, folded) if file.is_file()), None)
+    except (OSError, ValueError):  # a name too long or with a null byte
+        return None
+
+
+def _inside(parts: list[str], above: tuple[str, ...]) -> list[str] | None:
+    """A path after its steps upwards, below the folder that is the root; None where it leads out of it.
+
+    Args:
+        parts: of the path as it is written.
+        above: of the folder it starts from.
+    """
+    found = list(above)
+    for part in parts:
+        if part != "..":
+            found.append(part)
+        elif not found:
             return None
-    wanted = _folded(parts[-1])
-    return next((path for path in sorted(folder.iterdir()) if _folded(path.name) == wanted and path.is_file()), None)
+        else:
+            found.pop()
+    return found
+
+
+def _whatever_case(base: Path, parts: list[str]) -> list[Path]:
+    """What has this path, by the same letters in any case."""
+    found = [base]
+    for part in parts:
+        wanted = _folded(part)
+        found = [
+            path for folder in found if folder.is_dir() for path in sorted(folder.iterdir())
+            if _folded(path.name) == wanted
+        ]  # fmt: skip
+    return found
 
 
 def _folded(name: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -33,6 +35,7 @@ _MAP_OPTIONS |= {"-imfchan": 1, "-type": 1, "-cc": 1, "-colorspace": 1, "-o": 3,
 _NUMBERS = (b"kd", b"ke", b"d", b"tr", b"pm", b"pr")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 _LEAST_ALPHA = 1 / 255
+_Finder = Callable[[str], Path | None]  # of the texture with a name
 
 
 @dataclass
@@ -73,20 +76,26 @@ class _Map:
     strength: float
 
 
-def read_mtl(path: Path) -> list[MtlEntry]:
-    """Materials of an .mtl file in its order. Lines that make no sense are skipped with one warning."""
+def read_mtl(path: Path, root: Path) -> list[MtlEntry]:
+    """Materials of an .mtl file in its order. Lines that make no sense are skipped with one warning.
+
+    Args:
+        path: in ``root`` or below.
+        root: the asset's folder, outside of which no texture is looked for.
+    """
     blocks, broken = _blocks(utf8_content(path.read_bytes()))
     if broken:
         warnings.warn(
             f"{path}: {len(broken)} lines are not valid and are skipped, first line {broken[0]}.", stacklevel=2
         )
     texts = [block.raw for block in blocks] + [text for block in blocks for _, text in block.maps]
-    encoding = encoding_of(texts, lambda text: _map(text, path.parent).file is not None)
+    find = partial(find_texture, folder=path.parent, root=root)
+    encoding = encoding_of(texts, lambda text: _map(text, find).file is not None)
     others = sorted({keyword.decode() for block in blocks for keyword, _ in block.maps if keyword in _OTHER_MAPS})
     if others:
         has, are = ("has", "is") if len(others) == 1 else ("have", "are")
         warnings.warn(f"{path}: {', '.join(others)} {has} no place in our materials and {are} left out.", stacklevel=2)
-    return [_entry(block, encoding, path) for block in blocks]
+    return [_entry(block, encoding, path, find) for block in blocks]
 
 
 def _blocks(data: bytes) -> tuple[list[_Block], list[int]]:
@@ -95,13 +104,14 @@ def _blocks(data: bytes) -> tuple[list[_Block], list[int]]:
     broken: list[int] = []
     for number, line in enumerate(data.splitlines(), start=1):
         keyword, _, rest = line.strip().replace(b"\t", b" ").partition(b" ")
+        as_written = line.strip()[len(keyword) + 1 :]  # names of files may begin with a space or hold a tab
         keyword, rest = keyword.lower(), rest.strip()
         if keyword == b"newmtl":
             block = blocks.setdefault(rest, _Block(rest))
         elif block is None:
             continue
         elif keyword in _MAP_KINDS or keyword in _OTHER_MAPS:
-            block.maps.append((keyword, rest))
+            block.maps.append((keyword, as_written))
         elif keyword in _NUMBERS and not _read_numbers(block, keyword, rest.split()):
             broken.append(number)
     return list(blocks.values()), broken
@@ -122,7 +132,7 @@ def _read_numbers(block: _Block, keyword: bytes, words: list[bytes]) -> bool:
     return True
 
 
-def _entry(block: _Block, encoding: str, mtl: Path) -> MtlEntry:
+def _entry(block: _Block, encoding: str, mtl: Path, find: _Finder) -> MtlEntry:
     name, numbers = block.raw.decode(encoding), block.numbers
     material = Material(name)
     red, green, blue = numbers.get(b"kd", material.base_color[:3])
@@ -132,7 +142,7 @@ def _entry(block: _Block, encoding: str, mtl: Path) -> MtlEntry:
     material.metallic = numbers.get(b"pm", [material.metallic])[0]
     material.roughness = numbers.get(b"pr", [material.roughness])[0]
     entry = MtlEntry(material, block.raw, encoding)
-    _add_maps(entry, block, mtl)
+    _add_maps(entry, block, mtl, find)
     glow = np.array(numbers.get(b"ke", [0.0, 0.0, 0.0]))
     if "emissive" in material.textures and not glow.any():
         glow = np.ones(3)  # nobody names a map to have it multiplied with black
@@ -150,14 +160,14 @@ def _alpha(numbers: dict[bytes, list[float]]) -> float:
     return 1.0 if transparency == 1 else 1 - transparency
 
 
-def _add_maps(entry: MtlEntry, block: _Block, mtl: Path) -> None:
+def _add_maps(entry: MtlEntry, block: _Block, mtl: Path, find: _Finder) -> None:
     material, transforms = entry.material, {}
     opacity = None
     for keyword, text in block.maps:
         kind = _MAP_KINDS.get(keyword)
         if kind is None or kind in material.textures:
             continue
-        found = _map(_decoded(text, entry.encoding, mtl.parent), mtl.parent)
+        found = _map(_decoded(text, entry.encoding, find), find)
         if found.file is None:
             warnings.warn(f"{mtl}: the {kind} texture {found.name!r} is not there; it is left out.", stacklevel=4)
             continue
@@ -211,36 +221,44 @@ def _add_opacity(material: Material, opacity: np.ndarray) -> None:
     material.alpha_mode = None if (opacity == 255).all() else "mask" if binary else "blend"
 
 
-def _decoded(text: bytes, encoding: str, folder: Path) -> str:
+def _decoded(text: bytes, encoding: str, find: _Finder) -> str:
     """A map line; where the disk has a file of just these bytes, its name."""
     decoded = text.decode(encoding)
     raw = os.fsdecode(text)
-    return raw if raw != decoded and _map(raw, folder).file is not None else decoded
+    return raw if raw != decoded and _map(raw, find).file is not None else decoded
 
 
-def _map(text: str, folder: Path) -> _Map:
+def _map(text: str, find: _Finder) -> _Map:
     options: dict[str, list[str]] = {}
-    if text.startswith("-") and find_texture(text, folder):
-        return _Map(find_texture(text, folder), text, (1.0, 1.0), (0.0, 0.0), False, 1.0)  # no options but a name
+    is_path = "/" in text or "\\" in text
+    if not is_path and (file := find(text)):
+        return _Map(file, text, (1.0, 1.0), (0.0, 0.0), False, 1.0)  # no options but a name, whatever it begins with
+    text = text.strip()
     while text.startswith("-"):
-        option, _, rest = text.partition(" ")
+        option, rest = _first_word(text)
         if option.lower() not in _MAP_OPTIONS:
             break
-        text = rest.lstrip()
+        text = rest
         words = options.setdefault(option.lower(), [])
         for _ in range(_MAP_OPTIONS[option.lower()]):
-            word, _, rest = text.partition(" ")
+            word, rest = _first_word(text)
             if option.lower() in ("-o", "-s", "-t") and not _NUMBER.match(word):
                 break
             words.append(word)
-            text = rest.lstrip()
+            text = rest
     name = text.strip().strip('"')
     spellings = (name, name.partition(" #")[0].strip(), unquote(name))
-    found = next((file for spelling in spellings if (file := find_texture(spelling, folder))), None)
+    found = next((file for spelling in spellings if (file := find(spelling))), None)
     strength = options.get("-bm", ["1"])[0]
     clamp = [word.lower() for word in options.get("-clamp", [])] == ["on"]
     scale, offset = _pair(options.get("-s", []), 1.0), _pair(options.get("-o", []), 0.0)
     return _Map(found, name, scale, offset, clamp, float(strength) if _NUMBER.match(strength) else 1.0)
+
+
+def _first_word(text: str) -> tuple[str, str]:
+    """A word and what follows it."""
+    word, rest = [*text.split(maxsplit=1), "", ""][:2]
+    return word, rest
 
 
 def _pair(words: list[str], default: float) -> tuple[float, float]:

@@ -79,5 +79,7 @@ def _is_usual(before: str, letter: str, after: str, raw: bytes, encoding: str) -
         return "\uac00" <= letter <= "\ud7a3"
     if encoding == "cp1251":
         return "\u0400" <= letter <= "\u04ff" and not (before + after).strip().replace("_", "").isascii()
-    # Western letters stand alone among plain ones; in the others' encodings odd bytes come in rows.
-    return letter.isalpha() and before.isascii() and after.isascii()
+    # Western letters stand alone, or two in a word of plain ones; in the others' encodings odd bytes come in rows.
+    plain = [other.isascii() for other in (before, after)]
+    in_word = any(other.isascii() and other.isalpha() for other in (before, after))
+    return letter.isalpha() and (all(plain) or (any(plain) and in_word))

@@ -20,6 +20,7 @@ from animate3d.meshes.obj_parts import obj_parts
 
 _NUMERIC = (b"v", b"vt", b"vn", b"f")
 _NAMED = (b"usemtl", b"mtllib", b"o", b"g")
+_UNREAD = {b"l": "lines", b"p": "points", b"curv": "curves", b"surf": "surfaces"}  # what else a file can draw
 _COLORS = b"#MRGB"  # ZBrush's vertex colours, in comments
 
 
@@ -42,6 +43,8 @@ def load_obj(path: str | os.PathLike[str]) -> Mesh:
     """
     path = existing_file(path, "mesh file")
     lines = _read_lines(path)
+    if unread := [f"{what} (`{keyword.decode()}`)" for keyword, what in _UNREAD.items() if lines[keyword].texts]:
+        warnings.warn(f"{path}: its {' and '.join(unread)} are left out; faces are read.", stacklevel=2)
     vertices, colors = _vertices(lines[b"v"], path)
     uvs, normals = _numbers(lines[b"vt"], path, 1), _numbers(lines[b"vn"], path, 3)
     lines[b"f"], sides = _with_corners(lines[b"f"], path)
@@ -72,8 +75,9 @@ def load_obj(path: str | os.PathLike[str]) -> Mesh:
 
 
 def _read_lines(path: Path) -> dict[bytes, _Lines]:
-    data = utf8_content(path.read_bytes()).replace(b"\t", b" ")
-    found = {keyword: _Lines() for keyword in (*_NUMERIC, *_NAMED, _COLORS)}
+    content = utf8_content(path.read_bytes())
+    data = content.replace(b"\t", b" ")
+    found = {keyword: _Lines() for keyword in (*_NUMERIC, *_NAMED, *_UNREAD, _COLORS)}
     rows = data.splitlines()
     if b"\\\n" in data or b"\\\r\n" in data:
         rows = _continued(rows)
@@ -86,6 +90,10 @@ def _read_lines(path: Path) -> dict[bytes, _Lines]:
     for keyword in _NUMERIC:
         if any(b"#" in text for text in found[keyword].texts):
             found[keyword].texts = [text.partition(b"#")[0] for text in found[keyword].texts]
+    if b"\t" in content:  # names of files may hold one
+        as_written = content.splitlines()
+        libraries = found[b"mtllib"]
+        libraries.texts = [as_written[number].strip()[len(b"mtllib ") :] for number in libraries.numbers]
     return found
 
 
@@ -238,10 +246,11 @@ def _take(values: np.ndarray, indices: np.ndarray) -> np.ndarray | None:
 def _library(lines: _Lines, path: Path) -> list[MtlEntry]:
     """Materials of all .mtl files, those of the first file first; without a ``mtllib`` those of the one beside."""
     files: list[Path] = []
-    for text in dict.fromkeys(text.strip() for text in lines.texts):
-        whole = _mtl_file(text, path)
+    for as_written in dict.fromkeys(lines.texts):
+        text = as_written.strip()
+        whole = _mtl_file(as_written, path)
         # Several names on a line are parted by spaces, which names hold, too.
-        names = [text] if whole else re.split(rb"(?<=\.mtl)\s+", text, flags=re.IGNORECASE)
+        names = [as_written] if whole else re.split(rb"(?<=\.mtl)\s+", text, flags=re.IGNORECASE)
         found = [(name, _mtl_file(name, path)) for name in names]
         if not any(file for _, file in found):
             found = [(name, _mtl_file(name, path)) for name in text.split()]
@@ -253,16 +262,24 @@ def _library(lines: _Lines, path: Path) -> list[MtlEntry]:
     beside = path.with_suffix(".mtl")
     if not lines.texts and beside.is_file():
         files = [beside]
-    return [entry for file in dict.fromkeys(files) for entry in read_mtl(file)]
+    libraries = {file: read_mtl(file, path.parent) for file in files}
+    first: dict[bytes, Path] = {}
+    for file, entries in libraries.items():
+        for entry in entries:
+            if first.setdefault(entry.raw, file) != file:
+                name, where = entry.material.name, f"in {first[entry.raw].name} and in {file.name}"
+                warnings.warn(f"{path}: the material {name!r} stands {where}; the first is used.", stacklevel=4)
+    return [entry for entries in libraries.values() for entry in entries]
 
 
 def _mtl_file(name: bytes, path: Path) -> Path | None:
     """The .mtl file of a name in an unknown encoding."""
-    decoded = name.decode(encoding_of([name], lambda text: find_texture(_plain(text), path.parent) is not None))
-    for spelling in (decoded, os.fsdecode(name)):
-        if (found := find_texture(_plain(spelling), path.parent)) is not None:
-            return found
-    return None
+
+    def found(spelling: str) -> Path | None:  # names may begin with a space
+        return find_texture(spelling, path.parent) or find_texture(_plain(spelling), path.parent)
+
+    decoded = name.decode(encoding_of([name], lambda text: found(text) is not None))
+    return found(decoded) or found(os.fsdecode(name))
 
 
 def _encoding(lines: dict[bytes, _Lines], library: list[MtlEntry]) -> str:

@@ -16,23 +16,28 @@ from animate3d.files import existing_file
 from animate3d.meshes.materials import Material, find_texture, named_textures, read_texture
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.names import encoding_of
+from animate3d.meshes.ply_header import check_promises
 
 GAUSSIAN_MARKS = frozenset({"opacity", "scale_0", "rot_0"})
 """Properties of the vertices of a ply of Gaussians, which no mesh has."""
 PACKED_MARK = "packed_position"
 """The same for SuperSplat's compressed plys."""
 
+_COLOR_NAMES = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
 _UV_NAMES = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"))
 
 
 def load_ply_mesh(path: str | os.PathLike[str]) -> Mesh:
     """Read a PLY mesh, z up: polygons, colours, texture coordinates of vertices or face corners, several textures."""
     path = existing_file(path, "mesh file")
+    check_promises(path)
     data, textures = _read_ply(path)
     elements = {element.name: element for element in data.elements}
     names = {p.name for p in elements["vertex"].properties} if "vertex" in elements else set()
     if names >= GAUSSIAN_MARKS or PACKED_MARK in names:
         raise InputError(gaussians_sentence(path))
+    if "tristrips" in elements and "face" not in elements:
+        raise InputError(f"{path} holds triangle strips (tristrips), which are not read; save it with plain faces.")
     if "vertex" not in elements or "face" not in elements:
         raise InputError(f"{path} has no faces: it is a point cloud, not a mesh; reconstruct a mesh from it.")
     vertex, face = elements["vertex"], elements["face"]
@@ -42,6 +47,8 @@ def load_ply_mesh(path: str | os.PathLike[str]) -> Mesh:
     try:
         vertices = np.stack([vertex[axis] for axis in "xyz"], axis=1).astype(np.float64)
         kept, corners, face_starts = _polygons(face[indices])
+        if len(kept) < face.count:
+            _warn_of_small_faces(path, face.count - len(kept))
         with np.errstate(over="ignore"):
             corner_uvs = _ply_uvs(vertex, face, kept, corners, len(vertices))
             colors = _ply_colors(vertex)
@@ -100,6 +107,11 @@ def _polygons(lists: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return kept, corners.astype(np.int64), starts
 
 
+def _warn_of_small_faces(path: Path, count: int) -> None:
+    what, are = ("a face has", "is") if count == 1 else (f"{count} faces have", "are")
+    warnings.warn(f"{path}: {what} fewer than 3 corners and {are} left out.", stacklevel=4)
+
+
 def _ply_uvs(
     vertex: PlyElement, face: PlyElement, kept: np.ndarray, corners: np.ndarray, count: int
 ) -> np.ndarray | None:
@@ -117,12 +129,12 @@ def _ply_uvs(
 def _ply_colors(element: PlyElement) -> np.ndarray | None:
     """Colours of vertices or faces ``[I, 3]``; None without any."""
     names = {p.name for p in element.properties}
-    for prefix in ("", "diffuse_"):
-        channels = [f"{prefix}{name}" for name in ("red", "green", "blue")]
+    for channels in _COLOR_NAMES:
         if names.issuperset(channels):
             values = np.stack([element[name] for name in channels], axis=1)
-            if values.dtype.kind == "u":
-                return (values / np.iinfo(values.dtype).max).astype(np.float32)
+            if values.dtype.kind in "iu":
+                full = 65535 if values.dtype == np.uint16 else 255
+                return (values / full).clip(0, 1).astype(np.float32)
             return np.nan_to_num(values.astype(np.float32)).clip(0, 1)
     return None
 
@@ -165,7 +177,7 @@ def _ply_materials(textures: list[str], numbers: np.ndarray, path: Path) -> tupl
 
 
 def load_off(path: str | os.PathLike[str]) -> Mesh:
-    """Read an ascii OFF (or COFF) mesh, z up, with its polygons and vertex colours."""
+    """Read an ascii OFF (or COFF) mesh, z up, with its polygons and the colours of vertices or faces."""
     path = existing_file(path, "mesh file")
     text = path.read_bytes().decode("utf-8", errors="replace")
     lines = [line.partition("#")[0].split() for line in text.splitlines()]
@@ -190,10 +202,31 @@ def load_off(path: str | os.PathLike[str]) -> Mesh:
         flat = np.array([int(word) for row in corners for word in row], dtype=np.int64)
     except (ValueError, IndexError, OverflowError) as error:
         raise InputError(f"{path} is not a readable OFF file, it may be truncated ({error}).") from error
-    colors = None
-    if columns >= 6 and "C" in lines[0][0].upper():
-        shades = np.nan_to_num(values[:, 3:6])
-        colors = (shades / (255 if shades.max(initial=0) > 1 else 1)).clip(0, 1).astype(np.float32)
+    colors = _off_colors(values[:, 3:6]) if columns >= 6 and "C" in lines[0][0].upper() else None
     starts = np.concatenate([[0], np.cumsum(sides)]).astype(np.int64)
     slots, material = np.zeros(n_faces, dtype=np.int64), Material("material")
-    return Mesh(values[:, :3], flat, starts, None, None, slots, [material], colors, "z", path).check()
+    mesh = Mesh(values[:, :3], flat, starts, None, None, slots, [material], colors, "z", path).check()
+    if colors is None:
+        shades = _off_face_colors([row[side + 1 :] for row, side in zip(face_rows, sides.tolist(), strict=True)])
+        mesh.vertex_colors = None if shades is None else _from_faces(mesh, shades)
+    return mesh
+
+
+def _off_colors(values: np.ndarray) -> np.ndarray:
+    """Colours ``[I, 3]`` of numbers up to 1 or up to 255."""
+    shades = np.nan_to_num(values)
+    return (shades / (255 if shades.max(initial=0) > 1 else 1)).clip(0, 1).astype(np.float32)
+
+
+def _off_face_colors(rows: list[list[str]]) -> np.ndarray | None:
+    """Colours of faces ``[P, 3]`` behind their corners, the material's for a face without; None where none has any."""
+    colored = [len(row) >= 3 for row in rows]
+    try:
+        values = np.array([row[:3] for row in rows if len(row) >= 3], dtype=np.float64)
+    except ValueError:  # not numbers: a comment of some program
+        return None
+    if not len(values):
+        return None
+    colors = np.full((len(rows), 3), Material("").base_color[:3], dtype=np.float32)
+    colors[colored] = _off_colors(values)
+    return colors

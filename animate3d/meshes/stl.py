@@ -27,14 +27,17 @@ def load_stl(path: Path) -> Mesh:
     data = path.read_bytes()
     count = int.from_bytes(data[80:84], "little") if len(data) >= _HEADER else 0
     if count and len(data) >= _HEADER + count * _RECORD.itemsize:
-        triangles = np.frombuffer(data, _RECORD, count, _HEADER)["vertices"].astype(np.float64)
-        return _mesh(triangles, path).check()
+        records = np.frombuffer(data, _RECORD, count, _HEADER)
+        mesh = _mesh(records["vertices"].astype(np.float64), path)
+        shades = _colors(data[:80], records["attribute"], mesh.materials[0].base_color)
+        mesh.vertex_colors = None if shades is None else np.repeat(shades, 3, axis=0)
+        return mesh.check()
     text = utf8_content(data)
     if not text.lstrip()[:5].lower() == b"solid":
         raise InputError(f"{path} is not a readable stl file, it may be truncated ({len(data)} bytes).")
     triangles, names, parts = _ascii(text, path)
     mesh = _mesh(triangles, path)
-    if len(names) > 1:
+    if len(names) > 1 or any(names):
         encoding = encoding_of(names)
         mesh.parts = [Part(name.decode(encoding) or f"solid_{index}") for index, name in enumerate(names)]
         mesh.face_parts = parts
@@ -47,6 +50,27 @@ def _mesh(triangles: np.ndarray, path: Path) -> Mesh:
         raise InputError(f"{path} holds no triangles; it may be empty or truncated.")
     vertices = triangles.reshape(-1, 3)
     return Mesh.from_faces(vertices, np.arange(len(vertices)).reshape(-1, 3), up_axis="z", source=path)
+
+
+def _colors(head: bytes, attributes: np.ndarray, plain: tuple[float, ...]) -> np.ndarray | None:
+    """Colours of triangles ``[T, 3]``, five bits a channel; None without any.
+
+    Materialise Magics names the object's colour in the header, and a triangle without the highest bit has one of its
+    own, red in the lowest bits. VisCAM and SolidView set that bit of coloured triangles and put blue lowest.
+
+    Args:
+        attributes: ``[T]`` uint16.
+        plain: what triangles without a colour have in a file whose header names none.
+    """
+    _, mark, color = head.partition(b"COLOR=")
+    is_magics = bool(mark) and len(color) >= 3
+    own = (attributes & 0x8000 == 0) & attributes.any() if is_magics else attributes & 0x8000 != 0
+    if not (is_magics or own.any()):
+        return None
+    low, middle, high = ((attributes >> shift & 31) / 31 for shift in (0, 5, 10))
+    found = np.stack([low, middle, high] if is_magics else [high, middle, low], axis=1)
+    rest = np.frombuffer(color, np.uint8, 3) / 255 if is_magics else np.array(plain[:3])
+    return np.where(own[:, None], found, rest).astype(np.float32)
 
 
 def _ascii(text: bytes, path: Path) -> tuple[np.ndarray, list[bytes], np.ndarray]:

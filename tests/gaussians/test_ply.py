@@ -83,6 +83,19 @@ def test_log_of_zero_scale_keeps_the_gaussian(golden):
     assert torch.isfinite(gaussians.log_scales).all()
 
 
+def test_a_model_too_far_away_for_single_precision_is_refused_with_its_place(tmp_path):
+    table = np.random.default_rng(0).normal(size=(200, 14))
+    table[:, 7:10] = -4
+    table[:, 0] += 1000
+    table[0, 1] = 1e9  # a stray
+    assert len(load_ply(write(tmp_path / "near.ply", table, NAMES))) == 200
+    table[:, 0] += 5e6
+    rows = np.array([tuple(row) for row in table], dtype=[(name, "f8") for name in NAMES])
+    PlyData([PlyElement.describe(rows, "vertex")]).write(str(tmp_path / "far.ply"))
+    with pytest.raises(InputError, match=r"far\.ply.*\(5\.001e\+06 .*too far.*subtract that place"):
+        load_ply(tmp_path / "far.ply")
+
+
 def test_missing_properties_are_all_named(tmp_path):
     table = np.ones((2, 11), dtype=np.float32)
     names = [name for name in NAMES if name not in ("opacity", "rot_2", "f_dc_1")]

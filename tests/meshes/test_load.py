@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 import warnings
 from pathlib import Path
 
@@ -119,6 +121,45 @@ def test_off_with_polygons_colors_and_comments(tmp_path):
     np.testing.assert_array_equal(mesh.vertex_colors[:2], [[1, 0, 0], [0, 0, 0]])
 
 
+def test_colors_of_the_faces_of_an_off(tmp_path):
+    (tmp_path / "a.off").write_text("OFF\n6 2 0\n" + "0 0 0\n1 0 0\n0 1 0\n" * 2 + "3 0 1 2 255 0 51\n3 3 4 5\n")
+    colors = load_mesh(tmp_path / "a.off").vertex_colors
+    np.testing.assert_allclose(colors, [[1, 0, 0.2]] * 3 + [[0.8, 0.8, 0.8]] * 3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("head", "attributes", "expected"),
+    [
+        (b"VisCAM", [0x8000 | 31 << 10, 0x8000 | 31], [[1, 0, 0], [0, 0, 1]]),
+        (b"VisCAM", [0x8000 | 31 << 5, 31], [[0, 1, 0], [0.8, 0.8, 0.8]]),
+        (b"made by X COLOR=\xff\x00\x33\xff", [31, 0x8000], [[1, 0, 0], [1, 0, 0.2]]),
+        (b"made by X COLOR=\xff\x00\x33\xff", [0, 0], [[1, 0, 0.2], [1, 0, 0.2]]),
+        (b"plain", [0, 31], None),
+    ],
+)
+def test_colors_of_a_binary_stl(tmp_path, head, attributes, expected):
+    data = head.ljust(80, b" ") + struct.pack("<I", 2)
+    for attribute in attributes:
+        data += struct.pack("<12f", 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0) + struct.pack("<H", attribute)
+    (tmp_path / "a.stl").write_bytes(data)
+    colors = load_mesh(tmp_path / "a.stl").vertex_colors
+    if expected is None:
+        assert colors is None
+    else:
+        np.testing.assert_allclose(colors, np.repeat(expected, 3, axis=0), atol=1e-6)
+
+
+def test_colors_of_a_ply_named_by_letters_and_faces_of_two_corners(tmp_path):
+    head = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    head += "property uchar r\nproperty uchar g\nproperty uchar b\nelement face 2\n"
+    body = "0 0 0 255 0 51\n1 0 0 0 0 0\n0 1 0 0 255 0\n3 0 1 2\n2 0 1\n"
+    (tmp_path / "a.ply").write_text(f"{head}property list uchar int vertex_indices\nend_header\n{body}")
+    with pytest.warns(UserWarning, match=r"a\.ply: a face has fewer than 3 corners and is left out"):
+        mesh = load_mesh(tmp_path / "a.ply")
+    assert mesh.corners.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(mesh.vertex_colors, [[1, 0, 0.2], [0, 0, 0], [0, 1, 0]], atol=1e-6)
+
+
 def ply_bytes(tmp_path: Path, polygons: list[list[int]], *, text: bool, order: str = "<", **extra: str) -> Path:
     fields = [("x", "f4"), ("y", "f4"), ("z", "f4"), ("s", "f4"), ("t", "f4")]
     vertex = np.array([(*v, *uv) for v, uv in zip(VERTICES, UVS, strict=True)], dtype=fields)
@@ -182,6 +223,35 @@ def test_empty_and_garbage_files_end_in_one_sentence(tmp_path, suffix):
         (tmp_path / f"broken{suffix}").write_bytes(content)
         with pytest.raises(InputError, match=f"broken{suffix}"):
             load_mesh(tmp_path / f"broken{suffix}")
+
+
+PLY_HEAD = b"ply\nformat %s 1.0\nelement vertex %d\nproperty float x\nproperty float y\nproperty float z\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.glb", b"", "a.glb is empty."),
+        ("a.glb", b"some text", "begins neither like a .glb nor like the JSON"),
+        ("a.glb", b"\x89PNG\r\n\x1a\n" + bytes(20), "begins neither like a .glb nor like the JSON"),
+        ("a.glb", b"glTF" + struct.pack("<IIII", 1, 20, 0, 0), "is glTF 1; only version 2 is read."),
+        ("a.glb", b"glTF\2\0\0", "it may be truncated (it has 7 bytes)."),
+        ("a.gltf", b'{"asset": ', "its JSON breaks off or is damaged at line 1, column 11"),
+        ("a.gltf", b'{"asset": "\xff"}', "its JSON has no text at byte 11"),
+        ("a.ply", PLY_HEAD % (b"binary_little_endian", 5 * 10**11) + b"end_header\n", "its header promises more"),
+        (
+            "a.ply",
+            PLY_HEAD % (b"ascii", 3)
+            + b"element tristrips 1\nproperty list int int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n",
+            "holds triangle strips (tristrips), which are not read; save it with plain faces.",
+        ),
+        ("a.fbx", b"; FBX 7.4.0 project file\nFBXHeaderExtension:  {\n}\n", "save it as binary FBX"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_without_words_of_programmers(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(said)):
+        load_mesh(tmp_path / name)
 
 
 def test_unknown_suffix_names_the_known_ones(tmp_path):

@@ -145,8 +145,15 @@ def test_names_in_any_encoding_stay_apart_and_find_their_textures(tmp_path, enco
 
 
 def test_what_reads_like_a_language_is_taken_for_it():
-    words = {"gb18030": "皮肤", "cp932": "目の色", "cp1252": "Beinstück", "cp1251": "глаз"}
-    for encoding, word in words.items():
+    words = [
+        ("gb18030", "皮肤"),
+        ("cp932", "目の色"),
+        ("cp1252", "Beinstück"),
+        ("cp1252", "Größe"),
+        ("cp1252", "créée"),
+    ]
+    words += [("cp1251", "глаз"), ("cp1251", "да_1"), ("gb18030", "tex衣2"), ("gb18030", "a脸b")]
+    for encoding, word in words:
         assert word.encode(encoding).decode(encoding_of([word.encode(encoding)])) == word
     assert encoding_of([b"plain"]) == "utf-8"
 
@@ -165,7 +172,9 @@ def test_letters_that_end_in_a_backslash_do_not_swallow_the_next_line(tmp_path):
     assert (material.name, material.base_color[:3]) == (name, (1, 0, 0))
 
 
-@pytest.mark.parametrize("name", ["a:b", "m #1", "x[0]", "${x}", "100%41", 'it\'s "q"', "🐉 é", "back\\slash", "-s 2"])
+@pytest.mark.parametrize(
+    "name", ["a:b", "m #1", "x[0]", "${x}", "100%41", 'it\'s "q"', "🐉 é", "back\\slash", "-s 2", " #1", "a\tb"]
+)
 def test_any_file_name_is_found(tmp_path, name):
     Image.new("RGB", (2, 2), (9, 99, 199)).save(tmp_path / f"{name}.png")
     (tmp_path / f"{name}.mtl").write_text(f"newmtl {name}\nmap_Kd {name}.png\n")

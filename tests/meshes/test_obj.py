@@ -132,6 +132,27 @@ def test_textures_outside_of_the_folder_are_never_read(tmp_path, name):
     assert load_obj(obj).materials[0].textures["diffuse"][0, 0, 0] == 9  # the last part of the name is in the folder
 
 
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("tex", "../Tex/skin.png"),
+        ("tex", "..\\tex\\skin.png"),
+        ("tex", "-s 1 1 1 ../tex/SKIN.png"),
+        ("tex", "tex/skin.png"),
+        ("mat/tex", "Tex/skin.png"),
+        (".", "../elsewhere/skin.png"),
+        ("mat/textures", "/somewhere/Skin.png"),
+    ],
+)
+def test_textures_are_named_from_the_material_file_or_found_by_their_file_name(tmp_path, place, name):
+    (tmp_path / "mat").mkdir()
+    (tmp_path / place).mkdir(exist_ok=True)
+    write(tmp_path / "mat", f"newmtl m\nmap_Kd {name}\n", "m.mtl")
+    texture(tmp_path / place / "skin.png", (7, 8, 9))
+    obj = write(tmp_path, "mtllib mat/m.mtl\nusemtl m\n" + SQUARE + "vt 0 0\nf 1/1 2/1 3/1\n")
+    assert load_obj(obj).materials[0].textures["diffuse"][0, 0].tolist() == [7, 8, 9]
+
+
 def test_missing_and_broken_materials_only_warn(tmp_path):
     text = "mtllib none.mtl\nusemtl m\n" + SQUARE + "f 1 2 3\n"
     with pytest.warns(UserWarning, match="none.mtl"):
@@ -314,6 +335,21 @@ def test_several_material_files_are_all_read(tmp_path):
     text = "mtllib one.mtl number two.mtl\nmtllib three.mtl\n" + SQUARE
     mesh = load_obj(write(tmp_path, text + "".join(f"usemtl {name}\nf 1 2 3\n" for name in "abc")))
     assert [material.base_color[:3] for material in mesh.materials] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+
+
+def test_a_material_in_two_files_is_said(tmp_path):
+    write(tmp_path, "newmtl m\nKd 1 0 0\n", "a.mtl")
+    write(tmp_path, "newmtl m\nKd 0 0 1\nnewmtl n\n", "b.mtl")
+    path = write(tmp_path, "mtllib a.mtl\nmtllib b.mtl\n" + SQUARE + "usemtl m\nf 1 2 3\n")
+    with pytest.warns(UserWarning, match=r"'m' stands in a\.mtl and in b\.mtl; the first is used") as told:
+        assert load_obj(path).materials[0].base_color[:3] == (1, 0, 0)
+    assert len(told) == 1
+
+
+def test_lines_and_points_are_left_out_with_a_word(tmp_path):
+    with pytest.warns(UserWarning, match=r"its lines \(`l`\) and points \(`p`\) are left out; faces are read"):
+        mesh = load_obj(write(tmp_path, SQUARE + "l 1 2\np 1\nf 1 2 3\n"))
+    assert mesh.n_faces == 1
 
 
 def test_zbrush_colors_are_read_from_comments(tmp_path):

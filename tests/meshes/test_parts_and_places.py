@@ -61,6 +61,13 @@ def test_solids_of_an_ascii_stl_are_parts(tmp_path):
     np.testing.assert_array_equal(mesh.face_parts, [0, 1])
 
 
+@pytest.mark.parametrize(("name", "parts"), [(" Größe", [Part("Größe")]), ("", [])])
+def test_the_only_solid_of_an_ascii_stl_keeps_its_name(tmp_path, name, parts):
+    facet = "facet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\nendloop\nendfacet\n"
+    (tmp_path / "m.stl").write_bytes(f"solid{name}\n{facet}endsolid{name}\n".encode("cp1252"))
+    assert load_mesh(tmp_path / "m.stl").parts == parts
+
+
 def test_pieces_hold_every_face_and_every_vertex_once_per_part():
     mesh = join([cube(), cube(place=3.0), cube(place=5.0)], Path("x"), [Part("a"), Part("b"), Part("c", 1)], [0, 2, 1])
     mesh.vertices = np.concatenate([mesh.vertices, [[9.0, 9, 9]]])  # no face uses it

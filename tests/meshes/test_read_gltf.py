@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from animate3d.errors import Animate3DError, InputError, MissingDependencyError
 from animate3d.meshes import Mesh, Part, gltf_file, load_mesh, vertex_colors
+from animate3d.meshes.gltf_materials import tinted
 
 POINTS, UVS, TRIANGLES = ball()
 COMPRESSED = {"draco": "DracoPy", "meshopt": "meshoptimizer"}
@@ -155,6 +156,20 @@ def test_strips_and_fans_are_triangles_and_lines_are_left_out_with_a_word(tmp_pa
     assert fan.tolist() == [[9, 1, 0], [1, 10, 0], [10, 2, 0]]
 
 
+@pytest.mark.parametrize("scenes", [[[0]], [[0], [0, 0]], [[0], [7]], [[0], [1]], [[0], [1], [1, 0]]])
+def test_meshes_of_other_scenes_are_said_to_be_left_out(tmp_path, scenes):
+    b = Builder()
+    b.show(b.ball())
+    b.show(b.ball())
+    b.document["scenes"] = [{"nodes": nodes} for nodes in scenes]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert load_mesh(b.save(tmp_path / "a.glb")).n_vertices == len(POINTS)
+    others = sum(1 in nodes for nodes in scenes)
+    said = {0: "", 1: "another scene is left out", 2: "2 other scenes are left out"}[others]
+    assert len(told) == bool(others) and said in " ".join(str(warning.message) for warning in told)
+
+
 @pytest.mark.parametrize("rotation", [0.0, np.pi / 2])
 def test_texture_transforms_move_the_look_up(tmp_path, rotation):
     transform = {"offset": [0.5, 0.25], "scale": [0.5, 0.25], "rotation": rotation}
@@ -269,6 +284,39 @@ def test_known_extensions_of_materials_are_no_news(tmp_path):
     assert (
         load_mesh(b.save(tmp_path / "a.glb")).materials[0].gltf.entry["extensions"]["KHR_materials_ior"]["ior"] == 1.2
     )
+
+
+def with_image(path: Path, uri: str) -> Path:
+    """A ball whose base colour and clearcoat are an image in a file."""
+    b = Builder()
+    texture = b.add("textures", {"source": b.add("images", {"uri": uri})})
+    coat = {"KHR_materials_clearcoat": {"clearcoatFactor": 0.5, "clearcoatTexture": {"index": texture}}}
+    base = {"baseColorFactor": [1, 0, 0, 1], "baseColorTexture": {"index": texture}}
+    b.show(b.ball(b.add("materials", {"pbrMetallicRoughness": base, "extensions": coat})))
+    return b.save(path)
+
+
+def test_an_image_is_found_whatever_its_case(tmp_path):
+    (tmp_path / "textures").mkdir()
+    (tmp_path / "textures" / "skin.png").write_bytes(encoded(picture()))
+    mesh = load_mesh(with_image(tmp_path / "a.gltf", "Textures/SKIN.png"))
+    np.testing.assert_array_equal(mesh.materials[0].textures["diffuse"], tinted(picture(), np.array([1.0, 0, 0])))
+
+
+@pytest.mark.parametrize("content", [None, b"\x89PNG, but not really", encoded(picture(size=64))[:-200]])
+def test_without_a_readable_image_there_is_the_base_color_and_an_export_has_none_either(tmp_path, content):
+    if content is not None:
+        (tmp_path / "gone.png").write_bytes(content)
+    path = with_image(tmp_path / "a.gltf", "gone.png")
+    with pytest.warns(UserWarning, match=r"a\.gltf: .*(gone\.png|diffuse).*is left out") as told:
+        (material,) = load_mesh(path).materials
+    assert len(told) == 1
+    assert "0x" not in str(told[0].message)
+    assert not material.textures
+    assert material.base_color == (1, 0, 0, 1)
+    assert not material.gltf.textures
+    assert material.gltf.entry["extensions"] == {"KHR_materials_clearcoat": {"clearcoatFactor": 0.5}}
+    assert material.gltf.entry["pbrMetallicRoughness"] == {"baseColorFactor": [1, 0, 0, 1]}
 
 
 def test_files_outside_of_the_folder_are_not_read(tmp_path):
