@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from animate3d.export.shading import moving_normals
 from animate3d.export.skeleton.rig import Rig
 from animate3d.export.textures import TextureFiles, linear_color, texture_files
 from animate3d.export.transparency import alpha_mode
+from animate3d.meshes.gltf_materials import tinted
 from animate3d.meshes.materials import srgb_to_linear
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.pieces import Piece, pieces
@@ -31,7 +33,7 @@ def blender_job(
     Args:
         rig: moves the mesh; then ``morphs`` are none.
     """
-    mesh = clip.mesh
+    mesh = clip.mesh if clip.mesh.corner_uvs is None else _with_plain_glow(clip.mesh)
     found = pieces(mesh)
     textures = TextureFiles([{} for _ in mesh.materials], {}) if mesh.corner_uvs is None else texture_files(mesh)
     for name, content in textures.files.items():
@@ -82,6 +84,19 @@ def blender_job(
         wraps=_clamped(mesh, textures),
         bone_rate=None if rig is None else job["fps"],
     )
+
+
+def _with_plain_glow(mesh: Mesh) -> Mesh:
+    """The tint of emission textures put into their texels: FBX takes a texture in place of the colour."""
+    materials = []
+    for material in mesh.materials:
+        image, strength = material.textures.get("emissive"), max(material.emissive)
+        if image is not None and strength > 0 and min(material.emissive) < strength:
+            texels = tinted(image, np.array(material.emissive) / strength)
+            glow = (strength, strength, strength)
+            material = replace(material, textures={**material.textures, "emissive": texels}, emissive=glow)
+        materials.append(material)
+    return replace(mesh, materials=materials)
 
 
 def _add_meshes(

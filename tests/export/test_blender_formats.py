@@ -6,6 +6,7 @@ import os
 import resource
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from clips import LINEAR_BARE, awkward_mesh, blender_positions, files_of, motion
 
 from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import blender, export, export_with_report
+from animate3d.meshes import Material, load_mesh
 
 bpy = pytest.importorskip("bpy")
 TOLERANCE = 1e-4
@@ -113,6 +115,16 @@ def test_fbx_gives_no_vertex_colors_to_parts_without(tmp_path):
     read_fbx(export(mesh, motion(mesh), tmp_path / "a.fbx"))
     found = {item.name: len(item.data.color_attributes) for item in bpy.data.objects}
     assert found == {"plain": 0, "coloured": 1}
+
+
+def test_fbx_keeps_the_tint_of_an_emission_texture(tmp_path):
+    mesh = awkward_mesh()
+    glow = Material("Glow", textures={"emissive": np.full((2, 2, 3), 255, np.uint8)}, emissive=(1.0, 0.5, 0.0))
+    mesh.materials[0] = replace(glow, emissive_strength=4.0)
+    again = load_mesh(export(mesh, motion(mesh), tmp_path / "a.fbx"))
+    (found,) = [material for material in again.materials if material.name == "Glow"]
+    assert found.textures["emissive"][0, 0].tolist() == [255, 188, 0]  # 0.5 in linear light is 188
+    np.testing.assert_allclose(np.array(found.emissive) * found.emissive_strength, 4, rtol=5e-3)
 
 
 def test_limited_targets_reach_fbx_with_the_reported_error(tmp_path):
