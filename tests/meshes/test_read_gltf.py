@@ -260,6 +260,12 @@ def test_vertex_colors_multiply_a_texture_and_are_only_where_the_file_has_them(t
     )
 
 
+def test_unlit_materials_are_no_metal_where_they_are_lit(tmp_path):
+    name = "KHR_materials_unlit"
+    _, found = surface(tmp_path, {"pbrMetallicRoughness": {}, "extensions": {name: {}}}, extension=name)
+    assert (found.unlit, found.metallic, found.roughness) == (True, 0, 1)
+
+
 def test_normals_of_the_file_are_kept(tmp_path):
     b = Builder()
     b.show(b.ball(NORMAL=b.accessor(np.tile([0, 0, 1], (len(POINTS), 1)))), rotation=[0.5**0.5, 0, 0, 0.5**0.5])
