@@ -121,7 +121,7 @@ def test_fbx_keeps_the_tint_of_an_emission_texture(tmp_path):
     mesh = awkward_mesh()
     glow = Material("Glow", textures={"emissive": np.full((2, 2, 3), 255, np.uint8)}, emissive=(1.0, 0.5, 0.0))
     mesh.materials[0] = replace(glow, emissive_strength=4.0)
-    again = load_mesh(export(mesh, motion(mesh), tmp_path / "a.fbx"))
+    again = load_mesh(export(mesh, motion(mesh)[:1], tmp_path / "a.fbx"))
     (found,) = [material for material in again.materials if material.name == "Glow"]
     assert found.textures["emissive"][0, 0].tolist() == [255, 188, 0]  # 0.5 in linear light is 188
     np.testing.assert_allclose(np.array(found.emissive) * found.emissive_strength, 4, rtol=5e-3)
