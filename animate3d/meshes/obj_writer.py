@@ -68,6 +68,8 @@ def obj_vertices(vertices: np.ndarray, colors: np.ndarray | None = None, origin:
         return f"{plain}\n" * len(vertices) % tuple(vertices.ravel().tolist())
     values = np.concatenate([vertices, colors], axis=1)
     known = np.isfinite(colors).all(axis=1)
+    if known.all():
+        return f"{plain} %.9g %.9g %.9g\n" * len(values) % tuple(values.ravel().tolist())
     kept = np.concatenate([np.ones((len(vertices), 3), bool), np.repeat(known[:, None], 3, axis=1)], axis=1)
     lines = np.where(known, f"{plain} %.9g %.9g %.9g\n", f"{plain}\n")
     return "".join(lines.tolist()) % tuple(values[kept].tolist())
