@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from animate3d.export.clip import Clip, checked_clip
 from animate3d.export.engines import ENGINES, Engine, engine_named
 from animate3d.export.inbetweens import resampled
 from animate3d.export.morphs import MorphTargets
+from animate3d.export.painting import left_out
 from animate3d.export.ply_sequence import export_gaussians
 from animate3d.export.preview import preview
 from animate3d.export.skeleton import Skinned, skeleton_for
@@ -201,6 +203,8 @@ def _written(clip: Clip, path: Path, suffix: str, skinned: Skinned | None, engin
         from animate3d.export.usd import write_usd
 
         write_usd(clip, path, rig)
+    for what in left_out(clip.mesh, suffix):
+        warnings.warn(f"{path}: {what}.", stacklevel=4)
     report = ExportReport(
         path, clip.n_frames, clip.fps, beside=beside, size=path.stat().st_size if path.is_file() else 0
     )

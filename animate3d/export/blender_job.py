@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import numpy as np
 from animate3d.export.clip import Clip
 from animate3d.export.fbx_finish import FbxContent
 from animate3d.export.morphs import MorphTargets
+from animate3d.export.painting import corner_paint, painted_materials
 from animate3d.export.shading import moving_normals
 from animate3d.export.skeleton.rig import Rig
-from animate3d.export.textures import TextureFiles, linear_color, srgb_to_linear, texture_files
+from animate3d.export.textures import TextureFiles, linear_color, texture_files
 from animate3d.export.transparency import alpha_mode
+from animate3d.meshes.gltf_materials import tinted
+from animate3d.meshes.materials import srgb_to_linear
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.pieces import Piece, pieces
 
@@ -29,7 +33,7 @@ def blender_job(
     Args:
         rig: moves the mesh; then ``morphs`` are none.
     """
-    mesh = clip.mesh
+    mesh = clip.mesh if clip.mesh.corner_uvs is None else _with_plain_glow(clip.mesh)
     found = pieces(mesh)
     textures = TextureFiles([{} for _ in mesh.materials], {}) if mesh.corner_uvs is None else texture_files(mesh)
     for name, content in textures.files.items():
@@ -39,7 +43,10 @@ def blender_job(
         objects, names = _objects(mesh, found, plain=kind == "fbx")
     else:
         objects, names = _flat_objects(found)
+    painted = painted_materials(mesh)
     materials = [_material(mesh, index, files, folder) for index, files in enumerate(textures.names)]
+    for entry, files, colored in zip(materials, textures.names, painted.tolist(), strict=True):
+        entry["colored"] = colored and "diffuse" not in files
     if kind == "fbx":
         names |= {entry["name"]: mesh.materials[index].name for index, entry in enumerate(materials)}
     else:
@@ -77,6 +84,19 @@ def blender_job(
         wraps=_clamped(mesh, textures),
         bone_rate=None if rig is None else job["fps"],
     )
+
+
+def _with_plain_glow(mesh: Mesh) -> Mesh:
+    """The tint of emission textures put into their texels: FBX takes a texture in place of the colour."""
+    materials = []
+    for material in mesh.materials:
+        image, strength = material.textures.get("emissive"), max(material.emissive)
+        if image is not None and strength > 0 and min(material.emissive) < strength:
+            texels = tinted(image, np.array(material.emissive) / strength)
+            glow = (strength, strength, strength)
+            material = replace(material, textures={**material.textures, "emissive": texels}, emissive=glow)
+        materials.append(material)
+    return replace(mesh, materials=materials)
 
 
 def _add_meshes(
@@ -202,7 +222,6 @@ def _material(mesh: Mesh, index: int, files: dict[str, str], folder: Path) -> di
         "roughness": float(material.roughness),
         "emissive": [float(value) for value in glow],
         "normal_scale": float(material.normal_scale),
-        "colored": mesh.vertex_colors is not None and "diffuse" not in files,
         "textures": textures,
     }
 
@@ -229,8 +248,10 @@ def _add_mesh(
     }
     if mesh.corner_uvs is not None:
         arrays["uvs"] = np.nan_to_num(mesh.corner_uvs)
-    if mesh.vertex_colors is not None:
+    if mesh.vertex_colors is not None and np.isfinite(mesh.vertex_colors).all():
         arrays["colors"] = srgb_to_linear(mesh.vertex_colors)
+    elif mesh.vertex_colors is not None:
+        arrays["corner_colors"] = srgb_to_linear(corner_paint(mesh))
     job |= {f"{number}.{key}": values for key, values in arrays.items()}
 
 

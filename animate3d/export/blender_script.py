@@ -12,7 +12,8 @@ A job is a dictionary of
 - arrays: ``weights`` [F, M], ``location`` [3] of the objects without a parent, and for mesh k ``k.base`` [N, 3],
   ``k.targets`` [M, N, 3] (or [0, N, 3] where nothing moves, or [M, 0, 3] for keys that only have names),
   ``k.corners`` [K], ``k.face_starts`` [P + 1],
-  ``k.face_slots`` [P], ``k.normals`` [K, 3], and where there are any ``k.uvs`` [K, 2], ``k.colors`` [N, 3] (linear).
+  ``k.face_slots`` [P], ``k.normals`` [K, 3], and where there are any ``k.uvs`` [K, 2], ``k.colors`` [N, 3] or
+  ``k.corner_colors`` [K, 3] (linear).
 
 With a skeleton there are ``bones`` (name, ``parent``), their ``bone_matrices`` [B, 4, 4] and ``bone_lengths`` [B] at
 rest, ``bone_moves`` [F, B, 4, 4] of the rest pose's points, and for mesh k ``k.influences`` and ``k.shares`` [N, 4].
@@ -107,9 +108,11 @@ def _mesh(bpy: Any, job: dict[str, Any], number: int, materials: list[Any], made
     mesh.polygons.foreach_set("use_smooth", np.ones(len(starts) - 1, dtype=bool))
     if f"{number}.uvs" in job:
         mesh.uv_layers.new(name="UVMap", do_init=False).data.foreach_set("uv", _flat(job[f"{number}.uvs"]))
-    if f"{number}.colors" in job:
-        layer = mesh.color_attributes.new("Color", "FLOAT_COLOR", "POINT")
-        colors = np.pad(job[f"{number}.colors"], ((0, 0), (0, 1)), constant_values=1.0)
+    for key, domain in (("colors", "POINT"), ("corner_colors", "CORNER")):
+        if f"{number}.{key}" not in job:
+            continue
+        layer = mesh.color_attributes.new("Color", "FLOAT_COLOR", domain)
+        colors = np.pad(job[f"{number}.{key}"], ((0, 0), (0, 1)), constant_values=1.0)
         layer.data.foreach_set("color", _flat(colors))
         mesh.color_attributes.active_color = layer
     mesh.normals_split_custom_set(job[f"{number}.normals"].tolist())

@@ -35,11 +35,12 @@ from animate3d.export.gltf_geometry import (
 from animate3d.export.gltf_materials import MaterialWriter, extension_names
 from animate3d.export.gltf_skin import add_skin, skin_attributes
 from animate3d.export.morphs import MorphTargets, morph_targets
+from animate3d.export.painting import corner_paint, painted_materials
 from animate3d.export.shading import moving_normals
 from animate3d.export.skeleton.rig import Rig
-from animate3d.export.textures import srgb_to_linear
 from animate3d.files import atomic_file
-from animate3d.meshes.mesh import Mesh, Part
+from animate3d.meshes.materials import srgb_to_linear
+from animate3d.meshes.mesh import Part
 
 _QUANTIZATION = "KHR_mesh_quantization"
 _Z_UP_TO_Y_UP = [-(0.5**0.5), 0.0, 0.0, 0.5**0.5]  # quaternion x y z w of -90 degrees about x
@@ -123,6 +124,8 @@ class _Surface:
         compact: directions and texture coordinates are integers.
         rig: what moves it, where morph targets do not.
         moving: the parts that have morph targets; those that rest have none, unless all do.
+        paint: ``[K, 3]`` linear vertex colours of every corner; None where no material is painted.
+        painted: ``[M]`` the materials that are.
     """
 
     clip: Clip
@@ -135,6 +138,8 @@ class _Surface:
     compact: bool
     rig: Rig | None
     moving: set[int]
+    paint: np.ndarray | None
+    painted: np.ndarray
 
 
 def _surface(clip: Clip, morphs: MorphTargets, rig: Rig | None) -> _Surface:
@@ -147,7 +152,10 @@ def _surface(clip: Clip, morphs: MorphTargets, rig: Rig | None) -> _Surface:
     plain = 12 * rows * len(morphs) <= _PLAIN_BYTES or most < 1e-30
     scale = None if plain else float(2.0 ** np.ceil(np.log2(most)))
     compact = scale is not None if rig is None else rows > _PLAIN_VERTICES
-    return _Surface(clip, morphs, groups, normals, frames, found, scale, compact, rig, _moving(clip, morphs, found))
+    painted = painted_materials(clip.mesh)
+    paint = srgb_to_linear(corner_paint(clip.mesh)) if painted.any() else None
+    moving = _moving(clip, morphs, found)
+    return _Surface(clip, morphs, groups, normals, frames, found, scale, compact, rig, moving, paint, painted)
 
 
 def _moving(clip: Clip, morphs: MorphTargets, found: list[Primitive]) -> set[int]:
@@ -189,7 +197,7 @@ def _primitive(surface: _Surface, primitive: Primitive, buffer: Buffer) -> dict[
     }
     for number, uvs in enumerate(uv_sets(mesh, primitive.material, primitive.corners)):
         attributes[f"TEXCOORD_{number}"] = add(uvs, "u2")
-    colors = _colors(mesh, primitive.material, vertices)
+    colors = _colors(surface, primitive)
     if colors is not None:
         attributes["COLOR_0"] = buffer.add(colors, ARRAY_BUFFER)
     tangents = None
@@ -263,14 +271,16 @@ def _shortened(rest: np.ndarray, turn: np.ndarray, *, exact: bool) -> np.ndarray
     return turn
 
 
-def _colors(mesh: Mesh, material: int, vertices: np.ndarray) -> np.ndarray | None:
+def _colors(surface: _Surface, primitive: Primitive) -> np.ndarray | None:
     """Linear colours ``[S, 3 | 4]`` by which the material is multiplied."""
-    if mesh.gltf is not None and mesh.gltf.colors is not None and mesh.materials[material].gltf is not None:
-        colors = mesh.gltf.colors[vertices]
-        return None if (colors == 1).all() else colors
-    # Where there is a texture it is the whole colour.
-    textured = mesh.corner_uvs is not None and "diffuse" in mesh.materials[material].textures
-    return None if mesh.vertex_colors is None or textured else srgb_to_linear(mesh.vertex_colors)[vertices]
+    mesh, material = surface.clip.mesh, primitive.material
+    colors: np.ndarray | None = None
+    if mesh.materials[material].gltf is not None:
+        if mesh.gltf is not None and mesh.gltf.colors is not None:
+            colors = mesh.gltf.colors[mesh.corners[primitive.corners]]
+    elif surface.paint is not None and surface.painted[material]:
+        colors = surface.paint[primitive.corners]
+    return None if colors is None or (colors == 1).all() else colors
 
 
 def _part_name(clip: Clip, part: int) -> str:

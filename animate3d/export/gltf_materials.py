@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from animate3d.export.gltf_buffer import Buffer
+from animate3d.export.painting import painted_materials
 from animate3d.export.textures import linear_color, metallic_roughness, png
 from animate3d.export.transparency import alpha_mode
 from animate3d.files import content_hash
@@ -31,6 +32,7 @@ class MaterialWriter:
         self.required: set[str] = set()
         self._mesh = mesh
         self._buffer = buffer
+        self._painted = painted_materials(mesh)
         self._sections: dict[str, list[dict[str, Any]]] = {
             name: [] for name in ("materials", "textures", "images", "samplers")
         }
@@ -67,7 +69,7 @@ class MaterialWriter:
         has_uvs = mesh.corner_uvs is not None
         maps = material.textures if has_uvs else {}
         color = linear_color(material.base_color)
-        if "diffuse" in maps or mesh.vertex_colors is not None:
+        if "diffuse" in maps or self._painted[index]:
             color[:3] = [1.0, 1.0, 1.0]  # textures and vertex colours are multiplied by it
         surface: dict[str, Any] = {
             "baseColorFactor": color,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from animate3d.meshes.materials import Material
+from animate3d.meshes.materials import Material, srgb_to_linear
 from animate3d.meshes.mesh import Mesh
 
 ROLES = ("diffuse", "metallic", "roughness", "normal", "emissive", "occlusion")
@@ -84,12 +84,6 @@ def png(texture: np.ndarray) -> bytes:
 def has_transparency(texture: np.ndarray | None) -> bool:
     """Whether a texture has an alpha channel that is used."""
     return texture is not None and texture.ndim == 3 and texture.shape[2] == 4 and bool((texture[..., 3] < 255).any())
-
-
-def srgb_to_linear(colors: np.ndarray) -> np.ndarray:
-    """Display values 0..1 to linear light."""
-    colors = np.clip(np.asarray(colors, dtype=np.float64), 0, 1)
-    return np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
 
 
 def linear_color(base_color: tuple[float, float, float, float]) -> list[float]:

@@ -19,13 +19,15 @@ from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdShade, UsdSkel, Vt
 
 from animate3d.errors import InputError
 from animate3d.export.clip import Clip
+from animate3d.export.painting import corner_paint, painted_materials
 from animate3d.export.shading import moving_normals
 from animate3d.export.skeleton.rig import Rig
 from animate3d.export.staging import staged
-from animate3d.export.textures import TextureFiles, srgb_to_linear, texture_files
+from animate3d.export.textures import TextureFiles, texture_files
 from animate3d.export.usd_materials import write_material
 from animate3d.export.usd_skel import bind_skin, write_extents, write_skeleton
 from animate3d.files import portable_name
+from animate3d.meshes.materials import srgb_to_linear
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.pieces import Piece, pieces
 
@@ -98,6 +100,7 @@ class _Writer:
         self.times = clip.key_times * TIME_CODES_PER_SECOND
         self.rig = rig
         self.groups, self.normals = moving_normals(clip.mesh, clip.positions[:1] if rig else clip.positions)
+        self.painted = painted_materials(clip.mesh)
         self.taken: set[Any] = set()
 
     def write(self) -> None:
@@ -175,7 +178,10 @@ class _Writer:
         for index, files in enumerate(self.textures.names):
             name = self.mesh.materials[index].name
             path = self._path(scope, name, f"material_{index}")
-            found.append(write_material(self.stage, path, self.mesh, index, self.texture_folder, files))
+            painted = bool(self.painted[index])
+            found.append(
+                write_material(self.stage, path, self.mesh, index, self.texture_folder, files, painted=painted)
+            )
             self._name(found[-1].GetPrim(), name)
         return found
 
@@ -227,9 +233,15 @@ class _Writer:
             primvars = UsdGeom.PrimvarsAPI(prim)
             st = primvars.CreatePrimvar("st", Sdf.ValueTypeNames.TexCoord2fArray, UsdGeom.Tokens.faceVarying)
             st.Set(Vt.Vec2fArray.FromNumpy(np.nan_to_num(mesh.corner_uvs).astype(np.float32)))
-        if mesh.vertex_colors is not None:
-            colors = srgb_to_linear(mesh.vertex_colors).astype(np.float32)
-            prim.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex).Set(Vt.Vec3fArray.FromNumpy(colors))
+        if mesh.vertex_colors is not None and np.isfinite(mesh.vertex_colors).all():
+            self._write_colors(prim, mesh.vertex_colors, UsdGeom.Tokens.vertex)
+        elif self.painted[mesh.face_materials].any():
+            self._write_colors(prim, corner_paint(mesh), UsdGeom.Tokens.faceVarying)
+
+    @staticmethod
+    def _write_colors(prim: UsdGeom.Mesh, colors: np.ndarray, interpolation: str) -> None:
+        linear = srgb_to_linear(colors).astype(np.float32)
+        prim.CreateDisplayColorPrimvar(interpolation).Set(Vt.Vec3fArray.FromNumpy(linear))
 
     def _bind(self, piece: Piece, prim: UsdGeom.Mesh, materials: list[UsdShade.Material]) -> None:
         used = np.unique(piece.mesh.face_materials)

@@ -24,9 +24,14 @@ _SURFACE_INPUTS = {
 
 
 def write_material(
-    stage: Any, path: Any, mesh: Mesh, index: int, texture_folder: str, files: dict[str, str]
+    stage: Any, path: Any, mesh: Mesh, index: int, texture_folder: str, files: dict[str, str], *, painted: bool
 ) -> UsdShade.Material:
-    """Define a material at a path; ``files`` are its textures in ``texture_folder``, by role."""
+    """Define a material at a path.
+
+    Args:
+        files: its textures in ``texture_folder``, by role.
+        painted: it takes its colour from the vertices where it has no texture.
+    """
     source = mesh.materials[index]
     types = Sdf.ValueTypeNames
     material = UsdShade.Material.Define(stage, path)
@@ -59,7 +64,7 @@ def write_material(
         )
         if role == "diffuse" and mode != "opaque" and source.textures["diffuse"].shape[-1] == 4:
             surface.GetInput("opacity").ConnectToSource(texture.CreateOutput("a", types.Float))
-    if mesh.vertex_colors is not None and "diffuse" not in files:
+    if painted and "diffuse" not in files:
         color = _reader(stage, path, "displayColor", "UsdPrimvarReader_float3", types.Float3)
         surface.GetInput("diffuseColor").ConnectToSource(color)
     return material

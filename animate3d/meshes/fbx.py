@@ -14,6 +14,8 @@ from PIL import Image
 from animate3d.errors import InputError, require
 from animate3d.files import existing_file, plain_link
 from animate3d.meshes.fbx_check import check_fbx
+from animate3d.meshes.fbx_facts import clamped_textures, in_file_order, is_animated
+from animate3d.meshes.fbx_tree import Node
 from animate3d.meshes.materials import Material, find_texture, image_array, linear_to_srgb, read_texture
 from animate3d.meshes.mesh import FAR, Mesh, Part
 from animate3d.meshes.mtl import keep_visible
@@ -27,19 +29,19 @@ _SOCKETS |= {"Emission Color": "emissive"}
 def load_fbx(path: Path, *, keeps_rig: bool = False) -> Mesh:
     """Read the meshes of an FBX file at rest, in Blender's coordinates: z up, metres. Blender's scene is replaced.
 
-    Objects come in the order of their names, one after the other, each with its own vertices in the file's order; they
-    and what they hang below are the mesh's parts. A rig is left out, with a warning unless ``keeps_rig`` says that
-    somebody uses it (`animate3d.meshes.fbx_joints`).
+    Objects come in the file's order, one after the other, each with its own vertices in the file's order and its shape
+    keys as far as they are on; they and what they hang below are the mesh's parts. A warning says what is left out of
+    animation, shape keys and a rig, unless ``keeps_rig`` says that somebody uses that (`animate3d.meshes.fbx_joints`).
     """
     path = existing_file(path, "mesh file")
-    objects, rigs = imported_objects(path)
-    if rigs and not keeps_rig:
-        warnings.warn(f"{path}: its rig {rigs[0].name!r} is left out; the mesh is taken at rest.", stacklevel=2)
+    objects, rigs, root = imported_objects(path)
+    _tell_of_motion(path, objects, [] if keeps_rig else rigs, root)
+    wraps = clamped_textures(root)
     materials: dict[Any, Material] = {}
     parts: list[Part] = []
     numbers: dict[str, int] = {}
     part_of = [_add_part(item, parts, numbers) for item in objects]
-    mesh = join([mesh_of_object(item, path, materials) for item in objects], path, parts, part_of).check()
+    mesh = join([mesh_of_object(item, path, materials, wraps) for item in objects], path, parts, part_of).check()
     if any(_is_coarse(item) for item in objects):
         warnings.warn(
             f"{path} lies far from its origin and is read in single precision, which may spoil its shape.", stacklevel=2
@@ -48,8 +50,22 @@ def load_fbx(path: Path, *, keeps_rig: bool = False) -> Mesh:
     return mesh
 
 
-def imported_objects(path: Path) -> tuple[list[Any], list[Any]]:
-    """Blender's objects of an FBX file at rest: meshes with faces, and armatures. Blender's scene is replaced.
+def _tell_of_motion(path: Path, objects: list[Any], rigs: list[Any], root: Node) -> None:
+    """Warn, in one sentence, of what moves the meshes in the file and is not read."""
+    dropped = ["animation"] if is_animated(root) else []
+    dropped += [f"rig {rigs[0].name!r}"] if rigs else []
+    dropped += ["shape keys"] if any(item.data.shape_keys for item in objects) else []
+    if dropped:
+        *others, last = dropped
+        listed = f"{', '.join(others)} and {last}" if others else last
+        are = "are" if others or last == "shape keys" else "is"
+        warnings.warn(f"{path}: its {listed} {are} left out; the mesh is taken as it stands at rest.", stacklevel=3)
+
+
+def imported_objects(path: Path) -> tuple[list[Any], list[Any], Node]:
+    """Blender's objects of an FBX file at rest, meshes with faces and armatures, and the file's tree.
+
+    Blender's scene is replaced.
 
     Raises:
         InputError: damaged, or without a mesh.
@@ -57,7 +73,7 @@ def imported_objects(path: Path) -> tuple[list[Any], list[Any]]:
     """
     bpy = require("bpy", feature="Reading FBX", extra="blender")
     try:
-        check_fbx(path.read_bytes())
+        root = check_fbx(path.read_bytes())
     except InputError as error:
         raise InputError(f"{path} is not a readable FBX file, it may be truncated ({error}).") from error
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -69,10 +85,11 @@ def imported_objects(path: Path) -> tuple[list[Any], list[Any]]:
             reason = str(error).strip().splitlines()[-1:] or ["unknown reason"]
             raise InputError(f"{path} is not a readable FBX file, it may be truncated ({reason[0]}).") from error
     bpy.context.view_layer.update()
-    meshes = [item for item in bpy.data.objects if item.type == "MESH" and len(item.data.polygons)]
+    made = in_file_order(list(bpy.context.scene.collection.all_objects), root)
+    meshes = [item for item in made if item.type == "MESH" and len(item.data.polygons)]
     if not meshes:
         raise InputError(f"{path} holds no mesh with faces.")
-    return meshes, [item for item in bpy.data.objects if item.type == "ARMATURE"]
+    return meshes, [item for item in made if item.type == "ARMATURE"], root
 
 
 def _is_coarse(item: Any) -> bool:
@@ -100,32 +117,48 @@ def _array(collection: Any, attribute: str, width: int = 1, dtype: type = np.flo
 
 
 @np.errstate(all="ignore")  # what is not finite is told of by `Mesh.check`
-def mesh_of_object(item: Any, path: Path, known: dict[Any, Material] | None = None) -> Mesh:
+def mesh_of_object(
+    item: Any, path: Path, known: dict[Any, Material] | None = None, wraps: dict[str, tuple[str, str]] | None = None
+) -> Mesh:
     """A mesh object of Blender's scene in world coordinates.
 
     Args:
         path: the file it was imported from.
         known: materials that were read already; those of the object are added.
+        wraps: how textures are read along u and v, by file name; None for what Blender says.
     """
     known = {} if known is None else known
     data, world = item.data, np.array(item.matrix_world, dtype=np.float64)
-    vertices = _array(data.vertices, "co", 3).astype(np.float64) @ world[:3, :3].T + world[:3, 3]
+    shape = _shape(data)
+    vertices = shape @ world[:3, :3].T + world[:3, 3]
     corners = _array(data.loops, "vertex_index", dtype=np.int32).astype(np.int64)
     starts = np.append(_array(data.polygons, "loop_start", dtype=np.int32), len(corners)).astype(np.int64)
     layer = data.uv_layers.active
     uvs = None if layer is None else _array(layer.data, "uv", 2)
     slots = _array(data.polygons, "material_index", dtype=np.int32).astype(np.int64)
-    normals = _normals(data, world[:3, :3])
+    moved = bool((shape != _array(data.vertices, "co", 3)).any())
+    normals = None if moved else _normals(data, world[:3, :3])
     if np.linalg.det(world[:3, :3]) < 0:
         corners = _reversed(corners, starts)
         uvs, normals = (None if values is None else _reversed(values, starts) for values in (uvs, normals))
     for source in data.materials:
         if source not in known:
-            known[source] = _material(source, path)
+            known[source] = _material(source, path, wraps or {})
     materials = [known[source] for source in data.materials] or [Material("material")]
     colors = _vertex_colors(data, _array(data.loops, "vertex_index", dtype=np.int32))
     slots = slots.clip(0, len(materials) - 1)
     return Mesh(vertices, corners, starts, uvs, normals, slots, materials, colors, "z", None)
+
+
+def _shape(data: Any) -> np.ndarray:
+    """Vertices ``[N, 3]`` with the shape keys as far as they are on."""
+    points = _array(data.vertices, "co", 3).astype(np.float64)
+    for key in data.shape_keys.key_blocks if data.shape_keys else ():
+        if key.value != 0 and key.relative_key != key and not key.mute:
+            points += key.value * (
+                _array(key.data, "co", 3).astype(np.float64) - _array(key.relative_key.data, "co", 3)
+            )
+    return points
 
 
 def _reversed(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -156,7 +189,7 @@ def _normals(data: Any, linear: np.ndarray) -> np.ndarray | None:
     return (turned / np.maximum(lengths, 1e-30)).astype(np.float32)
 
 
-def _material(source: Any, path: Path) -> Material:
+def _material(source: Any, path: Path, wraps: dict[str, tuple[str, str]]) -> Material:
     """Our material for one of Blender's; ``path`` names the file in warnings and finds its textures."""
     if source is None:
         return Material("material")
@@ -176,8 +209,10 @@ def _material(source: Any, path: Path) -> Material:
         node = _texture_behind(inputs[socket])
         pixels = None if node is None or node.image is None else _pixels(node.image, path)
         if pixels is not None:
-            if node.extension == "EXTEND":
-                material.wraps[kind] = ("clamp", "clamp")
+            blender = ("clamp", "clamp") if node.extension == "EXTEND" else ("repeat", "repeat")
+            wrap = wraps.get(Path(node.image.filepath).name, blender)
+            if wrap != ("repeat", "repeat"):
+                material.wraps[kind] = wrap
             single = kind in ("metallic", "roughness")
             material.textures[kind] = pixels[..., :1].copy() if single else pixels
     for link in inputs["Normal"].links:

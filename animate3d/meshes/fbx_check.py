@@ -14,8 +14,8 @@ _DIRECT |= {"LayerElementNormal": ("Normals", "NormalsIndex", 3)}
 _MOST_SLOTS = 32767
 
 
-def check_fbx(data: bytes) -> None:
-    """Check a binary FBX file.
+def check_fbx(data: bytes) -> Node:
+    """Check a binary FBX file; returns its tree.
 
     Raises:
         InputError: it is damaged, or an array refers to what is not there.
@@ -25,6 +25,7 @@ def check_fbx(data: bytes) -> None:
         for geometry in objects.all("Geometry"):
             if _kind(geometry) == b"Mesh":
                 _check_mesh(geometry)
+    return root
 
 
 def refuse_ascii_fbx(path: Path) -> None:

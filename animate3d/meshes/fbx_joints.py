@@ -18,7 +18,7 @@ def load_fbx_joints(path: Path) -> Joints | None:
         InputError: damaged.
         MissingDependencyError: Blender's Python package is not installed.
     """
-    meshes, armatures = imported_objects(path)
+    meshes, armatures, _ = imported_objects(path)
     bones = [(armature, bone) for armature in armatures for bone in _downwards(armature)]
     if not bones:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from animate3d.errors import Animate3DError, InputError
 from animate3d.files import existing_file
-from animate3d.meshes.appearance import vertex_colors
 from animate3d.meshes.gltf_extensions import DRACO, check_extensions
 from animate3d.meshes.gltf_file import DAMAGE, Entry, GltfFile, dequantized
 from animate3d.meshes.gltf_materials import MOST_UV_SETS, MaterialReader, Surface
@@ -199,10 +198,11 @@ class GltfReader:
         morphed = [sorted(target.items()) for target in primitive.get("targets", [])] if any(weights) else []
         key = (id(primitive),) if read.is_draco else (str(shared), str(morphed))
         surface = self._materials.surface(primitive.get("material"))
-        return _Piece(
+        piece = _Piece(
             key, vertices, triangles, normals, read.uvs(len(vertices)), read.colors(len(vertices)), surface,
             instance.part, owners, shares,
         )  # fmt: skip
+        return replace(piece, key=(*key, *_color_factor(piece)))
 
 
 class _Attributes:
@@ -377,22 +377,30 @@ def _shown_uvs(piece: _Piece) -> np.ndarray | None:
     return None if uvs is None else lookup.apply(uvs) * [1, -1] + [0, 1]
 
 
+def _color_factor(piece: _Piece) -> tuple[float, ...]:
+    """What the colours of a piece are multiplied with before they are shown, linear r g b; none where it has none.
+
+    A texture holds the factor of its material already. White colours are none: they change nothing.
+    """
+    if piece.colors is None or (piece.colors[:, :3] == 1).all():
+        return ()
+    textured = "diffuse" in piece.surface.material.textures and _shown_uvs(piece) is not None
+    return (1.0, 1.0, 1.0) if textured else tuple(piece.surface.base_factor)
+
+
 def _display_colors(blocks: list[_Piece]) -> np.ndarray | None:
-    """sRGB ``[N, 3]``. Colours of textured pieces are left out: they multiply a texture, mostly as baked shading."""
-    painted = [block.colors is not None and "diffuse" not in block.surface.material.textures for block in blocks]
-    if not any(painted):
+    """sRGB ``[N, 3]``, NaN at the vertices of pieces without colours."""
+    factors = [_color_factor(block) for block in blocks]
+    if not any(factors):
         return None
-    shown = []
-    for block, paint in zip(blocks, painted, strict=True):
-        if paint and block.colors is not None:
-            linear = block.colors[:, :3] * block.surface.base_factor
-            shown.append(linear_to_srgb(linear))
-        else:
-            uvs = _shown_uvs(block)
-            corners = None if uvs is None else uvs[block.triangles]
-            mesh = Mesh.from_faces(block.vertices, block.triangles, corner_uvs=corners, material=block.surface.material)
-            shown.append(vertex_colors(mesh))
-    return np.concatenate(shown)
+    return np.concatenate(
+        [
+            linear_to_srgb(block.colors[:, :3] * factor)
+            if factor and block.colors is not None
+            else np.full((len(block.vertices), 3), np.nan, dtype=np.float32)
+            for block, factor in zip(blocks, factors, strict=True)
+        ]
+    )
 
 
 def _further_attributes(pieces: list[_Piece], blocks: list[_Piece]) -> GltfAttributes | None:

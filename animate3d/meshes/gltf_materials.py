@@ -221,6 +221,9 @@ class _MaterialEntry:
         image = self._pixels(source, "baseColorTexture", "diffuse")
         if image is not None:
             material.textures["diffuse"] = image
+        if material.unlit:  # what glTF leaves open here would be a mirror in formats that light it
+            material.metallic, material.roughness = 0.0, 1.0
+            return _numbers(source.get("baseColorFactor"), 4, 1.0)
         values = {"metallic": source.get("metallicFactor", 1.0), "roughness": source.get("roughnessFactor", 1.0)}
         packed = self._pixels(source, "metallicRoughnessTexture", "metallic")
         for channel, kind in ((2, "metallic"), (1, "roughness")):

@@ -223,6 +223,12 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
+def srgb_to_linear(colors: np.ndarray) -> np.ndarray:
+    """Display values 0..1 to linear light."""
+    colors = np.clip(np.asarray(colors, dtype=np.float64), 0, 1)
+    return np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+
+
 def linear_to_srgb(values: np.ndarray) -> np.ndarray:
     """Linear light in 0..1 to sRGB values in 0..1."""
     values = np.asarray(values, dtype=np.float32).clip(0, 1)

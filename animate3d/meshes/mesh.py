@@ -60,7 +60,8 @@ class Mesh:
         corner_normals: ``[K, 3]`` float32; NaN where a corner has none.
         face_materials: ``[P]`` int64 index into ``materials``.
         materials: at least one.
-        vertex_colors: ``[N, 3]`` float32 in 0..1, sRGB as stored in the file.
+        vertex_colors: ``[N, 3]`` float32 in 0..1, sRGB; NaN where a vertex has none. They stand in for the base colour
+            of a material and multiply its texture, in linear light.
         up_axis: ``"y"`` or ``"z"``, the file format's convention.
         source: the file it was read from.
         parts: the objects of the file; empty where it is one object without a name.
@@ -139,14 +140,8 @@ class Mesh:
 
     @property
     def has_vertex_colors(self) -> bool:
-        """Whether the vertex colours say how the mesh looks.
-
-        Programs write white vertex colours into textured files; one colour everywhere does not outweigh a texture.
-        """
-        if self.vertex_colors is None or len(self.vertex_colors) == 0:
-            return False
-        textured = self.corner_uvs is not None and any("diffuse" in m.textures for m in self.materials)
-        return not textured or bool((self.vertex_colors != self.vertex_colors[0]).any())
+        """Whether any vertex has a colour of its own."""
+        return self.vertex_colors is not None and bool(np.isfinite(self.vertex_colors).any())
 
     def automatic_placement(self) -> Placement:
         """`Placement.automatic` of the vertices that faces use; stray ones must not shrink the object."""
@@ -175,8 +170,19 @@ class Mesh:
         return topology.weld(self.vertices, 1e-6 * self.diagonal())
 
     def colored_faces(self) -> np.ndarray:
-        """Faces that show the vertex colours rather than their material. ``[P]`` bool"""
-        return np.full(self.n_faces, self.has_vertex_colors)
+        """Faces that show vertex colours: those whose corners all have one. ``[P]`` bool"""
+        if self.vertex_colors is None:
+            return np.zeros(self.n_faces, dtype=bool)
+        known = np.isfinite(self.vertex_colors).all(axis=1)[self.corners]
+        return np.logical_and.reduceat(known, self.face_starts[:-1])
+
+    def textured_corners(self) -> np.ndarray:
+        """Corners where a diffuse texture is looked up. ``[K]`` bool"""
+        if self.corner_uvs is None:
+            return np.zeros(len(self.corners), dtype=bool)
+        has_texture = np.array(["diffuse" in material.textures for material in self.materials])
+        of_corner = np.repeat(has_texture[self.face_materials], np.diff(self.face_starts))
+        return of_corner & np.isfinite(self.corner_uvs).all(axis=1)
 
     def welded_edges(self) -> np.ndarray:
         """`edges` as if coincident vertices were one: every copy gets the neighbours of all copies. ``[E, 2]``

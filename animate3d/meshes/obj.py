@@ -9,6 +9,8 @@ from itertools import compress
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from animate3d.errors import InputError
 from animate3d.files import existing_file
@@ -71,7 +73,9 @@ def load_obj(path: str | os.PathLike[str]) -> Mesh:
         vertices, corners, face_starts, corner_uvs, corner_normals, face_materials, materials, colors, "y", path
     )
     mesh.parts, mesh.face_parts = parts, face_parts
-    return mesh.check()
+    mesh.check()
+    mesh.vertex_colors = _whitened(mesh)
+    return mesh
 
 
 def _read_lines(path: Path) -> dict[bytes, _Lines]:
@@ -130,6 +134,12 @@ def _numbers(lines: _Lines, path: Path, least: int) -> np.ndarray:
     """``[L, columns]`` float64: as many columns as every line has, ``least`` or more."""
     if not lines.texts:
         return np.zeros((0, max(least, 1)))
+    values, counts = _flat_numbers(lines, path, least)
+    return _columns(values, counts, np.arange(len(counts)))
+
+
+def _flat_numbers(lines: _Lines, path: Path, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """All numbers of the lines one after the other, and how many each line has ``[L]``, ``least`` or more."""
     counts = np.array([len(text.split()) for text in lines.texts])
     values = _parse(b" ".join(lines.texts), np.float64)
     if values is None or len(values) != counts.sum() or counts.min() < least:
@@ -141,23 +151,53 @@ def _numbers(lines: _Lines, path: Path, least: int) -> np.ndarray:
                     "The file may be truncated."
                 )
         raise InputError(f"{path} holds numbers that cannot be read.")
+    return values, counts
+
+
+def _columns(values: np.ndarray, counts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Some rows of numbers, as many columns as all of these have. ``[rows, columns]``"""
     if counts.min() == counts.max():
-        return values.reshape(len(counts), -1)
+        return values.reshape(len(counts), -1)[rows]
     starts = np.cumsum(counts) - counts
-    return values[starts[:, None] + np.arange(counts.min())]
+    return values[starts[rows, None] + np.arange(counts[rows].min())]
 
 
 def _vertices(lines: _Lines, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Positions ``[N, 3]`` and colours ``[N, 3]``: a line is x y z, x y z w, or x y z r g b."""
-    values = _numbers(lines, path, 3)
-    if values.shape[1] < 6:
-        return np.ascontiguousarray(values[:, :3]), None
-    colors = values[:, 3:6]
-    if not np.isfinite(colors).all():
+    """Positions ``[N, 3]`` and colours ``[N, 3]``: a line is x y z, x y z w, or x y z r g b.
+
+    Colours are NaN on lines without, None where no line has any.
+    """
+    if not lines.texts:
+        return np.zeros((0, 3)), None
+    values, counts = _flat_numbers(lines, path, 3)
+    positions = np.ascontiguousarray(_columns(values, counts, np.arange(len(counts)))[:, :3])
+    colored = np.flatnonzero(counts >= 6)
+    if len(colored) == 0:
+        return positions, None
+    shades = _columns(values, counts, colored)[:, 3:6]
+    if not np.isfinite(shades).all():
         raise InputError(f"{path} has vertex colours that are not finite.")
-    if colors.max(initial=0) > 1:
-        colors = colors / 255  # some programs write bytes
-    return np.ascontiguousarray(values[:, :3]), colors.clip(0, 1).astype(np.float32)
+    if shades.max(initial=0) > 1:
+        shades = shades / 255  # some programs write bytes
+    colors = np.full((len(counts), 3), np.nan, dtype=np.float32)
+    colors[colored] = shades.clip(0, 1)
+    return positions, colors
+
+
+def _whitened(mesh: Mesh) -> np.ndarray | None:
+    """Vertex colours ``[N, 3]`` that are white at vertices without one that hang together with others that have one.
+
+    A piece without any colour keeps those of its materials.
+    """
+    if mesh.vertex_colors is None or np.isfinite(mesh.vertex_colors).all():
+        return mesh.vertex_colors
+    edges = mesh.edges()
+    graph = coo_matrix((np.ones(len(edges), bool), edges.T), shape=(mesh.n_vertices, mesh.n_vertices))
+    piece = connected_components(graph, directed=False)[1]
+    missing = np.isnan(mesh.vertex_colors).any(axis=1)
+    colors = mesh.vertex_colors.copy()
+    colors[missing & np.isin(piece, piece[~missing])] = 1
+    return colors
 
 
 def _with_corners(lines: _Lines, path: Path) -> tuple[_Lines, np.ndarray]:

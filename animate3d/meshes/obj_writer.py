@@ -54,15 +54,25 @@ def unique_rows(values: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | Non
 
 
 def obj_vertices(vertices: np.ndarray, colors: np.ndarray | None = None, origin: np.ndarray | None = None) -> str:
-    """The ``v`` lines for positions ``[N, 3]`` and colours ``[N, 3]``; ``origin [3]`` is added to the positions."""
+    """The ``v`` lines for positions ``[N, 3]`` and colours ``[N, 3]``; ``origin [3]`` is added to the positions.
+
+    Lines of vertices without a colour end after the position.
+    """
     number = "%.9g"
     if origin is not None and origin.any():
         diagonal = float(np.linalg.norm(np.ptp(vertices, axis=0)))
         number = f"%.{min(max(0, math.ceil(8 - math.log10(diagonal or 1.0))), 60)}f"
         vertices = vertices + origin
-    values = vertices if colors is None else np.concatenate([vertices, colors], axis=1)
-    line = " ".join(["v", *[number] * 3, *["%.9g"] * (values.shape[1] - 3)]) + "\n"
-    return (line * len(values)) % tuple(values.ravel().tolist())
+    plain = " ".join(["v", *[number] * 3])
+    if colors is None:
+        return f"{plain}\n" * len(vertices) % tuple(vertices.ravel().tolist())
+    values = np.concatenate([vertices, colors], axis=1)
+    known = np.isfinite(colors).all(axis=1)
+    if known.all():
+        return f"{plain} %.9g %.9g %.9g\n" * len(values) % tuple(values.ravel().tolist())
+    kept = np.concatenate([np.ones((len(vertices), 3), bool), np.repeat(known[:, None], 3, axis=1)], axis=1)
+    lines = np.where(known, f"{plain} %.9g %.9g %.9g\n", f"{plain}\n")
+    return "".join(lines.tolist()) % tuple(values[kept].tolist())
 
 
 def obj_rows(keyword: str, values: np.ndarray) -> str:

@@ -63,8 +63,7 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def _scene(mesh: Mesh, objects: np.ndarray, names: Sequence[str]) -> Scene:
-    looks = mesh.has_vertex_colors
-    members = [Member(name, up_axis=mesh.up_axis, has_vertex_colors=looks) for name in unique_names(names)]
+    members = [Member(name, up_axis=mesh.up_axis) for name in unique_names(names)]
     scene = scene_of(mesh, members, objects)
     if not mesh.parts:  # exports show every object as a node
         scene.parts = [Part(name) for name in scene.names]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from animate3d.meshes.appearance import vertex_colors
 from animate3d.meshes.materials import Material
 from animate3d.meshes.mesh import Mesh, Part
 
@@ -68,6 +67,7 @@ def _grouped(labels: np.ndarray, count: int) -> list[np.ndarray]:
 
 def _cut(mesh: Mesh, faces: np.ndarray, corners: np.ndarray, vertices: np.ndarray) -> Mesh:
     sides = np.diff(mesh.face_starts)[faces]
+    colors = None if mesh.vertex_colors is None else mesh.vertex_colors[vertices]
     return Mesh(
         vertices=mesh.vertices[vertices],
         corners=np.searchsorted(vertices, mesh.corners[corners]),
@@ -76,7 +76,7 @@ def _cut(mesh: Mesh, faces: np.ndarray, corners: np.ndarray, vertices: np.ndarra
         corner_normals=None if mesh.corner_normals is None else mesh.corner_normals[corners],
         face_materials=mesh.face_materials[faces],
         materials=mesh.materials,
-        vertex_colors=None if mesh.vertex_colors is None else mesh.vertex_colors[vertices],
+        vertex_colors=None if colors is None or np.isnan(colors).all() else colors,
         up_axis=mesh.up_axis,
         source=mesh.source,
         origin=mesh.origin,
@@ -88,7 +88,7 @@ def join(
 ) -> Mesh:
     """One mesh of several: vertices and faces one after the other. Equal materials become one.
 
-    Where only some have vertex colours, the others get those of their materials.
+    Where only some have vertex colours, those of the others are NaN.
 
     Args:
         parts: of the result.
@@ -107,7 +107,7 @@ def join(
         uvs.append(_or_nan(mesh.corner_uvs, len(mesh.corners), 2))
         normals.append(_or_nan(mesh.corner_normals, len(mesh.corners), 3))
         if has_colors:
-            colors.append(vertex_colors(mesh) if mesh.vertex_colors is None else mesh.vertex_colors)
+            colors.append(_or_nan(mesh.vertex_colors, mesh.n_vertices, 3))
         first_vertex += mesh.n_vertices
         first_corner += len(mesh.corners)
     face_parts = None

@@ -28,14 +28,12 @@ class Member:
         placement: from the coordinates of the object's own file to those of the scene.
         up_axis: of its own file, ``"y"`` or ``"z"``.
         prompt: what it does, if it has a sentence of its own.
-        has_vertex_colors: whether its vertex colours say how it looks.
     """
 
     name: str
     placement: Placement = field(default_factory=Placement.identity)
     up_axis: str = "y"
     prompt: str | None = None
-    has_vertex_colors: bool = False
 
 
 @dataclass
@@ -69,11 +67,6 @@ class Scene(Mesh):
             groups[own] = own[weld(self.vertices[own], tolerance)]
         return groups
 
-    def colored_faces(self) -> np.ndarray:
-        """`Mesh.colored_faces`, object by object."""
-        colored = np.array([member.has_vertex_colors for member in self.members])
-        return colored[self.objects[self.corners[self.face_starts[:-1]]]]
-
     def alone(self, number: int) -> tuple[Mesh, np.ndarray]:
         """One object in the coordinates of its own file, and the numbers of its vertices in the scene ``[n]``."""
         member = self.members[number]
@@ -82,8 +75,7 @@ class Scene(Mesh):
         whole = Mesh(**_values(self) | {"parts": parts, "face_parts": of_face})
         cut = next(piece for piece in pieces(whole) if piece.part == number)
         own = member.placement.invert(cut.mesh.vertices)
-        colors = cut.mesh.vertex_colors if member.has_vertex_colors else None
-        mesh = replace(cut.mesh.with_vertices(own), up_axis=member.up_axis, source=None, vertex_colors=colors)
+        mesh = replace(cut.mesh.with_vertices(own), up_axis=member.up_axis, source=None)
         return mesh, cut.vertices
 
 
@@ -146,20 +138,14 @@ def assemble(meshes: Sequence[Mesh], members: Sequence[Member], source: Path | N
     whole.face_parts = np.concatenate(pieces_of).astype(np.int64)
     whole.gltf = _gltf_attributes(meshes)
     objects = np.repeat(np.arange(len(meshes)), [mesh.n_vertices for mesh in meshes])
-    known = [
-        replace(member, up_axis=mesh.up_axis, has_vertex_colors=mesh.has_vertex_colors)
-        for mesh, member in zip(meshes, members, strict=True)
-    ]
+    known = [replace(member, up_axis=mesh.up_axis) for mesh, member in zip(meshes, members, strict=True)]
     return scene_of(whole, known, objects)
 
 
 def _placed(mesh: Mesh, placement: Placement) -> Mesh:
     normals = None if mesh.corner_normals is None else mesh.corner_normals @ placement.rotation.T.astype(np.float32)
-    colors = mesh.vertex_colors if mesh.has_vertex_colors else None  # white ones would outweigh the texture
     vertices = placement.apply(mesh.vertices)
-    return replace(
-        mesh, vertices=vertices, corner_normals=normals, vertex_colors=colors, up_axis="y", origin=np.zeros(3)
-    )
+    return replace(mesh, vertices=vertices, corner_normals=normals, up_axis="y", origin=np.zeros(3))
 
 
 def _gltf_attributes(meshes: Sequence[Mesh]) -> GltfAttributes | None:

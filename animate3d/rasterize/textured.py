@@ -19,7 +19,7 @@ from animate3d.errors import InputError
 if TYPE_CHECKING:
     from animate3d.meshes import Mesh
 
-BASE_COLOR, VERTEX_COLOR, TEXTURE = 0, 1, 2
+BASE_COLOR, VERTEX_COLOR, TEXTURE, TINTED_TEXTURE = 0, 1, 2, 3
 _WRAPS = {"repeat": 0, "clamp": 1, "mirror": 2}
 # The light stands beside the camera, raised by this share of the view direction's length.
 _LIGHT_RAISE = 0.6
@@ -49,9 +49,9 @@ def render_mesh(
 ) -> NDArray[np.uint8]:
     """Draw a moving mesh from every camera.
 
-    A face shows the mesh's vertex colours if those say how it looks (`Mesh.has_vertex_colors`), else its material's
-    diffuse texture (outside the unit square as the material says), without one the material's base colour. Both sides
-    of a face are drawn. Triangles that reach in front of the near plane are left out.
+    A face shows its material's diffuse texture (outside the unit square as the material says) times the vertex colours
+    where it has them, without a texture these alone, without either the material's base colour. Both sides of a face
+    are drawn. Triangles that reach in front of the near plane are left out.
 
     Args:
         mesh: gives faces, UVs, materials and colours; its own vertex positions are not used.
@@ -96,14 +96,14 @@ def render_mesh(
 
 
 class Look(NamedTuple):
-    """Triangles and where each takes its colour from (`BASE_COLOR`, `VERTEX_COLOR` or `TEXTURE`), in the order of
-    `_draw`'s arguments."""
+    """Triangles and where each takes its colour from (`BASE_COLOR`, `VERTEX_COLOR`, `TEXTURE` or, for a texture times
+    vertex colours, `TINTED_TEXTURE`), in the order of `_draw`'s arguments."""
 
     triangles: NDArray[np.int64]  # [T, 3]
     uvs: NDArray[np.float64]  # [T, 3, 2], NaN without
     source: NDArray[np.int64]  # [T]
     materials: NDArray[np.int64]  # [T]
-    vertex_colors: NDArray[np.float64]  # [N, 3], or none
+    vertex_colors: NDArray[np.float64]  # [N, 3], white where a vertex has none; or none
     base_colors: NDArray[np.float64]  # [M, 3]
 
 
@@ -114,12 +114,15 @@ def look_of(mesh: Mesh) -> Look:
     uvs = np.full((len(triangles), 3, 2), np.nan)
     if mesh.corner_uvs is not None:
         uvs = mesh.corner_uvs[corners].astype(np.float64)
-    has_texture = np.array(["diffuse" in material.textures for material in mesh.materials])
-    source = np.where(has_texture[materials] & np.isfinite(uvs).all(axis=(1, 2)), TEXTURE, BASE_COLOR)
+    textured = mesh.textured_corners()[corners].all(axis=1)
+    source = np.where(textured, TEXTURE, BASE_COLOR)
     vertex_colors = np.zeros((0, 3))
-    if mesh.has_vertex_colors and mesh.vertex_colors is not None:
-        vertex_colors = mesh.vertex_colors.astype(np.float64)
-        source[mesh.colored_faces()[faces]] = VERTEX_COLOR
+    if mesh.vertex_colors is not None and mesh.has_vertex_colors:
+        vertex_colors = np.nan_to_num(mesh.vertex_colors.astype(np.float64), nan=1.0)
+        colored = mesh.colored_faces()[faces]
+        tinted = (vertex_colors != 1).any(axis=1)[triangles].any(axis=1)
+        source[colored & ~textured] = VERTEX_COLOR
+        source[colored & textured & tinted] = TINTED_TEXTURE
     base_colors = np.array([m.base_color[:3] for m in mesh.materials], dtype=np.float64).reshape(-1, 3)
     return Look(triangles, uvs, source, materials, vertex_colors, base_colors)
 
@@ -236,12 +239,14 @@ def _draw(  # type: ignore[no-untyped-def]
                         w0 = 1.0 - w1 - w2
                         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
                         m = materials[t]
-                        if source[t] == TEXTURE:
+                        if source[t] >= TEXTURE:
                             u = w0 * uvs[t, 0, 0] + w1 * uvs[t, 1, 0] + w2 * uvs[t, 2, 0]
                             w = w0 * uvs[t, 0, 1] + w1 * uvs[t, 1, 1] + w2 * uvs[t, 2, 1]
                             level = mips[t]
                             size = sizes[m, level]
                             _sample(texels, offsets[m, level], size[0], size[1], wraps[m], u, w, color)
+                            if source[t] == TINTED_TEXTURE:
+                                _tint(color, vertex_colors[a], vertex_colors[b], vertex_colors[c], w0, w1, w2)
                         elif source[t] == VERTEX_COLOR:
                             for k in range(3):
                                 color[k] = (
@@ -309,7 +314,7 @@ def _visible(  # type: ignore[no-untyped-def]
         bottom = min(int(np.floor(max(a[1], b[1], c[1]) - 0.5)), height - 1)
         if left > right or top > bottom:
             continue
-        if source[t] == TEXTURE:
+        if source[t] >= TEXTURE:
             mips[t] = _mip_level(uvs[t], sizes[materials[t], 0], levels[materials[t]], abs(area))
         for y in range(top, bottom + 1):
             py = y + 0.5
@@ -366,6 +371,20 @@ def _sample(texels, offset, height, width, wraps, u, v, color):  # type: ignore[
         lower = (1.0 - fx) * texels[offset + 3 * (bottom * width + left) + k]
         lower += fx * texels[offset + 3 * (bottom * width + right) + k]
         color[k] = ((1.0 - fy) * upper + fy * lower) / 255.0
+
+
+@numba.njit(cache=True)
+def _tint(color, first, second, third, w0, w1, w2):  # type: ignore[no-untyped-def]
+    """Multiply a display colour by that of three vertices, in linear light."""
+    for k in range(3):
+        light = _linear(color[k]) * _linear(w0 * first[k] + w1 * second[k] + w2 * third[k])
+        color[k] = 12.92 * light if light <= 0.0031308 else 1.055 * light ** (1.0 / 2.4) - 0.055
+
+
+@numba.njit(cache=True)
+def _linear(value):  # type: ignore[no-untyped-def]
+    value = min(max(value, 0.0), 1.0)
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
 @numba.njit(cache=True)

@@ -25,12 +25,15 @@ in vec3 place, normal, color;
 in vec2 texel;
 uniform sampler2D image;
 uniform vec4 plain;
-uniform int source;  // 0 plain, 1 vertex colours, 2 image
+uniform int source;  // 0 plain, 1 vertex colours, 2 image, 3 image times vertex colours
 uniform float cutoff, lit;
 uniform vec3 eye;
 out vec4 pixel;
+vec3 linear(vec3 v) { return mix(pow((v + 0.055) / 1.055, vec3(2.4)), v / 12.92, lessThanEqual(v, vec3(0.04045))); }
+vec3 display(vec3 v) { return mix(1.055 * pow(v, vec3(1.0 / 2.4)) - 0.055, 12.92 * v, lessThanEqual(v, vec3(0.0031308))); }
 void main() {
-  vec4 base = source == 2 ? texture(image, texel) : source == 1 ? vec4(color, 1.0) : plain;
+  vec4 base = source >= 2 ? texture(image, texel) : source == 1 ? vec4(color, 1.0) : plain;
+  if (source == 3) base.rgb = display(linear(base.rgb) * linear(color));
   if (base.a < cutoff) discard;
   vec3 n = normalize(normal + vec3(1e-9));
   float facing = dot(n, normalize(eye - place));
@@ -123,7 +126,7 @@ function meshDrawing(gl, about, arrays, images) {
         gl.bindTexture(gl.TEXTURE_2D, made[wrap]);
       }
       gl.uniform4fv(uniform.plain, draw.color ?? [1, 1, 1, 1]);
-      gl.uniform1i(uniform.source, "texture" in draw ? 2 : draw.color ? 0 : 1);
+      gl.uniform1i(uniform.source, "texture" in draw ? (draw.tinted ? 3 : 2) : draw.color ? 0 : 1);
       gl.drawElements(gl.TRIANGLES, 3 * draw.count, gl.UNSIGNED_INT, 12 * draw.first);
     }
   };

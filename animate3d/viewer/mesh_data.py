@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from animate3d.export.transparency import alpha_mode
 from animate3d.gaussians.merge import cells
 from animate3d.meshes.mesh import Mesh
-from animate3d.rasterize.textured import BASE_COLOR, TEXTURE, VERTEX_COLOR, Look, look_of
+from animate3d.rasterize.textured import BASE_COLOR, TEXTURE, TINTED_TEXTURE, VERTEX_COLOR, Look, look_of
 from animate3d.viewer.packing import Block, quantized
 
 _JPEG_QUALITY = 88
@@ -41,7 +41,8 @@ def mesh_block(mesh: Mesh, look: Look, positions: np.ndarray) -> tuple[dict[str,
 
     order = np.lexsort((look.materials, look.source))
     triangles, source = look.triangles[order], look.source[order]
-    textured, colored = (source == TEXTURE)[:, None, None], bool((source == VERTEX_COLOR).any())
+    textured = (source >= TEXTURE)[:, None, None]
+    colored = bool(np.isin(source, (VERTEX_COLOR, TINTED_TEXTURE)).any())
     uvs, uv_low, uv_extent = quantized(np.where(textured, np.nan_to_num(look.uvs[order]), 0.0))
     rows = [point_of.reshape(-1)[triangles.reshape(-1), None], uvs.reshape(-1, 2)]
     if colored:
@@ -79,9 +80,11 @@ def _draws(mesh: Mesh, source: np.ndarray, materials: np.ndarray) -> list[dict[s
         kind, index = (int(value) for value in keys[start])
         mode, cutoff = ("opaque", 0.5) if kind == VERTEX_COLOR else alpha_mode(mesh, index)
         draw: dict[str, Any] = {"first": int(start), "count": int(end - start), "alpha": mode, "cutoff": cutoff}
-        if kind == TEXTURE:
+        if kind in (TEXTURE, TINTED_TEXTURE):
             material = mesh.materials[index]
             draw |= {"texture": index, "wrap": list(material.wraps.get("diffuse", ("repeat", "repeat")))}
+            if kind == TINTED_TEXTURE:
+                draw["tinted"] = True
         elif kind == BASE_COLOR:
             draw["color"] = [float(value) for value in mesh.materials[index].base_color]
         draws.append(draw)
@@ -90,7 +93,7 @@ def _draws(mesh: Mesh, source: np.ndarray, materials: np.ndarray) -> list[dict[s
 
 def textures(mesh: Mesh, look: Look, side: int) -> dict[int, str]:
     """The textures that are seen as data URIs, at most ``side`` pixels along: JPEG, PNG where they are transparent."""
-    seen = np.unique(look.materials[look.source == TEXTURE])
+    seen = np.unique(look.materials[look.source >= TEXTURE])
     return {int(index): image_uri(mesh.materials[index].textures["diffuse"], side) for index in seen}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from animate3d.meshes import Material, Mesh
+from animate3d.meshes import Material, Mesh, Part
 
 
 def texture(seed: int, height: int = 8, width: int = 16, channels: int = 3) -> np.ndarray:
@@ -54,6 +54,17 @@ def awkward_mesh(up_axis: str = "y", *, colors: bool = False, normals: bool = Fa
         up_axis=up_axis,
         source=None,
     )
+
+
+def two_parts() -> Mesh:
+    """A triangle of a blue material beside one of another, whose vertices are dark red."""
+    corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [2, 0, 0], [3, 0, 0], [2, 1, 0]])
+    colors = np.full((6, 3), np.nan, dtype=np.float32)
+    colors[3:] = [0.5, 0, 0]
+    mesh = Mesh.from_faces(corners, [[0, 1, 2], [3, 4, 5]], vertex_colors=colors)
+    mesh.materials, mesh.face_materials = [Material("Bare", (0.2, 0.4, 0.6, 1.0)), Material("Colours")], np.arange(2)
+    mesh.parts, mesh.face_parts = [Part("plain"), Part("coloured")], np.arange(2)
+    return mesh
 
 
 def motion(mesh: Mesh, frames: int = 5) -> np.ndarray:

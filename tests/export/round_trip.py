@@ -17,8 +17,8 @@ from pxr import Usd, UsdGeom, UsdShade
 from scipy.spatial import cKDTree
 
 from animate3d.export import export
-from animate3d.export.textures import srgb_to_linear
 from animate3d.meshes import Material, Mesh, Part, load_mesh
+from animate3d.meshes.materials import srgb_to_linear
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 START, END = "<!-- round trip: made by tests/export/round_trip.py -->", "<!-- end of round trip -->"

@@ -6,14 +6,16 @@ import os
 import resource
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import LINEAR_BARE, awkward_mesh, blender_positions, files_of, motion, relative_error, upright
+from clips import LINEAR_BARE, awkward_mesh, blender_positions, files_of, motion, relative_error, two_parts, upright
 
 from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import blender, export, export_with_report
+from animate3d.meshes import Material, load_mesh
 
 bpy = pytest.importorskip("bpy")
 TOLERANCE = 1e-4
@@ -99,12 +101,30 @@ def assert_same_pixels(image: object, expected: np.ndarray) -> None:
 
 def test_fbx_keeps_vertex_colors(tmp_path):
     mesh = awkward_mesh(colors=True)
-    read_fbx(export(mesh, motion(mesh), tmp_path / "a.fbx"))
+    with pytest.warns(UserWarning, match="FBX shows textures without the vertex colours"):
+        read_fbx(export(mesh, motion(mesh), tmp_path / "a.fbx"))
     (data,) = bpy.data.meshes
     layer = data.color_attributes[0]
     colors = np.array([item.color_srgb[:3] for item in layer.data])
     expected = mesh.vertex_colors[mesh.corners] if layer.domain == "CORNER" else mesh.vertex_colors
     np.testing.assert_allclose(colors, expected, atol=6e-3)
+
+
+def test_fbx_gives_no_vertex_colors_to_parts_without(tmp_path):
+    mesh = two_parts()
+    read_fbx(export(mesh, motion(mesh), tmp_path / "a.fbx"))
+    found = {item.name: len(item.data.color_attributes) for item in bpy.data.objects}
+    assert found == {"plain": 0, "coloured": 1}
+
+
+def test_fbx_keeps_the_tint_of_an_emission_texture(tmp_path):
+    mesh = awkward_mesh()
+    glow = Material("Glow", textures={"emissive": np.full((2, 2, 3), 255, np.uint8)}, emissive=(1.0, 0.5, 0.0))
+    mesh.materials[0] = replace(glow, emissive_strength=4.0)
+    again = load_mesh(export(mesh, motion(mesh)[:1], tmp_path / "a.fbx"))
+    (found,) = [material for material in again.materials if material.name == "Glow"]
+    assert found.textures["emissive"][0, 0].tolist() == [255, 188, 0]  # 0.5 in linear light is 188
+    np.testing.assert_allclose(np.array(found.emissive) * found.emissive_strength, 4, rtol=5e-3)
 
 
 def test_limited_targets_reach_fbx_with_the_reported_error(tmp_path):
@@ -180,7 +200,8 @@ def test_an_executable_does_the_same_without_the_module(tmp_path, monkeypatch):
     monkeypatch.setattr(blender, "available", lambda module: False)
     mesh = awkward_mesh(colors=True, normals=True)
     trajectory = motion(mesh)
-    read_fbx(export(mesh, trajectory, tmp_path / "out" / "a.fbx"))
+    with pytest.warns(UserWarning, match="FBX shows textures without the vertex colours"):
+        read_fbx(export(mesh, trajectory, tmp_path / "out" / "a.fbx"))
     assert relative_error(blender_positions(range(1, 6)), trajectory) < TOLERANCE
     assert files_of(tmp_path / "out") == ["a.fbx"]
 

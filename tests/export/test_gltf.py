@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pygltflib
 import pytest
-from clips import LINEAR_BARE, awkward_mesh, files_of, motion, relative_error
+from clips import LINEAR_BARE, awkward_mesh, files_of, motion, relative_error, two_parts
 from PIL import Image
 
 from animate3d.export import export, export_with_report
-from animate3d.export.textures import srgb_to_linear
+from animate3d.meshes.materials import srgb_to_linear
 
 TYPES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 
@@ -139,14 +139,24 @@ def test_materials_and_textures_survive(tmp_path):
     assert bare.pbrMetallicRoughness.roughnessFactor == 0.75
 
 
-def test_vertex_colors_are_linear_and_leave_textured_parts_alone(tmp_path):
+def test_vertex_colors_are_linear_and_multiply_textures(tmp_path):
     mesh = awkward_mesh(colors=True)
     player = Player(export(mesh, motion(mesh), tmp_path / "a.glb"))
     painted, bare = player.mesh.primitives
-    assert painted.attributes.COLOR_0 is None
-    expected = srgb_to_linear(mesh.vertex_colors)[player.ids(bare)]
-    np.testing.assert_allclose(player.read(bare.attributes.COLOR_0), expected, atol=1e-6)
+    for primitive in (painted, bare):
+        expected = srgb_to_linear(mesh.vertex_colors)[player.ids(primitive)]
+        np.testing.assert_allclose(player.read(primitive.attributes.COLOR_0), expected, atol=1e-6)
     assert player.document.materials[1].pbrMetallicRoughness.baseColorFactor == [1, 1, 1, 1]
+
+
+def test_vertex_colors_of_one_part_leave_the_materials_of_others(tmp_path):
+    mesh = two_parts()
+    player = Player(export(mesh, motion(mesh), tmp_path / "a.glb"))
+    plain, colored = (one.primitives[0] for one in player.document.meshes)
+    assert plain.attributes.COLOR_0 is None
+    factor = player.document.materials[plain.material].pbrMetallicRoughness.baseColorFactor
+    np.testing.assert_allclose(factor, [*srgb_to_linear([0.2, 0.4, 0.6]), 1], atol=1e-6)
+    np.testing.assert_allclose(player.read(colored.attributes.COLOR_0), srgb_to_linear([[0.5, 0, 0]] * 3), atol=1e-6)
 
 
 def test_normals_turn_with_the_surface(tmp_path):

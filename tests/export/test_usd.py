@@ -7,12 +7,13 @@ import zipfile
 
 import numpy as np
 import pytest
-from clips import LINEAR_BARE, awkward_mesh, files_of, motion, relative_error
+from clips import LINEAR_BARE, awkward_mesh, files_of, motion, relative_error, two_parts
 from PIL import Image
 from pxr import Usd, UsdGeom, UsdShade
 
 from animate3d.export import export
-from animate3d.export.textures import srgb_to_linear
+from animate3d.meshes import Material
+from animate3d.meshes.materials import srgb_to_linear
 
 
 def mesh_of(stage: Usd.Stage) -> UsdGeom.Mesh:
@@ -90,11 +91,28 @@ def test_every_face_finds_its_material_and_textures(tmp_path, suffix):
 
 def test_vertex_colors_are_display_colors(tmp_path):
     mesh = awkward_mesh(colors=True)
-    stage = Usd.Stage.Open(str(export(mesh, motion(mesh), tmp_path / "a.usda")))
+    with pytest.warns(UserWarning, match="USD shows textures without the vertex colours"):
+        stage = Usd.Stage.Open(str(export(mesh, motion(mesh), tmp_path / "a.usda")))
     prim = mesh_of(stage)
     primvar = prim.GetDisplayColorPrimvar()
     assert primvar.GetInterpolation() == "vertex"
     np.testing.assert_allclose(primvar.Get(), srgb_to_linear(mesh.vertex_colors), atol=1e-6)
+
+
+def test_vertex_colors_of_one_part_leave_the_materials_of_others(tmp_path):
+    mesh = two_parts()
+    stage = Usd.Stage.Open(str(export(mesh, motion(mesh), tmp_path / "a.usda")))
+    shaders = [UsdShade.Shader(stage.GetPrimAtPath(f"/Root/Materials/{name}/Surface")) for name in ("Bare", "Colours")]
+    plain, colored = (shader.GetInput("diffuseColor") for shader in shaders)
+    np.testing.assert_allclose(plain.Get(), srgb_to_linear([0.2, 0.4, 0.6]), atol=1e-6)
+    assert not plain.HasConnectedSource() and colored.HasConnectedSource()
+    assert not UsdGeom.Mesh(stage.GetPrimAtPath("/Root/plain")).GetDisplayColorAttr().HasAuthoredValue()
+    # In one part what has no colour of its own gets that of its material.
+    mesh.materials[0] = mesh.materials[1] = Material("Both", (0.2, 0.4, 0.6, 1.0))
+    mesh.face_parts = np.zeros(2, np.int64)
+    stage = Usd.Stage.Open(str(export(mesh, motion(mesh), tmp_path / "b.usda")))
+    shown = mesh_of(stage).GetDisplayColorPrimvar().Get()
+    np.testing.assert_allclose(shown, srgb_to_linear([[0.2, 0.4, 0.6]] * 3 + [[0.5, 0, 0]] * 3), atol=1e-6)
 
 
 def test_a_second_export_replaces_the_textures(tmp_path):

@@ -107,7 +107,7 @@ def test_texture_samples_hit_texel_centres_at_the_borders_and_repeat_outside():
     np.testing.assert_allclose(sample_texture(image, uvs)[:, 0] * 255, [0, 100, 200, 40, 85, 200, 200], atol=1e-4)
 
 
-def test_colors_come_from_texture_then_vertices_then_material():
+def test_colors_come_from_texture_times_vertices_or_either_or_material():
     image = np.full((2, 2, 3), 51, dtype=np.uint8)
     painted = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=np.float32)
     white = np.ones((3, 3), dtype=np.float32)
@@ -120,7 +120,16 @@ def test_colors_come_from_texture_then_vertices_then_material():
     np.testing.assert_array_equal(colors(material=red), [[1, 0, 0]] * 3)
     np.testing.assert_array_equal(colors(material=red, vertex_colors=painted), painted)
     np.testing.assert_allclose(colors(material=textured, corner_uvs=uvs), 0.2, atol=1e-6)
-    np.testing.assert_array_equal(colors(material=textured, corner_uvs=uvs, vertex_colors=painted), painted)
+    np.testing.assert_allclose(
+        colors(material=textured, corner_uvs=uvs, vertex_colors=painted), 0.2 * painted, atol=1e-6
+    )
+    half = np.full((3, 3), 0.5, np.float32)  # 0.0331 and 0.2140 in linear light, 0.0071 their product
+    np.testing.assert_allclose(
+        colors(material=textured, corner_uvs=uvs, vertex_colors=half), 1.055 * 0.0070848 ** (1 / 2.4) - 0.055, atol=1e-4
+    )
+    # A vertex without a colour has none to give: its face shows the material.
+    gap = np.array([[np.nan] * 3, [0, 1, 0], [0, 0, 1]], dtype=np.float32)
+    np.testing.assert_array_equal(colors(material=red, vertex_colors=gap)[0], [1, 0, 0])
     # Programs write white vertex colours into textured files: they say nothing.
     np.testing.assert_allclose(colors(material=textured, corner_uvs=uvs, vertex_colors=white), 0.2, atol=1e-6)
 

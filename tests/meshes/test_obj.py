@@ -88,6 +88,17 @@ def test_vertex_colors(tmp_path, scale):
     np.testing.assert_allclose(mesh.vertex_colors, [[0, 0, 1], [0.2, 0, 1], [0.4, 0, 1]], atol=1e-6)
 
 
+def test_colors_on_some_lines_are_kept(tmp_path):
+    text = "v 0 0 0 1 0 0\nv 1 0 0 1 0 0\nv 0 1 0\nv 5 0 0\nv 6 0 0 1\nv 5 1 0\nf 1 2 3\nf 4 5 6\n"
+    mesh = load_obj(write(tmp_path, text))
+    # White where a face has others; the second triangle has none and keeps its material.
+    nan = [np.nan] * 3
+    np.testing.assert_array_equal(mesh.vertex_colors, [[1, 0, 0], [1, 0, 0], [1, 1, 1], nan, nan, nan])
+    np.testing.assert_array_equal(mesh.colored_faces(), [True, False])
+    again = load_obj(save_obj(mesh, tmp_path / "again"))
+    np.testing.assert_array_equal(again.vertex_colors, mesh.vertex_colors)
+
+
 def test_a_homogeneous_coordinate_is_not_a_color(tmp_path):
     assert load_obj(write(tmp_path, "v 0 0 0 1\nv 1 0 0 1\nv 0 1 0 1\nf 1 2 3\n")).vertex_colors is None
 

@@ -258,6 +258,29 @@ def test_vertex_colors_are_multiplied_by_the_factor(tmp_path):
     np.testing.assert_allclose(vertex_colors(mesh)[0], [1, 0.735, 0], atol=1e-3)
 
 
+def test_vertex_colors_multiply_a_texture_and_are_only_where_the_file_has_them(tmp_path):
+    b = Builder()
+    grey = b.accessor(np.full((len(POINTS), 3), 0.5))
+    where = {"baseColorTexture": {"index": b.texture(encoded(np.full((2, 2, 3), 0x80, np.uint8)))}}
+    textured = b.add("materials", {"pbrMetallicRoughness": where})
+    half = b.add("materials", {"pbrMetallicRoughness": {"baseColorFactor": [0.5, 0.5, 0.5, 1]}})
+    both = b.ball(half, COLOR_0=grey)  # the same positions and colours under two materials
+    b.show(b.ball(textured, COLOR_0=grey), b.ball(half), both, {**both, "material": b.add("materials", {})})
+    mesh = load_mesh(b.save(tmp_path / "a.glb"))
+    assert np.isnan(mesh.vertex_colors[:, 0].reshape(4, -1)).all(axis=1).tolist() == [False, True, False, False]
+    # 0x80 is 0.2159 in linear light. On the screen half of it is 0.3614, 0.5 is 0.7354 and 0.25 is 0.5371.
+    shown = vertex_colors(mesh).reshape(4, len(POINTS), 3)
+    np.testing.assert_allclose(
+        shown, np.broadcast_to(np.c_[[0.3614, 0.7354, 0.5371, 0.7354]][:, None], shown.shape), atol=1e-3
+    )
+
+
+def test_unlit_materials_are_no_metal_where_they_are_lit(tmp_path):
+    name = "KHR_materials_unlit"
+    _, found = surface(tmp_path, {"pbrMetallicRoughness": {}, "extensions": {name: {}}}, extension=name)
+    assert (found.unlit, found.metallic, found.roughness) == (True, 0, 1)
+
+
 def test_normals_of_the_file_are_kept(tmp_path):
     b = Builder()
     b.show(b.ball(NORMAL=b.accessor(np.tile([0, 0, 1], (len(POINTS), 1)))), rotation=[0.5**0.5, 0, 0, 0.5**0.5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from animate3d.cameras import Cameras, look_at, orbit_cameras, reconstruction_cameras
 from animate3d.errors import InputError
 from animate3d.meshes import Material, Mesh
+from animate3d.meshes.pieces import join
 from animate3d.rasterize.textured import render_mesh
 
 
@@ -215,14 +217,23 @@ def test_faces_without_texture_coordinates_show_their_base_colour() -> None:
     assert (image[32, 32] == [0, 255, 0, 255]).all()
 
 
-def test_vertex_colours_outweigh_a_texture_unless_they_are_one_colour() -> None:
+def test_vertex_colours_multiply_a_texture_in_linear_light() -> None:
     white = np.ones((4, 3), dtype=np.float32)
-    red = white * [1, 0, 0]
-    red[0] = [0.9, 0, 0]
-    black = np.zeros((4, 4, 3), dtype=np.uint8)
+    yellow = np.full((4, 4, 3), (128, 128, 0), dtype=np.uint8)
     centers = []
-    for colors in (white, red):
-        mesh = quad(material=painted(black), vertex_colors=colors)
-        centers.append(render_mesh(mesh, mesh.vertices[None], front_camera(), shading=False)[0, 0, 30, 34])
-    assert (centers[0] == [0, 0, 0, 255]).all()
-    assert centers[1][0] > 200 and (centers[1][1:3] == 0).all()
+    for colors in (white, np.float32([0.5, 1, 1]) * white, np.nan * white):
+        mesh = quad(material=painted(yellow), vertex_colors=colors)
+        centers.append(render_mesh(mesh, mesh.vertices[None], front_camera(), shading=False)[0, 0, 30, 34].tolist())
+    # 128 is 0.2159 in linear light, 0.5 is 0.2140, and their product 0.0462 is 61.
+    assert centers == [[128, 128, 0, 255], [61, 128, 0, 255], [128, 128, 0, 255]]
+
+
+def test_a_part_without_vertex_colours_keeps_its_material_beside_one_with_them() -> None:
+    red, green = Material("r", (1, 0, 0, 1)), Material("g", (0, 1, 0, 1))
+    corners = np.array([[0, -0.5, -0.5], [0, 0, -0.5], [0, 0, 0.5], [0, -0.5, 0.5], [0, 0.5, -0.5], [0, 0.5, 0.5]])
+    mesh = triangle_mesh(corners, np.array([[0, 1, 2], [0, 2, 3], [1, 4, 5], [1, 5, 2]]))
+    mesh.materials, mesh.face_materials = [red, green], np.array([0, 0, 1, 1])
+    mesh = join([mesh, replace(mesh, vertices=corners + [0, 5, 0], vertex_colors=np.ones((6, 3), np.float32))], None)
+    image = render_mesh(mesh, mesh.vertices[None], front_camera(), shading=False)[0, 0]
+    seen = {tuple(c) for c in image[..., :3][image[..., 3] == 255].tolist()}
+    assert {(255, 0, 0), (0, 255, 0)} <= seen <= {(255, 0, 0), (0, 255, 0), (255, 255, 255), (128, 128, 0)}
