@@ -152,7 +152,7 @@ def test_all_formats_are_documented():
 
 
 @pytest.mark.parametrize("suffix", ["glb", "fbx"])
-@pytest.mark.filterwarnings("ignore:.*animation.*dropped")
+@pytest.mark.filterwarnings("ignore:.*animation.*(dropped|left out)")
 def test_a_plain_colour_comes_back_as_it_was(tmp_path: Path, suffix: str) -> None:
     if suffix == "fbx":
         pytest.importorskip("bpy")
