@@ -82,7 +82,7 @@ def quality_sentence(facts: Mapping[str, Any], views: int, size: int) -> str:
         text += f", least in frame {worst + 1} ({100 * max(frames[worst], 0):.0f} %)"
     if facts["held_still"] > 0:
         text += (
-            f"; {100 * facts['held_still']:.0f} % of the mesh is held still, where its motion explained less than none"
+            f"; {100 * facts['held_still']:.0f} % of the mesh is held still, where its motion explained no more than chance"
         )
     if total < _WELL:
         more = "larger videos" if views >= 4 else "more views" if size >= 256 else "more views or larger videos"
