@@ -81,9 +81,8 @@ def quality_sentence(facts: Mapping[str, Any], views: int, size: int) -> str:
     if frames and frames[worst] < total - _LAGS:
         text += f", least in frame {worst + 1} ({100 * max(frames[worst], 0):.0f} %)"
     if facts["held_still"] > 0:
-        text += (
-            f"; {100 * facts['held_still']:.0f} % of the mesh is held still, where its motion explained no more than chance"
-        )
+        held = 100 * facts["held_still"]
+        text += f"; {held:.0f} % of the mesh is held still, where its motion explained no more than chance"
     if total < _WELL:
         more = "larger videos" if views >= 4 else "more views" if size >= 256 else "more views or larger videos"
         text += f" (what helps: {more}, slower motion between frames)"
