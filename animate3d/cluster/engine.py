@@ -66,6 +66,23 @@ def each_job(jobs: Sequence[Job], pools: Sequence[Pool], limits: Limits | None =
         engine.staff.end()
 
 
+class Pace:
+    """How fast the jobs of a pool are: they are short once many were, and long as soon as one is."""
+
+    def __init__(self) -> None:
+        self._seconds = 1.0
+
+    def note(self, outcome: Outcome) -> None:
+        """A job has ended; one that failed at once says nothing of the others."""
+        if outcome.error is None:
+            self._seconds = max(outcome.seconds, 0.8 * self._seconds + 0.2 * outcome.seconds)
+
+    @property
+    def short(self) -> bool:
+        """Whether the way to a worker takes longer than a job, so that jobs are sent ahead."""
+        return self._seconds < _SHORT
+
+
 class _Engine:
     def __init__(self, pools: Sequence[Pool], limits: Limits, tell: Tell, tick: Callable[[], None]) -> None:
         self.staff = Staff(pools)
@@ -73,7 +90,7 @@ class _Engine:
         self.limits, self.tell, self.tick = limits, tell, tick
         self.queues: dict[str, deque[Job]] = {pool.name: deque() for pool in pools}
         self.open = 0  # jobs that have not ended
-        self.mean: dict[str, float] = {}  # seconds of each pool's recent jobs
+        self.pace = {pool.name: Pace() for pool in pools}
         self._check_room(pools)
 
     def _check_room(self, pools: Sequence[Pool]) -> None:
@@ -101,7 +118,7 @@ class _Engine:
 
     def _hand_out(self) -> None:
         for name, queue in self.queues.items():
-            short = self.mean.get(name, 1.0) < _SHORT and queue and queue[0].next.together == 1
+            short = self.pace[name].short and queue and queue[0].next.together == 1
             depth = _AHEAD if short else 1
             for hand in self.staff.hands[name]:
                 while hand.ready is None and len(hand.calls) < depth and queue and not self._piled_up(queue[0]):
@@ -178,7 +195,7 @@ class _Engine:
     def _note(self, hand: Hand, job: Job, outcome: Outcome) -> None:
         job.seconds += outcome.seconds
         name = hand.pool.name
-        self.mean[name] = 0.8 * self.mean.get(name, outcome.seconds) + 0.2 * outcome.seconds
+        self.pace[name].note(outcome)
         if outcome.error is not None:
             self._fail(job, outcome.error, outcome.again, hand.node)
         elif job.stage + 1 < len(job.stages):
@@ -211,7 +228,7 @@ class _Engine:
         if behind or len(jobs) > 1:  # the last outcomes may be lost with it: nobody is blamed, they go one by one
             self._put_back(jobs, *(later for _, later in behind), alone=True)
             if behind:
-                self.mean[hand.pool.name] = 1.0
+                self.pace[hand.pool.name] = Pace()
             return
         (job,) = jobs
         if node_died(error) and job.moves < _MOVES:

@@ -12,6 +12,8 @@ import fake_work
 import pytest
 
 from animate3d.cluster import Ended, Event, Job, Limits, Pool, Stage, each, joined, run_jobs, staff
+from animate3d.cluster.engine import Pace
+from animate3d.cluster.worker import Outcome
 from animate3d.errors import Animate3DError, InputError
 
 pytest.importorskip("ray")
@@ -134,6 +136,19 @@ def test_workers_that_cannot_start_are_one_error(ray: str, tmp_path: Path, monke
 def test_a_worker_that_no_machine_has_room_for_is_refused(ray: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No machine has the 1 CPUs and 4 GPUs"):
         ends([job(tmp_path, "job", fake_work.work)], [Pool("all", gpus=4)])
+
+
+def test_jobs_are_sent_ahead_only_while_all_are_short() -> None:
+    """Those sent ahead of a long one would wait behind it while another worker is free."""
+    pace = Pace()
+    for _ in range(40):
+        pace.note(Outcome(error="It does not exist."))
+    assert not pace.short
+    for _ in range(40):
+        pace.note(Outcome(seconds=0.001))
+    assert pace.short
+    pace.note(Outcome(seconds=0.1))
+    assert not pace.short
 
 
 def test_pools_with_gpus_take_their_cpus_first() -> None:
