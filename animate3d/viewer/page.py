@@ -113,15 +113,18 @@ class _SplatData:
     images_size = 0
 
     def __init__(self, moving: MovingGaussians, notes: list[str]) -> None:
-        self._moving, self.count = moving, len(moving.motion.model)
+        self.count, self._closing = len(moving.motion.model), moving.closing
         self.images: dict[int, str] = {}
+        few = fewer(moving.motion, MOST_SPLATS)
+        # Asked for once: the poses of a million Gaussians take seconds a frame.
+        self._motion = replace(few, pose=[few.pose(frame) for frame in range(few.frames)].__getitem__)
         if moving.motion.model.sh_degree:
             notes.append("Colours do not change with the direction of view here.")
 
     def block(self, frames: int, count: int) -> tuple[dict[str, Any], bytes]:
-        motion = fewer(self._moving.motion, min(count, MOST_SPLATS))
+        motion = fewer(self._motion, count)
         if frames < motion.frames:
-            motion = _resampled_motion(motion, frames, self._moving.closing)
+            motion = _resampled_motion(motion, frames, self._closing)
         return splat_block(motion)
 
 
