@@ -74,7 +74,7 @@ def find_rotations(rest, positions, weights, starts, others, links, rotations): 
 
     Links in a line or a plane leave a turn about it open: the smallest rotation is chosen, none at rest.
     """
-    covariance, scratch, best = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
+    covariance, scratch = np.empty((3, 3)), np.empty((3, 3))
     for n in range(len(rest)):
         covariance[:] = 0.0
         spread = 1e-30
@@ -86,8 +86,7 @@ def find_rotations(rest, positions, weights, starts, others, links, rotations): 
                     covariance[x, y] += w * (rest[n, x] - rest[m, x]) * (positions[n, y] - positions[m, y])
         for x in range(3):
             covariance[x, x] += 1e-6 * spread
-        best_rotation(covariance, scratch, best)
-        rotations[n] = best
+        best_rotation(covariance, scratch, rotations[n])
 
 
 @_jit

@@ -138,7 +138,9 @@ def energy(start, stop, positions, neighbours, weights, sample, rotations):  # t
                         rotation[i, j] = i == j
                 continue
             best_rotation(b, v, best)
-            rotation[:] = best
+            for i in range(3):
+                for j in range(3):
+                    rotation[i, j] = best[i, j]
             for k in range(neighbours.shape[1]):
                 w = weights[centre, k]
                 if w == 0:

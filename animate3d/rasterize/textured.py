@@ -7,7 +7,7 @@ alpha, and the colour of a pixel is the mean over its covered samples only (stra
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras
 from animate3d.errors import InputError
+from animate3d.rasterize.threads import run_parts
 
 if TYPE_CHECKING:
     from animate3d.meshes import Mesh
+
+_jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 BASE_COLOR, VERTEX_COLOR, TEXTURE, TINTED_TEXTURE = 0, 1, 2, 3
 _WRAPS = {"repeat": 0, "clamp": 1, "mirror": 2}
@@ -77,7 +80,12 @@ def render_mesh(
     normals = np.zeros((len(positions), 0, 3))
     if shading:
         normals = _vertex_normals(positions, np.ascontiguousarray(mesh.welded(), dtype=np.int64), look.triangles)
-    images = _draw(
+    n_views, n_frames = len(cameras.fovy), len(positions)
+    images = np.empty((n_views * n_frames, cameras.height, cameras.width, 4), dtype=np.uint8)
+    run_parts(
+        _draw,
+        len(images),
+        images,
         positions,
         normals,
         *look,
@@ -85,13 +93,10 @@ def render_mesh(
         cameras.viewmats.double().cpu().numpy(),
         cameras.positions.double().cpu().numpy(),
         cameras.focal.double().cpu().numpy(),
-        cameras.near,
-        cameras.height,
-        cameras.width,
+        float(cameras.near),
         supersample,
         np.asarray(background, dtype=np.float64),
     )
-    n_views, n_frames = len(cameras.fovy), len(positions)
     return images.reshape(n_views, n_frames, cameras.height, cameras.width, 4)
 
 
@@ -156,7 +161,7 @@ def _mip_pyramid(texture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return pyramid
 
 
-@numba.njit(cache=True)
+@_jit
 def _vertex_normals(positions, representative, triangles):  # type: ignore[no-untyped-def]
     """Area-weighted unit normals; coincident vertices share one, so that UV seams do not show. ``[F, N, 3]``"""
     normals = np.zeros_like(positions)
@@ -176,15 +181,19 @@ def _vertex_normals(positions, representative, triangles):  # type: ignore[no-un
             n = normals[f, i]
             length = np.sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2])
             if length > 0.0:
-                n /= length
+                for k in range(3):
+                    n[k] /= length
         for i in range(n_vertices):
-            if representative[i] != i:
-                normals[f, i] = normals[f, representative[i]]
+            for k in range(3):
+                normals[f, i, k] = normals[f, representative[i], k]
     return normals
 
 
-@numba.njit(parallel=True, cache=True)
+@_jit
 def _draw(  # type: ignore[no-untyped-def]
+    part,
+    parts,
+    images,
     positions,
     normals,
     triangles,
@@ -202,17 +211,18 @@ def _draw(  # type: ignore[no-untyped-def]
     eyes,
     focals,
     near,
-    height,
-    width,
     supersample,
     background,
 ):
-    """All images, view by view: uint8 ``[V * F, H, W, 4]``."""
-    n_frames, n_views = len(positions), len(viewmats)
-    images = np.empty((n_views * n_frames, height, width, 4), dtype=np.uint8)
-    for index in numba.prange(n_views * n_frames):
+    """Images ``part, part + parts, …`` of all, view by view: uint8 ``[V * F, H, W, 4]``."""
+    n_frames = len(positions)
+    _, height, width, _ = images.shape
+    winner = np.empty((height * supersample, width * supersample), dtype=np.int32)
+    barycentrics = np.empty((height * supersample, width * supersample, 2), dtype=np.float32)
+    mips = np.zeros(len(triangles), dtype=np.int64)
+    for index in range(part, len(images), parts):
         v, f = index // n_frames, index % n_frames
-        winner, barycentrics, mips = _visible(
+        _visible(
             positions[f],
             triangles,
             uvs,
@@ -223,8 +233,9 @@ def _draw(  # type: ignore[no-untyped-def]
             viewmats[v],
             focals[v] * supersample,
             near,
-            height * supersample,
-            width * supersample,
+            winner,
+            barycentrics,
+            mips,
         )
         color = np.empty(3)
         for y in range(height):
@@ -272,19 +283,20 @@ def _draw(  # type: ignore[no-untyped-def]
                     pixel[1] = np.uint8(total_g / covered * 255.0 + 0.5)
                     pixel[2] = np.uint8(total_b / covered * 255.0 + 0.5)
                     pixel[3] = np.uint8(covered * 255.0 / (supersample * supersample) + 0.5)
-    return images
 
 
-@numba.njit(cache=True)
+@_jit
 def _visible(  # type: ignore[no-untyped-def]
-    points, triangles, uvs, source, materials, sizes, levels, viewmat, focal, near, height, width
+    points, triangles, uvs, source, materials, sizes, levels, viewmat, focal, near, winner, barycentrics, mips
 ):
-    """The nearest triangle of every sample.
+    """Find the nearest triangle of every sample.
 
-    Returns:
-        triangle index or -1 ``[H, W]``; perspective-correct barycentrics of corners 1 and 2 ``[H, W, 2]``;
-        mip level of every triangle ``[T]``.
+    Args:
+        winner: becomes the triangle's index or -1 ``[H, W]``.
+        barycentrics: becomes the perspective-correct ones of corners 1 and 2 ``[H, W, 2]``, where there is a triangle.
+        mips: become the mip levels of the triangles in view that show a texture ``[T]``.
     """
+    height, width = winner.shape
     n_vertices = len(points)
     screen = np.empty((n_vertices, 3))  # x, y in samples, 1/z (0 in front of the near plane)
     for i in range(n_vertices):
@@ -297,9 +309,7 @@ def _visible(  # type: ignore[no-untyped-def]
         screen[i, 1] = focal * y * inverse + 0.5 * height
         screen[i, 2] = inverse
     nearest = np.zeros((height, width))  # largest 1/z so far
-    winner = np.full((height, width), -1, dtype=np.int32)
-    barycentrics = np.zeros((height, width, 2), dtype=np.float32)
-    mips = np.zeros(len(triangles), dtype=np.int64)
+    winner[:] = -1
     for t in range(len(triangles)):
         a, b, c = screen[triangles[t, 0]], screen[triangles[t, 1]], screen[triangles[t, 2]]
         if a[2] == 0.0 or b[2] == 0.0 or c[2] == 0.0:
@@ -331,10 +341,9 @@ def _visible(  # type: ignore[no-untyped-def]
                     winner[y, x] = t
                     barycentrics[y, x, 0] = w1 * b[2] / inverse
                     barycentrics[y, x, 1] = w2 * c[2] / inverse
-    return winner, barycentrics, mips
 
 
-@numba.njit(cache=True)
+@_jit
 def _mip_level(uv, size, n_levels, sample_area):  # type: ignore[no-untyped-def]
     """The level whose texels are about as large as a sample (both areas are twice a triangle's)."""
     area = (uv[1, 0] - uv[0, 0]) * (uv[2, 1] - uv[0, 1]) - (uv[1, 1] - uv[0, 1]) * (uv[2, 0] - uv[0, 0])
@@ -343,7 +352,7 @@ def _mip_level(uv, size, n_levels, sample_area):  # type: ignore[no-untyped-def]
     return min(level, n_levels - 1)
 
 
-@numba.njit(cache=True)
+@_jit
 def _texels(coordinate, count, wrap):  # type: ignore[no-untyped-def]
     """The two texels beside a texture coordinate (0 at the first texel's edge), and the second one's weight."""
     if wrap == 1:
@@ -359,7 +368,7 @@ def _texels(coordinate, count, wrap):  # type: ignore[no-untyped-def]
     return max(first, 0), min(first + 1, count - 1), x - first
 
 
-@numba.njit(cache=True)
+@_jit
 def _sample(texels, offset, height, width, wraps, u, v, color):  # type: ignore[no-untyped-def]
     """Bilinear; v points up while rows go down. Writes rgb 0..1 into ``color``."""
     left, right, fx = _texels(u, width, wraps[0])
@@ -373,7 +382,7 @@ def _sample(texels, offset, height, width, wraps, u, v, color):  # type: ignore[
         color[k] = ((1.0 - fy) * upper + fy * lower) / 255.0
 
 
-@numba.njit(cache=True)
+@_jit
 def _tint(color, first, second, third, w0, w1, w2):  # type: ignore[no-untyped-def]
     """Multiply a display colour by that of three vertices, in linear light."""
     for k in range(3):
@@ -381,13 +390,13 @@ def _tint(color, first, second, third, w0, w1, w2):  # type: ignore[no-untyped-d
         color[k] = 12.92 * light if light <= 0.0031308 else 1.055 * light ** (1.0 / 2.4) - 0.055
 
 
-@numba.njit(cache=True)
+@_jit
 def _linear(value):  # type: ignore[no-untyped-def]
     value = min(max(value, 0.0), 1.0)
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
-@numba.njit(cache=True)
+@_jit
 def _headlight(points, normals, a, b, c, w0, w1, w2, eye):  # type: ignore[no-untyped-def]
     """Brightness of a point: a wrapped diffuse light at the camera, raised a little so that forms read."""
     to_eye, normal = np.empty(3), np.empty(3)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras
-from animate3d.rasterize.textured import _visible
+from animate3d.rasterize.textured import _jit, _visible
+from animate3d.rasterize.threads import run_parts
 
 
 def visible_triangles(
@@ -38,30 +38,39 @@ def visible_through(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """`visible_triangles` of cameras given by world-to-camera matrices ``[V, 4, 4]``, which may shear, and focal
     lengths in pixels ``[V]``."""
-    geometry = np.ascontiguousarray(points, dtype=np.float64), np.ascontiguousarray(triangles, dtype=np.int64)
-    eyes = np.ascontiguousarray(viewmats, dtype=np.float64), np.ascontiguousarray(focals, dtype=np.float64)
-    if len(viewmats) > 1:
-        return _visible_views(*geometry, *eyes, near, height, width)
-    # Waking threads for a single view costs more than the view.
-    winner, weights = _visible_view(*geometry, eyes[0][0], eyes[1][0], near, height, width)
-    return winner[None], weights[None]
+    winners = np.empty((len(viewmats), height, width), dtype=np.int32)
+    weights = np.zeros((len(viewmats), height, width, 2), dtype=np.float32)
+    run_parts(
+        _visible_views,
+        len(viewmats),
+        np.require(points, np.float64, "CW"),  # writable: kernels are compiled again for arrays that are not
+        np.require(triangles, np.int64, "CW"),
+        np.ascontiguousarray(viewmats, dtype=np.float64),
+        np.ascontiguousarray(focals, dtype=np.float64),
+        float(near),
+        winners,
+        weights,
+    )
+    return winners, weights
 
 
-@numba.njit(cache=True)
-def _visible_view(points, triangles, viewmat, focal, near, height, width):  # type: ignore[no-untyped-def]
+@_jit
+def _visible_views(part, parts, points, triangles, viewmats, focals, near, winners, weights):  # type: ignore[no-untyped-def]
     plain = np.zeros(len(triangles), dtype=np.int64)  # no texture: no mip levels to choose
     no_uvs, no_sizes, no_levels = np.zeros((1, 3, 2)), np.zeros((1, 1, 2), dtype=np.int64), np.zeros(1, dtype=np.int64)
-    winner, weights, _ = _visible(
-        points, triangles, no_uvs, plain, plain, no_sizes, no_levels, viewmat, focal, near, height, width
-    )
-    return winner, weights
-
-
-@numba.njit(parallel=True, cache=True)
-def _visible_views(points, triangles, viewmats, focals, near, height, width):  # type: ignore[no-untyped-def]
-    winners = np.empty((len(viewmats), height, width), dtype=np.int32)
-    weights = np.empty((len(viewmats), height, width, 2), dtype=np.float32)
-    for v in numba.prange(len(viewmats)):
-        winner, weight = _visible_view(points, triangles, viewmats[v], focals[v], near, height, width)
-        winners[v], weights[v] = winner, weight
-    return winners, weights
+    for v in range(part, len(viewmats), parts):
+        _visible(
+            points,
+            triangles,
+            no_uvs,
+            plain,
+            plain,
+            no_sizes,
+            no_levels,
+            viewmats[v],
+            focals[v],
+            near,
+            winners[v],
+            weights[v],
+            plain,
+        )
