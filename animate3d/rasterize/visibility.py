@@ -43,8 +43,8 @@ def visible_through(
     run_parts(
         _visible_views,
         len(viewmats),
-        np.require(points, np.float64, "CW"),  # writable: kernels are compiled again for arrays that are not
-        np.require(triangles, np.int64, "CW"),
+        np.require(points, np.float64, ["C", "W"]),  # writable: kernels are compiled again for arrays that are not
+        np.require(triangles, np.int64, ["C", "W"]),
         np.ascontiguousarray(viewmats, dtype=np.float64),
         np.ascontiguousarray(focals, dtype=np.float64),
         float(near),
