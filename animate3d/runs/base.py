@@ -90,18 +90,22 @@ class Run(ABC):
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Steps run inside: no other run may be at work in the same folder."""
-        options = self.options
         with alone_in(self.record_folder), compiling_told(self.announce):
             self.steps = Steps(self.record_folder, self.announce)
-            self.steps.describe(
-                model=options.model,
-                frames=options.frames,
-                prompt=None if options.video is None else options.video.prompt,
-                seed=options.seed,
-                views=options.views,
-                azimuth=options.azimuth,
-            )
+            self.steps.describe(**self.described())
             yield
+
+    def described(self) -> dict[str, Any]:
+        """What the record says of the run as a whole."""
+        options = self.options
+        return {
+            "model": options.model,
+            "frames": options.frames,
+            "prompt": None if options.video is None else options.video.prompt,
+            "seed": options.seed,
+            "views": options.views,
+            "azimuth": options.azimuth,
+        }
 
     # What is animated
 

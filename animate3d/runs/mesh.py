@@ -158,6 +158,9 @@ class MeshRun(Run):
     def ends_in_tracking(self) -> bool:  # type: ignore[override]
         return not self.options.field
 
+    def described(self) -> dict[str, Any]:
+        return super().described() | {"others": self.options.others, "objects": self.options.objects}
+
     def read_model(self) -> tuple[Mesh, str]:
         keeps = asked_skeleton(self.options) == "keep"
         mesh = load_models((self.options.model, *self.options.others), self.options.objects, keeps_rig=keeps)

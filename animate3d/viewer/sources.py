@@ -98,7 +98,7 @@ def _run(folder: Path) -> Show:
         moving: MovingMesh | MovingGaussians = gaussians
         name, told = model.stem, gaussian_facts(gaussians)
     else:
-        surface = _moving_mesh(folder, model, placement, fps, bool(settings.get("loop")))
+        surface = _moving_mesh(folder, record, placement, fps, bool(settings.get("loop")))
         moving, name, told = surface, _name(surface.mesh, model, folder), mesh_facts(surface)
     facts = {"prompt": str(record["prompt"])} if record.get("prompt") else {}
     explained = steps.get("5 tracking", {}).get("facts", {}).get("explained")
@@ -115,10 +115,10 @@ def _name(mesh: Mesh, model: Path, folder: Path) -> str:
     return model.stem if model.suffix.lower() in SCENE_SUFFIXES or not tops else tops
 
 
-def _moving_mesh(folder: Path, model: Path, placement: Placement, fps: float, loop: bool) -> MovingMesh:
-    """The mesh of a run; where it was put together from several models, the mesh of the exported file."""
+def _moving_mesh(folder: Path, record: Mapping[str, Any], placement: Placement, fps: float, loop: bool) -> MovingMesh:
+    """The mesh of a run; the mesh of the exported file where the models are no longer what they were."""
     try:
-        return _placed_mesh(folder, model, placement, fps, loop)
+        return _placed_mesh(folder, _models(folder, record), placement, fps, loop)
     except InputError:
         exported = folder / _EXPORTED
         if not exported.is_file() or (motion := load_gltf_motion(exported)) is None:
@@ -127,8 +127,13 @@ def _moving_mesh(folder: Path, model: Path, placement: Placement, fps: float, lo
         return MovingMesh(motion.mesh, placed, motion.fps, motion.closing, bones=_bones_of_file(exported))
 
 
-def _placed_mesh(folder: Path, model: Path, placement: Placement, fps: float, loop: bool) -> MovingMesh:
-    mesh = load_mesh(model)
+def _models(folder: Path, record: Mapping[str, Any]) -> Mesh:
+    """The model of a run, or the several that it stands for."""
+    others = [folder / str(path) for path in record.get("others", ())]
+    return load_models([folder / str(record["model"]), *others], str(record.get("objects", "one")))
+
+
+def _placed_mesh(folder: Path, mesh: Mesh, placement: Placement, fps: float, loop: bool) -> MovingMesh:
     trajectory = Trajectory.load_npy_folder(folder / "work" / "trajectory", placement, mesh.n_vertices, fps=fps)
     welded = Trajectory(weld(trajectory.positions, mesh.welded()), fps)
     shown = close_cycle(welded) if loop else welded

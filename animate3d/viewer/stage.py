@@ -33,7 +33,7 @@ def open_server(host: str, port: int) -> Any:
     viser = require("viser", feature="The viewer in the browser", extra="viewer")
     with redirect_stdout(io.StringIO()):  # it would print a table of its addresses
         server = viser.ViserServer(host=host, port=port, label="Animate3D", verbose=False)
-    server.gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False)
+    server.gui.configure_theme(control_layout="collapsible", dark_mode=True, show_logo=False, show_share_button=False)
     server.scene.set_up_direction("+z")
     server.scene.set_background_image(np.full((2, 2, 3), 128, np.uint8))
     server.initial_camera.position = camera_position(0.0)

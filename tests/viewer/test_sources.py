@@ -13,6 +13,7 @@ from animate3d.export.ply_sequence import export_gaussians
 from animate3d.files import write_json
 from animate3d.gaussians import save_ply
 from animate3d.meshes.scene import Member, assemble
+from animate3d.meshes.scene_file import load_models
 from animate3d.motion.trajectory import save_placed_folder
 from animate3d.viewer.command import main
 from animate3d.viewer.moving import MovingGaussians, MovingMesh
@@ -82,6 +83,26 @@ def test_a_run_of_several_models_is_shown_as_it_was_exported(tmp_path):
     export(moving.mesh, moving.positions[:1], tmp_path / "flower.glb")
     write_json(tmp_path / "run.json", {"model": "flower.glb", "steps": {}})
     assert load_show(tmp_path).title == "flower_red ball"
+
+
+def test_a_run_of_several_models_is_shown_from_its_steps_where_nothing_was_exported(tmp_path):
+    """With the confidence of every vertex, which no exported file has."""
+    export_still(tmp_path / "a.glb")
+    export_still(tmp_path / "b.glb")
+    both = load_models([tmp_path / "a.glb", tmp_path / "b.glb"])
+    placement = both.automatic_placement()
+    (tmp_path / "work").mkdir()
+    placement.save(tmp_path / "work" / "placement.json")
+    save_placed_folder(tmp_path / "work" / "trajectory", np.stack([placement.apply(both.vertices)] * 2))
+    np.save(tmp_path / "work" / "confidence.npy", np.full((2, both.n_vertices), 0.5, np.float16))
+    write_json(tmp_path / "run.json", {"model": "a.glb", "others": ["b.glb"], "objects": "one", "steps": {}})
+    shown = load_show(tmp_path).moving
+    assert isinstance(shown, MovingMesh) and shown.mesh.n_vertices == both.n_vertices and shown.confidence is not None
+
+
+def export_still(path):
+    moving = waving_sheet()
+    export(moving.mesh, moving.positions[:1], path)
 
 
 def test_what_cannot_be_shown_is_one_sentence(tmp_path):
