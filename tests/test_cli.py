@@ -130,6 +130,11 @@ def test_an_engine_chooses_the_format_unless_one_is_given(asked: list[AnimateOpt
         cli.main([*BASE, "--engine", "quake"])
 
 
+def test_formats_with_spaces_between_them_are_no_models(asked: list[AnimateOptions]) -> None:
+    with pytest.raises(InputError, match="with commas: --formats fbx,glb"):
+        cli.main([*BASE, "--formats", "fbx", "glb"])
+
+
 @pytest.mark.parametrize(("found", "formats"), [("bpy", ("fbx", "glb", "usdc")), (None, ("glb", "usdc"))])
 def test_fbx_is_written_by_default_where_it_can_be(
     asked: list[AnimateOptions], monkeypatch: pytest.MonkeyPatch, found: str | None, formats: tuple[str, ...]

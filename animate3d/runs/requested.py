@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from animate3d.errors import InputError
+from animate3d.export import SUFFIXES
 from animate3d.export.blender import blender
 from animate3d.export.engines import engine_named
 from animate3d.gaussians import holds_gaussians
@@ -57,6 +58,7 @@ def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested
         flags = {"refine": given.motion.refine, "track": given.motion.tracking}
         return GaussianOptions(given.model, **{**shared(GaussianOptions, *groups), **asked, **flags})
     _refuse_gaussian_flags(given)
+    _check_formats(given)
     field = given.motion.field or bool(overrides or given.motion.config)  # settings of the fit ask for it
     asked |= {"others": given.others, **vars(given.scene)}
     mesh = {
@@ -143,6 +145,13 @@ def formats_of(given: str | None, engine: str | None = None) -> tuple[str, ...]:
     if engine is not None:
         return engine_named(engine).formats
     return ("fbx", "glb", "usdc") if blender() else ("glb", "usdc")
+
+
+def _check_formats(given: AnimateCommand) -> None:
+    stray = [str(path) for path in given.others if str(path) in SUFFIXES and not path.exists()]
+    if stray and given.output.formats is not None:
+        together = ",".join([given.output.formats, *stray])
+        raise InputError(f"`{stray[0]}` is no model; several formats are one word with commas: --formats {together}.")
 
 
 def _check_drivers(given: AnimateCommand) -> None:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from animate3d.export.gaussian_motion import GaussianMotion
-from animate3d.frames import GREY, FrameFolder, composite
+from animate3d.frames import GREY, FrameFolder
 from animate3d.meshes.mesh import Mesh
 
 _MOST_FRAMES = 300  # of the videos
@@ -93,6 +93,7 @@ def video_pictures(frames: torch.Tensor | FrameFolder, side: int = 128) -> np.nd
 
 
 def _small(frame: torch.Tensor, side: int) -> np.ndarray:
-    image = Image.fromarray((composite(frame, GREY) * 255).round().byte().numpy())
+    image = Image.fromarray((frame * 255).round().byte().numpy())
     image.thumbnail((side, side), Image.Resampling.BOX)
-    return np.asarray(image)
+    grey = Image.new("RGBA", image.size, (round(255 * GREY),) * 3 + (255,))
+    return np.asarray(Image.alpha_composite(grey, image).convert("RGB"))
