@@ -233,7 +233,7 @@ class GaussianRun(Run):
         with counted(len(self.azimuths), "renders", "view") as tell:
             views = []
             for v in range(len(self.azimuths)):
-                views.append(np.stack([draw(motion, frame, cameras[v]) for frame in range(motion.frames)]))
+                views.append(np.stack([draw(motion, frame, cameras[v : v + 1])[0] for frame in range(motion.frames)]))
                 tell(v + 1)
         save_frames(folder, np.stack(views))
 

@@ -20,6 +20,7 @@ from animate3d import cli
 from animate3d.errors import InputError
 from animate3d.export import gaussian_motion
 from animate3d.export.ply_sequence import write_ply_sequence
+from animate3d.frames import load_frames
 from animate3d.gaussians import Gaussians, from_mesh, load_ply, save_ply
 from animate3d.gaussians.placement import inverse
 from animate3d.meshes import Placement
@@ -30,7 +31,7 @@ from animate3d.runs import gaussians as module
 from animate3d.runs import mesh as meshes
 from animate3d.runs import requested
 from animate3d.runs.fit import Training
-from animate3d.runs.gaussians import GaussianOptions, GaussianResult, animate_gaussians
+from animate3d.runs.gaussians import GaussianOptions, GaussianResult, GaussianRun, animate_gaussians
 from animate3d.studio import api
 from animate3d.studio.plugins import load_plugins
 
@@ -191,6 +192,21 @@ def test_a_pose_is_made_only_when_it_is_asked_for(small: tuple[Path, Path], tmp_
         np.testing.assert_array_equal(data["means"][3], model.means + 3)
         np.testing.assert_array_equal(data["scales"][4], model.scales)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_refinement_looks_at_the_fitted_motion_from_every_view(
+    done: tuple[GaussianOptions, GaussianResult], tmp_path: Path
+) -> None:
+    options, _ = done
+    assert options.frames is not None
+    run = GaussianRun(options, lambda line: None)
+    run.read_frames(options.frames)
+    run._render_targets(options.out / "work" / "recon" / "object" / "ckpts" / "last.ckpt", tmp_path / "targets")
+    targets, given = (load_frames(f, 4, FRAMES)[..., 3] > 0.5 for f in (tmp_path / "targets", options.frames))
+    assert targets.shape == (4, FRAMES, SMALL["target_size"], SMALL["target_size"])
+    step = given.shape[2] / SMALL["target_size"]
+    given = given[:, :, :: int(step), :: int(step)]
+    assert (targets & given).sum() / (targets | given).sum() > 0.8
 
 
 def test_a_checkpoint_read_without_the_host_moves_as_within_it(
