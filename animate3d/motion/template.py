@@ -11,11 +11,21 @@ from scipy.spatial import cKDTree
 
 from animate3d.motion.bonds import find_bonds
 from animate3d.motion.density import adjacency, edge_length, gather, split_evenly
-from animate3d.motion.surfaces import Array, Ids, edges_of, sum_at, unique_pairs, vertex_areas, vertex_normals
+from animate3d.motion.surfaces import (
+    Array,
+    Ids,
+    edges_of,
+    sum_at,
+    triangle_areas,
+    unique_pairs,
+    vertex_areas,
+    vertex_normals,
+)
 
 NODES = 3000  # more cost time and gain nothing: the frames do not resolve finer motion
 _ANCHORS = 4  # nodes that carry a vertex of a thinned surface
 _CROWDED = 1.25  # times the wanted nodes, before a surface is thinned
+_SPECK, _SPECK_EDGE = 0.5, 0.05  # of the usual distance of nodes: the size of what is one node, and its edges
 
 
 class Surface(NamedTuple):
@@ -69,6 +79,9 @@ class Template:
         self._thinned = len(values) > _CROWDED * nodes
         if self._thinned:
             cluster, firsts = gather(values[:, :3], corners, nodes)
+        else:
+            cluster, firsts = specks(values[:, :3], corners, edges)
+        if len(firsts) < len(values):
             values = sum_at(values, cluster, len(firsts)) / np.bincount(cluster)[:, None]
             node_of, corners, piece, edges = cluster[node_of], _proper(cluster[corners]), piece[firsts], cluster[edges]
         self.rest, self.colors = np.ascontiguousarray(values[:, :3]), values[:, 3:]
@@ -80,6 +93,7 @@ class Template:
         self.links = surface_links(self.rest, edges, normals, self.pieces, self.edge)
         self.bonds = find_bonds(self.rest, normals, self.areas, self.pieces, self.edge)
         self._node_of = node_of
+        self._in_specks = np.flatnonzero(np.isin(node_of, np.flatnonzero(np.bincount(cluster) > 1)))
         if self._thinned:
             self._anchors, self._weights = _anchors(self.vertices, self.rest, node_of, self.links)
 
@@ -99,7 +113,10 @@ class Template:
         """
         turned = rotations.astype(np.float32)[:, self._node_of]
         if not self._thinned:
-            return nodes[:, self._node_of], turned
+            moved, rows = nodes[:, self._node_of], self._in_specks
+            arm = self.vertices[rows] - self.rest[self._node_of[rows]]
+            moved[:, rows] += np.einsum("fnij,nj->fni", rotations[:, self._node_of[rows]], arm)
+            return moved, turned
         arm = self.vertices[:, None] - self.rest[self._anchors]  # [N, A, 3]
         moved = np.empty((len(nodes), len(self.vertices), 3))
         for f, (x, r) in enumerate(zip(nodes, rotations, strict=True)):
@@ -110,6 +127,26 @@ class Template:
     def carry_values(self, values: Array) -> Array:
         """One number per node ``[F, M]`` at the vertices ``[F, N]``."""
         return values[:, self._node_of]
+
+
+def specks(points: Array, triangles: Ids, edges: Ids) -> tuple[Ids, Ids]:
+    """Vertices that are one node, because they lie too close together for anything to tell how they move apart.
+
+    A foot or a nose is often a fan of triangles a hundred times smaller than the others, which weigh nothing.
+
+    Returns:
+        cluster of every vertex ``[N]`` and one vertex of every cluster ``[C]``.
+    """
+    usual = edge_length(float(triangle_areas(points, triangles).sum()), len(points))
+    short = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1) < _SPECK_EDGE * usual
+    count, group = connected_components(adjacency(edges[short], len(points)), directed=False)
+    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
+    np.minimum.at(low, group, points)
+    np.maximum.at(high, group, points)
+    wide = np.linalg.norm(high - low, axis=1) > _SPECK * usual  # a strip of short edges is a part of its own
+    alone = np.where(wide[group], count + np.arange(len(points)), group)
+    _, firsts, cluster = np.unique(alone, return_index=True, return_inverse=True)
+    return cluster, firsts
 
 
 def _proper(triangles: Ids) -> Ids:

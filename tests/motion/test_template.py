@@ -47,6 +47,24 @@ def test_a_coarse_mesh_is_split_and_its_vertices_are_nodes() -> None:
     np.testing.assert_array_equal(moved[0], template.vertices + 0.5)
 
 
+def test_vertices_that_nothing_can_tell_apart_keep_their_shape() -> None:
+    """A fan a thousand times smaller than its neighbours weighs nothing: as nodes its vertices would fly apart."""
+    ball = trimesh.creation.icosphere(2)
+    (a, b, c), n = ball.faces[0], len(ball.vertices)
+    p, q, r = n, n + 1, n + 2
+    fan = ball.triangles_center[0] + 1e-4 * (ball.vertices[[a, b, c]] - ball.triangles_center[0])
+    ring = [[a, b, p], [b, q, p], [b, c, q], [c, r, q], [c, a, r], [a, p, r], [p, q, r]]
+    shape = trimesh.Trimesh(np.concatenate([ball.vertices, fan]), [*ball.faces[1:], *ring], process=False)
+    template = plain(shape, nodes=n)
+    assert template.n_nodes == plain(ball, nodes=n).n_nodes + 1
+    turn = trimesh.transformations.rotation_matrix(0.8, [1, 2, 3])[:3, :3]
+    rotations = np.broadcast_to(turn, (1, template.n_nodes, 3, 3))
+    moved, _ = template.carry(np.random.default_rng(0).normal(size=(1, template.n_nodes, 3)), rotations)
+    np.testing.assert_allclose(moved[0, n + 1 :] - moved[0, n], (fan[1:] - fan[0]) @ turn.T, atol=1e-12)
+    moved, _ = template.carry(template.rest[None] @ turn.T, rotations)
+    np.testing.assert_allclose(moved[0], shape.vertices @ turn.T, atol=1e-12)
+
+
 def test_thinning_keeps_pieces_apart_and_thin_parts_drawn() -> None:
     wire = trimesh.creation.cylinder(radius=0.004, height=2, sections=8).subdivide_to_size(0.05)
     near = wire.copy()
