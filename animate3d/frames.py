@@ -159,10 +159,10 @@ def save_image(path: str | os.PathLike[str], image: np.ndarray, *, compression: 
 
 def save_gif(path: str | os.PathLike[str], frames: np.ndarray, fps: float) -> None:
     """Write an endless GIF of uint8 frames ``[F, H, W, 3]`` (256 colours: to look at, not to work with)."""
-    images = [Image.fromarray(frame) for frame in _checked(frames, 4)[..., :3]]
+    images = (Image.fromarray(frame) for frame in _checked(frames, 4)[..., :3])
     with atomic_file(path) as temporary:
         duration = max(20, round(1000 / fps))  # viewers slow down what is faster than 50 per second
-        images[0].save(temporary, "GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
+        next(images).save(temporary, "GIF", save_all=True, append_images=images, duration=duration, loop=0)
 
 
 def save_mp4(path: str | os.PathLike[str], frames: np.ndarray, fps: float) -> None:
