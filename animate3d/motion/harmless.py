@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ _HARM = 0.1  # of the change that is seen where a part is: what its motion may c
 _HEIGHT = 128  # rows of the images that are compared
 _AT_ONCE = 24  # frames that are drawn and compared together: memory does not grow with the length of a clip
 _SOFTNESS = 0.05  # of the diagonal: how far the border of a held part reaches
+
+_Parts: TypeAlias = NDArray[np.unsignedinteger]  # of small numbers, which take few bytes for every pixel of a clip
 
 
 class Kept(NamedTuple):
@@ -76,7 +78,7 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: FrameSource, camera
     shown, seen = _shown(mesh, kept, cameras), _seen(kept, surface, cameras)
     seen_still = np.broadcast_to(_seen(positions[[0, 0]], surface, cameras), seen.shape)
 
-    def gained(change: Tensor | float, others: Ids) -> Array:
+    def gained(change: Tensor | float, others: _Parts) -> Array:
         """What the motion of every part explains more than another motion does, and the change there. ``[2, P]``"""
         better = (wanted - change).square() - (wanted - shown).square()
         both = torch.stack([better, wanted.square()]).sum(-1) / total
@@ -305,7 +307,7 @@ def _shown(mesh: Mesh, positions: Array | _Motion, cameras: Cameras) -> Tensor:
     return soft[:, 1:] - soft[:, :1]
 
 
-def _seen(positions: Array | _Motion, surface: _Surface, cameras: Cameras) -> NDArray[np.unsignedinteger]:
+def _seen(positions: Array | _Motion, surface: _Surface, cameras: Cameras) -> _Parts:
     """The part that every pixel of the frames after frame 0 shows, P where it shows none. ``[V, F - 1, H, W]``"""
     none = len(surface.piece_of_part)
     of_triangle = np.append(surface.parts[surface.triangles[:, 0]], none).astype(np.min_scalar_type(none))
@@ -317,7 +319,7 @@ def _seen(positions: Array | _Motion, surface: _Surface, cameras: Cameras) -> ND
     return np.stack(parts[1:], axis=1)
 
 
-def _by_part(values: Tensor, one: Ids, other: Ids, count: int) -> Array:
+def _by_part(values: Tensor, one: _Parts, other: _Parts, count: int) -> Array:
     """Sums ``[Q, P]`` of values ``[Q, V, F - 1, H', W']`` of blurred pixels, shared among the parts seen there.
 
     Args:
