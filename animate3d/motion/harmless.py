@@ -275,13 +275,11 @@ def _wanted(frames: FrameSource, cameras: Cameras) -> tuple[Tensor, Cameras]:
     most = max(1, height // _HEIGHT)
     factor = next(f for f in range(most, 0, -1) if height % f == 0 and width % f == 0)
 
-    def a_few() -> Iterator[Tensor]:
-        views, count = frames.shape[:2]
-        for some in _spans(count):
-            numbers = range(count)[some]
-            yield torch.stack([torch.stack([torch.as_tensor(frames[v, f]) for f in numbers]) for v in range(views)])
+    def soft_frame(v: int, f: int) -> Tensor:
+        return blurred(_coarse(torch.as_tensor(frames[v, f])[None, None], factor))
 
-    soft = torch.cat([blurred(_coarse(some, factor)) for some in a_few()], dim=1)
+    views, count = frames.shape[:2]
+    soft = torch.cat([torch.cat([soft_frame(v, f) for f in range(count)], dim=1) for v in range(views)])
     return soft[:, 1:] - soft[:, :1], cameras.resized(height // factor, width // factor)
 
 
