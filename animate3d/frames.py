@@ -89,7 +89,9 @@ class FrameFolder:
         v, f = at
         if not (0 <= v < self.shape[0] and 0 <= f < self.shape[1]):
             raise IndexError(f"view {v}, frame {f} of {self.shape[:2]}")
-        return torch.from_numpy(read_rgba(self._images[v * self.shape[1] + f], alpha=True)).float().div_(255)
+        image = read_rgba(self._images[v * self.shape[1] + f], alpha=True)
+        # By numpy: the C library does not use torch's aligned memory again once small results lie between the frames.
+        return torch.from_numpy(np.divide(image, 255, dtype=np.float32))
 
 
 def numbered_images(folder: str | os.PathLike[str]) -> dict[int, Path]:

@@ -275,12 +275,21 @@ def _wanted(frames: FrameSource, cameras: Cameras) -> tuple[Tensor, Cameras]:
     most = max(1, height // _HEIGHT)
     factor = next(f for f in range(most, 0, -1) if height % f == 0 and width % f == 0)
 
-    def soft_frame(v: int, f: int) -> Tensor:
-        return blurred(_coarse(torch.as_tensor(frames[v, f])[None, None], factor))
-
     views, count = frames.shape[:2]
-    soft = torch.cat([torch.cat([soft_frame(v, f) for f in range(count)], dim=1) for v in range(views)])
+    soft = _room(views, count, height // factor, width // factor)
+    for v in range(views):
+        for f in range(count):
+            soft[v, f] = blurred(_coarse(torch.as_tensor(frames[v, f])[None, None], factor))[0, 0]
     return soft[:, 1:] - soft[:, :1], cameras.resized(height // factor, width // factor)
+
+
+def _room(views: int, count: int, height: int, width: int) -> Tensor:
+    """For blurred frames of a size ``[V, F, H', W', 3]``.
+
+    It is made first: small results between large ones would keep the memory of these from being used again.
+    """
+    one = blurred(torch.zeros(1, 1, height, width, 4))
+    return torch.empty(views, count, *one.shape[2:])
 
 
 def _coarse(frames: Tensor, factor: int) -> Tensor:
@@ -297,11 +306,10 @@ def _coarse(frames: Tensor, factor: int) -> Tensor:
 
 def _shown(mesh: Mesh, positions: Array | _Motion, cameras: Cameras) -> Tensor:
     """The blurred change that a motion shows ``[V, F - 1, H', W', 3]``."""
-    parts = []
+    soft = _room(len(cameras.c2w), len(positions), cameras.height, cameras.width)
     for some in _spans(len(positions)):
         drawn = render_mesh(mesh, positions[some], cameras, shading=False)
-        parts.append(blurred(torch.from_numpy(drawn).float() / 255))
-    soft = torch.cat(parts, dim=1)
+        soft[:, some] = blurred(torch.from_numpy(drawn).float() / 255)
     return soft[:, 1:] - soft[:, :1]
 
 

@@ -189,7 +189,7 @@ class _Way:
     def _start(self, frame: int, before: Array, last: Array, others: list[Array]) -> Array:
         """The last motion goes on, slows down or stops, or another pose: whichever looks most like the frame."""
         shares = (0.0,) if before is last else self._settings.velocity
-        starts = [*(last + share * (last - before) for share in shares), *others]
+        starts = [*(last + share * (last - before) if share else last for share in shares), *others]
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
 
 
