@@ -396,11 +396,9 @@ class VideoRun(MeshRun):
 
     def track(self) -> Path:
         path = self.work / "start.npz"
-
-        def save(surface: Surface, positions: np.ndarray, rotations: np.ndarray) -> None:
-            self.save_motion(path, positions, rotations)
-
-        self.track_step(self.model_hash, save, path, self.confidence)
+        self.track_step(
+            self.model_hash, lambda surface, *motion: self.save_motion(path, *motion), path, self.confidence
+        )
         unsure = [f for f, sure in enumerate(self.steps.facts("5 tracking").get("confidence", [])) if sure < _UNSURE]
         if unsure:
             self.announce(
