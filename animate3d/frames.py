@@ -89,7 +89,9 @@ class FrameFolder:
         v, f = at
         if not (0 <= v < self.shape[0] and 0 <= f < self.shape[1]):
             raise IndexError(f"view {v}, frame {f} of {self.shape[:2]}")
-        return torch.from_numpy(read_rgba(self._images[v * self.shape[1] + f], alpha=True)).float().div_(255)
+        image = read_rgba(self._images[v * self.shape[1] + f], alpha=True)
+        # By numpy: the C library does not use torch's aligned memory again once small results lie between the frames.
+        return torch.from_numpy(np.divide(image, 255, dtype=np.float32))
 
 
 def numbered_images(folder: str | os.PathLike[str]) -> dict[int, Path]:
@@ -159,10 +161,10 @@ def save_image(path: str | os.PathLike[str], image: np.ndarray, *, compression: 
 
 def save_gif(path: str | os.PathLike[str], frames: np.ndarray, fps: float) -> None:
     """Write an endless GIF of uint8 frames ``[F, H, W, 3]`` (256 colours: to look at, not to work with)."""
-    images = [Image.fromarray(frame) for frame in _checked(frames, 4)[..., :3]]
+    images = (Image.fromarray(frame) for frame in _checked(frames, 4)[..., :3])
     with atomic_file(path) as temporary:
         duration = max(20, round(1000 / fps))  # viewers slow down what is faster than 50 per second
-        images[0].save(temporary, "GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
+        next(images).save(temporary, "GIF", save_all=True, append_images=images, duration=duration, loop=0)
 
 
 def save_mp4(path: str | os.PathLike[str], frames: np.ndarray, fps: float) -> None:

@@ -97,7 +97,7 @@ def checked_clip(
     finite = np.isfinite(positions).all(axis=(1, 2))
     if not finite.all():
         raise InputError(f"Frame {int(np.argmin(finite))} of the trajectory holds NaN or infinite coordinates.")
-    if np.abs(positions).max() > 1e30:
+    if max(positions.max(), -positions.min()) > 1e30:
         raise InputError("The trajectory's coordinates are too large for the single precision of animation files.")
     if not (np.isfinite(fps) and 0.001 <= fps <= 10000):
         raise InputError(f"The frame rate is {fps}; it must be a number of frames per second between 0.001 and 10000.")

@@ -67,13 +67,13 @@ def write_gltf(clip: Clip, path: Path, max_morphs: int | None = None, rig: Rig |
             document["buffers"][0]["uri"] = uri
             temporary.write_text(json.dumps(document))
         else:
-            temporary.write_bytes(container(document, binary))
+            write_container(temporary, document, binary)
     return morphs
 
 
 def build(
     clip: Clip, max_morphs: int | None = None, rig: Rig | None = None
-) -> tuple[dict[str, Any], bytes, MorphTargets]:
+) -> tuple[dict[str, Any], bytearray, MorphTargets]:
     """The JSON document, the binary buffer and the morph targets of a clip."""
     mesh = clip.mesh
     morphs = morph_targets(clip if rig is None else clip.still, max_morphs)
@@ -109,7 +109,7 @@ def build(
         "bufferViews": buffer.views,
         "buffers": [{"byteLength": len(buffer.data)}],
     }
-    return document, bytes(buffer.data), morphs
+    return document, buffer.data, morphs
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,6 @@ class _Surface:
     Attributes:
         groups: ``[K]`` normal group of every corner.
         normals: ``[F, G, 3]`` of the groups.
-        frames: ``[F, N, 3]`` the positions that are shown.
         scale: a power of two that no displacement exceeds, which integers count in fractions of; None for floats.
         compact: directions and texture coordinates are integers.
         rig: what moves it, where morph targets do not.
@@ -132,7 +131,6 @@ class _Surface:
     morphs: MorphTargets
     groups: np.ndarray
     normals: np.ndarray
-    frames: np.ndarray
     primitives: list[Primitive]
     scale: float | None
     compact: bool
@@ -143,9 +141,7 @@ class _Surface:
 
 
 def _surface(clip: Clip, morphs: MorphTargets, rig: Rig | None) -> _Surface:
-    frames = morphs.frames()
-    groups, normals = moving_normals(clip.mesh, frames)
-    normals = normals.astype(np.float32)  # of all frames at once: half of the memory
+    groups, normals = moving_normals(clip.mesh, morphs.frames(), len(morphs.weights), np.float32)
     found = primitives(clip.mesh, groups)
     rows = sum(len(primitive.corners) * (2 + (primitive.mirrored is not None)) for primitive in found)
     most = float(np.abs(morphs.deltas).max(initial=0))
@@ -155,7 +151,7 @@ def _surface(clip: Clip, morphs: MorphTargets, rig: Rig | None) -> _Surface:
     painted = painted_materials(clip.mesh)
     paint = srgb_to_linear(corner_paint(clip.mesh)) if painted.any() else None
     moving = _moving(clip, morphs, found)
-    return _Surface(clip, morphs, groups, normals, frames, found, scale, compact, rig, moving, paint, painted)
+    return _Surface(clip, morphs, groups, normals, found, scale, compact, rig, moving, paint, painted)
 
 
 def _moving(clip: Clip, morphs: MorphTargets, found: list[Primitive]) -> set[int]:
@@ -203,7 +199,7 @@ def _primitive(surface: _Surface, primitive: Primitive, buffer: Buffer) -> dict[
     tangents = None
     if primitive.mirrored is not None:
         uvs = normal_map_uvs(mesh, primitive.material, primitive.corners)
-        tangents = moving_tangents(uvs, primitive, surface.frames[:, vertices], normals)
+        tangents = moving_tangents(uvs, primitive, (points[vertices] for points in morphs.frames()), normals)
         hands = np.where(primitive.mirrored, -1.0, 1.0)[:, None]
         attributes["TANGENT"] = add(np.concatenate([tangents[0], hands], axis=1), "i1")
     if surface.rig is not None:
@@ -341,8 +337,8 @@ def _animation(clip: Clip, morphs: MorphTargets, buffer: Buffer, document: dict[
     return {"name": clip.name, "samplers": [sampler], "channels": channels}
 
 
-def container(document: dict[str, Any], binary: bytes) -> bytes:
-    """A ``.glb`` file of a document and its buffer.
+def write_container(path: Path, document: dict[str, Any], binary: bytes | bytearray) -> None:
+    """Write a ``.glb`` file of a document and its buffer.
 
     Raises:
         InputError: larger than the 4 GB that it can hold.
@@ -356,6 +352,8 @@ def container(document: dict[str, Any], binary: bytes) -> bytes:
             "limit the morph targets (max_morphs) or export USD or Alembic."
         )
     header = struct.pack("<4sII", b"glTF", 2, total)
-    return b"".join(
-        [header, struct.pack("<I4s", len(text), b"JSON"), text, struct.pack("<I4s", len(binary), b"BIN\0"), binary]
-    )
+    with path.open("wb") as file:
+        for part in (header, struct.pack("<I4s", len(text), b"JSON"), text):
+            file.write(part)
+        file.write(struct.pack("<I4s", len(binary), b"BIN\0"))
+        file.write(binary)

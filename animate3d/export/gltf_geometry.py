@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,13 +95,15 @@ def normal_map_uvs(mesh: Mesh, material: int, corners: np.ndarray) -> np.ndarray
     return lookup.apply(uv_sets(mesh, material, corners)[lookup.uv_set]) * [1, -1] + [0, 1]
 
 
-def moving_tangents(uvs: np.ndarray, primitive: Primitive, positions: np.ndarray, normals: np.ndarray) -> np.ndarray:
+def moving_tangents(
+    uvs: np.ndarray, primitive: Primitive, positions: Iterable[np.ndarray], normals: np.ndarray
+) -> np.ndarray:
     """Unit tangents of a primitive's vertices: the direction in which u grows, across the normal.
 
     Args:
         uvs: ``[S, 2]`` v up.
         primitive: with S vertices.
-        positions: ``[F, S, 3]``
+        positions: ``[S, 3]`` of each of F frames.
         normals: ``[F, S, 3]``
 
     Returns:
@@ -110,7 +113,7 @@ def moving_tangents(uvs: np.ndarray, primitive: Primitive, positions: np.ndarray
     (u1, v1), (u2, v2) = (uvs[triangles[:, k]].T - uvs[triangles[:, 0]].T for k in (1, 2))
     sign = np.sign(u1 * v2 - u2 * v1)
     flat = triangles.reshape(-1)
-    tangents = np.empty(positions.shape, dtype=np.float32)
+    tangents = np.empty(normals.shape, dtype=np.float32)
     for frame, points in enumerate(positions):
         first = points[triangles[:, 1]] - points[triangles[:, 0]]
         second = points[triangles[:, 2]] - points[triangles[:, 0]]

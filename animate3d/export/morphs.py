@@ -7,6 +7,7 @@ and target (keeping M key frames and blending between them is one), the componen
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from animate3d.errors import InputError
 from animate3d.export.clip import Clip
 
 _ROUNDING = 5e-7  # of the diagonal: what single precision leaves of a place
+# Frames and coordinates that are worked on together: memory hardly grows with the length of a clip, and blocks of
+# matrix products are multiples of these numbers, so that the last digits stay those of the whole product.
+_AT_ONCE, _COLUMNS = 24, 3072
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,12 @@ class MorphTargets:
         """Whether every target is a frame."""
         return len(self) == len(self.weights) - 1
 
-    def frames(self) -> np.ndarray:
-        """The positions that a player shows at the frames. ``[F, N, 3]`` float64"""
-        return self.base.astype(np.float64) + np.tensordot(self.weights.astype(np.float64), self.deltas, axes=1)
+    def frames(self) -> Iterator[np.ndarray]:
+        """The positions ``[N, 3]`` float64 that a player shows at each frame, one after the other."""
+        base = self.base.astype(np.float64)
+        for start in range(0, len(self.weights), _AT_ONCE):
+            weights = self.weights[start : start + _AT_ONCE].astype(np.float64)
+            yield from base + np.tensordot(weights, self.deltas, axes=1)
 
     def project(self, deltas: np.ndarray) -> np.ndarray:
         """Targets ``[M, ...]`` for another quantity whose displacements per frame ``[F, ...]`` are given.
@@ -58,7 +65,10 @@ class MorphTargets:
             return np.zeros((0, *deltas.shape[1:]))
         if self.is_exact:
             return deltas[1:]
-        fitted = np.linalg.pinv(self.weights.astype(np.float64)) @ deltas.reshape(len(deltas), -1)
+        inverse, flat = np.linalg.pinv(self.weights.astype(np.float64)), deltas.reshape(len(deltas), -1)
+        fitted = np.empty((len(self), flat.shape[1]))
+        for start in range(0, flat.shape[1], _COLUMNS):
+            fitted[:, start : start + _COLUMNS] = inverse @ flat[:, start : start + _COLUMNS]
         return fitted.reshape(len(self), *deltas.shape[1:])
 
 
@@ -113,5 +123,8 @@ def _components(clip: Clip, base: np.ndarray, displacements: np.ndarray, count: 
         np.concatenate([np.zeros((1, count)), weights]).astype(np.float32),
         names,
     )
-    distance = np.linalg.norm(morphs.frames() - clip.positions, axis=-1) / (clip.diagonal or 1.0)
+    distance = np.empty(clip.positions.shape[:2])
+    for f, shown in enumerate(morphs.frames()):
+        distance[f] = np.linalg.norm(shown - clip.positions[f], axis=-1)
+    distance /= clip.diagonal or 1.0
     return MorphTargets(base, morphs.deltas, morphs.weights, names, float(distance.max()), float(distance.mean()))

@@ -42,7 +42,10 @@ def preview(
     count = len(positions)
     chosen = np.unique(np.linspace(0, count - 1, _COLUMNS).round().astype(int))
     step, skip = max(1, cameras.height // _GIF_HEIGHT), -(-count // _GIF_FRAMES)
-    sheet, small = [], []
+    # Made first: small pictures between large ones would keep the memory of these from being used again.
+    views, height, width = len(cameras.c2w), cameras.height, cameras.width
+    sheet = np.empty((views, len(chosen), height, width, 3), np.uint8)
+    small = np.empty((-(-count // skip), height // step, views * width // step, 3), np.uint8)
     out = Path(out_dir)
     with mp4_writer(out / "preview.mp4", fps) as write:
         for start in range(0, count, _AT_ONCE):
@@ -50,10 +53,11 @@ def preview(
             for f, strip in enumerate(side_by_side(frames), start):
                 write(strip)
                 if f % skip == 0:
-                    small.append(_reduced(strip[None], step)[0])
-            sheet += [frames[:, f - start] for f in chosen if start <= f < start + _AT_ONCE]
-    save_gif(out / "preview.gif", np.stack(small), fps / skip)
-    save_image(out / "preview.png", contact_sheet(np.stack(sheet, axis=1)))
+                    small[f // skip] = _reduced(strip[None], step)[0]
+            for n in np.flatnonzero((chosen >= start) & (chosen < start + _AT_ONCE)):
+                sheet[:, n] = frames[:, chosen[n] - start]
+    save_gif(out / "preview.gif", small, fps / skip)
+    save_image(out / "preview.png", contact_sheet(sheet))
     return [out / f"preview.{suffix}" for suffix in ("mp4", "gif", "png")]
 
 

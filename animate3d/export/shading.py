@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from animate3d.meshes.mesh import Mesh
 
 
-def moving_normals(mesh: Mesh, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def moving_normals(
+    mesh: Mesh, positions: Iterable[np.ndarray], count: int | None = None, kind: type[np.floating] = np.float64
+) -> tuple[np.ndarray, np.ndarray]:
     """Unit normals in every frame.
 
     Corners share a normal when they meet in one point and the file gave them the same normal (or none): hard edges
@@ -18,10 +22,12 @@ def moving_normals(mesh: Mesh, positions: np.ndarray) -> tuple[np.ndarray, np.nd
 
     Args:
         mesh: in the rest pose that its stored normals belong to.
-        positions: ``[F, N, 3]``
+        positions: ``[F, N, 3]``; frames that are made one after the other are never held together.
+        count: F, where the positions do not know it.
+        kind: of number of the normals.
 
     Returns:
-        group of every face corner ``[K]`` int64, and the groups' normals ``[F, G, 3]`` float64.
+        group of every face corner ``[K]`` int64, and the groups' normals ``[F, G, 3]``.
     """
     groups, stored = _corner_groups(mesh)
     faces = np.repeat(np.arange(len(mesh.face_starts) - 1), np.diff(mesh.face_starts))
@@ -29,14 +35,15 @@ def moving_normals(mesh: Mesh, positions: np.ndarray) -> tuple[np.ndarray, np.nd
     incidence = csr_matrix((ones, (groups, faces)), shape=(len(stored), len(mesh.face_starts) - 1))
     triangles, _, polygon = mesh.triangles()
     incidence = incidence[:, polygon]  # a polygon's area vector is the sum of its triangles'
-    means = np.stack([incidence @ _area_vectors(triangles, frame) for frame in positions])
     has_normal = np.isfinite(stored).all(axis=1) & (np.linalg.norm(np.nan_to_num(stored), axis=1) > 1e-6)
     fallback = np.where(has_normal[:, None], stored, [0.0, 0.0, 1.0])
-    normals = _unit(means, fallback)
-    if has_normal.any():
-        rest = _unit(incidence @ _area_vectors(triangles, mesh.vertices), fallback)
-        turned = _turn(rest[has_normal], normals[:, has_normal], _unit(stored[has_normal], fallback[has_normal]))
-        normals[:, has_normal] = turned
+    rest = _unit(incidence @ _area_vectors(triangles, mesh.vertices), fallback)[has_normal]
+    kept = _unit(stored[has_normal], fallback[has_normal])
+    normals = np.empty((len(positions) if count is None else count, len(stored), 3), kind)  # type: ignore[arg-type]
+    for f, points in enumerate(positions):
+        means = _unit(incidence @ _area_vectors(triangles, points), fallback)
+        means[has_normal] = _turn(rest, means[has_normal], kept)
+        normals[f] = means
     return groups, normals
 
 
@@ -61,13 +68,13 @@ def _area_vectors(triangles: np.ndarray, vertices: np.ndarray) -> np.ndarray:
 
 
 def _unit(vectors: np.ndarray, fallback: np.ndarray) -> np.ndarray:
-    """Normalise ``[..., G, 3]``; vectors without a direction become the fallback's ``[G, 3]``."""
+    """Normalise ``[G, 3]``; vectors without a direction become the fallback's ``[G, 3]``."""
     vectors = np.where(np.linalg.norm(vectors, axis=-1, keepdims=True) > 1e-30, vectors, fallback)
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def _turn(start: np.ndarray, end: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Apply the smallest rotation from ``start`` ``[G, 3]`` to ``end`` ``[F, G, 3]`` to ``vectors`` ``[G, 3]``.
+    """Apply the smallest rotation from ``start`` to ``end`` to ``vectors``, ``[G, 3]`` each.
 
     Rodrigues' formula for unit vectors: v + a x v + a x (a x v) / (1 + c), with a = start x end and c = start . end.
     """

@@ -23,7 +23,7 @@ import numpy as np
 
 from animate3d.errors import InputError
 from animate3d.export.clip import Clip
-from animate3d.export.gltf import build, container
+from animate3d.export.gltf import build, write_container
 from animate3d.export.gltf_buffer import ARRAY_BUFFER
 from animate3d.export.gltf_geometry import primitives
 from animate3d.export.shading import moving_normals
@@ -115,7 +115,7 @@ def write_vertex_textures(clip: Clip, path: Path) -> None:
         "bounds": {"min": clip.positions.min(axis=(0, 1)).tolist(), "max": clip.positions.max(axis=(0, 1)).tolist()},
     }
     with result_folder(path, "animation.json", facts) as folder:
-        (folder / "mesh.glb").write_bytes(container(document, binary))
+        write_container(folder / "mesh.glb", document, binary)
         shares = (layout.image(moves) - low) / extent
         _write(folder / "positions.exr", layout.image(moves), cv2.IMWRITE_EXR_TYPE_FLOAT)
         _write(folder / "positions.png", (shares.clip(0, 1) * 65535 + 0.5).astype(np.uint16))

@@ -9,7 +9,8 @@ explains less than none stands still.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -35,6 +36,8 @@ _HARM = 0.1  # of the change that is seen where a part is: what its motion may c
 _HEIGHT = 128  # rows of the images that are compared
 _AT_ONCE = 24  # frames that are drawn and compared together: memory does not grow with the length of a clip
 _SOFTNESS = 0.05  # of the diagonal: how far the border of a held part reaches
+
+_Parts: TypeAlias = NDArray[np.unsignedinteger]  # of small numbers, which take few bytes for every pixel of a clip
 
 
 class Kept(NamedTuple):
@@ -69,14 +72,13 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: FrameSource, camera
     positions = np.where(idle[:, None], positions[:1], positions) if idle.any() else positions
     surface = _Surface.of(_alike(mesh, positions[0]), mesh.triangles()[0], mesh.welded())
     total = max(float(wanted.square().sum()), 1e-12)
-    still = np.broadcast_to(positions[:1], positions.shape)
     held = np.zeros(len(surface.piece_of_part), bool)
     gains = np.zeros(len(held))
-    kept = positions
+    kept = _Motion(positions, surface, held)
     shown, seen = _shown(mesh, kept, cameras), _seen(kept, surface, cameras)
-    seen_still = np.broadcast_to(_seen(still[:2], surface, cameras), seen.shape)
+    seen_still = np.broadcast_to(_seen(positions[[0, 0]], surface, cameras), seen.shape)
 
-    def gained(change: Tensor | float, others: Ids) -> Array:
+    def gained(change: Tensor | float, others: _Parts) -> Array:
         """What the motion of every part explains more than another motion does, and the change there. ``[2, P]``"""
         better = (wanted - change).square() - (wanted - shown).square()
         both = torch.stack([better, wanted.square()]).sum(-1) / total
@@ -86,20 +88,19 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: FrameSource, camera
         over_still, _ = gained(0.0, seen_still)  # a render of what stands still does not change
         gains = np.where(held, gains, over_still)  # of a held part: what its motion had cost
         of_piece = np.bincount(surface.piece_of_part, over_still)[surface.piece_of_part]
-        calm = surface.hold(positions, held, everywhere=True)
+        calm = _Motion(positions, surface, held, everywhere=True)
         over_calm, change = gained(_shown(mesh, calm, cameras), _seen(calm, surface, cameras))
         harmful = ~held & ((over_calm < -_HARM * change) | (of_piece < 0))
         if not harmful.any():
             break
         held |= harmful
-        kept = surface.hold(positions, held)
         shown, seen = _shown(mesh, kept, cameras), _seen(kept, surface, cameras)
     moving = np.where(idle, 0.0, surface.soften(1.0 - held[surface.parts]))
     found = explained_change(wanted, shown)
     if not believable(wanted, shown):
-        kept, moving = still.copy(), np.zeros(len(moving))
-        found = explained_change(wanted, torch.zeros_like(wanted))
-    return Kept(kept, moving, found, surface.parts, gains)
+        still, moving = np.repeat(positions[:1], len(positions), axis=0), np.zeros(len(moving))
+        return Kept(still, moving, explained_change(wanted, torch.zeros_like(wanted)), surface.parts, gains)
+    return Kept(kept.whole(), moving, found, surface.parts, gains)
 
 
 def _idle_objects(mesh: Mesh, positions: Array, wanted: Tensor, cameras: Cameras) -> NDArray[np.bool_]:
@@ -152,39 +153,71 @@ class _Surface(NamedTuple):
             triangles, parts, pieces, np.unique(piece_of_part, return_inverse=True)[1], _softener(rest, edges, welded)
         )
 
-    def hold(self, positions: Array, held: NDArray[np.bool_], *, everywhere: bool = False) -> Array:
-        """Held parts go rigidly with what else moves of their piece; pieces that are held altogether stand still.
 
-        Args:
-            positions: ``[F, N, 3]``
-            held: ``[P]``
-            everywhere: let what is not held go rigidly with its piece as well.
-        """
-        free = ~held[self.parts]
-        calm = _piece_motions(positions, self.pieces, free)
-        if everywhere:
+@dataclass(frozen=True)
+class _Motion:
+    """A motion in which parts are held, made a few frames at a time: a long one is not there twice.
+
+    Held parts go rigidly with what else moves of their piece; pieces that are held altogether stand still.
+
+    Attributes:
+        positions: ``[F, N, 3]`` as tracked, frame 0 at rest.
+        surface: what is held together.
+        held: ``[P]``
+        everywhere: let what is not held go rigidly with its piece as well.
+    """
+
+    positions: Array
+    surface: _Surface
+    held: NDArray[np.bool_]
+    everywhere: bool = False
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, frames: slice) -> Array:
+        positions, rest = self.positions[frames], self.positions[0]
+        if not (self.everywhere or self.held.any()):
+            return positions
+        free = ~self.held[self.surface.parts]
+        calm = _piece_motions(positions, rest, self.surface.pieces, free)
+        if self.everywhere:
             return calm
-        moving = self.soften(free.astype(float))[:, None]
+        moving = self.surface.soften(free.astype(float))[:, None]
         return np.where(moving < 1.0, calm + moving * (positions - calm), positions)
 
+    def whole(self) -> Array:
+        """All frames ``[F, N, 3]``; as tracked where nothing is held."""
+        if not self.held.any():
+            return self.positions
+        whole = np.empty_like(self.positions)
+        for some in _spans(len(self)):
+            whole[some] = self[some]
+        return whole
 
-def _piece_motions(positions: Array, pieces: Ids, free: NDArray[np.bool_]) -> Array:
+
+def _spans(count: int) -> Iterator[slice]:
+    """A few frames of so many at a time."""
+    return (slice(start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE))
+
+
+def _piece_motions(positions: Array, rest: Array, pieces: Ids, free: NDArray[np.bool_]) -> Array:
     """Every vertex moved by the rigid motion that the free vertices of its piece have together. ``[F, N, 3]``"""
-    rest, count = positions[0], int(pieces.max()) + 1
+    count = int(pieces.max()) + 1
     size = np.maximum(np.bincount(pieces, free, count), 1e-9)[:, None]
 
     def sums(values: Array) -> Array:
         return sum_at(values * free[:, None], pieces, count)
 
     center = sums(rest) / size
-    calm = [rest]
-    for moved in positions[1:]:
+    calm = np.empty_like(positions)
+    for f, moved in enumerate(positions):
         there = sums(moved) / size
         outer = (moved - there[pieces])[:, :, None] * (rest - center[pieces])[:, None, :]
         turns = nearest_rotations(sums(outer.reshape(-1, 9)).reshape(-1, 3, 3))
         along = np.einsum("nij,nj->ni", turns[pieces], rest - center[pieces]) + there[pieces]
-        calm.append(np.where(size[pieces] > 0.5, along, rest))
-    return np.stack(calm)
+        calm[f] = rest if np.array_equal(moved, rest) else np.where(size[pieces] > 0.5, along, rest)
+    return calm
 
 
 def surface_parts(rest: Array, triangles: Ids, welded: Ids) -> Ids:
@@ -242,14 +275,21 @@ def _wanted(frames: FrameSource, cameras: Cameras) -> tuple[Tensor, Cameras]:
     most = max(1, height // _HEIGHT)
     factor = next(f for f in range(most, 0, -1) if height % f == 0 and width % f == 0)
 
-    def a_few() -> Iterator[Tensor]:
-        views, count = frames.shape[:2]
-        for start in range(0, count, _AT_ONCE):
-            numbers = range(start, min(start + _AT_ONCE, count))
-            yield torch.stack([torch.stack([torch.as_tensor(frames[v, f]) for f in numbers]) for v in range(views)])
-
-    soft = torch.cat([blurred(_coarse(some, factor)) for some in a_few()], dim=1)
+    views, count = frames.shape[:2]
+    soft = _room(views, count, height // factor, width // factor)
+    for v in range(views):
+        for f in range(count):
+            soft[v, f] = blurred(_coarse(torch.as_tensor(frames[v, f])[None, None], factor))[0, 0]
     return soft[:, 1:] - soft[:, :1], cameras.resized(height // factor, width // factor)
+
+
+def _room(views: int, count: int, height: int, width: int) -> Tensor:
+    """For blurred frames of a size ``[V, F, H', W', 3]``.
+
+    It is made first: small results between large ones would keep the memory of these from being used again.
+    """
+    one = blurred(torch.zeros(1, 1, height, width, 4))
+    return torch.empty(views, count, *one.shape[2:])
 
 
 def _coarse(frames: Tensor, factor: int) -> Tensor:
@@ -264,24 +304,28 @@ def _coarse(frames: Tensor, factor: int) -> Tensor:
     return torch.cat([color, small[..., 3:]], dim=-1)
 
 
-def _shown(mesh: Mesh, positions: Array, cameras: Cameras) -> Tensor:
+def _shown(mesh: Mesh, positions: Array | _Motion, cameras: Cameras) -> Tensor:
     """The blurred change that a motion shows ``[V, F - 1, H', W', 3]``."""
-    parts = []
-    for start in range(0, len(positions), _AT_ONCE):
-        drawn = render_mesh(mesh, positions[start : start + _AT_ONCE], cameras, shading=False)
-        parts.append(blurred(torch.from_numpy(drawn).float() / 255))
-    soft = torch.cat(parts, dim=1)
+    soft = _room(len(cameras.c2w), len(positions), cameras.height, cameras.width)
+    for some in _spans(len(positions)):
+        drawn = render_mesh(mesh, positions[some], cameras, shading=False)
+        soft[:, some] = blurred(torch.from_numpy(drawn).float() / 255)
     return soft[:, 1:] - soft[:, :1]
 
 
-def _seen(positions: Array, surface: _Surface, cameras: Cameras) -> Ids:
+def _seen(positions: Array | _Motion, surface: _Surface, cameras: Cameras) -> _Parts:
     """The part that every pixel of the frames after frame 0 shows, P where it shows none. ``[V, F - 1, H, W]``"""
-    of_triangle = np.append(surface.parts[surface.triangles[:, 0]], len(surface.piece_of_part)).astype(np.int32)
-    parts = [of_triangle[visible_triangles(points, surface.triangles, cameras)[0]] for points in positions[1:]]
-    return np.stack(parts, axis=1)
+    none = len(surface.piece_of_part)
+    of_triangle = np.append(surface.parts[surface.triangles[:, 0]], none).astype(np.min_scalar_type(none))
+    parts = [
+        of_triangle[visible_triangles(points, surface.triangles, cameras)[0]]
+        for some in _spans(len(positions))
+        for points in positions[some]
+    ]
+    return np.stack(parts[1:], axis=1)
 
 
-def _by_part(values: Tensor, one: Ids, other: Ids, count: int) -> Array:
+def _by_part(values: Tensor, one: _Parts, other: _Parts, count: int) -> Array:
     """Sums ``[Q, P]`` of values ``[Q, V, F - 1, H', W']`` of blurred pixels, shared among the parts seen there.
 
     Args:
@@ -290,8 +334,8 @@ def _by_part(values: Tensor, one: Ids, other: Ids, count: int) -> Array:
         count: P
     """
     if one.shape[1] > _AT_ONCE:
-        spans = [slice(f, f + _AT_ONCE) for f in range(0, one.shape[1], _AT_ONCE)]
-        return np.sum([_by_part(values[:, :, span], one[:, span], other[:, span], count) for span in spans], axis=0)
+        spans = _spans(one.shape[1])
+        return np.sum([_by_part(values[:, :, some], one[:, some], other[:, some], count) for some in spans], axis=0)
     size = blur_size(one.shape[2])
     stride = blur_stride(size)
     seen = torch.from_numpy((one < count).astype(np.float32) + (other < count))

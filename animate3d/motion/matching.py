@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -16,11 +18,15 @@ from animate3d.motion.outlines import bare_pairs, hidden_pairs, outside_pairs, s
 from animate3d.motion.rigid_fit import Rays
 from animate3d.motion.surfaces import Array, Ids
 from animate3d.motion.template import Template
-from animate3d.rasterize.visibility import visible_triangles
+from animate3d.rasterize.visibility import on_surface, visible_through, visible_triangles
 
 _DEPTH_MARGIN = 1.02  # a point of the surface lies behind what frame 0 shows when it is this much farther away
 _BLUR = 32  # a share of 1 / _BLUR of the image's height is averaged: fine texture may lie a pixel off
+_REMEMBERED = 12  # drawn surfaces: the starts of a frame and what the last one ended with, of two ways
 _REACH = 0.03  # of the image: how far a limb in front may be from a pixel that a limb behind it could show as well
+
+
+_Made = TypeVar("_Made")
 
 
 class FrameSource(Protocol):
@@ -51,6 +57,14 @@ class _Points(NamedTuple):
     trust: Array  # [P]
 
 
+class _Look(NamedTuple):
+    """What one view sees of the surface."""
+
+    triangles: NDArray[np.int32]  # [H, W]
+    weights: Image  # [H, W, 2]
+    image: Bytes  # [H, W, 4]
+
+
 class Matcher:
     """Finds where the frames show the points of the surface."""
 
@@ -58,6 +72,7 @@ class Matcher:
         self._template, self._cameras, self._settings = template, cameras, settings
         self._frames = frames
         self._first = np.stack([np.asarray(frames[v, 0], np.float32) for v in range(frames.shape[0])])
+        self._drawn: deque[tuple[Array, list[_Look]]] = deque(maxlen=_REMEMBERED)
         self._targets: tuple[int, list[Bytes]] = (-1, [])  # of one frame, by its number: long clips are never held
         self._viewmats = cameras.viewmats.double().cpu().numpy()
         self._c2w = cameras.c2w.double().cpu().numpy()
@@ -67,8 +82,10 @@ class Matcher:
         winners, weights = visible_triangles(template.rest, template.triangles, cameras)
         self._first_inverse_depth = []
         for v, (winner, weight) in enumerate(zip(winners, weights, strict=True)):
-            depth = self._local(v, self._on_surface(template.rest, winner, weight))[..., 2]
-            self._first_inverse_depth.append(np.where(winner >= 0, 1.0 / np.maximum(depth, 1e-6), 0).astype(np.float32))
+            on, inverse_depth = winner >= 0, np.zeros(winner.shape, np.float32)
+            depth = self._local(v, on_surface(template.rest, template.triangles, winner[on], weight[on]))[:, 2]
+            inverse_depth[on] = 1.0 / np.maximum(depth, 1e-6)
+            self._first_inverse_depth.append(inverse_depth)
 
     def match(self, nodes: Array, frame: int, finest: int) -> tuple[Rays, Array]:
         """Compare the surface at ``nodes [M, 3]`` with one frame; ``finest``: see `find_flow`.
@@ -76,28 +93,18 @@ class Matcher:
         Returns:
             rays of all views, and how well each node was found again, 0..1 ``[M]``; 0 for what no camera sees.
         """
-        winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
-        views = range(len(winners))
-        targets = self.shown(frame)
-
-        def of_view(v: int) -> tuple[Rays, Array]:
-            return self._match_view(v, nodes, targets[v], winners[v], weights[v], finest)
-
-        if len(views) == 1:
-            found = [of_view(0)]
-        else:
-            with ThreadPoolExecutor() as pool:  # OpenCV works outside of the interpreter's lock
-                found = list(pool.map(of_view, views))
+        looks, targets = self._looks(nodes), self.shown(frame)
+        found = _each(lambda v: self._match_view(v, nodes, targets[v], looks[v], finest), len(looks))
         rays, confidence = zip(*found, strict=True)
         return Rays(*(np.concatenate(parts) for parts in zip(*rays, strict=True))), np.max(confidence, axis=0)
 
     def missed(self, nodes: Array, frame: int) -> float:
         """How much of a frame the surface at ``nodes [M, 3]`` does not show: squares of blurred colours on grey."""
-        winners, weights = visible_triangles(nodes, self._template.triangles, self._cameras)
-        total = 0.0
-        for v, (winner, weight, target) in enumerate(zip(winners, weights, self.shown(frame), strict=True)):
+        total, looks = 0.0, self._looks(nodes)
+        self._drawn.append((nodes, looks))  # a start is matched next, and what a frame ended with is a start
+        for look, target in zip(looks, self.shown(frame), strict=True):
             size = max(1, len(target) // _BLUR)
-            apart = self._draw(v, winner, weight).astype(np.float32) - target
+            apart = look.image.astype(np.float32) - target
             on_grey = apart[..., :3] - GREY * apart[..., 3:]
             total += float(np.square(cv2.blur(on_grey, (size, size))).sum())
         return total
@@ -109,10 +116,19 @@ class Matcher:
             self._targets = frame, images
         return self._targets[1]
 
-    def _match_view(
-        self, v: int, nodes: Array, target: Bytes, winner: NDArray[np.int32], weights: Image, finest: int
-    ) -> tuple[Rays, Array]:
-        drawn = self._draw(v, winner, weights)
+    def _looks(self, nodes: Array) -> list[_Look]:
+        """How every view sees the surface at ``nodes [M, 3]``; what was compared lately is not drawn again."""
+        for known, looks in self._drawn:
+            if known is nodes:
+                return looks
+        cameras = self._cameras
+        eyes = self._viewmats, self._focals, cameras.near, cameras.height, cameras.width
+        winners, weights = visible_through(nodes, self._template.triangles, *eyes)
+        images = _each(lambda v: self._draw(v, winners[v], weights[v]), len(winners))
+        return [_Look(*parts) for parts in zip(winners, weights, images, strict=True)]
+
+    def _match_view(self, v: int, nodes: Array, target: Bytes, look: _Look, finest: int) -> tuple[Rays, Array]:
+        winner, weights, drawn = look
         flow = self._flow_points(drawn, target, winner, weights, finest)
         hits = np.bincount(self._template.triangles[flow.triangles].ravel(), minlength=len(nodes))
         trusted = self._template.triangles[flow.triangles].ravel()
@@ -175,14 +191,15 @@ class Matcher:
         on = winner >= 0
         image = np.zeros((*winner.shape, 4), np.uint8)
         winner, weights = winner[on], weights[on]  # [P], [P, 2]
-        rest = self._local(v, self._on_surface(self._template.rest, winner, weights))
+        rest = self._local(v, on_surface(self._template.rest, self._template.triangles, winner, weights))
         at = self._focals[v] * rest[:, :2] / rest[:, 2:] + self._half - 0.5
         shown = sample(self._first[v], at)
         inverse_depth = sample(self._first_inverse_depth[v], at, cv2.INTER_NEAREST)
         hidden = (inverse_depth > _DEPTH_MARGIN / rest[:, 2]) | (shown[:, 3] < 0.9)
-        own = self._on_surface(self._template.colors, winner, weights)
         opaque = np.ones((len(winner), 4), np.float32)
-        opaque[:, :3] = np.where(hidden[:, None], own, shown[:, :3])
+        opaque[:, :3] = shown[:, :3]
+        own = self._template.colors, self._template.triangles, winner[hidden], weights[hidden]
+        opaque[hidden, :3] = on_surface(*own)
         image[on] = stored(opaque)
         return image
 
@@ -190,12 +207,13 @@ class Matcher:
         """World -> camera coordinates, OpenCV axes."""
         return points @ self._viewmats[v, :3, :3].T + self._viewmats[v, :3, 3]
 
-    def _on_surface(self, values: Array, winner: NDArray[np.int32], weights: Image) -> Array:
-        """Values of the nodes at pixels (where nothing is visible: those of triangle 0). ``[..., D]``"""
-        corners = self._template.triangles[np.maximum(winner, 0)]
-        w1, w2 = weights[..., :1], weights[..., 1:]
-        a, b, c = (values[corners[..., k]] for k in range(3))
-        return (1.0 - w1 - w2) * a + w1 * b + w2 * c
+
+def _each(work: Callable[[int], _Made], views: int) -> list[_Made]:
+    """Something made of every view."""
+    if views == 1:
+        return [work(0)]
+    with ThreadPoolExecutor() as pool:  # OpenCV and numpy work outside of the interpreter's lock
+        return list(pool.map(work, range(views)))
 
 
 def _barycentrics(weights: Image) -> Array:

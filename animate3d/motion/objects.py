@@ -87,14 +87,10 @@ class SceneTemplate(Template):
 
     def carry(self, nodes: Array, rotations: Array) -> tuple[Array, NDArray[np.float32]]:
         """See `Template.carry`."""
-        frames = len(nodes)
-        moved = np.repeat(self.vertices[None], frames, axis=0)
-        turned = np.zeros((frames, len(self.vertices), 3, 3), np.float32)
-        turned[:] = np.eye(3)
+        moved = self.vertices.copy()
+        turned = np.tile(np.eye(3, dtype=np.float32), (len(moved), 1, 1))
         for own in self.own:
-            moved[:, own.vertices], turned[:, own.vertices] = own.template.carry(
-                nodes[:, own.nodes], rotations[:, own.nodes]
-            )
+            moved[own.vertices], turned[own.vertices] = own.template.carry(nodes[own.nodes], rotations[own.nodes])
         return moved, turned
 
     def carry_values(self, values: Array) -> Array:

@@ -102,27 +102,24 @@ class Template:
         return len(self.rest)
 
     def carry(self, nodes: Array, rotations: NDArray[np.floating]) -> tuple[Array, NDArray[np.float32]]:
-        """The model's vertices for given nodes.
+        """The model's vertices for the nodes of one frame.
 
         Args:
-            nodes: ``[F, M, 3]``
-            rotations: ``[F, M, 3, 3]`` of each node's surroundings.
+            nodes: ``[M, 3]``
+            rotations: ``[M, 3, 3]`` of each node's surroundings.
 
         Returns:
-            vertices ``[F, N, 3]`` and the rotation of each vertex's surroundings ``[F, N, 3, 3]``, float32.
+            vertices ``[N, 3]`` and the rotation of each vertex's surroundings ``[N, 3, 3]``, float32.
         """
-        turned = rotations.astype(np.float32)[:, self._node_of]
+        turned = rotations.astype(np.float32)[self._node_of]
         if not self._thinned:
-            moved, rows = nodes[:, self._node_of], self._in_specks
+            moved, rows = nodes[self._node_of], self._in_specks
             arm = self.vertices[rows] - self.rest[self._node_of[rows]]
-            moved[:, rows] += np.einsum("fnij,nj->fni", rotations[:, self._node_of[rows]], arm)
+            moved[rows] += np.einsum("nij,nj->ni", rotations[self._node_of[rows]], arm)
             return moved, turned
         arm = self.vertices[:, None] - self.rest[self._anchors]  # [N, A, 3]
-        moved = np.empty((len(nodes), len(self.vertices), 3))
-        for f, (x, r) in enumerate(zip(nodes, rotations, strict=True)):
-            carried = np.einsum("naij,naj->nai", r[self._anchors], arm) + x[self._anchors]
-            moved[f] = np.einsum("na,nai->ni", self._weights, carried)
-        return moved, turned
+        carried = np.einsum("naij,naj->nai", rotations[self._anchors], arm) + nodes[self._anchors]
+        return np.einsum("na,nai->ni", self._weights, carried), turned
 
     def carry_values(self, values: Array) -> Array:
         """One number per node ``[F, M]`` at the vertices ``[F, N]``."""

@@ -109,11 +109,14 @@ def track(
             way.follow(f, earlier)
         progress(f // 2 if few else f)
     chosen = _simplest(ways)
+    del ways  # a long clip does not hold what was not chosen any longer
     if few:
         chosen.go_back(lambda done: progress((frames.shape[1] + done) // 2))
         progress(frames.shape[1] - 1)
-    nodes = np.stack(chosen.nodes)
-    positions, rotations = template.carry(nodes, np.stack([fit.rotations(x).astype(np.float32) for x in nodes]))
+    positions = np.empty((frames.shape[1], *template.vertices.shape))
+    rotations = np.empty((*positions.shape, 3), np.float32)
+    for f, nodes in enumerate(chosen.nodes):  # frame by frame, which needs no second copy of a long motion
+        positions[f], rotations[f] = template.carry(nodes, fit.rotations(nodes).astype(np.float32))
     return Tracked(positions, rotations, template.carry_values(np.stack(chosen.confidence)))
 
 
@@ -186,7 +189,7 @@ class _Way:
     def _start(self, frame: int, before: Array, last: Array, others: list[Array]) -> Array:
         """The last motion goes on, slows down or stops, or another pose: whichever looks most like the frame."""
         shares = (0.0,) if before is last else self._settings.velocity
-        starts = [*(last + share * (last - before) for share in shares), *others]
+        starts = [*(last + share * (last - before) if share else last for share in shares), *others]
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
 
 

@@ -53,11 +53,18 @@ class Trajectory:
     @classmethod
     def from_placed(cls, placed: np.ndarray, placement: Placement, fps: float = 24.0) -> Trajectory:
         """From positions ``[F, N, 3]`` in the placed frame (where the reconstruction works)."""
-        return cls(np.asarray(placement.invert(np.asarray(placed, dtype=np.float64))), fps)
+        placed = np.asarray(placed)
+        positions = np.empty(placed.shape, np.float32)
+        for f, points in enumerate(placed):  # one frame at a time in double precision: a clip may be long
+            positions[f] = placement.invert(np.asarray(points, dtype=np.float64))
+        return cls(positions, fps)
 
     def to_placed(self, placement: Placement) -> np.ndarray:
         """Positions ``[F, N, 3]`` in the placed frame, float32."""
-        return np.asarray(placement.apply(self.positions.astype(np.float64)), dtype=np.float32)
+        placed = np.empty_like(self.positions)
+        for f, points in enumerate(self.positions):
+            placed[f] = placement.apply(points.astype(np.float64))
+        return placed
 
     def save_npy_folder(self, folder: str | Path, placement: Placement) -> None:
         """Write ``{frame}.npy``, each ``[N, 3]`` in the placed frame (`load_npy_folder` reads it back)."""
@@ -101,7 +108,10 @@ def load_placed_folder(folder: str | Path, n_vertices: int) -> np.ndarray:
     missing = sorted(set(range(max(frames) + 1)) - set(frames))
     if missing:
         raise InputError(f"{folder} has frames up to {max(frames)}.npy but lacks {_listed(missing)}.")
-    return np.stack([_load_frame(frames[frame], n_vertices) for frame in range(len(frames))])
+    placed = np.empty((len(frames), n_vertices, 3), np.float32)
+    for frame in range(len(frames)):
+        placed[frame] = _load_frame(frames[frame], n_vertices)
+    return placed
 
 
 def _load_frame(path: Path, n_vertices: int) -> np.ndarray:

@@ -55,6 +55,27 @@ def visible_through(
 
 
 @_jit
+def on_surface(values, triangles, winner, weights):  # type: ignore[no-untyped-def]
+    """Values of the corners ``[N, D]`` at pixels that see a triangle, mixed by its barycentrics.
+
+    Args:
+        triangles: ``[T, 3]`` vertex ids.
+        winner: ``[P]`` triangles; ``weights [P, 2]`` of their corners 1 and 2, float32.
+
+    Returns:
+        ``[P, D]`` float64
+    """
+    found = np.empty((len(winner), values.shape[1]))
+    for p in range(len(winner)):
+        a, b, c = triangles[winner[p]]
+        w1, w2 = weights[p, 0], weights[p, 1]
+        w0 = np.float32(1.0) - w1 - w2
+        for d in range(values.shape[1]):
+            found[p, d] = w0 * values[a, d] + w1 * values[b, d] + w2 * values[c, d]
+    return found
+
+
+@_jit
 def _visible_views(part, parts, points, triangles, viewmats, focals, near, winners, weights):  # type: ignore[no-untyped-def]
     plain = np.zeros(len(triangles), dtype=np.int64)  # no texture: no mip levels to choose
     no_uvs, no_sizes, no_levels = np.zeros((1, 3, 2)), np.zeros((1, 1, 2), dtype=np.int64), np.zeros(1, dtype=np.int64)

@@ -400,6 +400,7 @@ class Run(ABC):
             },
             outputs=paths,
         )
+        self._followed.clear()  # it is in files now, and takes more memory than all that follows
         self.announce(quality_sentence(facts, len(self.frames), self.frames.shape[2]))
         return paths[0]
 

@@ -231,7 +231,9 @@ class MeshRun(Run):
     @staticmethod
     def save_motion(path: Path, positions: np.ndarray, rotations: np.ndarray) -> None:
         """Write positions ``[F, N, 3]`` and rotations ``[F, N, 3, 3]``, to be read by `load_start`."""
-        quaternions = torch.stack([matrix_to_quaternion(torch.from_numpy(frame)) for frame in rotations])
+        quaternions = torch.empty((*positions.shape[:2], 4))
+        for f, frame in enumerate(rotations):
+            quaternions[f] = matrix_to_quaternion(torch.from_numpy(frame))
         save_start(path, torch.from_numpy(positions), quaternions)
 
     def fit(self, start: Path) -> Path:

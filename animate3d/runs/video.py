@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError
-from animate3d.files import atomic_directory, atomic_file, content_hash, existing_file
+from animate3d.files import atomic_directory, content_hash, existing_file
 from animate3d.frames import FrameFolder, numbered_images, read_rgba, save_image
 from animate3d.masks import choose_segmenter
 from animate3d.masks.folder import Segmenter
@@ -367,8 +367,9 @@ class VideoRun(MeshRun):
         with counted(count - 1, "tracking", "frame") as tell:
             moved = track(template_of(lit._replace(vertices=start)), self.frames, cameras, settings, progress=tell)
         turned = (posed.rotations @ move[:3, :3]).astype(np.float32)
-        rotations = np.stack([frame @ turned for frame in moved.rotations])
-        return Tracked(moved.positions, rotations, moved.confidence)
+        for frame in moved.rotations:
+            frame[:] = frame @ turned
+        return moved
 
     def _refuse_first_pose(self, posed: NDArray[Any], first: NDArray[np.float32], cameras: Cameras) -> NoReturn:
         drawn = render_mesh(self.model, posed[None], cameras, shading=True)[:, 0]
@@ -395,13 +396,9 @@ class VideoRun(MeshRun):
 
     def track(self) -> Path:
         path = self.work / "start.npz"
-
-        def save(surface: Surface, positions: np.ndarray, rotations: np.ndarray) -> None:
-            self.save_motion(path, positions, rotations)
-            with atomic_file(self.confidence) as temporary:
-                np.save(temporary, self.track_surface(surface).confidence.astype(np.float16), allow_pickle=False)
-
-        self.track_step(self.model_hash, save, path, self.confidence)
+        self.track_step(
+            self.model_hash, lambda surface, *motion: self.save_motion(path, *motion), path, self.confidence
+        )
         unsure = [f for f, sure in enumerate(self.steps.facts("5 tracking").get("confidence", [])) if sure < _UNSURE]
         if unsure:
             self.announce(
@@ -465,8 +462,10 @@ def start_at_rest(positions: NDArray[Any], rest: NDArray[Any], frames: int) -> N
     last = max(1, min(frames, len(positions) // 2))
     t = (np.arange(len(positions)) / last).clip(0, 1)
     weight = 1 - t * t * (3 - 2 * t)
-    moved = positions + weight[:, None, None] * (rest - positions[0])
-    return np.asarray(moved, dtype=positions.dtype)
+    moved = np.empty_like(positions)
+    for f, points in enumerate(positions):
+        moved[f] = points + weight[f] * (rest - positions[0])
+    return moved
 
 
 def _diagonal(vertices: NDArray[Any]) -> float:

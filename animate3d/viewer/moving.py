@@ -89,7 +89,12 @@ def video_pictures(frames: torch.Tensor | FrameFolder, side: int = 128) -> np.nd
     """
     views, count = frames.shape[:2]
     chosen = np.unique(np.linspace(0, count - 1, _MOST_FRAMES).round().astype(int))
-    return np.stack([[_small(torch.as_tensor(frames[v, f]), side) for f in chosen.tolist()] for v in range(views)])
+    shape = _small(torch.as_tensor(frames[0, 0]), side).shape
+    pictures = np.empty((views, len(chosen), *shape), np.uint8)
+    for v in range(views):
+        for n, f in enumerate(chosen.tolist()):
+            pictures[v, n] = _small(torch.as_tensor(frames[v, f]), side)
+    return pictures
 
 
 def _small(frame: torch.Tensor, side: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 LEVELS = 16383
 """Steps that coordinates are counted in, from the least to the greatest: errors of 3e-5 of the extent at most."""
+_AT_ONCE = 1 << 19  # coordinates that are worked on together in double precision: a motion may be long
 
 _TYPES = {"uint8": "Uint8Array", "int8": "Int8Array", "uint16": "Uint16Array", "uint32": "Uint32Array"}
 
@@ -53,7 +54,11 @@ def quantized(values: np.ndarray) -> tuple[np.ndarray, list[float], list[float]]
     low = values.reshape(-1, values.shape[-1]).min(axis=0).astype(np.float64)
     extent = values.reshape(-1, values.shape[-1]).max(axis=0) - low
     scale = LEVELS / np.where(extent > 0, extent, 1)
-    return np.round((values - low) * scale).astype(np.uint16), low.tolist(), extent.tolist()
+    steps = np.empty(values.shape, np.uint16)
+    rows = max(1, _AT_ONCE * len(values) // max(values.size, 1))
+    for start in range(0, len(values), rows):
+        steps[start : start + rows] = np.round((values[start : start + rows] - low) * scale)
+    return steps, low.tolist(), extent.tolist()
 
 
 def _steps(values: np.ndarray) -> np.ndarray:

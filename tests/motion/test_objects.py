@@ -60,11 +60,10 @@ def test_nodes_carry_their_own_vertices() -> None:
     scene = pair()
     template = template_of(surface_of(scene, scene.vertices), nodes=300)
     assert isinstance(template, SceneTemplate)
-    nodes = np.stack([template.rest, template.rest])
-    nodes[1, template.own[1].nodes] += [0, 0, 1]
-    turns = np.broadcast_to(np.eye(3), (2, template.n_nodes, 3, 3))
-    moved, _ = template.carry(nodes, turns)
-    step = moved[1] - scene.vertices
+    nodes = template.rest.copy()
+    nodes[template.own[1].nodes] += [0, 0, 1]
+    moved, _ = template.carry(nodes, np.broadcast_to(np.eye(3), (template.n_nodes, 3, 3)))
+    step = moved - scene.vertices
     np.testing.assert_allclose(step, (scene.objects == 1)[:, None] * [0, 0, 1], atol=1e-6)
     values = template.carry_values(
         np.repeat([[1.0, 2.0]], 1, 0)[:, np.repeat([0, 1], [len(o.template.rest) for o in template.own])]
