@@ -17,17 +17,23 @@ from animate3d.motion.surfaces import Array, Ids
 
 _SPREAD = 60  # steps along links over which a node asks its surroundings: what is unseen asks what carries it
 _FRAMES = 1.0  # the same over time, standard deviation in frames
-_LOCAL = 2.0  # power of what one way misses around a node against the other
+_LOCAL = 3.0  # power of what one way misses around a node against the other
 _WHOLE = 1.0  # and of what it misses of the whole frame
 _FEW_PIXELS = 0.02  # of the mean of all nodes: seen by less, both ways count as good as the better one of the frame
 
 
 def back_share(there: Sequence[Misses], back: Sequence[Misses], links: Ids) -> Array:
-    """How much the way back is to be believed against the way there, 0..1, in consecutive frames. ``[F, M]``
+    """How much the way back is to be believed against the way there, 0..1, of the frames between first and last.
+
+    Errors add up from frame to frame, so a way is also believed by how far it has come: the way there from the first
+    frame, which is known, the way back from there to the last frame and back again.
 
     Args:
-        there, back: what either way misses of every frame.
+        there, back: what either way misses of every frame but the first and the last, in order of time.
         links: ``[E, 2]`` nodes that are neighbours.
+
+    Returns:
+        ``[F - 2, M]``
     """
     nearby = _Nearby(links, len(there[0].sums))
     around = [nearby.mean(np.stack([(m.sums, m.pixels) for m in way])) for way in (there, back)]
@@ -36,6 +42,8 @@ def back_share(there: Sequence[Misses], back: Sequence[Misses], links: Ids) -> A
     few = _FEW_PIXELS * np.mean([x[:, 1].mean() for x in around]) + 1e-12
     local = [(x[:, 0] + few * least) / (x[:, 1] + few) for x in around]
     ratio = (local[0] / local[1]) ** _LOCAL * (whole[0] / whole[1])[:, None] ** _WHOLE
+    come = np.arange(1.0, len(there) + 1)[:, None]
+    ratio *= come / (2 * (len(there) + 1) - come)
     return ratio / (1.0 + ratio)
 
 

@@ -26,7 +26,8 @@ from animate3d.motion.surfaces import Array, Ids
 from animate3d.motion.template import Template
 
 _FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
-_FAR_BETTER = 1.35  # times less of the frames missed: what more motion in depth, or leaving the way back, must gain
+_BETTER = 1.1  # times less of the frames missed: what more motion in depth must gain
+_FAR_BETTER = 1.35  # the same for what was found before, where the way back is to be left for it
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
@@ -44,7 +45,7 @@ class TrackSettings:
         velocity: shares of the last frame's motion by which the next frame's start is extrapolated; from one and two
             views that whose picture is nearest to the frame, from more the first.
         depth: pulls of every node towards its distance at rest, against its links, where only one view is given; all
-            are tried, and an earlier one is kept unless a later one explains the frames far better.
+            are tried, and an earlier one is kept unless a later one explains the frames clearly better.
     """
 
     stiffness: tuple[float, ...] = (30.0, 10.0, 3.0, 1.0, 1.0)
@@ -176,8 +177,9 @@ class _Way:
             progress(len(self.nodes) - 1 - frame)
         if not found:
             return
-        shares = back_share(*zip(*misses, strict=True), links)
-        for frame, nodes, share in zip(backwards, found, shares, strict=True):
+        there, back_again = zip(*reversed(misses), strict=True)
+        shares = back_share(there, back_again, links)
+        for frame, nodes, share in zip(reversed(backwards), reversed(found), shares, strict=True):
             mean = self.nodes[frame] + share[:, None] * (nodes - self.nodes[frame])
             self.nodes[frame], self.confidence[frame] = self._find(mean, frame, rounds=1)
 
@@ -201,9 +203,9 @@ class _Way:
 
 
 def _simplest(ways: list[_Way]) -> _Way:
-    """The first way that none of the others is far better than: the least motion in depth that explains the frames."""
+    """The first way that no other is clearly better than: the least motion in depth that explains the frames."""
     least = min(way.missed for way in ways)
-    return next(way for way in ways if way.missed <= _FAR_BETTER * least)
+    return next(way for way in ways if way.missed <= _BETTER * least)
 
 
 @dataclass(frozen=True)
