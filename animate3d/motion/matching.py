@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -46,6 +46,20 @@ class MatchSettings(NamedTuple):
     stride: int
     residual: float
     outline: float
+
+
+class Misses(NamedTuple):
+    """What a frame shows and a surface does not: squares of blurred colours on grey.
+
+    Attributes:
+        sums: ``[M]`` at the pixels where the surface around each node is drawn.
+        pixels: ``[M]`` how many these are.
+        total: of all pixels.
+    """
+
+    sums: Array
+    pixels: Array
+    total: float
 
 
 class _Points(NamedTuple):
@@ -99,15 +113,20 @@ class Matcher:
         return Rays(*(np.concatenate(parts) for parts in zip(*rays, strict=True))), np.max(confidence, axis=0)
 
     def missed(self, nodes: Array, frame: int) -> float:
-        """How much of a frame the surface at ``nodes [M, 3]`` does not show: squares of blurred colours on grey."""
-        total, looks = 0.0, self._looks(nodes)
-        self._drawn.append((nodes, looks))  # a start is matched next, and what a frame ended with is a start
-        for look, target in zip(looks, self.shown(frame), strict=True):
-            size = max(1, len(target) // _BLUR)
-            apart = look.image.astype(np.float32) - target
-            on_grey = apart[..., :3] - GREY * apart[..., 3:]
-            total += float(np.square(cv2.blur(on_grey, (size, size))).sum())
-        return total
+        """How much of a frame the surface at ``nodes [M, 3]`` does not show, see `Misses`."""
+        return sum(float(apart.sum()) for _, apart in self._apart(nodes, frame))
+
+    def misses(self, nodes: Array, frame: int) -> Misses:
+        """How much of a frame the surface at ``nodes [M, 3]`` does not show, and where."""
+        sums, pixels, total = np.zeros(len(nodes)), np.zeros(len(nodes)), 0.0
+        for winner, apart in self._apart(nodes, frame):
+            on = winner >= 0
+            corners = self._template.triangles[winner[on]].ravel()
+            at_pixel = apart[on].sum(axis=1)
+            sums += np.bincount(corners, np.repeat(at_pixel / 3, 3), len(nodes))
+            pixels += np.bincount(corners, minlength=len(nodes)) / 3
+            total += float(apart.sum())
+        return Misses(sums, pixels, total)
 
     def shown(self, frame: int) -> list[Bytes]:
         """What every view shows in a frame, as stored images."""
@@ -126,6 +145,16 @@ class Matcher:
         winners, weights = visible_through(nodes, self._template.triangles, *eyes)
         images = _each(lambda v: self._draw(v, winners[v], weights[v]), len(winners))
         return [_Look(*parts) for parts in zip(winners, weights, images, strict=True)]
+
+    def _apart(self, nodes: Array, frame: int) -> Iterator[tuple[NDArray[np.int32], Image]]:
+        """What every view sees of the surface ``[H, W]``, and the squares by which it differs there ``[H, W, 3]``."""
+        looks = self._looks(nodes)
+        self._drawn.append((nodes, looks))  # a start is matched next, and what a frame ended with is a start
+        for look, target in zip(looks, self.shown(frame), strict=True):
+            size = max(1, len(target) // _BLUR)
+            apart = look.image.astype(np.float32) - target
+            on_grey = apart[..., :3] - GREY * apart[..., 3:]
+            yield look.triangles, np.square(cv2.blur(on_grey, (size, size)))
 
     def _match_view(self, v: int, nodes: Array, target: Bytes, look: _Look, finest: int) -> tuple[Rays, Array]:
         winner, weights, drawn = look

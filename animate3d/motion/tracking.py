@@ -17,15 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras
+from animate3d.motion.both_ways import back_share
 from animate3d.motion.flow import Image
 from animate3d.motion.matching import FrameSource, Matcher, MatchSettings
 from animate3d.motion.objects import Fit, ObjectMasks, Prior, fit_of, masks_of, prior_of
 from animate3d.motion.returns import Returns
-from animate3d.motion.surfaces import Array
+from animate3d.motion.surfaces import Array, Ids
 from animate3d.motion.template import Template
 
 _FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
-_FAR_BETTER = 1.35  # times less of the frames missed: what more motion in depth, or another way there, must gain
+_BETTER = 1.1  # times less of the frames missed: what more motion in depth must gain
+_FAR_BETTER = 1.35  # the same for what was found before, where the way back is to be left for it
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
@@ -43,7 +45,7 @@ class TrackSettings:
         velocity: shares of the last frame's motion by which the next frame's start is extrapolated; from one and two
             views that whose picture is nearest to the frame, from more the first.
         depth: pulls of every node towards its distance at rest, against its links, where only one view is given; all
-            are tried, and an earlier one is kept unless a later one explains the frames far better.
+            are tried, and an earlier one is kept unless a later one explains the frames clearly better.
     """
 
     stiffness: tuple[float, ...] = (30.0, 10.0, 3.0, 1.0, 1.0)
@@ -111,7 +113,7 @@ def track(
     chosen = _simplest(ways)
     del ways  # a long clip does not hold what was not chosen any longer
     if few:
-        chosen.go_back(lambda done: progress((frames.shape[1] + done) // 2))
+        chosen.go_back(template.links, lambda done: progress((frames.shape[1] + done) // 2))
         progress(frames.shape[1] - 1)
     positions = np.empty((frames.shape[1], *template.vertices.shape))
     rotations = np.empty((*positions.shape, 3), np.float32)
@@ -156,28 +158,38 @@ class _Way:
         if self._prior:
             self.missed += self._matcher.missed(nodes, frame)
 
-    def go_back(self, progress: Callable[[int], None]) -> None:
-        """Follow the surface again from the last frame to the first; a frame that this shows far better is replaced.
+    def go_back(self, links: Ids, progress: Callable[[int], None]) -> None:
+        """Follow the surface again from the last frame to the first, and make one motion of both, see `back_share`.
 
         A limb that was lost behind another one when it began to move is often found again later, and not lost on the
         way back. Where the way back is the one that is lost, it goes on from what was found before.
 
         Args:
+            links: ``[E, 2]`` nodes that are neighbours.
             progress: called with the number of frames that are done.
         """
         before = last = self.nodes[-1]
-        for frame in range(len(self.nodes) - 2, 0, -1):
-            nodes, found = self._find(self._start(frame, before, last, []), frame)
-            ahead, back = (self._matcher.missed(x, frame) for x in (self.nodes[frame], nodes))
-            if _FAR_BETTER * back < ahead:
-                self.nodes[frame], self.confidence[frame] = nodes, found
+        backwards = range(len(self.nodes) - 2, 0, -1)
+        found, misses = [], []
+        for frame in backwards:
+            nodes, _ = self._find(self._start(frame, before, last, []), frame)
+            found.append(nodes)
+            misses.append(tuple(self._matcher.misses(x, frame) for x in (self.nodes[frame], nodes)))
+            ahead, back = (missed.total for missed in misses[-1])
             before, last = last, self.nodes[frame] if back > _FAR_BETTER * ahead else nodes
             progress(len(self.nodes) - 1 - frame)
+        if not found:
+            return
+        there, back_again = zip(*reversed(misses), strict=True)
+        shares = back_share(there, back_again, links)
+        for frame, nodes, share in zip(reversed(backwards), reversed(found), shares, strict=True):
+            mean = self.nodes[frame] + share[:, None] * (nodes - self.nodes[frame])
+            self.nodes[frame], self.confidence[frame] = self._find(mean, frame, rounds=1)
 
-    def _find(self, current: Array, frame: int) -> tuple[Array, Array]:
-        """The nodes in a frame and their confidence: a few rounds of draw, match and solve."""
+    def _find(self, current: Array, frame: int, rounds: int = 0) -> tuple[Array, Array]:
+        """The nodes in a frame and their confidence: all or the last few rounds of draw, match and solve."""
         settings, prior = self._settings, self._prior
-        for stiffness, finest in zip(settings.stiffness, settings.finest, strict=True):
+        for stiffness, finest in [*zip(settings.stiffness, settings.finest, strict=True)][-rounds:]:
             rays, found = self._matcher.match(current, frame, finest)
             rays = self._masks.trusted(rays, frame) if self._masks else rays
             anchors = prior.anchors(current) if prior else None
@@ -194,9 +206,9 @@ class _Way:
 
 
 def _simplest(ways: list[_Way]) -> _Way:
-    """The first way that none of the others is far better than: the least motion in depth that explains the frames."""
+    """The first way that no other is clearly better than: the least motion in depth that explains the frames."""
     least = min(way.missed for way in ways)
-    return next(way for way in ways if way.missed <= _FAR_BETTER * least)
+    return next(way for way in ways if way.missed <= _BETTER * least)
 
 
 @dataclass(frozen=True)
