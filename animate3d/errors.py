@@ -7,10 +7,13 @@ import gc
 import importlib
 import importlib.util
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable
-from types import ModuleType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, ModuleType
 
 
 class Animate3DError(Exception):
@@ -77,6 +80,23 @@ def run_command(main: Callable[[], int | None]) -> None:
     finally:
         warnings.showwarning = shown
     sys.exit(code or 0)
+
+
+@contextmanager
+def ended_like_interrupted() -> Iterator[None]:
+    """A request to end (SIGTERM) becomes a KeyboardInterrupt inside, so that what was begun is put in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _warn(message: Warning | str, *where: object, **more: object) -> None:

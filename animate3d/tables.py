@@ -47,7 +47,7 @@ def _csv(path: Path) -> list[tuple[int, dict[str, Any]]]:
 def _json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     rows = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # texts of JSON may hold what else ends a line
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not text in UTF-8 ({error}).") from error
     for number, line in enumerate(lines, 1):
@@ -75,7 +75,7 @@ def _parquet(path: Path) -> list[tuple[int, dict[str, Any]]]:
 def read_prompts(path: Path) -> list[str]:
     """A prompt in every line that is not empty."""
     try:
-        lines = existing_file(path, "file of prompts").read_text(encoding="utf-8").splitlines()
+        lines = existing_file(path, "file of prompts").read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not text in UTF-8 ({error}).") from error
     prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))

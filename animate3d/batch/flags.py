@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import types
 from collections.abc import Mapping
@@ -76,7 +77,10 @@ def read_value(value: Any, kind: Any) -> Any:
 
 def _parts(value: Any) -> list[Any]:
     if isinstance(value, str):
-        value = json.loads(value) if value.startswith("[") else [part.strip() for part in value.split(";")]
+        try:
+            value = json.loads(value) if value.startswith("[") else [part.strip() for part in value.split(";")]
+        except json.JSONDecodeError as error:
+            raise ValueError("a list in JSON, or texts apart by `;`") from error
     if not isinstance(value, list | tuple):
         raise ValueError("a list, or texts apart by `;`")
     return list(value)
@@ -97,6 +101,8 @@ def _number(value: Any, kind: type) -> Any:
         number = float(value)
     except (TypeError, ValueError) as error:
         raise ValueError(what) from error
+    if not math.isfinite(number):
+        raise ValueError(what)
     if kind is float:
         return number
     if number != int(number) or (isinstance(value, str) and not re.fullmatch(r"\s*[+-]?\d+(\.0+)?\s*", value)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from animate3d.arguments import OptionalCount, OptionalFile, OptionalFolder, OptionalNumber, OptionalText, group
+from animate3d.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,3 +71,20 @@ class BatchCommand:
     every: Annotated[EveryJob, group("every job")]
     machines: Annotated[Machines, group("machines")]
     faults: Annotated[Faults, group("faults")]
+
+
+def check_numbers(given: BatchCommand) -> None:
+    """Before anything is begun.
+
+    Raises:
+        InputError: a number is one with which nothing could be done.
+    """
+    least = {"workers": 1, "cpus_per_job": 0.01, "gpus_per_job": 0, "objects_per_call": 1}
+    least |= {"retries": 0, "timeout": 0.1, "memory": 0.1}
+    for name, value in {**vars(given.machines), **vars(given.faults)}.items():
+        flag = f"--{name.replace('_', '-')}"
+        if name in least and value is not None and not (value >= least[name] and math.isfinite(value)):
+            raise InputError(f"{flag} is {value}; it must be a number of at least {least[name]}.")
+    gpus = given.machines.gpus_per_job
+    if gpus > 1 and gpus != int(gpus):
+        raise InputError(f"--gpus-per-job is {gpus:g}; above 1 it must be a whole number.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -26,8 +27,12 @@ def url_of(place: Any) -> str:
 
 
 def joined_path(folder: Path, path: Path) -> Path:
-    """A path that starts from a folder, which may be a URL, made absolute; URLs stay."""
-    if is_url(path) or path.is_absolute():
+    """A path that starts from a folder, which may be a URL, or from ``~``, made absolute; URLs stay."""
+    if is_url(path):
+        return path
+    if str(path).startswith("~") and (home := Path(os.path.expanduser(path))).is_absolute():
+        return home
+    if path.is_absolute():
         return path
     return folder / path if is_url(folder) else (folder / path).absolute()
 

@@ -16,6 +16,7 @@ from animate3d.cluster import Event
 from animate3d.errors import require
 
 FIRST = ("id", "folder", "status", "attempts", "seconds", "error", "model", "prompt", "seed")
+_FACTS = ("explained", "displacement", "score")
 INTERVAL = 3.0
 """Seconds between two writings, more where writing takes long."""
 
@@ -46,8 +47,15 @@ class Record:
         self._changed = True
 
     def already(self, job: BatchJob, facts: dict[str, Any]) -> None:
-        """A job was done by an earlier batch."""
-        self.rows[job.name] |= {"status": "done", **facts}
+        """A job was done by an earlier batch; its time is that of its steps."""
+        seconds = sum(value for name, value in facts.items() if name.startswith("seconds_"))
+        self.rows[job.name] |= {"status": "done", "seconds": round(seconds, 2), **facts}
+
+    def stopped(self) -> None:
+        """Nobody is at any job now: the batch ends before them."""
+        for row in self.rows.values():
+            if row["status"] == "running":
+                row["status"] = "waiting"
 
     def write_sometimes(self) -> None:
         """Write the tables if that was long enough ago; the time that it takes stays a small share."""
@@ -97,8 +105,13 @@ def aligned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _first_row(job: BatchJob) -> dict[str, Any]:
     said = {name: _plain(value) for name, value in job.values.items()}
-    own = {name if name not in FIRST else f"own_{name}": _plain(value) for name, value in job.own.items()}
+    own = {f"own_{name}" if _is_ours(name) else name: _plain(value) for name, value in job.own.items()}
     return {"id": job.id, "folder": job.name, "status": "waiting", "attempts": 0, **said, **own}
+
+
+def _is_ours(column: str) -> bool:
+    """Whether a batch writes a column of that name itself."""
+    return column in (*FIRST, *_FACTS) or column.startswith(("seconds_", "peak_mb_"))
 
 
 def _plain(value: Any) -> Any:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from animate3d.batch.flags import flag_types, read_value
-from animate3d.batch.options import BatchCommand
+from animate3d.batch.options import BatchCommand, check_numbers
 from animate3d.batch.page import page
 from animate3d.batch.places import Results, fetched, is_url, scratch_folder
 from animate3d.batch.record import Record, done_before
 from animate3d.batch.stages import Order, animate_job, make_videos_of, make_videos_together, warm
-from animate3d.batch.table import BatchJob, read_jobs, read_seeds, unknown_columns
+from animate3d.batch.table import TABLE_FILES, BatchJob, read_jobs, read_seeds, unknown_columns
 from animate3d.cluster import Event, Job, Limits, Pool, Stage, joined, run_jobs
 from animate3d.errors import InputError
+from animate3d.runs.lock import alone_in
 from animate3d.tables import read_prompts
 
 _QUIET = 60.0  # seconds between two lines where the output is no terminal
@@ -32,10 +34,24 @@ def run_batch(given: BatchCommand, announce: Callable[[str], None]) -> int:
     Raises:
         InputError: the table, a flag or the cluster cannot be used.
     """
+    check_numbers(given)
     jobs = jobs_of(given)
     for sentence in unknown_columns(jobs):
         announce(f"note: {sentence}")
     out = given.out if is_url(given.out) else str(Path(given.out).absolute())
+    _check_kept(given, out)
+    with nullcontext() if is_url(out) else alone_in(Path(out)):
+        return _run(jobs, out, given, announce)
+
+
+def _check_kept(given: BatchCommand, out: str) -> None:
+    """The tables of the results do not take the place of the table that was given."""
+    table = given.jobs
+    if table.name in TABLE_FILES and table.resolve() == (Path(out) / table.name).resolve():
+        raise InputError(f"The results would replace {table}, since theirs is called so too; give another --out.")
+
+
+def _run(jobs: list[BatchJob], out: str, given: BatchCommand, announce: Callable[[str], None]) -> int:
     results = Results(out, scratch_folder())
     record = Record(jobs, results, lambda rows: results.write("index.html", page(rows).encode()))
     before = done_before(jobs, results)
@@ -52,6 +68,7 @@ def run_batch(given: BatchCommand, announce: Callable[[str], None]) -> int:
             try:
                 _work(missing, out, given, record, announce)
             finally:
+                record.stopped()
                 record.write()
     return _conclude(record, out, announce)
 
@@ -60,7 +77,7 @@ def jobs_of(given: BatchCommand) -> list[BatchJob]:
     """The jobs of a command."""
     every = given.every
     shared = {
-        name: read_value(value, flag_types()[name])
+        name: _read_flag(name, value)
         for name in ("prompt", "preset", "weights", "formats")
         if (value := getattr(every, name)) is not None
     }
@@ -71,6 +88,13 @@ def jobs_of(given: BatchCommand) -> list[BatchJob]:
     start = given.jobs.parent if is_url(given.jobs) else None
     table = fetched(given.jobs, scratch_folder() / "in")
     return read_jobs(table, given=shared, seeds=seeds, prompts=prompts, folder=start)
+
+
+def _read_flag(name: str, value: Any) -> Any:
+    try:
+        return read_value(value, flag_types()[name])
+    except ValueError as error:
+        raise InputError(f"--{name} is `{value}`, not {error}.") from error
 
 
 def pools_of(given: BatchCommand) -> tuple[list[Pool], tuple[Stage, ...]]:
@@ -89,8 +113,6 @@ def pools_of(given: BatchCommand) -> tuple[list[Pool], tuple[Stage, ...]]:
 
 def _objects_per_call(given: BatchCommand) -> int:
     asked = given.machines.objects_per_call
-    if asked is not None and asked < 1:
-        raise InputError(f"--objects-per-call is {asked}; it must be at least 1.")
     if asked is not None:
         return asked
     return OBJECTS_PER_CALL if given.machines.gpus_per_job else 1

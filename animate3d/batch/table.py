@@ -16,7 +16,10 @@ from animate3d.errors import InputError
 from animate3d.files import portable_name
 from animate3d.tables import read_rows
 
-MODELS = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off", ".fbx")
+MODELS = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off", ".fbx", ".splat", ".spz")
+TABLE_FILES = ("jobs.parquet", "jobs.csv", "index.html")
+"""What lies beside the folders of the jobs."""
+_MOST_SEEDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ def _models(folder: Path) -> Iterable[tuple[str, dict[str, Any]]]:
 
 
 def _is_model(path: Path) -> bool:
+    if path.name.startswith("."):  # as other systems leave beside every file
+        return False
     if path.is_dir():
         return any(file.suffix.lower() in MODELS for file in path.iterdir())
     return path.suffix.lower() in MODELS
@@ -145,6 +150,8 @@ def _named(jobs: list[BatchJob]) -> list[BatchJob]:
     for job in jobs:
         stem = Path(str(job.values["model"]).rstrip("/")).stem
         name = portable_name(job.name) if job.name else f"{portable_name(stem)}-{job.id}"
+        if name in TABLE_FILES:
+            raise InputError(f"{job.where} has the name `{name}`, which is that of a table or page of the results.")
         if name in places:
             what = f"the name `{name}`" if job.name else "the same job"
             raise InputError(f"{job.where} has {what} as {places[name][0].lower()}{places[name][1:]}; leave one out.")
@@ -158,8 +165,10 @@ def read_seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        if not first.isdecimal() or (dash and not last.isdecimal()):
             raise InputError(f"--seeds is `{text}`; give whole numbers as 0-3 or 1,5,7.")
+        if int(last or first) - int(first) >= _MOST_SEEDS:
+            raise InputError(f"--seeds is `{text}`; give at most {_MOST_SEEDS} numbers.")
         seeds += range(int(first), int(last or first) + 1)
     if not seeds:
         raise InputError(f"--seeds is `{text}`, which holds no number: the first comes before the last, as in 0-3.")

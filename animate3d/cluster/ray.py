@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from animate3d.errors import InputError, available, require
+from animate3d.errors import InputError, available, ended_like_interrupted, require
 
 OBJECT_STORE = 128 << 20
 """Bytes of Ray's shared memory on this machine: jobs hand on files, not objects."""
@@ -51,8 +53,11 @@ def joined(address: str | None = None, *, cpus: int | None = None, gpus: int | N
         where |= {"object_store_memory": OBJECT_STORE, "include_dashboard": available("aiohttp_cors")}
     else:
         where = {"address": address}
+        _check_answers(address)
     try:
-        yield _described(_connected(ray, where), ray, address)
+        connection = _connected(ray, where)
+        with ended_like_interrupted():  # Ray has put a handler of its own there
+            yield _described(connection, ray, address)
     finally:
         ray.shutdown()
         if folder:
@@ -69,11 +74,26 @@ def _connected(ray: ModuleType, where: dict[str, Any]) -> Any:
         sentence = " ".join(str(error).split())[:300]
         if where["address"] == "local":
             raise InputError(f"Ray cannot be started on this machine: {sentence}") from error
-        raise InputError(
-            f"There is no Ray cluster at `{where['address']}` that can be joined ({sentence}); start one with "
-            "`ray start --head`, set RAY_AUTH_MODE=token if it has a token, or leave --address out to use this machine "
-            "alone."
-        ) from error
+        raise _no_cluster(where["address"], sentence) from error
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself tries for minutes where nobody answers."""
+    said = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    place = re.fullmatch(r"(?:ray://)?\[?([\w.:-]+?)\]?:(\d+)", said)
+    if place is None:
+        return
+    try:
+        socket.create_connection((place[1], int(place[2])), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(said, str(error)) from error
+
+
+def _no_cluster(address: str, why: str) -> InputError:
+    return InputError(
+        f"There is no Ray cluster at `{address}` that can be joined ({why}); start one with `ray start --head`, set "
+        "RAY_AUTH_MODE=token if it has a token, or leave --address out to use this machine alone."
+    )
 
 
 def machines_have_gpus() -> bool:

@@ -23,6 +23,7 @@ from animate3d.errors import InputError
 
 _EXAMPLES = """examples:
   animate3d evaluate --testset data/animate3d/testset --results outputs/animate3d --out outputs/evaluation
+  animate3d evaluate --testset data/animate3d/testset --results outputs/animate3d --out outputs/evaluation --ray
   animate3d evaluate --testset data/animate3d/testset --results outputs/animate3d --stage recon --objects butterfly \\
       --out outputs/evaluation_recon
   animate3d evaluate --checkpoint outputs/dragon/work/mesh/object/ckpts/last.ckpt --videos data/demo/frames/wing_flap \\

@@ -6,15 +6,12 @@ import fcntl
 import json
 import os
 import platform
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 
-from animate3d.errors import InputError
+from animate3d.errors import InputError, ended_like_interrupted
 
 LOCK = ".running.json"
 
@@ -32,7 +29,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     file = _locked(folder / LOCK)
     try:
-        with _ended_like_interrupted():
+        with ended_like_interrupted():
             yield
     finally:
         (folder / LOCK).unlink(missing_ok=True)
@@ -92,19 +89,3 @@ def _described(holder: bytes) -> str:
         return f"process {found['pid']} on {found['host']} has been at work there since {found['since']}"
     except (ValueError, KeyError, TypeError):
         return "another run has just started there"
-
-
-@contextmanager
-def _ended_like_interrupted() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

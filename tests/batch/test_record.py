@@ -34,6 +34,14 @@ def test_columns_of_the_user_and_of_the_steps_are_in_both_tables(tmp_path: Path)
     assert (tmp_path / "out" / "jobs.csv").read_text().splitlines()[0].split(",") == list(first)
 
 
+def test_a_users_column_is_kept_beside_one_that_a_batch_writes(tmp_path: Path) -> None:
+    job = BatchJob("id", "a", {"model": tmp_path / "a.glb"}, {"score": "mine", "seconds_left": 3}, "")
+    record = Record([job], Results(str(tmp_path / "out"), tmp_path))
+    record.already(job, {"score": None, "seconds_3_videos": 2.5, "seconds_5_tracking": 1.0})
+    row = record.rows["a"]
+    assert (row["own_score"], row["own_seconds_left"], row["score"], row["seconds"]) == ("mine", 3, None, 3.5)
+
+
 def test_a_job_is_done_while_its_row_and_its_model_are_the_same(tmp_path: Path) -> None:
     job, out = a_job(tmp_path), tmp_path / "out"
     (out / "a").mkdir(parents=True)

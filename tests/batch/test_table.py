@@ -74,12 +74,12 @@ def test_an_id_follows_from_the_row_alone(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_models_is_a_job_for_each(tmp_path: Path) -> None:
-    for name in ("b.glb", "a.OBJ", "notes.txt"):
+    for name in ("b.glb", "a.OBJ", "c.splat", "notes.txt", "._b.glb"):
         (tmp_path / name).touch()
     (tmp_path / "dragon").mkdir()
     (tmp_path / "dragon" / "base.obj").touch()
     jobs = read_jobs(tmp_path, given={"prompt": "it walks"})
-    assert [job.values["model"].name for job in jobs] == ["a.OBJ", "b.glb", "dragon"]
+    assert [job.values["model"].name for job in jobs] == ["a.OBJ", "b.glb", "c.splat", "dragon"]
 
 
 def test_urls_stay(tmp_path: Path) -> None:
@@ -99,6 +99,9 @@ def test_urls_stay(tmp_path: Path) -> None:
         ("model,seed\na.glb,1\nb.glb,two\n", r"Row 2 of .*, column `seed`: 'two' is not a whole number"),
         ("model,loop\na.glb,perhaps\n", r"Row 1 of .*, column `loop`: 'perhaps' is not true or false"),
         ("model,preset\na.glb,tower\n", r"column `preset`: 'tower' is not one of laptop, full"),
+        ("model,seed\na.glb,inf\n", r"'inf' is not a whole number"),
+        ("model,video\na.glb,[b\n", r"is not a list in JSON"),
+        ("model,name\na.glb,index.html\n", r"Row 1 of .* has the name `index.html`, which is that of"),
         ("model,out\na.glb,here\n", r"column `out` is not for batches"),
         ("prompt\nit walks\n", r"Row 1 of .*: the column `model` is empty or missing"),
         ("model,seed\na.glb\n", r"Row 1 of .* has not the 2 columns"),
@@ -127,7 +130,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, name: str, content: bytes, 
         read_jobs(tmp_path / name, given={})
 
 
-@pytest.mark.parametrize("text", ["", "a", "1-", "3-1", "-1"])
+@pytest.mark.parametrize("text", ["", "a", "1-", "3-1", "-1", "²", "0-99999999999"])
 def test_seeds_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="--seeds is"):
         read_seeds(text)
@@ -135,7 +138,20 @@ def test_seeds_that_are_none_are_refused(text: str) -> None:
 
 def test_seeds_and_prompts_are_read(tmp_path: Path) -> None:
     assert read_seeds("0-2,7") == [0, 1, 2, 7]
-    assert read_prompts(written(tmp_path, "it walks\n\n it runs \n", "p.txt")) == ["it walks", "it runs"]
+    assert read_prompts(written(tmp_path, "\ufeffit walks\n\n it runs \n", "p.txt")) == ["it walks", "it runs"]
+
+
+def test_a_line_of_json_may_hold_what_ends_lines_elsewhere(tmp_path: Path) -> None:
+    (job,) = read_jobs(
+        written(tmp_path, '\ufeff{"model": "a.glb", "prompt": "it\u2028walks"}\r\n', "a.jsonl"), given={}
+    )
+    assert job.values["prompt"] == "it\u2028walks"
+
+
+def test_paths_may_start_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    (job,) = read_jobs(written(tmp_path, "model\n~/a.glb\n"), given={})
+    assert job.values["model"] == Path("/home/ada/a.glb")
 
 
 def test_a_misspelt_flag_is_told(tmp_path: Path) -> None:

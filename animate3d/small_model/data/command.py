@@ -16,14 +16,16 @@ from animate3d.mvvdm.data.index import read_uids, select, split_by_uid, write_in
 from animate3d.mvvdm.data.licences import KINDS, wanted_kinds
 from animate3d.mvvdm.data.sources import load_records
 
-EXAMPLES = """examples:
+_SYNTHESIZE_EXAMPLES = """  animate3d data synthesize --out data/creatures --clips 3000 --seed 0
+  animate3d data synthesize --out data/creatures --clips 3000 --ray
+"""
+EXAMPLES = f"""examples:
   animate3d data check data/MV-Video
   animate3d data check 'data/MV-Video/multi_view_video_*.tar.gz' --workers 8 --report check.json
   animate3d data index data/MV-Video --out data/vdm/meta/train.json --licence cc0,by,by-sa
   animate3d data index data/MV-Video --out train.json --uids data/MV-Video/high_quality_uid.txt --split 0.98
-  animate3d data synthesize --out data/creatures --clips 3000 --seed 0
-
-A data set is a folder with videos/<uid>/<anim>/view_{k}.mp4 and uid_info_dict.json, the tar archives of MV-Video with
+{_SYNTHESIZE_EXAMPLES}
+A data set is a folder with videos/<uid>/<anim>/view_{{k}}.mp4 and uid_info_dict.json, the tar archives of MV-Video with
 uid_info_dict.json next to them (they are not unpacked), or a JSON of this command.
 """
 
@@ -71,7 +73,12 @@ def _add_actions(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--seed", type=int, default=0, help="of the split (default 0)")
     action.set_defaults(run=_index)
 
-    action = actions.add_parser("synthesize", help="render videos of made-up creatures with named motions to train on")
+    action = actions.add_parser(
+        "synthesize",
+        help="render videos of made-up creatures with named motions to train on",
+        epilog=f"examples:\n{_SYNTHESIZE_EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     action.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder, or one to continue")
     action.add_argument("--clips", type=int, required=True, metavar="N", help="number of training clips")
     action.add_argument(
