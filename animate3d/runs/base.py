@@ -38,7 +38,15 @@ from animate3d.runs.options import RunOptions
 from animate3d.runs.overrides import FIT, settings_of
 from animate3d.runs.quality import Followed, judged, quality_sentence
 from animate3d.runs.steps import Steps
-from animate3d.runs.videos import INFERENCE_CONFIG, VideoOptions, Wanted, made_frames, make_masks, make_videos
+from animate3d.runs.videos import (
+    INFERENCE_CONFIG,
+    VideoOptions,
+    Wanted,
+    import_ahead,
+    made_frames,
+    make_masks,
+    make_videos,
+)
 
 STATIC_VIEWS = 4  # of the static render: those of the generated videos
 STATIC_SIZE = 512
@@ -185,6 +193,7 @@ class Run(ABC):
         """Step 2: the four views that the videos start from, on grey, with the coverage as alpha."""
 
         def render() -> None:
+            import_ahead()
             drawn = (self.draw(self.cameras(STATIC_SIZE)).clamp(0, 1) * 255 + 0.5).byte().numpy()
             with atomic_directory(self.static_images) as temporary:
                 for v, picture in enumerate(drawn):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -96,6 +99,16 @@ def preset_videos(prompt: str, preset: Preset, **given: Any) -> VideoOptions:
 
         values |= {"weights": bundled_model_folder(), "bundled": True}
     return VideoOptions(prompt, sampler=replace(preset.sampler, **sampler), **values)
+
+
+def import_ahead() -> None:
+    """Begin to import what makes videos: seconds, of which some pass while kernels work without Python's lock."""
+
+    def load() -> None:
+        with suppress(Exception):  # whoever needs it meets the same error, and tells it
+            importlib.import_module("animate3d.mvvdm.inference")
+
+    threading.Thread(target=load, daemon=True).start()
 
 
 def make_videos(options: VideoOptions, images: tuple[Path, ...], folder: Path) -> dict[str, Any]:
