@@ -88,7 +88,7 @@ def test_objects_are_nodes_with_their_names_at_their_places(options: AnimateOpti
     assert np.abs(result.trajectory.positions[:, still] - scene.vertices[still]).max() < 1e-5
     known = truth(scene)
     miss = np.linalg.norm((result.trajectory.positions - known)[1:, ~still], axis=-1).mean()
-    assert miss < 0.2 * np.linalg.norm((known - known[0])[1:, ~still], axis=-1).mean()
+    assert miss < 0.22 * np.linalg.norm((known - known[0])[1:, ~still], axis=-1).mean()
 
 
 def test_several_models_are_a_scene(options: AnimateOptions) -> None:
@@ -121,7 +121,7 @@ def test_objects_with_sentences_are_animated_alone(
     for number in range(2):
         own = scene.objects == number
         miss = np.linalg.norm((result.trajectory.positions - known)[1:, own], axis=-1).mean()
-        assert miss < 0.2 * np.linalg.norm((known - known[0])[1:, own], axis=-1).mean()
+        assert miss < 0.22 * np.linalg.norm((known - known[0])[1:, own], axis=-1).mean()
     record = json.loads(result.record.read_text())
     assert record["prompts"] == {"left": "it bends", "right one": "it bows", "still": None}
     assert (tmp_path / "out" / "objects" / "right one" / "run.json").is_file()
