@@ -221,8 +221,8 @@ def test_a_run_is_cancelled_continued_killed_and_continued_again(tmp_path):
             page.get_by_role("tab", name="runs").click()
             pick(page, "run", "ball-1")
             page.get_by_role("button", name="continue this run").click()
+            page.wait_for_timeout(2000)  # the one that was cancelled has ended
             run = _run_of(workspace)
-            page.wait_for_timeout(2000)
             os.kill(run.pid, signal.SIGKILL)
             visible(page, "ended from outside").wait_for()
             assert not run.is_running() or run.status() == psutil.STATUS_ZOMBIE
