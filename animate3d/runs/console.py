@@ -47,7 +47,7 @@ def compiling_told(announce: Callable[[str], None]) -> Iterator[None]:
         def on_start(self, compiled: event.Event) -> None:
             if not told:
                 told.append(True)
-                announce("compiling kernels, once, about 20 s")
+                announce("compiling kernels, once, about 12 s")
 
         def on_end(self, compiled: event.Event) -> None:
             pass
