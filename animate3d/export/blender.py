@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import shutil
@@ -99,6 +100,8 @@ def _run_here(job: dict[str, Any], path: Path) -> None:
             blender_script.run(job)
         except RuntimeError as error:  # what operators raise
             raise _failure(f"{error}\n{output.read_text(errors='replace')}", path) from error
+        finally:
+            gc.collect(1)  # what the exporter left; Blender reports an error at the end where it still has things out
 
 
 def _run_apart(command: list[str], job: dict[str, Any], folder: Path, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import stat
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -184,6 +185,21 @@ def test_blender_says_nothing_and_keeps_the_callers_scene(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
     assert {name: len(getattr(bpy.data, name)) for name in before} == before
     assert "mine" in bpy.data.objects
+
+
+def test_blender_reports_no_lost_memory_when_the_command_ends(tmp_path):
+    script = (
+        "from clips import awkward_mesh, motion\n"
+        "from animate3d.errors import run_command\n"
+        "from animate3d.export import export\n"
+        "mesh = awkward_mesh()\n"
+        f"run_command(lambda: export(mesh, motion(mesh), {str(tmp_path / 'a.fbx')!r}) and None)\n"
+    )
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def test_an_executable_does_the_same_without_the_module(tmp_path, monkeypatch):
