@@ -130,14 +130,15 @@ class Matcher:
 
     def shown(self, frame: int) -> list[Bytes]:
         """What every view shows in a frame, as stored images."""
-        if self._targets[0] != frame:
+        targets = self._targets  # threads may ask for different frames
+        if targets[0] != frame:
             images = [stored(np.asarray(self._frames[v, frame], np.float32)) for v in range(len(self._first))]
-            self._targets = frame, images
-        return self._targets[1]
+            self._targets = targets = frame, images
+        return targets[1]
 
     def _looks(self, nodes: Array) -> list[_Look]:
         """How every view sees the surface at ``nodes [M, 3]``; what was compared lately is not drawn again."""
-        for known, looks in self._drawn:
+        for known, looks in tuple(self._drawn):  # which another thread may add to
             if known is nodes:
                 return looks
         cameras = self._cameras

@@ -9,11 +9,14 @@ rigidly as possible. A few rounds of draw, match and solve per frame; the stiffn
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras
@@ -105,11 +108,11 @@ def track(
     ways = [_Way(matcher, fit, settings, template.rest, prior, masks) for prior in priors]
     returns = Returns()
     returns.add(matcher.shown(0))
-    for f in range(1, frames.shape[1]):
-        earlier = returns.add(matcher.shown(f))
-        for way in ways:
-            way.follow(f, earlier)
-        progress(f // 2 if few else f)
+    with ThreadPoolExecutor(min(len(ways), torch.get_num_threads())) as pool:  # what is compiled works side by side
+        for f in range(1, frames.shape[1]):
+            followed = partial(_Way.follow, frame=f, earlier=returns.add(matcher.shown(f)))
+            list(pool.map(followed, ways))  # list() waits, and raises what a way raised
+            progress(f // 2 if few else f)
     chosen = _simplest(ways)
     del ways  # a long clip does not hold what was not chosen any longer
     if few:
@@ -182,9 +185,14 @@ class _Way:
             return
         there, back_again = zip(*reversed(misses), strict=True)
         shares = back_share(there, back_again, links)
-        for frame, nodes, share in zip(reversed(backwards), reversed(found), shares, strict=True):
+
+        def settle(frame: int) -> None:
+            nodes, share = found[-frame], shares[frame - 1]
             mean = self.nodes[frame] + share[:, None] * (nodes - self.nodes[frame])
             self.nodes[frame], self.confidence[frame] = self._find(mean, frame, rounds=1)
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            list(pool.map(settle, reversed(backwards)))
 
     def _find(self, current: Array, frame: int, rounds: int = 0) -> tuple[Array, Array]:
         """The nodes in a frame and their confidence: all or the last few rounds of draw, match and solve."""
