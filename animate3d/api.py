@@ -30,6 +30,7 @@ from animate3d.runs.console import Console
 from animate3d.runs.gaussians import GaussianOptions, GaussianResult, animate_gaussians
 from animate3d.runs.mesh import AnimateOptions, AnimateResult
 from animate3d.runs.mesh import animate as animate_mesh
+from animate3d.runs.options import MOVE_FRAMES
 from animate3d.runs.presets import choose_preset
 from animate3d.runs.videos import preset_videos
 
@@ -81,7 +82,13 @@ def animate(
     chosen = choose_preset(preset, weights_given=given)
     chosen = chosen.with_motion_strength(motion_strength)
     video = None if prompt is None else preset_videos(prompt, chosen, weights=_path(weights), **videos)
-    asked = {"rigidity": chosen.rigidity, "video": video, **options}
+    asked = {
+        "rigidity": chosen.rigidity,
+        "video": video,
+        "move_frames": videos.get("frames", MOVE_FRAMES),
+        "move_strength": motion_strength,
+        **options,
+    }
     announce = Console() if announce is None else announce
     if of_gaussians:
         return animate_gaussians(GaussianOptions(Path(model), _path(frames), Path(out), **asked), announce)

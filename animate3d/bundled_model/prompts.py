@@ -29,7 +29,7 @@ def understand(prompt: str) -> Understood:
     Raises:
         InputError: this copy of the package came without the reader.
     """
-    reading = _reading(prompt)
+    reading = reading_of(prompt)
     notes = reading_notices(prompt, reading)
     moves = reading.moves if reading.known else ((reading.nearest[0], Manner()),)
     caption = canonical([(MOVES[name], manner) for name, manner in moves])
@@ -40,11 +40,12 @@ def understand(prompt: str) -> Understood:
 
 def asked_moves(prompt: str) -> tuple[tuple[str, Manner], ...]:
     """The moves that a prompt asks for and how they are to be done; none when it is not understood."""
-    reading = _reading(prompt)
+    reading = reading_of(prompt)
     return reading.moves if reading.known else ()
 
 
-def _reading(prompt: str) -> Reading:
+def reading_of(prompt: str) -> Reading:
+    """What a prompt asks for, in the words of the captions or in free wording."""
     return literal(prompt) or read(prompt)
 
 

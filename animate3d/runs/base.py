@@ -7,7 +7,7 @@ inspected or replaced by hand.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -34,6 +34,7 @@ from animate3d.runs import alignment
 from animate3d.runs.console import compiling_told
 from animate3d.runs.fit import Training, frame_settings, rigidity_settings
 from animate3d.runs.lock import alone_in
+from animate3d.runs.moves import Computed, computed_of
 from animate3d.runs.options import RunOptions
 from animate3d.runs.overrides import FIT, settings_of
 from animate3d.runs.quality import Followed, judged, quality_sentence
@@ -74,6 +75,8 @@ class Run(ABC):
     """The model in messages."""
     ends_in_tracking = False
     """Whether the tracked motion is the result: then it must never be worse than none."""
+    needs_videos = False
+    """Whether something is fitted to videos, so that none can be spared."""
 
     def __init__(self, options: RunOptions, announce: Callable[[str], None]) -> None:
         self.options, self.announce = options, announce
@@ -187,6 +190,14 @@ class Run(ABC):
         """Factor on the weights that hold the model's shape."""
         return self._stiffer * self.options.rigidity
 
+    @cached_property
+    def computed(self) -> Computed | None:
+        """What the whole body does where that is computed; None where videos show what moves."""
+        found = None if self.needs_videos else computed_of(self.options, lambda: bool(self.understood["known"]))
+        if found:
+            self.announce(found.told(self.options.moves == "auto"))
+        return found
+
     # Steps 2 to 4
 
     def render_static(self) -> None:
@@ -211,8 +222,10 @@ class Run(ABC):
         """Steps 3 and 4: videos from the prompt and their foreground masks; of several samples the best.
 
         Returns:
-            the score of the sample that was chosen (`animate3d.motion.score`); None when there was only one.
+            the score of the chosen sample (`animate3d.motion.score`); None where there was only one, or none is needed.
         """
+        if self.computed:
+            return None
         samples = self.samples
         score = None
         if len(samples) == 1:
@@ -237,8 +250,8 @@ class Run(ABC):
 
     def missing_videos(self) -> list[Wanted]:
         """What `choose_frames` will make videos from."""
-        missing = [sample for sample in self.samples if not self.steps.is_done(**self._videos_step(sample))]
-        return [(sample.video, self._conditions) for sample in missing]
+        samples = [] if self.computed else self.samples
+        return [(s.video, self._conditions) for s in samples if not self.steps.is_done(**self._videos_step(s))]
 
     def _choose_sample(self, samples: Sequence[Sample]) -> float:
         """Go on with the frames of the best sample; returns its score."""
@@ -261,6 +274,18 @@ class Run(ABC):
 
     def _read_prompt(self, video: VideoOptions) -> VideoOptions:
         """The bundled model knows the words of its captions only: the prompt is put into them."""
+        facts = self.understood
+        for sentence in facts["notes"]:
+            self.announce(f"note: {sentence}")
+        if not facts["known"]:
+            self._stiffer = UNKNOWN_RIGIDITY
+        return replace(video, prompt=facts["caption"])
+
+    @cached_property
+    def understood(self) -> Mapping[str, Any]:
+        """Step 3: what the bundled model makes of the prompt, see `animate3d.bundled_model.prompts.Understood`."""
+        video = self.options.video
+        assert video is not None  # `check_options`
         from animate3d.bundled_model.knowledge import WORLD, understand_families  # diffusers takes seconds to import
         from animate3d.bundled_model.prompts import understand
 
@@ -270,17 +295,12 @@ class Run(ABC):
             images = [self.static_images / f"{v}.png" for v in range(STATIC_VIEWS)]
             return asdict(understand_families(video.prompt, images, video.weights))
 
-        facts = self.steps.run(
+        return self.steps.run(
             "3 reading",
             read,
             inputs={"static": self.static_images},
             settings={"prompt": video.prompt, "weights": video.identity()["weights"]},
         )
-        for sentence in facts["notes"]:
-            self.announce(f"note: {sentence}")
-        if not facts["known"]:
-            self._stiffer = UNKNOWN_RIGIDITY
-        return replace(video, prompt=facts["caption"])
 
     @property
     def _conditions(self) -> tuple[Path, ...]:
@@ -463,6 +483,10 @@ def check_options(options: RunOptions) -> None:
             f"Videos from a prompt have {STATIC_VIEWS} views from azimuth 0 on, got {options.views} from "
             f"{options.azimuth:g} on."
         )
+    if options.moves == "always" and options.video is None:
+        raise InputError("--moves always computes the motion of a --prompt; give that in place of videos.")
+    if options.move_frames < 2:
+        raise InputError(f"A motion has at least 2 frames, got {options.move_frames}.")
     if options.overrides:
         from animate3d.studio.config import load_config  # OmegaConf takes half a second to import
 

@@ -20,7 +20,7 @@ from animate3d.evaluation import recovery
 from animate3d.evaluation.clip_metrics import score_trajectory
 from animate3d.runs import mesh
 from animate3d.runs.mesh import AnimateResult
-from animate3d.runs.options import AnimateOptions, DemoCommand
+from animate3d.runs.options import MOVE_FRAMES, AnimateOptions, DemoCommand
 from animate3d.runs.presets import PRESETS
 from animate3d.runs.videos import preset_videos
 
@@ -90,7 +90,8 @@ def animate_creature(given: DemoCommand, asked: Mapping[str, Any], announce: Cal
     video = preset_videos(prompt, preset, size=given.size, frames=given.frame_count)
     subject = write_prompted_creature(given.out, family, prompt, given.machine.seed)
     announce(f"“{subject.prompt}”: animating {subject.folder} in {given.out}")
-    options = AnimateOptions(subject.folder, None, given.out, video=video, rigidity=preset.rigidity, **asked)
+    asked = {"rigidity": preset.rigidity, "move_frames": given.frame_count or MOVE_FRAMES, **asked}
+    options = AnimateOptions(subject.folder, None, given.out, video=video, **asked)
     result = mesh.animate(options, announce)
     positions = result.trajectory.positions.astype("float64")
     lap = min(len(positions), preset.sampler.context_length)  # a longer video repeats it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from animate3d.export.gaussian_motion import (
     save_trajectory,
 )
 from animate3d.export.ply_sequence import write_ply_sequence
-from animate3d.files import sha256
+from animate3d.files import sha256, write_json
 from animate3d.frames import save_frames
 from animate3d.gaussians import Gaussians, load_gaussian_rows, load_ply, merged, save_ply
 from animate3d.gaussians.placement import automatic_placement, core, filled, fits_cameras
@@ -31,12 +31,15 @@ from animate3d.meshes import Placement
 from animate3d.motion.checkpoint import load_motion
 from animate3d.motion.proxy import Carrier, MovingSurface, proxy_surface
 from animate3d.motion.start import save_start
+from animate3d.motion.surfaces import nearest_rotations
 from animate3d.motion.template import Surface
 from animate3d.orbits import frame_times
 from animate3d.progress import counted
 from animate3d.rasterize import Splats, render
+from animate3d.rotations import matrix_to_quaternion, quaternion_multiply, quaternion_to_matrix
 from animate3d.runs.base import STATIC_VIEWS, Run, check_options
 from animate3d.runs.fit import Training, frame_settings, path_setting, video_model_settings
+from animate3d.runs.moves import Computed, MovingBody
 from animate3d.runs.options import GaussianOptions
 from animate3d.runs.overrides import REFINE, settings_of
 from animate3d.runs.page import PAGE, write_run_page
@@ -83,6 +86,8 @@ def animate_gaussians(options: GaussianOptions, announce: Callable[[str], None] 
         if options.frames is None:
             run.render_static()
             score = run.choose_frames()
+        if run.computed:
+            return run.write_results(run.move(run.computed), score)
         run.check_alignment()
         checkpoint = run.fit(run.track() if options.track else None)
         if options.refine:
@@ -118,6 +123,10 @@ class GaussianRun(Run):
     def placed(self) -> Gaussians:
         """The model where the cameras see it, all bands of its colours turned with it."""
         return self.model.transformed(self.placement)
+
+    @property
+    def needs_videos(self) -> bool:  # type: ignore[override]
+        return self.options.refine
 
     @property
     def thinned(self) -> bool:
@@ -177,6 +186,12 @@ class GaussianRun(Run):
             save_start(path, *Carrier(fitted, moving).poses())
 
         return self.track_step(self.model_hash, save, path, self.surface_file)
+
+    def move(self, computed: Computed) -> Path:
+        """Step 5: what a sentence has the whole model do, from which `motion` computes poses. Returns its file."""
+        path, asked = self.work / "move.json", computed.identity(self.options.move_frames)
+        self.steps.run("5 move", lambda: write_json(path, asked), settings=asked, outputs=[path])
+        return path
 
     def training(self, name: str) -> Training:
         """Where the field is fitted, or refined."""
@@ -278,7 +293,10 @@ class GaussianRun(Run):
         )
 
     def motion(self, checkpoint: Path, *, view_dependent: bool = True) -> GaussianMotion:
-        """What a fit or a refinement found, with or without the bands of colour that depend on the view."""
+        """What was computed, fitted or refined, with or without the bands of colour that depend on the view."""
+        if self.computed:
+            body = MovingBody(self.placement.apply(core(self.model)), self.computed.moves, self.options.move_frames)
+            return GaussianMotion(self.placed, body.frames, partial(carried, self.placed, body))
         placed = self.placed if view_dependent else replace(self.placed, sh=self.placed.sh[:, :1])
         motion, times = load_motion(checkpoint), frame_times(self.frames.shape[1]).tolist()
         # All Gaussians start where the surface takes them; the field, a function of space, holds for all.
@@ -304,6 +322,17 @@ class GaussianRun(Run):
             path_setting("system.geometry.geometry_convert_from", self.fitted_file),
             path_setting("system.geometry.load_ply_cfg.placement", self.placement_file),
         ]
+
+
+def carried(placed: Gaussians, body: MovingBody, frame: int) -> Pose:
+    """Placed Gaussians in a frame of a computed motion: turned and stretched as space is around them."""
+    if frame == 0:
+        return Pose(placed.means, placed.quats, placed.scales)
+    means, change = body.around(placed.means.numpy(), frame)
+    along = torch.from_numpy(change).float() @ quaternion_to_matrix(placed.quats)
+    turn = matrix_to_quaternion(torch.from_numpy(nearest_rotations(change)).float())
+    quats = quaternion_multiply(turn, placed.quats)
+    return Pose(torch.from_numpy(means).float(), quats, placed.scales * along.norm(dim=1))
 
 
 def _check(options: GaussianOptions) -> None:

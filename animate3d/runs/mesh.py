@@ -18,7 +18,7 @@ from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import SKINNED, SUFFIXES, Skinned, export_with_report, preview
 from animate3d.export.blender import blender
 from animate3d.export.clip import check_clip_name
-from animate3d.files import content_hash
+from animate3d.files import atomic_file, content_hash
 from animate3d.frames import GREY, composite
 from animate3d.gaussians import Gaussians, from_mesh, load_ply, save_edges, save_ply
 from animate3d.meshes import Mesh, Placement
@@ -39,6 +39,7 @@ from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import matrix_to_quaternion
 from animate3d.runs.base import ELEVATION, Run, check_options
 from animate3d.runs.fit import Training, path_setting
+from animate3d.runs.moves import Computed, MovingBody
 from animate3d.runs.object_masks import read_object_masks
 from animate3d.runs.options import MESH_CONFIG, AnimateOptions
 from animate3d.runs.page import PAGE, write_run_page
@@ -98,8 +99,7 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
         if options.frames is None:
             run.render_static()
             score = run.choose_frames()
-        run.check_alignment()
-        return finish(run, run.track(), score)
+        return finish(run, run.find_motion(), score)
 
 
 @contextmanager
@@ -157,6 +157,10 @@ class MeshRun(Run):
     @property
     def ends_in_tracking(self) -> bool:  # type: ignore[override]
         return not self.options.field
+
+    @property
+    def needs_videos(self) -> bool:  # type: ignore[override]
+        return self.options.field
 
     def described(self) -> dict[str, Any]:
         return super().described() | {"others": self.options.others, "objects": self.options.objects}
@@ -219,6 +223,32 @@ class MeshRun(Run):
             outputs=[self.placement_file],
         )
 
+    def find_motion(self) -> Path:
+        """Step 5: the motion that is computed, else the one that the frames show. Returns its file."""
+        if self.computed:
+            return self.move(self.computed)
+        self.check_alignment()
+        return self.track()
+
+    def move(self, computed: Computed) -> Path:
+        """Step 5: the mesh moved as a sentence says."""
+        path, self.frames_hash = self.work / "moved.npy", "none"
+
+        def save() -> None:
+            body = MovingBody(self.placed, computed.moves, self.options.move_frames)
+            with atomic_file(path) as temporary:
+                positions = np.stack([body.at(self.placed, frame) for frame in range(body.frames)])
+                np.save(temporary, positions, allow_pickle=False)
+
+        self.steps.run(
+            "5 move",
+            save,
+            inputs={"mesh": self.model_hash, "placement": self.placement_file},
+            settings=computed.identity(self.options.move_frames),
+            outputs=[path],
+        )
+        return path
+
     def track(self) -> Path:
         """Step 5: the mesh followed through the frames. Returns the file of its motion."""
         path = self.work / "start.npz"
@@ -278,7 +308,7 @@ class MeshRun(Run):
         scene = self.model if isinstance(self.model, Scene) else None
 
         def save() -> dict[str, float]:
-            positions, facts = self._positions(motion), {}
+            positions, facts = self.positions(motion), {}
             if scene is not None:
                 apart = keep_apart(positions, scene.triangles()[0], scene.objects)
                 positions = apart.positions
@@ -296,7 +326,10 @@ class MeshRun(Run):
                 f"one's diagonal; {100 * facts['overlap']:.1f} % are left"
             )
 
-    def _positions(self, motion: Path) -> np.ndarray:
+    def positions(self, motion: Path) -> np.ndarray:
+        """Placed vertices ``[F, N, 3]`` of a computed or tracked motion, or of a field's checkpoint."""
+        if motion.suffix == ".npy":
+            return np.load(motion, allow_pickle=False)
         if not self.options.field:
             return load_start(motion, self.model.n_vertices)[0].numpy()
         gaussians: Gaussians = load_ply(self.work / "placed.ply")

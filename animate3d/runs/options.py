@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MESH_CONFIG = "custom/threestudio-animate3d/configs/mesh_animation_tracked.yaml"
 GAUSSIAN_CONFIG = "custom/threestudio-animate3d/configs/motion_recon_frame_16.yaml"
 
+MOVE_FRAMES = 16
+"""Of a motion that is computed, unless something else is asked for."""
+
 Group = TypeVar("Group")
 
 
@@ -99,6 +102,9 @@ class RunOptions(Views, Work):
         overrides: ``key=value`` for the motion fit, ``step:key=value`` for a step (`animate3d.runs.overrides`).
         video: the prompt and how videos are made of it.
         rigidity: factor on the weights that hold the model's shape, in tracking and in the fit.
+        moves: whether motions of the whole body are computed (`animate3d.runs.moves`): ``auto``, ``always``, ``never``.
+        move_frames: frames of a motion that is computed.
+        move_strength: factor on how far it goes.
     """
 
     model: Path
@@ -110,6 +116,9 @@ class RunOptions(Views, Work):
     overrides: tuple[str, ...] = field(default=(), kw_only=True)
     video: VideoOptions | None = field(default=None, kw_only=True)
     rigidity: float = field(default=1.0, kw_only=True)
+    moves: str = field(default="auto", kw_only=True)
+    move_frames: int = field(default=MOVE_FRAMES, kw_only=True)
+    move_strength: float = field(default=1.0, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -162,12 +171,15 @@ class FromPrompt:
     preset: Annotated[Literal["laptop", "full"] | None, arg(metavar="{laptop,full}", help_behavior_hint="")] = None
     """laptop: the small bundled model; full: the released weights (default: full with --weights or
     --pretrained-unet-path, else laptop)"""
+    moves: Literal["auto", "always", "never"] = "auto"
+    """compute what moves the whole body, as hopping or swaying does, without videos: where the bundled model
+    does not know the model or the motion, always, or never"""
     motion_strength: float = 1.0
     """0.25 to 4; more is more motion"""
     num_samples: int = 1
     """make so many videos and keep the best"""
     frame_count: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("frames"))] = None
-    """frames of every video; more than the default are made in windows that overlap"""
+    """frames of every video; more than the default are made in windows that overlap (a computed motion has 16)"""
     size: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("size"))] = None
     """pixels of the videos"""
     steps: Annotated[OptionalCount, arg(help_behavior_hint=_of_preset("steps"))] = None

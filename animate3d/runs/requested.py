@@ -18,6 +18,7 @@ from animate3d.runs.generated import GeneratedRunOptions, animate_generated
 from animate3d.runs.generator import VideoModel, parse_settings
 from animate3d.runs.mesh import AnimateResult, animate
 from animate3d.runs.options import (
+    MOVE_FRAMES,
     AnimateCommand,
     AnimateOptions,
     FromPrompt,
@@ -50,6 +51,9 @@ def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested
         "video": None if given.from_clip.video_model else _video(given.from_prompt, _prompt(given), preset),
         "rigidity": preset.rigidity,
         "fps": frame_rate(given.output),
+        "moves": given.from_prompt.moves,
+        "move_frames": given.from_prompt.frame_count or MOVE_FRAMES,
+        "move_strength": given.from_prompt.motion_strength,
         **({"config": given.motion.config} if given.motion.config else {}),
     }
     groups = (given.from_videos, given.output, given.machine)

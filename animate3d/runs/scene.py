@@ -7,15 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from animate3d.errors import InputError
-from animate3d.files import content_hash, portable_name
+from animate3d.files import atomic_file, content_hash, portable_name
 from animate3d.meshes import Mesh
 from animate3d.meshes.scene import Member, Scene
 from animate3d.meshes.scene_file import is_scene_file, read_scene
-from animate3d.motion.start import load_start, save_start
-from animate3d.rotations import matrix_to_quaternion, quaternion_to_matrix
 from animate3d.runs.base import check_options
 from animate3d.runs.mesh import AnimateResult, MeshRun, animate, check_mesh_options, finish
 from animate3d.runs.options import AnimateOptions
@@ -75,7 +72,7 @@ class SceneRun(MeshRun):
             for number, sentence in enumerate(sentences)
             if sentence
         }
-        target = self.work / "start.npz"
+        target = self.work / "moved.npy"
         inputs: dict[str, Path | str] = {scene.names[k]: run.motion for k, run in runs.items()}
         self.steps.run(
             "5 objects",
@@ -95,30 +92,26 @@ class SceneRun(MeshRun):
             placement=None,
             others=(),
             objects="one",
+            move_frames=options.video.sampler.frames,  # as many as the videos of the others
         )
         run = ObjectRun(scene, number, mine, lambda line: self.announce(f"{name}: {line}"))
         with run.at_work():
             run.place()
             run.render_static()
             run.choose_frames()
-            run.check_alignment()
-            run.motion = run.track()
+            run.motion = run.find_motion()
         return run
 
     def _put_together(self, scene: Scene, runs: dict[int, ObjectRun], target: Path) -> None:
         """The motions of the objects where these stand in the placed scene."""
-        found = {number: load_start(run.motion, len(run.vertices)) for number, run in runs.items()}
-        frames = len(next(iter(found.values()))[0])
-        positions = np.repeat(self.placed[None], frames, axis=0)
-        rotations = np.tile(np.eye(3), (frames, scene.n_vertices, 1, 1))
-        for number, (moved, quats) in found.items():
+        found = {number: run.positions(run.motion) for number, run in runs.items()}
+        positions = np.repeat(self.placed[None], len(next(iter(found.values()))), axis=0)
+        for number, moved in found.items():
             run, there = runs[number], scene.members[number].placement
-            own = run.placement.invert(moved.double().numpy())
+            own = run.placement.invert(moved.astype(np.float64))
             positions[:, run.vertices] = self.placement.apply(there.apply(own))
-            turn = self.placement.rotation @ there.rotation @ run.placement.rotation.T
-            rotations[:, run.vertices] = turn @ quaternion_to_matrix(quats.double()).numpy() @ turn.T
-        quaternions = torch.stack([matrix_to_quaternion(torch.from_numpy(frame)) for frame in rotations])
-        save_start(target, torch.from_numpy(positions), quaternions)
+        with atomic_file(target) as temporary:
+            np.save(temporary, positions, allow_pickle=False)
 
 
 class ObjectRun(MeshRun):
@@ -126,7 +119,7 @@ class ObjectRun(MeshRun):
 
     Attributes:
         vertices: ``[n]`` numbers of its vertices in the scene.
-        motion: the file of its motion, once it is tracked.
+        motion: the file of its motion, once it is found.
     """
 
     motion: Path

@@ -442,7 +442,7 @@ class VideoRun(MeshRun):
         """Step 6: the vertices at every frame, from the start pose that was asked for."""
 
         def save() -> None:
-            positions = self._positions(motion)
+            positions = self.positions(motion)
             if self.options.start_pose == "rest":
                 positions = start_at_rest(positions, self.placed, round(_BLEND * self.options.fps))
             save_placed_folder(self.trajectory, positions)

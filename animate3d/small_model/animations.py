@@ -49,7 +49,16 @@ def animation_row(act: Act, out: Path, model: Path | None, seed: int) -> Row:
     preset = PRESETS["laptop"]
     preset = replace(preset, sampler=replace(preset.sampler, frames=act.positions.shape[1]))
     video = preset_videos(act.prompt, preset, weights=model, bundled=True)
-    options = AnimateOptions(source, None, folder, formats=("glb",), video=video, seed=seed, rigidity=preset.rigidity)
+    options = AnimateOptions(
+        source,
+        None,
+        folder,
+        formats=("glb",),
+        video=video,
+        seed=seed,
+        rigidity=preset.rigidity,
+        moves="never",  # the model is what is measured
+    )
     result = animate(options)
     moved = result.trajectory.positions.astype(np.float64)
     picture = f"{PICTURES}/{act.uid}.png"

@@ -147,7 +147,7 @@ class Pretend:
         patch.setattr(run_module, "track", track)
         patch.setattr(run_module, "judged", judged)
         patch.setattr(module, "fit_appearance", lambda gaussians, *rest, **more: gaussians)
-        patch.setattr(module.MeshRun, "_positions", positions)
+        patch.setattr(module.MeshRun, "positions", positions)
 
     def __call__(self, **changed: object) -> list[str]:
         """Run; returns the steps that were not up to date."""

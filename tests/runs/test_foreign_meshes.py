@@ -82,6 +82,7 @@ def animated(request: pytest.FixtureRequest, meshes: Path, tmp_path_factory: pyt
         formats=("glb",),
         video=preset_videos(PROMPTS[name], preset),
         rigidity=preset.rigidity,
+        moves="never",
     )
     return load_mesh(model), animate(options)
 

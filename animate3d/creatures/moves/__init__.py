@@ -16,7 +16,7 @@ from animate3d.creatures.moves.captions import (
 )
 from animate3d.creatures.moves.draw import draw_moves, shows
 from animate3d.creatures.moves.manner import ADVERB_WORDINGS, ADVERBS, DIRECTIONS, Manner
-from animate3d.creatures.moves.move import Move, applies, combine, move_points
+from animate3d.creatures.moves.move import Move, applies, combine, move_points, pose_at
 from animate3d.creatures.moves.subject import Subject, subject_of, subject_of_points
 from animate3d.creatures.moves.table import FAMILY_MOVES, MOVES, move_named
 from animate3d.creatures.moves.wordings import paraphrases
@@ -43,6 +43,7 @@ __all__ = [
     "move_named",
     "move_points",
     "paraphrases",
+    "pose_at",
     "shows",
     "subject_of",
     "subject_of_points",

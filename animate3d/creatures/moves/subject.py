@@ -100,6 +100,12 @@ class Subject:
         """Its own left. ``[3]``"""
         return np.cross(UP, self.front)
 
+    def at(self, points: Points) -> Subject:
+        """The same body, of which no parts are known, where other points ``[N, 3]`` than its own are asked for."""
+        other = replace(self, points=points, weights=np.empty((len(points), 0)))
+        vars(other).update(radius=self.radius, _above=self._above, _beside=self._beside)
+        return other
+
     def having(self, *names: str) -> list[int]:
         """Numbers of the parts that have one of these names."""
         return [number for number, part in enumerate(self.parts) if part.name in names]

@@ -1,0 +1,135 @@
+"""Motions of the whole body that are computed instead of filmed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_asset import finned_tube
+
+from animate3d.bundled_model import bundled_model_folder
+from animate3d.cameras import reconstruction_cameras
+from animate3d.creatures.moves import Manner
+from animate3d.errors import InputError
+from animate3d.gaussians import from_mesh, save_ply
+from animate3d.meshes import save_obj
+from animate3d.rotations import quaternion_to_matrix
+from animate3d.runs import base
+from animate3d.runs.gaussians import GaussianOptions, animate_gaussians, carried
+from animate3d.runs.mesh import AnimateOptions, MeshRun, animate
+from animate3d.runs.moves import MovingBody, computed_of, whole_body_moves
+from animate3d.runs.scene import animate_scene
+from animate3d.runs.videos import VideoOptions
+
+
+def hopping(folder: Path, prompt: str = "the teapot hops high", **options: object) -> AnimateOptions:
+    save_obj(finned_tube(), folder / "tube.obj")
+    video = VideoOptions(prompt, weights=bundled_model_folder(), bundled=True)
+    return replace(AnimateOptions(folder / "tube.obj", None, folder / "out", video=video, formats=("glb",)), **options)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_filmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def film(*_: object) -> None:
+        raise InputError("a video was made")
+
+    monkeypatch.setattr(base, "make_videos", film)
+
+
+def test_a_sentence_about_the_whole_body_is_read_with_its_manner() -> None:
+    found = whole_body_moves("the teapot hops high")
+    assert found is not None and found.moves == (("hop", Manner(amplitude=1.6)),) and str(found) == "hopping high"
+    assert found.stronger(0.5).moves == (("hop", Manner(amplitude=0.8)),)
+    assert whole_body_moves("it flaps its wings") is None and whole_body_moves("the price of rice") is None
+
+
+def test_what_moves_parts_is_left_out_and_told() -> None:
+    found = whole_body_moves("a robot is floating while waving its arm")
+    assert found is not None and [name for name, _ in found.moves] == ["float"]
+    assert "“waving” is left out" in found.told(unknown=True)
+
+
+def test_directions_are_those_of_the_first_picture() -> None:
+    points = np.random.default_rng(0).normal(size=(50, 3))
+    camera = reconstruction_cameras(4, 64)[0:1].to(torch.float64)
+    for direction, axis, sign in (("right", 0, 1), ("left", 0, -1)):
+        body = MovingBody(points, [("slide", Manner(direction=direction))], 8)
+        before, after = (camera.project(torch.from_numpy(body.at(points, f))[None])[0][0] for f in (0, 7))
+        assert (sign * (after - before)[:, axis] > 0.01).all()
+    up = MovingBody(points, [("rise", Manner())], 8)
+    assert (up.at(points, 0) == points).all()
+    np.testing.assert_allclose((up.at(points, 7) - points)[:, :2], 0, atol=1e-12)
+
+
+def test_gaussians_turn_and_grow_with_space_around_them() -> None:
+    model = from_mesh(finned_tube())
+    means = model.means.numpy()
+    spun = carried(model, MovingBody(means, [("spin", Manner(direction="left"))], 8), 4)
+    turn = quaternion_to_matrix(spun.quats) @ quaternion_to_matrix(model.quats).mT
+    torch.testing.assert_close(turn, turn[:1].expand_as(turn), atol=1e-4, rtol=0)
+    middle = model.means.new_tensor((means.min(0) + means.max(0)) / 2)
+    torch.testing.assert_close((model.means - middle) @ turn[0].T + middle, spun.means, atol=1e-3, rtol=0)
+    torch.testing.assert_close(spun.scales, model.scales, atol=0, rtol=1e-3)
+    grown = carried(model, MovingBody(means, [("grow", Manner())], 8), 7)
+    spread = (grown.means.std(0) / model.means.std(0)).mean()
+    assert spread > 1.1
+    torch.testing.assert_close(
+        grown.scales.prod(-1) / model.scales.prod(-1), spread.pow(3).expand(len(means)), rtol=0.02, atol=0
+    )
+
+
+def test_what_the_bundled_model_does_not_know_is_computed(tmp_path: Path) -> None:
+    said: list[str] = []
+    options = hopping(tmp_path)
+    result = animate(options, said.append)
+    assert any("“hopping high” is computed" in line for line in said)
+    moved = result.trajectory.positions
+    assert len(moved) == 16 and np.abs(moved[0] - finned_tube().vertices).max() < 1e-6
+    edges = finned_tube().edges()
+    lengths = np.linalg.norm(moved[:, edges[:, 0]] - moved[:, edges[:, 1]], axis=-1)
+    np.testing.assert_allclose(lengths, np.broadcast_to(lengths[0], lengths.shape), atol=1e-5)  # a hop is stiff
+    assert np.ptp(moved[..., 1].mean(axis=1)) > 0.05
+    again: list[str] = []
+    animate(options, again.append)
+    assert any("5 move up to date" in line for line in again)
+
+
+def test_known_models_and_those_who_refuse_get_videos(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a video was made"):
+        animate(hopping(tmp_path, moves="never"))
+    options = hopping(tmp_path)
+    assert options.video is not None and computed_of(options, lambda: True) is None
+    assert computed_of(replace(options, moves="always"), lambda: True) is not None
+    full = replace(options, video=replace(options.video, bundled=False))
+    assert computed_of(full, lambda: False) is None
+    assert MeshRun(replace(options, field=True), print).computed is None
+    with pytest.raises(InputError, match="asks for nothing that the whole body does"):
+        animate(hopping(tmp_path, "the teapot is wagging its tail", moves="always"))
+
+
+def test_objects_of_a_scene_move_as_they_are_told(tmp_path: Path) -> None:
+    hopping(tmp_path)
+    scene = {
+        "objects": [
+            {"model": "tube.obj", "prompt": "it spins"},
+            {"model": "tube.obj", "placement": {"position": [2, 0, 0]}},
+        ]
+    }
+    (tmp_path / "scene.json").write_text(json.dumps(scene))
+    asked = hopping(tmp_path, "it spins", model=tmp_path / "scene.json")
+    moved = animate_scene(asked).trajectory.positions
+    count = moved.shape[1] // 2
+    assert np.abs(moved[:, count:] - moved[:1, count:]).max() < 1e-5
+    assert np.abs(moved[-1, :count] - moved[0, :count]).max() > 0.2
+
+
+def test_gaussians_hop_without_a_fit(tmp_path: Path) -> None:
+    save_ply(from_mesh(finned_tube()), tmp_path / "model.ply")
+    video = VideoOptions("the teapot hops", weights=bundled_model_folder(), bundled=True)
+    options = GaussianOptions(tmp_path / "model.ply", None, tmp_path / "out", video=video, render_size=32)
+    result = animate_gaussians(replace(options, move_frames=3))
+    assert result.mean_displacement > 0.005 and len(list(result.files["plys"].glob("*.ply"))) == 3
