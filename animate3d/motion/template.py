@@ -125,6 +125,12 @@ class Template:
         """One number per node ``[F, M]`` at the vertices ``[F, N]``."""
         return values[:, self._node_of]
 
+    def spread(self, values: Array) -> Array:
+        """One number per node ``[F, M]`` at the vertices ``[F, N]``, without steps where the surface was thinned."""
+        if not self._thinned:
+            return self.carry_values(values)
+        return np.einsum("na,fna->fn", self._weights, values[:, self._anchors])
+
 
 def specks(points: Array, triangles: Ids, edges: Ids) -> tuple[Ids, Ids]:
     """Vertices that are one node, because they lie too close together for anything to tell how they move apart.

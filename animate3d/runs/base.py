@@ -34,7 +34,7 @@ from animate3d.runs import alignment
 from animate3d.runs.console import compiling_told
 from animate3d.runs.fit import Training, frame_settings, rigidity_settings
 from animate3d.runs.lock import alone_in
-from animate3d.runs.moves import Computed, computed_of
+from animate3d.runs.moves import Computed, computed_of, parts_of
 from animate3d.runs.options import RunOptions
 from animate3d.runs.overrides import FIT, settings_of
 from animate3d.runs.quality import Followed, judged, quality_sentence
@@ -192,8 +192,10 @@ class Run(ABC):
 
     @cached_property
     def computed(self) -> Computed | None:
-        """What the whole body does where that is computed; None where videos show what moves."""
-        found = None if self.needs_videos else computed_of(self.options, lambda: bool(self.understood["known"]))
+        """What the model does where that is computed; None where videos show what moves."""
+        if self.needs_videos:
+            return None
+        found = computed_of(self.options, lambda: bool(self.understood["known"]), lambda: parts_of(self.surface()))
         if found:
             self.announce(found.told(self.options.moves == "auto"))
         return found

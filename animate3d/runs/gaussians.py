@@ -39,7 +39,7 @@ from animate3d.rasterize import Splats, render
 from animate3d.rotations import matrix_to_quaternion, quaternion_multiply, quaternion_to_matrix
 from animate3d.runs.base import STATIC_VIEWS, Run, check_options
 from animate3d.runs.fit import Training, frame_settings, path_setting, video_model_settings
-from animate3d.runs.moves import Computed, MovingBody
+from animate3d.runs.moves import Computed, MovingBody, save_parts
 from animate3d.runs.options import GaussianOptions
 from animate3d.runs.overrides import REFINE, settings_of
 from animate3d.runs.page import PAGE, write_run_page
@@ -190,7 +190,12 @@ class GaussianRun(Run):
     def move(self, computed: Computed) -> Path:
         """Step 5: what a sentence has the whole model do, from which `motion` computes poses. Returns its file."""
         path, asked = self.work / "move.json", computed.identity(self.options.move_frames)
-        self.steps.run("5 move", lambda: write_json(path, asked), settings=asked, outputs=[path])
+
+        def save() -> None:
+            save_parts(self.options.out, self.surface(), computed)
+            write_json(path, asked)
+
+        self.steps.run("5 move", save, inputs={"model": self.model_hash}, settings=asked, outputs=[path])
         return path
 
     def training(self, name: str) -> Training:
@@ -295,7 +300,8 @@ class GaussianRun(Run):
     def motion(self, checkpoint: Path, *, view_dependent: bool = True) -> GaussianMotion:
         """What was computed, fitted or refined, with or without the bands of colour that depend on the view."""
         if self.computed:
-            body = MovingBody(self.placement.apply(core(self.model)), self.computed.moves, self.options.move_frames)
+            points = self.placement.apply(core(self.model)) if self.computed.body is None else self.surface().vertices
+            body = MovingBody(points, self.computed, self.options.move_frames)
             return GaussianMotion(self.placed, body.frames, partial(carried, self.placed, body))
         placed = self.placed if view_dependent else replace(self.placed, sh=self.placed.sh[:, :1])
         motion, times = load_motion(checkpoint), frame_times(self.frames.shape[1]).tolist()

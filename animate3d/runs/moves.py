@@ -1,40 +1,72 @@
-"""Motions of the whole body that are computed: anything can hop, spin or sway, whatever a video model has learnt.
+"""Motions that are computed: anything can hop, spin or sway, and what has legs can walk, whatever a model has learnt.
 
-A sentence is read as the bundled model reads it. Moves that need no parts are functions of the shape alone
-(`animate3d.creatures.moves`); they are applied to the placed mesh itself, so nothing is filmed, cut out or tracked.
+A sentence is read as the bundled model reads it. Moves are functions of a shape and of its parts
+(`animate3d.creatures.moves`), which are found where a move needs them (`animate3d.creatures.anatomy`). They are applied
+to the placed model itself, so nothing is filmed, cut out or tracked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import colorsys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
-from animate3d.creatures.moves import MOVES, Manner, canonical, pose_at, subject_of_points
+from animate3d.cameras import orbit_cameras
+from animate3d.creatures.anatomy import Body, find_body
+from animate3d.creatures.moves import (
+    MOVES,
+    Manner,
+    Move,
+    applies,
+    canonical,
+    pose_at,
+    subject_of,
+    subject_of_points,
+)
 from animate3d.errors import InputError
-from animate3d.meshes import Placement
+from animate3d.frames import save_image
+from animate3d.meshes import Mesh, Placement
+from animate3d.motion.template import Surface
+from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.options import RunOptions
 
 _UPRIGHT = Placement.from_flags(90.0, 90.0)
 """From y up and the front towards +z, which moves are written for, to the placed frame."""
 _STEP = 1e-4
 """Share of the size over which surroundings are compared."""
+_AT_ONCE = 100_000
+"""Points that are moved together."""
+_LEGEND = 26  # rows
+_PICTURED = (30.0, 210.0)  # azimuths
+_AROUND = 4
+"""Vertices that a point's weights come from."""
+_BENDS_ALONG = ("swim", "slither", "dive")
+"""Moves that bend or turn a body from its front to its back, whatever it has."""
+_ALIKE: tuple[dict[str, str], ...] = ({"arm": "wing"}, {"wing": "arm"}, {"arm": "fin", "wing": "fin"})
+"""Parts that geometry alone does not tell apart."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Computed:
-    """What a sentence asks the whole body to do.
+    """What a sentence asks a body to do.
 
     Attributes:
         moves: names in `MOVES` and how they are done; at least one.
-        left_out: what it asks for too, which moves parts that nobody knows of or cannot be done at the same time.
+        left_out: what it asks for too, which needs parts that were not found or cannot be done at the same time.
+        body: the parts, where a move needs some.
     """
 
     moves: tuple[tuple[str, Manner], ...]
     left_out: tuple[str, ...] = ()
+    body: Body | None = None
 
     def __str__(self) -> str:
         return canonical([(MOVES[name], manner) for name, manner in self.moves])
@@ -49,7 +81,9 @@ class Computed:
         Args:
             unknown: they are computed because the bundled model does not know the model or the motion.
         """
-        text = f"“{self}” is computed: the whole body moves, and no videos are made"
+        text = f"“{self}” is computed, without videos"
+        if self.body is not None:
+            text += f", as of something with {_listed(self.body)} (parts.png shows what was found)"
         if self.left_out:
             text += f"; “{' and '.join(self.left_out)}” is left out"
         if unknown:
@@ -62,21 +96,12 @@ class Computed:
         return replace(self, moves=tuple(moves))
 
 
-def whole_body_moves(prompt: str) -> Computed | None:
-    """The moves of a sentence that any shape can do; None where it asks for no such move, or is not understood."""
-    from animate3d.bundled_model.prompts import reading_of  # torch takes a second to import
-
-    reading = reading_of(prompt)
-    whole = tuple((name, manner) for name, manner in reading.moves if not MOVES[name].needs)
-    others = (*(name for name, _ in reading.moves if MOVES[name].needs), *reading.left_out)
-    return Computed(whole, tuple(MOVES[name].phrases[0] for name in others)) if reading.known and whole else None
-
-
-def computed_of(options: RunOptions, is_known: Callable[[], bool]) -> Computed | None:
+def computed_of(options: RunOptions, is_known: Callable[[], bool], find: Callable[[], Body]) -> Computed | None:
     """What is computed of what a run is asked for; None where videos show what moves.
 
     Args:
         is_known: whether the bundled model was trained on the model and the motion.
+        find: finds the parts of the body, upright.
 
     Raises:
         InputError: it is to be computed, but nothing of it can.
@@ -86,27 +111,95 @@ def computed_of(options: RunOptions, is_known: Callable[[], bool]) -> Computed |
         return None
     if options.moves == "auto" and (not video.bundled or is_known()):
         return None
-    found = whole_body_moves(video.prompt)
+    found = read_moves(video.prompt, find)
     if found is None and options.moves == "always":
         raise InputError(
-            f"“{video.prompt}” asks for nothing that the whole body does, as hopping, spinning or swaying; "
-            "docs/moves.md lists what is computed, and without --moves always the video model tries."
+            f"“{video.prompt}” asks for nothing that can be computed of this model: docs/moves.md lists the motions "
+            "and the parts that they need; without --moves always the video model tries."
         )
     return None if found is None else found.stronger(options.move_strength)
+
+
+def read_moves(prompt: str, find: Callable[[], Body]) -> Computed | None:
+    """The moves of a sentence that a body can do; None where it asks for none of them, or is not understood."""
+    from animate3d.bundled_model.prompts import reading_of  # torch takes a second to import
+
+    reading = reading_of(prompt)
+    if not reading.known:
+        return None
+    body, done, left_out = None, [], list(reading.left_out)
+    for name, manner in reading.moves:
+        if MOVES[name].needs:
+            body = suited(MOVES[name], find() if body is None else body)
+        if not MOVES[name].needs or body is not None:
+            done.append((name, manner))
+        else:
+            left_out.append(name)
+    if not any(MOVES[name].needs for name, _ in done):
+        body = None
+    return Computed(tuple(done), tuple(MOVES[name].phrases[0] for name in left_out), body) if done else None
+
+
+def parts_of(surface: Surface) -> Body:
+    """The parts of a placed surface, upright."""
+    return find_body(_UPRIGHT.invert(surface.vertices), surface.triangles, surface.groups)
+
+
+def save_parts(folder: Path, surface: Surface, computed: Computed) -> None:
+    """Write ``parts.png``, a placed surface in the colours of its parts over their names, where a motion needs some."""
+    if (body := computed.body) is None:
+        return
+    colors = np.concatenate([[[0.75, 0.75, 0.75]], _palette(len(body.parts) - 1)])
+    painted = Mesh.from_faces(surface.vertices, surface.triangles, vertex_colors=body.shares @ colors)
+    cameras = orbit_cameras(15.0, _PICTURED, size=384)
+    drawn = render_mesh(painted, surface.vertices[None], cameras, supersample=3)[:, 0].astype(np.float32)
+    alpha = drawn[..., 3:] / 255
+    pictures = np.hstack(list((drawn[..., :3] * alpha + 127.5 * (1 - alpha) + 0.5).astype(np.uint8)))
+    legend, at = np.full((_LEGEND, pictures.shape[1], 3), 40, np.uint8), 8
+    for part, color in zip(body.parts, 255 * colors, strict=True):
+        cv2.putText(legend, part.name, (at, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color.tolist(), 1, cv2.LINE_AA)
+        at += 12 + 9 * len(part.name)
+    save_image(folder / "parts.png", np.vstack([pictures, legend]))
+
+
+def _palette(count: int) -> NDArray[np.float64]:
+    """Colours ``[count, 3]`` that differ."""
+    hues = (np.arange(count) * 0.618) % 1.0
+    return np.array([colorsys.hsv_to_rgb(hue, 0.85, 0.95) for hue in hues]).reshape(-1, 3)
+
+
+def suited(move: Move, body: Body) -> Body | None:
+    """The body as what does a move: arms that flap are wings. None where it lacks the parts."""
+    names = {part.name for part in body.parts}
+    if move.name in _BENDS_ALONG and not names & set(move.without):
+        return body
+    for called in ({}, *_ALIKE):
+        other = body.called(called)
+        if applies(move, other.parts):
+            return other
+    return None
+
+
+def _listed(body: Body) -> str:
+    names = list(dict.fromkeys(part.name for part in body.parts[1:]))
+    counts = [(body.count(name), name) for name in names]
+    return ", ".join(f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts) or "no limbs"
 
 
 class MovingBody:
     """A body whose moves are functions of space and time.
 
     Args:
-        body: ``[M, 3]`` placed points that say where it is and how large.
-        moves: names in `MOVES` and how they are done.
+        points: ``[M, 3]`` placed points that say where it is and how large; with parts, its vertices.
+        computed: what it does.
         frames: F
     """
 
-    def __init__(self, body: NDArray[np.floating], moves: Sequence[tuple[str, Manner]], frames: int) -> None:
-        self._subject = subject_of_points(_UPRIGHT.invert(np.asarray(body, np.float64)))
-        self._moves = [(MOVES[name], manner) for name, manner in moves]
+    def __init__(self, points: NDArray[np.floating], computed: Computed, frames: int) -> None:
+        upright = _UPRIGHT.invert(np.asarray(points, np.float64))
+        body = computed.body
+        self._subject = subject_of_points(upright) if body is None else subject_of(body, upright)
+        self._moves = [(MOVES[name], manner) for name, manner in computed.moves]
         self.frames = frames
 
     def at(self, points: NDArray[np.floating], frame: int) -> NDArray[np.float64]:
@@ -114,8 +207,12 @@ class MovingBody:
         points = np.asarray(points, np.float64)
         if frame == 0:
             return points
-        asked = self._subject.at(_UPRIGHT.invert(points))
-        return _UPRIGHT.apply(pose_at(asked, self._moves, np.array([frame / self.frames]))[0])
+        moved = np.empty_like(points)
+        for start in range(0, len(points), _AT_ONCE):
+            some = _UPRIGHT.invert(points[start : start + _AT_ONCE])
+            asked = self._subject.at(some, self._weights(some))
+            moved[start : start + _AT_ONCE] = pose_at(asked, self._moves, np.array([frame / self.frames]))[0]
+        return _UPRIGHT.apply(moved)
 
     def around(self, points: NDArray[np.floating], frame: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Placed points in a frame, and how their surroundings are turned and stretched there.
@@ -128,3 +225,17 @@ class MovingBody:
         beside = points[None] + step * np.concatenate([np.zeros((1, 3)), np.eye(3)])[:, None]
         there = self.at(beside.reshape(-1, 3), frame).reshape(beside.shape)
         return there[0], np.stack([(other - there[0]) / step for other in there[1:]], axis=-1)
+
+    def _weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How much points follow the parts ``[N, P]``: as the vertices around them do."""
+        own = self._subject.weights
+        if not self._subject.parts:
+            return np.empty((len(points), 0))
+        distance, nearest = self._tree.query(points, k=min(_AROUND, len(own)))
+        near = 1.0 / np.maximum(distance, 1e-3 * self._subject.size) ** 2
+        near[distance[:, 0] < 1e-9 * self._subject.size, 1:] = 0.0  # a vertex itself
+        return np.einsum("nk,nkp->np", near / near.sum(axis=1, keepdims=True), own[nearest])
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(self._subject.points)

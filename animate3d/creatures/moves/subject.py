@@ -100,9 +100,9 @@ class Subject:
         """Its own left. ``[3]``"""
         return np.cross(UP, self.front)
 
-    def at(self, points: Points) -> Subject:
-        """The same body, of which no parts are known, where other points ``[N, 3]`` than its own are asked for."""
-        other = replace(self, points=points, weights=np.empty((len(points), 0)))
+    def at(self, points: Points, weights: Points) -> Subject:
+        """The same body, where other points ``[N, 3]`` than its own are asked for, with their weights ``[N, P]``."""
+        other = replace(self, points=points, weights=weights)
         vars(other).update(radius=self.radius, _above=self._above, _beside=self._beside)
         return other
 

@@ -1,0 +1,189 @@
+"""A body whose parts were found: what moves need to know about a mesh that nobody rigged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_distances, node_graph, without_twigs
+from animate3d.creatures.anatomy.naming import Limb, hinge_of, is_head, names_of, sides_of
+from animate3d.creatures.anatomy.wheels import find_wheels
+from animate3d.creatures.figures.part import Part
+from animate3d.creatures.rigs import FRONT, UP
+from animate3d.motion.template import Template
+
+Points = NDArray[np.float64]
+
+_RING = 0.15
+"""Share of a branch, from where it begins, whose middle is the joint."""
+_SOFT = 0.3
+"""Share of a branch over which its skin gives way."""
+_HEAD = 1.7
+"""Length of a head with ears, in distances of its middle from its joint."""
+_UNEVEN = 1.15
+"""How much longer than its fellow a limb of a pair may be."""
+_TIP = 0.06
+"""Share of a branch whose middle is its tip."""
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """Parts of a mesh, y up and facing +z.
+
+    Attributes:
+        parts: the trunk first.
+        shares: ``[N, P]`` how much each vertex follows each part, rows sum to 1.
+    """
+
+    parts: tuple[Part, ...]
+    shares: Points
+
+    def weights(self, points: Points) -> Points:
+        """`shares`; the points have to be the vertices."""
+        return self.shares
+
+    def count(self, name: str) -> int:
+        """How many parts have a name."""
+        return sum(part.name == name for part in self.parts)
+
+    def called(self, names: Mapping[str, str]) -> Body:
+        """The same body where parts are called something else, and swing as such parts do."""
+        parts = [
+            replace(part, name=names[part.name], hinge=hinge_of(names[part.name], part.along))
+            if part.name in names
+            else part
+            for part in self.parts
+        ]
+        return replace(self, parts=tuple(parts))
+
+
+def find_body(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer]) -> Body:
+    """The parts of a mesh.
+
+    Args:
+        vertices: ``[N, 3]``, y up, the front towards +z.
+        triangles: ``[T, 3]``
+        groups: ``[N]`` representative id of coincident vertices.
+    """
+    template = Template(vertices, np.asarray(triangles), np.asarray(groups), np.zeros((len(vertices), 3)))
+    low, high = template.rest.min(axis=0), template.rest.max(axis=0)
+    trunk = Part("trunk", -1, 0.5 * (low + high), UP, FRONT, float(high[1] - low[1]))
+    wheels = find_wheels(template)
+    graph = node_graph(template)
+    height = mean_distances(template, graph)
+    branches = find_branches(graph, height)
+    limbs = {id(branch): _limb(template, height, branch) for branch in branches}
+    size, middle = float((high - low).max()), 0.5 * float(low[0] + high[0])
+
+    def sides(of: list[Branch]) -> list[int]:
+        return sides_of([limbs[id(branch)] for branch in of], size, middle)
+
+    single = without_twigs(branches, sides, height)
+    names = names_of([limbs[id(branch)] for branch in single], sides(single), low, high)
+    found = zip(single, names, sides(single), strict=True)
+    named = [_Named(branch, limbs[id(branch)], name, side) for branch, name, side in found]
+    named = [_evened(found, named, template, height) for found in named]
+    for branch in branches:
+        named = _with_head(branch, limbs[id(branch)], named, template)
+    if wheels:  # what stands on wheels has no legs, and what is left of it may be an arm
+        rolling = set(np.concatenate([nodes for _, nodes in wheels]).tolist())
+        named = [found for found in named if found.name != "leg" and not rolling & set(found.branch.nodes.tolist())]
+    named = sorted(
+        (found for found in named if found.name), key=lambda found: (found.name == "ear", -found.limb.length)
+    )
+    return _assembled(template, height, trunk, named, wheels)
+
+
+@dataclass(frozen=True, eq=False)
+class _Named:
+    """A branch with its shape and what it is; it sits on the trunk where ``carried_by`` is None."""
+
+    branch: Branch
+    limb: Limb
+    name: str
+    side: int
+    carried_by: Branch | None = None
+
+
+def _evened(found: _Named, named: list[_Named], template: Template, height: Points) -> _Named:
+    """A limb that reaches no farther into the body than the one that it makes a pair with."""
+    mirrored = found.limb.tip * [-1, 1, 1]
+    pair = [other for other in named if (other.name, other.side) == (found.name, -found.side) and found.side]
+    if not pair:
+        return found
+    other = min(pair, key=lambda other: float(np.linalg.norm(other.limb.tip - mirrored)))
+    branch, reach = found.branch, float(height[other.branch.tip] - other.branch.level)
+    level = max(branch.level, float(height[branch.tip]) - _UNEVEN * reach)
+    cut = replace(branch, nodes=branch.nodes[height[branch.nodes] > level], level=level)
+    return replace(found, branch=cut, limb=_limb(template, height, cut))
+
+
+def _with_head(branch: Branch, limb: Limb, named: list[_Named], template: Template) -> list[_Named]:
+    """The named branches, with one that carries some of them if that is a head with ears."""
+    nodes = set(branch.nodes.tolist())
+    inside = [found for found in named if found.name and found.branch.tip in nodes and found.branch is not branch]
+    outside = [found.name for found in named if found not in inside]
+    share = float(template.areas[branch.nodes].sum() / template.areas.sum())
+    arms = {found.side for found in inside if found.name in ("arm", "wing")}
+    if not arms >= {-1, 1} or not is_head([found.name for found in inside], outside, share):
+        return named
+    others = [found for found in named if found not in inside]
+    ears = [replace(found, name="ear", carried_by=branch) for found in inside if found.name != "head"]
+    points = template.rest[branch.nodes]
+    middle = replace(limb, tip=limb.root + _HEAD * (points.mean(axis=0) - limb.root))  # not the tip of an ear
+    return [*others, _Named(branch, middle, "head", 0), *ears]
+
+
+def _assembled(
+    template: Template,
+    height: Points,
+    trunk: Part,
+    named: list[_Named],
+    wheels: list[tuple[Part, NDArray[np.int64]]],
+) -> Body:
+    """Parts and weights of named branches and of wheels."""
+    parts = [trunk]
+    legs = sorted((found for found in named if found.name == "leg"), key=lambda found: -found.limb.root[2])
+    shares = np.zeros((len(named) + 1, template.n_nodes))
+    places = {id(found.branch): place for place, found in enumerate(named, start=1)}
+    for place, found in enumerate(named, start=1):
+        parent = 0 if found.carried_by is None else places[id(found.carried_by)]
+        limb = found.limb
+        order = (legs.index(found) // 2) / max((len(legs) + 1) // 2 - 1, 1) if found in legs else 0.0
+        hinge = hinge_of(found.name, limb.along)
+        parts.append(Part(found.name, parent, limb.root, limb.along, hinge, limb.length, found.side, order))
+        shares[place] = _share(template, height, found.branch)
+        if parent:
+            shares[parent] *= 1.0 - shares[place]
+    for wheel, nodes in wheels:
+        parts.append(wheel)
+        shares = np.concatenate([shares, np.isin(np.arange(template.n_nodes), nodes)[None]])
+    shares[0] = 1.0 - shares[1:].sum(axis=0).clip(0, 1)
+    return Body(tuple(parts), template.spread(shares).T)
+
+
+def _limb(template: Template, height: Points, branch: Branch) -> Limb:
+    """The shape of a branch."""
+    points, reach = template.rest[branch.nodes], _reach(height, branch)
+    joint = points[reach <= max(_RING, float(np.partition(reach, min(3, len(reach) - 1))[min(3, len(reach) - 1)]))]
+    root, tip = joint.mean(axis=0), points[reach >= 1 - _TIP].mean(axis=0)
+    along = (tip - root) / max(float(np.linalg.norm(tip - root)), 1e-9)
+    across = points - root - np.outer((points - root) @ along, along)
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(across.T @ across / len(across))[::-1], 0.0))
+    return Limb(root, tip, 3.5 * float(spread[0]), 3.5 * float(spread[1]))
+
+
+def _reach(height: Points, branch: Branch) -> Points:
+    """How far along a branch its nodes are, 0 to 1."""
+    return np.asarray((height[branch.nodes] - branch.level) / max(float(height[branch.tip] - branch.level), 1e-9))
+
+
+def _share(template: Template, height: Points, branch: Branch) -> Points:
+    """How much every node follows a branch ``[M]``: softly from where it begins."""
+    share = np.zeros(template.n_nodes)
+    reach = np.clip(_reach(height, branch) / _SOFT, 0.0, 1.0)
+    share[branch.nodes] = reach * reach * (3 - 2 * reach)
+    return share

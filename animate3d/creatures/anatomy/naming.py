@@ -1,0 +1,131 @@
+"""Which branch of a body is a leg, an arm, a wing, a head or a tail: by where it is and how it is shaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animate3d.creatures.rigs import FRONT, LEFT, UP
+
+Points = NDArray[np.float64]
+
+_GROUND = 0.16
+"""Share of the height below which a tip stands on the ground."""
+_MIDDLE = 0.06
+"""Share of the size within which a branch lies in the plane of symmetry."""
+_PAIR = 0.2
+"""Share of the size within which the mirrored tip of a pair lies."""
+_FLAT = 0.45
+"""Width of a wing against its length, at least, and three times its thickness."""
+_LARGEST_HEAD = 0.35
+"""Share of the surface of a body."""
+_GOALS = {
+    "leg": FRONT,
+    "arm": FRONT,
+    "wing": UP,
+    "fin": UP,
+    "ear": UP,
+    "antenna": UP,
+    "tail": LEFT,
+    "neck": FRONT - UP,
+    "head": FRONT - UP,
+}
+"""Where the tip of a part goes when it turns by a positive angle (`animate3d.creatures.figures.part`)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Limb:
+    """A branch as a shape.
+
+    Attributes:
+        root, tip: ``[3]`` where it begins and ends.
+        width, thickness: its extents across, the larger one first.
+    """
+
+    root: Points
+    tip: Points
+    width: float
+    thickness: float
+
+    @property
+    def length(self) -> float:
+        """From root to tip."""
+        return float(np.linalg.norm(self.tip - self.root))
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it is a plate more than a rod."""
+        return self.width > _FLAT * self.length and self.width > 3 * self.thickness
+
+    @property
+    def along(self) -> Points:
+        """Unit direction from root to tip. ``[3]``"""
+        return (self.tip - self.root) / max(self.length, 1e-9)
+
+
+def hinge_of(name: str, along: Points) -> Points:
+    """The axis about which a part of a name swings. ``[3]``"""
+    for goal in (_GOALS.get(name, UP), UP, FRONT):
+        axis = np.cross(along, goal)
+        if np.linalg.norm(axis) > 0.2:
+            break
+    return np.asarray(axis / np.linalg.norm(axis))
+
+
+def sides_of(limbs: Sequence[Limb], size: float, middle: float) -> list[int]:
+    """1 for what is on the left, -1 for what is on the right, 0 for what lies in the plane of symmetry.
+
+    Args:
+        size: of the body.
+        middle: x of the plane.
+    """
+    sides = []
+    for limb in limbs:
+        off = limb.tip[0] - middle
+        mirrored = limb.tip * [-1, 1, 1] + [2 * middle, 0, 0]
+        paired = any(np.linalg.norm(other.tip - mirrored) < _PAIR * size for other in limbs if other is not limb)
+        central = abs(off) < _MIDDLE * size if not paired else abs(off) < 0.02 * size
+        sides.append(0 if central else int(np.sign(off)))
+    return sides
+
+
+def names_of(limbs: Sequence[Limb], sides: Sequence[int], low: Points, high: Points) -> list[str]:
+    """A name for every limb; empty for what it is not known.
+
+    Args:
+        low, high: ``[3]`` box of the body.
+    """
+    height, center = high[1] - low[1], 0.5 * (low + high)
+    names = [""] * len(limbs)
+    for number, (limb, side) in enumerate(zip(limbs, sides, strict=True)):
+        down = limb.root[1] - limb.tip[1]
+        if limb.tip[1] < low[1] + _GROUND * height and down > 0.35 * limb.length and (side or len(limbs) < 3):
+            names[number] = "leg"
+        elif side:
+            names[number] = "wing" if limb.is_flat else "arm"
+    central = [number for number, side in enumerate(sides) if not side and not names[number]]
+    ahead = [float((limbs[n].tip - center) @ (FRONT + 0.7 * UP)) for n in central]
+    if central and max(ahead) > 0:
+        names[central[int(np.argmax(ahead))]] = "head"
+    behind = [number for number in central if not names[number] and limbs[number].tip[2] < center[2]]
+    if behind:
+        names[min(behind, key=lambda number: limbs[number].tip[2])] = "tail"
+    if names.count("leg") >= 4:  # what has so many legs has no arms
+        names = ["wing" if name == "arm" else name for name in names]
+    return names
+
+
+def is_head(inside: Sequence[str], outside: Sequence[str], share: float) -> bool:
+    """Whether a branch that carries others is a head, whose ears these are.
+
+    Args:
+        inside, outside: names of what it carries and of all the other branches.
+        share: of the whole surface.
+    """
+    if share > _LARGEST_HEAD or "ear" in outside or set(inside) - {"arm", "wing", "head"}:
+        return False
+    # Arms and a head make a chest, where the legs are two; ears and a snout a head, where they are four.
+    return outside.count("leg") >= 4 or ("head" not in inside and "head" not in outside)
