@@ -1,4 +1,4 @@
-"""The pose of a rig that fits a trajectory best: its joints turn and stay in their places, as the bones above hold them.
+"""The pose of a rig that fits a trajectory best: its joints turn and stay where the bones above hold them.
 
 A skinned vertex is linear in the turns of the bones, about the joints: ``sum_b R_b a_b + s_b T_b``. So all that a fit
 needs of the vertices are products of these sums, and its time does not depend on how many there are.
