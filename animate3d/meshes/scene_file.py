@@ -111,7 +111,7 @@ def read_scene(path: Path) -> list[Entry]:
 
 
 def _entry(item: Any, where: str, folder: Path) -> Entry:
-    values = _known(item, _KEYS, where)
+    values = _known({"model": item} if isinstance(item, str) else item, _KEYS, where)
     model = _text(values, "model", where)
     if model is None:
         raise InputError(f"{where} has no `model`; give the path of its mesh file.")

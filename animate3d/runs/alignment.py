@@ -18,6 +18,7 @@ from animate3d.frames import composite, contact_sheet, save_image
 from animate3d.gaussians import Gaussians
 from animate3d.gaussians.placement import core
 from animate3d.meshes import Mesh, Placement
+from animate3d.meshes.scene import Scene
 from animate3d.rasterize import Splats, render
 from animate3d.rasterize.visibility import visible_triangles
 
@@ -29,6 +30,7 @@ OTHER_COLORS = 0.3
 
 _COARSE, _FINE = (48, 3), (128, 5)  # pixels and rounds of the two passes of a search
 _FINALISTS = 3
+_PLACES = " Several objects have to stand where they do in the videos: a scene file says where (docs/scenes.md)."
 _SAFE = 0.03  # the search sees small pictures: what it promises has to hold at full size
 
 
@@ -120,7 +122,7 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor, camera
         return Advice(
             f"No quarter turn, scale or move of the {shape.called} fits: check that the frames show this "
             f"{shape.called}, seen from evenly spaced azimuths (from --azimuth on, usually 0°) at elevation 15°, in "
-            "the order of the views."
+            f"the order of the views.{_PLACES if isinstance(model, Scene) else ''}"
         )
     flags = _flags(best.rotation)
     if flags is not None:

@@ -457,7 +457,7 @@ def check_options(options: RunOptions) -> None:
     if not np.isfinite(options.azimuth):
         raise InputError(f"The azimuth of the first video must be a number of degrees, got {options.azimuth}.")
     if options.frames is None and options.video is None:
-        raise InputError("Give either a prompt or a folder of frames.")
+        raise InputError("Nothing says how it moves: give a --prompt, a --video or a folder of --frames.")
     if options.frames is None and (options.views != STATIC_VIEWS or options.azimuth):
         raise InputError(
             f"Videos from a prompt have {STATIC_VIEWS} views from azimuth 0 on, got {options.views} from "

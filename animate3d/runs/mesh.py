@@ -393,7 +393,7 @@ def check_mesh_options(options: AnimateOptions) -> None:
     if options.resample is not None and not (np.isfinite(options.resample) and options.resample > 0):
         raise InputError(f"--resample is a number of frames per second above 0, got {options.resample:g}.")
     if options.frames is not None and options.video is not None:
-        raise InputError("Give either a prompt or a folder of frames.")
+        raise InputError("Give either a prompt or a folder of frames, not both.")
     if options.object_masks is not None and options.frames is None:
         raise InputError("--object-masks belongs to --frames, whose images it says the objects of.")
     if options.overrides and not options.field:

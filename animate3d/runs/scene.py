@@ -19,6 +19,7 @@ from animate3d.rotations import matrix_to_quaternion, quaternion_to_matrix
 from animate3d.runs.base import check_options
 from animate3d.runs.mesh import AnimateResult, MeshRun, animate, check_mesh_options, finish
 from animate3d.runs.options import AnimateOptions
+from animate3d.runs.sentences import shared_out
 
 
 def is_scene(options: AnimateOptions) -> bool:
@@ -35,8 +36,8 @@ def own_sentences(model: Path) -> str | None:
 def animate_scene(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> AnimateResult:
     """Animate a scene from sentences.
 
-    The bundled model knows single objects, so each is animated alone: by its own sentence, else by the common one, and
-    without either it stands still. The full model sees the whole scene, unless an object has a sentence of its own.
+    The bundled model knows single objects, so each is animated alone: by its own sentence, else by what the common one
+    says of it, and without either it stands still. The full model sees the whole scene, unless an object has a sentence of its own.
 
     Args:
         options: with a ``video``: the common sentence, or `own_sentences`, and how all videos are made.
@@ -67,7 +68,8 @@ class SceneRun(MeshRun):
 
     def animate_objects(self, scene: Scene, prompt: str | None) -> Path:
         """Steps 2 to 5 of every object that has a sentence. Returns the file of the motion of them all."""
-        sentences = [member.prompt or prompt for member in scene.members]
+        common = [None] * len(scene.names) if prompt is None else shared_out(prompt, scene.names)
+        sentences = [member.prompt or part for member, part in zip(scene.members, common, strict=True)]
         self.announce(told(scene.members, sentences))
         self.steps.describe(prompts=dict(zip(scene.names, sentences, strict=True)))
         runs = {

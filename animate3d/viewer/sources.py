@@ -21,8 +21,7 @@ from animate3d.gaussians.placement import automatic_placement
 from animate3d.meshes import Mesh, Placement, load_mesh
 from animate3d.meshes.gltf import load_joints
 from animate3d.meshes.gltf_motion import load_gltf_motion
-from animate3d.meshes.scene_file import SUFFIXES as SCENE_SUFFIXES
-from animate3d.meshes.scene_file import load_models
+from animate3d.meshes.scene_file import is_scene_file, load_models
 from animate3d.motion.cycle import close_cycle
 from animate3d.motion.trajectory import Trajectory, weld
 from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show, video_pictures
@@ -51,7 +50,7 @@ def load_show(path: Path) -> Show:
         return _still_gaussians(model, path.stem, automatic_placement(model))
     if not path.exists():
         raise InputError(f"{path} does not exist; a run's folder, a model or a ply sequence is needed.")
-    return _still_mesh(load_mesh(path))
+    return _still_mesh(load_models([path]) if is_scene_file(path) else load_mesh(path))
 
 
 def load_scene(models: Sequence[Path]) -> Show:
@@ -112,7 +111,7 @@ def _name(mesh: Mesh, model: Path, folder: Path) -> str:
     if mesh.source != folder / _EXPORTED:
         return mesh.name
     tops = "_".join(part.name for part in mesh.parts if part.parent is None)
-    return model.stem if model.suffix.lower() in SCENE_SUFFIXES or not tops else tops
+    return model.stem if is_scene_file(model) or not tops else tops
 
 
 def _moving_mesh(folder: Path, record: Mapping[str, Any], placement: Placement, fps: float, loop: bool) -> MovingMesh:

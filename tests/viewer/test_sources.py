@@ -31,6 +31,15 @@ def test_an_animated_glb_moves_and_a_still_one_stands(tmp_path):
     assert load_show(tmp_path / "still.glb").moving.frames == 1
 
 
+def test_a_scene_file_shows_its_objects_where_they_will_stand(tmp_path):
+    moving = waving_sheet()
+    export(moving.mesh, moving.positions[:1], tmp_path / "sheet.glb")
+    (tmp_path / "two.yaml").write_text("- sheet.glb\n- model: sheet.glb\n  placement: {position: [9, 0, 0]}\n")
+    show = load_show(tmp_path / "two.yaml")
+    assert isinstance(show.moving, MovingMesh) and show.title == "two"
+    assert show.moving.mesh.n_vertices == 2 * load_show(tmp_path / "sheet.glb").moving.mesh.n_vertices
+
+
 def test_a_ply_sequence_plays_in_the_order_of_its_numbers(tmp_path):
     moving = spinning_gaussians(50, 11)
     poses = [moving.motion.pose(frame) for frame in range(11)]
