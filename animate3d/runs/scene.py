@@ -37,7 +37,8 @@ def animate_scene(options: AnimateOptions, announce: Callable[[str], None] = lam
     """Animate a scene from sentences.
 
     The bundled model knows single objects, so each is animated alone: by its own sentence, else by what the common one
-    says of it, and without either it stands still. The full model sees the whole scene, unless an object has a sentence of its own.
+    says of it, and without either it stands still. The full model sees the whole scene, unless an object has a
+    sentence of its own.
 
     Args:
         options: with a ``video``: the common sentence, or `own_sentences`, and how all videos are made.
