@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError
 from animate3d.export.gaussian_motion import GaussianMotion, Pose
 from animate3d.export.skeleton import bone_colors, load_skeleton
@@ -103,7 +104,8 @@ def _run(folder: Path) -> Show:
     explained = steps.get("5 tracking", {}).get("facts", {}).get("explained")
     if explained is not None:
         told["explained"] = f"{100 * explained:.0f} % of the videos' change"
-    return Show(moving, name, facts | told, _videos(folder, record))
+    videos = _videos(folder, record)
+    return Show(moving, name, facts | told, videos, None if videos is None else _cameras(steps, len(videos)))
 
 
 def _name(mesh: Mesh, model: Path, folder: Path) -> str:
@@ -232,3 +234,16 @@ def _videos(folder: Path, record: Mapping[str, Any]) -> np.ndarray | None:
         return video_pictures(load_frames(frames, views, count_frames(frames, views)), _VIDEO_SIDE)
     except InputError:
         return None
+
+
+def _cameras(steps: Mapping[str, Any], views: int) -> Cameras | None:
+    """Those that saw the videos of a run, if it is known."""
+    seen = steps.get("4 frames", {}).get("facts", {}).get("seen_by")
+    azimuths = steps.get("5 tracking", {}).get("settings", {}).get("azimuths")
+    if seen:
+        matrices = torch.tensor([camera["c2w"] for camera in seen])
+        fovy = torch.tensor([camera["field_of_view"] for camera in seen]).deg2rad()
+        found = Cameras(matrices, fovy, _VIDEO_SIDE, _VIDEO_SIDE)
+    else:
+        found = orbit_cameras(15.0, azimuths or [360 * view / views for view in range(views)], size=_VIDEO_SIDE)
+    return found if len(found.fovy) == views else None
