@@ -30,7 +30,6 @@ OTHER_COLORS = 0.3
 
 _COARSE, _FINE = (48, 3), (128, 5)  # pixels and rounds of the two passes of a search
 _FINALISTS = 3
-_PLACES = " Several objects have to stand where they do in the videos: a scene file says where (docs/scenes.md)."
 _SAFE = 0.03  # the search sees small pictures: what it promises has to hold at full size
 
 
@@ -122,7 +121,7 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor, camera
         return Advice(
             f"No quarter turn, scale or move of the {shape.called} fits: check that the frames show this "
             f"{shape.called}, seen from evenly spaced azimuths (from --azimuth on, usually 0°) at elevation 15°, in "
-            f"the order of the views.{_PLACES if isinstance(model, Scene) else ''}"
+            f"the order of the views.{for_scenes(model)}"
         )
     flags = _flags(best.rotation)
     if flags is not None:
@@ -134,6 +133,12 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor, camera
                 f"(silhouettes then overlap by about {flagged:.2f})."
             )
     return Advice(f"Turned, scaled and moved it would overlap by about {score:.2f}; try:", best)
+
+
+def for_scenes(model: Mesh | Gaussians) -> str:
+    """What else may be wrong where there are several objects, a sentence after another one; else empty."""
+    said = " Several objects have to stand where they do in the videos: a scene file says where (docs/scenes.md)."
+    return said if isinstance(model, Scene) else ""
 
 
 def _quarter_turns() -> list[np.ndarray]:
