@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from animate3d.errors import InputError
-from animate3d.files import content_hash, portable_name
+from animate3d.files import atomic_file, content_hash, portable_name
 from animate3d.meshes import Mesh
 from animate3d.meshes.scene import Member, Scene
 from animate3d.meshes.scene_file import is_scene_file, read_scene
@@ -84,7 +84,7 @@ class SceneRun(MeshRun):
             "5 objects",
             lambda: self._put_together(scene, runs, target),
             inputs={"mesh": self.model_hash, "placement": self.placement_file, **inputs},
-            outputs=[target],
+            outputs=[target, self.work / "confidence.npy"],
         )
         return target
 
@@ -109,19 +109,23 @@ class SceneRun(MeshRun):
         return run
 
     def _put_together(self, scene: Scene, runs: dict[int, ObjectRun], target: Path) -> None:
-        """The motions of the objects where these stand in the placed scene."""
+        """The motions of the objects where these stand in the placed scene, and how well they were followed."""
         found = {number: load_start(run.motion, len(run.vertices)) for number, run in runs.items()}
         frames = len(next(iter(found.values()))[0])
         positions = np.repeat(self.placed[None], frames, axis=0)
         rotations = np.tile(np.eye(3), (frames, scene.n_vertices, 1, 1))
+        confidence = np.ones((frames, scene.n_vertices), np.float16)
         for number, (moved, quats) in found.items():
             run, there = runs[number], scene.members[number].placement
             own = run.placement.invert(moved.double().numpy())
             positions[:, run.vertices] = self.placement.apply(there.apply(own))
             turn = self.placement.rotation @ there.rotation @ run.placement.rotation.T
+            confidence[:, run.vertices] = np.load(run.work / "confidence.npy", allow_pickle=False)
             rotations[:, run.vertices] = turn @ quaternion_to_matrix(quats.double()).numpy() @ turn.T
         quaternions = torch.stack([matrix_to_quaternion(torch.from_numpy(frame)) for frame in rotations])
         save_start(target, torch.from_numpy(positions), quaternions)
+        with atomic_file(self.work / "confidence.npy") as temporary:
+            np.save(temporary, confidence, allow_pickle=False)
 
 
 class ObjectRun(MeshRun):
