@@ -90,7 +90,8 @@ def _run(folder: Path) -> Show:
     settings = steps.get("7 preview", {}).get("settings", {})
     fps = float(settings.get("fps", 8.0))
     model, placement_file = folder / str(record.get("model")), folder / "work" / "placement.json"
-    if not placement_file.is_file() or not model.exists():
+    results = (folder / "trajectory.npz", folder / "work" / "trajectory", folder / _EXPORTED)
+    if not placement_file.is_file() or not model.exists() or not any(path.exists() for path in results):
         raise InputError(f"{folder} holds a run without a result yet; run its command again to continue.")
     placement = Placement.load(placement_file)
     if (folder / "trajectory.npz").is_file():

@@ -144,6 +144,12 @@ def test_what_cannot_be_shown_is_one_sentence(tmp_path):
     write_json(tmp_path / "run.json", {"model": "gone.obj", "steps": {}})
     with pytest.raises(InputError, match="without a result yet"):
         load_show(tmp_path)
+    export_still(tmp_path / "sheet.glb")
+    (tmp_path / "work").mkdir()
+    load_show(tmp_path / "sheet.glb").moving.mesh.automatic_placement().save(tmp_path / "work" / "placement.json")
+    write_json(tmp_path / "run.json", {"model": "sheet.glb", "steps": {}})  # it was interrupted before its end
+    with pytest.raises(InputError, match="without a result yet"):
+        load_show(tmp_path)
 
 
 def test_record_writes_the_page_and_serves_nothing(tmp_path, capsys):
