@@ -20,6 +20,7 @@ _DONE = 1e-9  # of the sum of squares, gained by a step
 _SEEN = 1e-3  # of the diagonal: up to such an error no joint is asked to leave its place
 _CLEAR = 0.25  # of the sum of squares: joints that leave their places have to bring it down to so much
 _SLIDES = 5e-3  # of the diagonal: how far a joint goes in the mean that leaves its place
+_TOGETHER = 0.5  # of the largest gain: joints that are asked in one go
 _WORTH = 0.02  # of the sum of squares that joints which leave their places take off
 
 
@@ -68,21 +69,24 @@ def tied_pose(positions: Array, weights: Array, parents: Ids, joints: Array) -> 
 def _released(
     problem: _Problem, pose: Array, fixed: np.ndarray, slides: tuple[np.ndarray, np.ndarray], diagonal: float
 ) -> tuple[np.ndarray, Array]:
-    """Joints that leave their places, one after the other, the one that takes most off the error first."""
+    """Joints that leave their places: those first that take most off the error, of these the ones that go far."""
     now, may = slides[0].copy(), slides[1].copy()
-    start = problem.error(pose)
+    worth = _WORTH * problem.error(pose)
     while (may & ~now).any():
         gains = np.where(may & ~now, problem.gains(pose, now, fixed), -1.0)
-        joint = int(gains.argmax())
-        if gains[joint] < _WORTH * start:
+        asked = gains >= max(_TOGETHER * gains.max(), worth)
+        if not asked.any():
             break
-        tried = now.copy()
-        tried[joint] = True
-        found = problem.solve(tried, fixed, pose)
-        far = float(np.sqrt((found[1:, joint, :, 3] ** 2).sum(axis=-1).mean()))
-        may[joint] = far > _SLIDES * diagonal and problem.error(found) < (1 - _WORTH) * problem.error(pose)
-        if may[joint]:
-            now, pose = tried, found
+        found = problem.solve(now | asked, fixed, pose)
+        far = np.sqrt((found[1:, :, :, 3] ** 2).sum(axis=-1).mean(axis=0)) > _SLIDES * diagonal
+        may &= ~asked | far
+        if not far[asked].any():
+            continue
+        if not far[asked].all():
+            found = problem.solve(now | (asked & far), fixed, pose)
+        if problem.error(found) > problem.error(pose) - worth:
+            break
+        now, pose = now | (asked & far), found
     return now, pose
 
 
