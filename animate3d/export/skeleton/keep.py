@@ -97,7 +97,7 @@ def _told(kept: Skinned, sliding: np.ndarray) -> str:
     if slid:
         told += f" but for {', '.join(slid[:4])}{f' and {len(slid) - 4} more' if len(slid) > 4 else ''}"
     if kept.mean_error > MEAN_ERROR or kept.max_error > MAX_ERROR:
-        told += "; the rig cannot follow this motion, --skeleton auto comes nearer"
+        told += "; the rig does not follow all of the motion, --skeleton auto comes nearer"
     return told
 
 
