@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,14 @@ from animate3d.runs.mesh import AnimateOptions, AnimateResult
 from animate3d.runs.mesh import animate as animate_mesh
 from animate3d.runs.options import MOVE_FRAMES
 from animate3d.runs.presets import choose_preset
+from animate3d.runs.scene import animate_scene, is_scene, own_sentences
 from animate3d.runs.videos import preset_videos
 
 __all__ = ["animate", "export_animation", "render", "track"]
 
 
 def animate(
-    model: str | os.PathLike[str],
+    model: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     out: str | os.PathLike[str],
     prompt: str | None = None,
@@ -54,9 +55,11 @@ def animate(
     Run it again with the same ``out`` to continue after an interruption; steps that are up to date are skipped.
 
     Args:
-        model: a mesh file, an object folder, or a file of Gaussians.
+        model: a mesh file, an object folder, a scene file or a file of Gaussians; or several meshes that stand beside
+            each other.
         out: folder of the results.
-        prompt: what happens, for example "a dog is jumping"; the videos are made with the video model.
+        prompt: what happens, for example "a dog is jumping"; the videos are made with the video model. The objects of
+            a scene file may have sentences of their own.
         frames: in place of a prompt, a folder of RGBA images ``{v*F+f}.png`` of four synchronised videos.
         weights: folder of a video model; None uses what the preset names.
         preset: "laptop" (the bundled model) or "full" (the released weights); None chooses by what there is.
@@ -71,6 +74,10 @@ def animate(
         InputError: an input cannot be used, or frame 0 of the videos does not show the placed model.
         TypeError: an unknown option.
     """
+    model, *others = [Path(path) for path in ([model] if isinstance(model, str | os.PathLike) else model)]
+    if others:
+        options["others"] = (*others, *options.get("others", ()))
+    prompt = prompt if prompt is not None or frames is not None else own_sentences(model)
     of_gaussians = holds_gaussians(model)
     of_run = {field.name for field in fields(GaussianOptions if of_gaussians else AnimateOptions)}
     videos = {name: options.pop(name) for name in list(options) if name not in of_run}
@@ -91,11 +98,12 @@ def animate(
     }
     announce = Console() if announce is None else announce
     if of_gaussians:
-        return animate_gaussians(GaussianOptions(Path(model), _path(frames), Path(out), **asked), announce)
+        return animate_gaussians(GaussianOptions(model, _path(frames), Path(out), **asked), announce)
     if options.get("engine") is not None:
         asked.setdefault("formats", engine_named(options["engine"]).formats)
     asked.setdefault("field", bool(options.get("overrides") or options.get("config")))  # they are settings of its fit
-    return animate_mesh(AnimateOptions(Path(model), _path(frames), Path(out), **asked), announce)
+    run = AnimateOptions(model, _path(frames), Path(out), **asked)
+    return animate_scene(run, announce) if video is not None and is_scene(run) else animate_mesh(run, announce)
 
 
 def track(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import animate3d
+from animate3d import api
 from animate3d.errors import InputError
 from animate3d.meshes import Mesh
 from animate3d.motion.trajectory import Trajectory
@@ -95,3 +96,19 @@ def test_gaussians_are_drawn_like_the_mesh_they_come_from(tmp_path: Path) -> Non
     expected = animate3d.render(mesh, cameras)
     both = ((drawn[..., 3] > 127) & (expected[..., 3] > 127)).sum()
     assert both / (expected[..., 3] > 127).sum() > 0.8
+
+
+def test_several_models_and_the_sentences_of_a_scene_file_are_a_scene(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(api, "animate_scene", lambda options, announce: asked.append(options))
+    monkeypatch.setattr(api, "animate_mesh", lambda options, announce: asked.append("a mesh"))
+    api.animate(["dog.glb", "ball.glb"], prompt="a ball is bouncing", out=tmp_path)
+    assert (asked[0].model, asked[0].others) == (Path("dog.glb"), (Path("ball.glb"),))
+    scene = tmp_path / "scene.yaml"
+    scene.write_text("- model: dog.glb\n  prompt: a dog is walking\n- ball.glb\n")
+    api.animate(scene, out=tmp_path)
+    assert asked[1].video.prompt == "a dog is walking"
+    api.animate(scene, frames=tmp_path, out=tmp_path)
+    assert asked[2] == "a mesh"

@@ -39,7 +39,10 @@ def objects_of(mesh: Mesh, way: str) -> Mesh:
     of_vertex, names = _nodes(mesh)
     if way == "node":
         if len(names) < 2:
-            raise InputError(f"{mesh.source or 'The mesh'} has no nodes that could be objects; leave --objects out.")
+            raise InputError(
+                f"{mesh.source or 'The mesh'} has no nodes that could be objects; --objects auto goes by what does not "
+                "touch."
+            )
         return _scene(mesh, of_vertex, names)
     if len(names) < 2:
         of_vertex, names = _loose_pieces(mesh)

@@ -28,12 +28,14 @@ class Member:
         placement: from the coordinates of the object's own file to those of the scene.
         up_axis: of its own file, ``"y"`` or ``"z"``.
         prompt: what it does, if it has a sentence of its own.
+        source: its own file, if the scene is made of several.
     """
 
     name: str
     placement: Placement = field(default_factory=Placement.identity)
     up_axis: str = "y"
     prompt: str | None = None
+    source: Path | None = None
 
 
 @dataclass

@@ -56,7 +56,7 @@ def load_models(models: Sequence[Path], objects: str = "one", *, keeps_rig: bool
     Args:
         models: one mesh file, or a scene file, or several mesh files that become objects side by side.
         objects: how one file is taken apart, see `objects_of`; files of several stay one object each.
-        keeps_rig: see `load_mesh`; of one file.
+        keeps_rig: see `load_mesh`.
 
     Raises:
         InputError: a file that cannot be used, or several of which one is a scene file.
@@ -71,12 +71,12 @@ def load_models(models: Sequence[Path], objects: str = "one", *, keeps_rig: bool
     if objects != "one":
         raise InputError("--objects takes one file apart; several models, or a scene file, are objects already.")
     entries = read_scene(scenes[0]) if scenes else [Entry(path) for path in models]
-    return placed_scene(entries, scenes[0] if scenes else None)
+    return placed_scene(entries, scenes[0] if scenes else None, keeps_rig=keeps_rig)
 
 
-def placed_scene(entries: Sequence[Entry], source: Path | None) -> Mesh:
+def placed_scene(entries: Sequence[Entry], source: Path | None, *, keeps_rig: bool = False) -> Mesh:
     """The objects of a scene in one mesh; those without a position stand side by side on the ground."""
-    meshes = [load_mesh(entry.model) for entry in entries]
+    meshes = [load_mesh(entry.model, keeps_rig=keeps_rig) for entry in entries]
     placements = [_own_placement(entry, mesh) for entry, mesh in zip(entries, meshes, strict=True)]
     boxes = []
     for mesh, placement in zip(meshes, placements, strict=True):
@@ -85,8 +85,8 @@ def placed_scene(entries: Sequence[Entry], source: Path | None) -> Mesh:
     steps = side_by_side(boxes, [entry.position is not None for entry in entries])
     names = unique_names([entry.name or mesh.name for entry, mesh in zip(entries, meshes, strict=True)])
     members = [
-        Member(name, Placement(p.rotation, p.scale, p.translation + step), prompt=entry.prompt)
-        for name, p, step, entry in zip(names, placements, steps, entries, strict=True)
+        Member(name, Placement(p.rotation, p.scale, p.translation + step), prompt=entry.prompt, source=mesh.source)
+        for name, p, step, entry, mesh in zip(names, placements, steps, entries, meshes, strict=True)
     ]
     return assemble(meshes, members, source)
 
@@ -111,7 +111,7 @@ def read_scene(path: Path) -> list[Entry]:
 
 
 def _entry(item: Any, where: str, folder: Path) -> Entry:
-    values = _known(item, _KEYS, where)
+    values = _known({"model": item} if isinstance(item, str) else item, _KEYS, where)
     model = _text(values, "model", where)
     if model is None:
         raise InputError(f"{where} has no `model`; give the path of its mesh file.")

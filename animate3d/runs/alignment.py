@@ -18,6 +18,7 @@ from animate3d.frames import composite, contact_sheet, save_image
 from animate3d.gaussians import Gaussians
 from animate3d.gaussians.placement import core
 from animate3d.meshes import Mesh, Placement
+from animate3d.meshes.scene import Scene
 from animate3d.rasterize import Splats, render
 from animate3d.rasterize.visibility import visible_triangles
 
@@ -120,7 +121,7 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor, camera
         return Advice(
             f"No quarter turn, scale or move of the {shape.called} fits: check that the frames show this "
             f"{shape.called}, seen from evenly spaced azimuths (from --azimuth on, usually 0°) at elevation 15°, in "
-            "the order of the views."
+            f"the order of the views.{for_scenes(model)}"
         )
     flags = _flags(best.rotation)
     if flags is not None:
@@ -132,6 +133,12 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor, camera
                 f"(silhouettes then overlap by about {flagged:.2f})."
             )
     return Advice(f"Turned, scaled and moved it would overlap by about {score:.2f}; try:", best)
+
+
+def for_scenes(model: Mesh | Gaussians) -> str:
+    """What else may be wrong where there are several objects, a sentence after another one; else empty."""
+    said = " Several objects have to stand where they do in the videos: a scene file says where (docs/scenes.md)."
+    return said if isinstance(model, Scene) else ""
 
 
 def _quarter_turns() -> list[np.ndarray]:

@@ -195,10 +195,8 @@ class Run(ABC):
         """What the model does where that is computed; None where videos show what moves."""
         if self.needs_videos:
             return None
-        found = computed_of(self.options, lambda: bool(self.understood["known"]), lambda: parts_of(self.surface()))
-        if found:
-            self.announce(found.told(self.options.moves == "auto"))
-        return found
+        is_known, find = lambda: bool(self.understood["known"]), lambda: parts_of(self.surface())
+        return computed_of(self.options, is_known, find, self.announce)
 
     # Steps 2 to 4
 
@@ -479,7 +477,7 @@ def check_options(options: RunOptions) -> None:
     if not np.isfinite(options.azimuth):
         raise InputError(f"The azimuth of the first video must be a number of degrees, got {options.azimuth}.")
     if options.frames is None and options.video is None:
-        raise InputError("Give either a prompt or a folder of frames.")
+        raise InputError("Nothing says how it moves: give a --prompt, a --video or a folder of --frames.")
     if options.frames is None and (options.views != STATIC_VIEWS or options.azimuth):
         raise InputError(
             f"Videos from a prompt have {STATIC_VIEWS} views from azimuth 0 on, got {options.views} from "

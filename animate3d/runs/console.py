@@ -11,6 +11,8 @@ from typing import TextIO
 
 from animate3d.progress import PENDING, listened
 
+_listening: list[object] = []
+
 
 class Console:
     """Prints the lines of a run; on a terminal what has begun is overwritten by how it ended.
@@ -41,6 +43,9 @@ def compiling_told(announce: Callable[[str], None]) -> Iterator[None]:
     """Announce once when numba has to compile, because its cache is cold."""
     from numba.core import event
 
+    if _listening:  # a run inside a run: the outer one says it
+        yield
+        return
     told: list[bool] = []
 
     class Listener(event.Listener):
@@ -54,9 +59,11 @@ def compiling_told(announce: Callable[[str], None]) -> Iterator[None]:
 
     listener = Listener()
     event.register("numba:compile", listener)
+    _listening.append(listener)
     try:
         yield
     finally:
+        _listening.remove(listener)
         event.unregister("numba:compile", listener)
 
 

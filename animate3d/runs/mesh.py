@@ -18,6 +18,7 @@ from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import SKINNED, SUFFIXES, Skinned, export_with_report, preview
 from animate3d.export.blender import blender
 from animate3d.export.clip import check_clip_name
+from animate3d.export.skeleton import check_rig
 from animate3d.files import atomic_file, content_hash
 from animate3d.frames import GREY, composite
 from animate3d.gaussians import Gaussians, from_mesh, load_ply, save_edges, save_ply
@@ -168,6 +169,8 @@ class MeshRun(Run):
     def read_model(self) -> tuple[Mesh, str]:
         keeps = asked_skeleton(self.options) == "keep"
         mesh = load_models((self.options.model, *self.options.others), self.options.objects, keeps_rig=keeps)
+        if keeps:
+            check_rig(mesh)  # before hours of videos
         return mesh, content_hash(mesh)  # of what is used, not of the folder: the results may lie in it
 
     def automatic_placement(self) -> Placement:
@@ -424,7 +427,7 @@ def check_mesh_options(options: AnimateOptions) -> None:
     if options.resample is not None and not (np.isfinite(options.resample) and options.resample > 0):
         raise InputError(f"--resample is a number of frames per second above 0, got {options.resample:g}.")
     if options.frames is not None and options.video is not None:
-        raise InputError("Give either a prompt or a folder of frames.")
+        raise InputError("Give either a prompt or a folder of frames, not both.")
     if options.object_masks is not None and options.frames is None:
         raise InputError("--object-masks belongs to --frames, whose images it says the objects of.")
     if options.overrides and not options.field:

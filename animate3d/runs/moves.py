@@ -96,12 +96,18 @@ class Computed:
         return replace(self, moves=tuple(moves))
 
 
-def computed_of(options: RunOptions, is_known: Callable[[], bool], find: Callable[[], Body]) -> Computed | None:
+def computed_of(
+    options: RunOptions,
+    is_known: Callable[[], bool],
+    find: Callable[[], Body],
+    announce: Callable[[str], None] = lambda line: None,
+) -> Computed | None:
     """What is computed of what a run is asked for; None where videos show what moves.
 
     Args:
         is_known: whether the bundled model was trained on the model and the motion.
         find: finds the parts of the body, upright.
+        announce: told what is computed.
 
     Raises:
         InputError: it is to be computed, but nothing of it can.
@@ -117,7 +123,10 @@ def computed_of(options: RunOptions, is_known: Callable[[], bool], find: Callabl
             f"“{video.prompt}” asks for nothing that can be computed of this model: docs/moves.md lists the motions "
             "and the parts that they need; without --moves always the video model tries."
         )
-    return None if found is None else found.stronger(options.move_strength)
+    if found is None:
+        return None
+    announce(found.told(options.moves == "auto"))
+    return found.stronger(options.move_strength)
 
 
 def read_moves(prompt: str, find: Callable[[], Body]) -> Computed | None:

@@ -16,6 +16,7 @@ from animate3d.meshes.scene_file import is_scene_file, read_scene
 from animate3d.runs.base import check_options
 from animate3d.runs.mesh import AnimateResult, MeshRun, animate, check_mesh_options, finish
 from animate3d.runs.options import AnimateOptions
+from animate3d.runs.sentences import shared_out
 
 
 def is_scene(options: AnimateOptions) -> bool:
@@ -32,8 +33,9 @@ def own_sentences(model: Path) -> str | None:
 def animate_scene(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> AnimateResult:
     """Animate a scene from sentences.
 
-    The bundled model knows single objects, so each is animated alone: by its own sentence, else by the common one, and
-    without either it stands still. The full model sees the whole scene, unless an object has a sentence of its own.
+    The bundled model knows single objects, so each is animated alone: by its own sentence, else by what the common one
+    says of it, and without either it stands still. The full model sees the whole scene, unless an object has a
+    sentence of its own.
 
     Args:
         options: with a ``video``: the common sentence, or `own_sentences`, and how all videos are made.
@@ -64,7 +66,8 @@ class SceneRun(MeshRun):
 
     def animate_objects(self, scene: Scene, prompt: str | None) -> Path:
         """Steps 2 to 5 of every object that has a sentence. Returns the file of the motion of them all."""
-        sentences = [member.prompt or prompt for member in scene.members]
+        common = [None] * len(scene.names) if prompt is None else shared_out(prompt, scene.names)
+        sentences = [member.prompt or part for member, part in zip(scene.members, common, strict=True)]
         self.announce(told(scene.members, sentences))
         self.steps.describe(prompts=dict(zip(scene.names, sentences, strict=True)))
         runs = {
@@ -78,7 +81,7 @@ class SceneRun(MeshRun):
             "5 objects",
             lambda: self._put_together(scene, runs, target),
             inputs={"mesh": self.model_hash, "placement": self.placement_file, **inputs},
-            outputs=[target],
+            outputs=[target, self.work / "confidence.npy"],
         )
         return target
 
@@ -103,15 +106,19 @@ class SceneRun(MeshRun):
         return run
 
     def _put_together(self, scene: Scene, runs: dict[int, ObjectRun], target: Path) -> None:
-        """The motions of the objects where these stand in the placed scene."""
+        """The motions of the objects where these stand in the placed scene, and how well they were followed."""
         found = {number: run.positions(run.motion) for number, run in runs.items()}
         positions = np.repeat(self.placed[None], len(next(iter(found.values()))), axis=0)
+        confidence = np.ones(positions.shape[:2], np.float16)
         for number, moved in found.items():
             run, there = runs[number], scene.members[number].placement
             own = run.placement.invert(moved.astype(np.float64))
             positions[:, run.vertices] = self.placement.apply(there.apply(own))
-        with atomic_file(target) as temporary:
-            np.save(temporary, positions, allow_pickle=False)
+            if run.computed is None:
+                confidence[:, run.vertices] = np.load(run.work / "confidence.npy", allow_pickle=False)
+        for path, values in ((target, positions), (self.work / "confidence.npy", confidence)):
+            with atomic_file(path) as temporary:
+                np.save(temporary, values, allow_pickle=False)
 
 
 class ObjectRun(MeshRun):

@@ -25,6 +25,7 @@ from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.motion.trajectory import save_placed_folder
 from animate3d.progress import counted
 from animate3d.rasterize.textured import render_mesh
+from animate3d.runs.alignment import for_scenes
 from animate3d.runs.base import ELEVATION, check_options
 from animate3d.runs.camera_fit import MIN_OVERLAP, WELL_OVERLAP, find_camera, refine_camera
 from animate3d.runs.clip import Bytes, Clip, Trim, read_clip
@@ -296,7 +297,7 @@ class VideoRun(MeshRun):
             )
         return (
             f"Frame 0 of {self.options.videos[view]} does not show the {self.called} as any camera would (outlines "
-            f"overlap by {share:.2f}, {needed:g} is needed; see {picture}): {advice}."
+            f"overlap by {share:.2f}, {needed:g} is needed; see {picture}): {advice}.{for_scenes(self.model)}"
         )
 
     # Step 4

@@ -17,6 +17,7 @@ _EXAMPLES = """examples:
   animate3d view outputs/demo
   animate3d view outputs/demo/animation.glb
   animate3d view dragon.ply
+  animate3d view garden.yaml
   animate3d view outputs/dragon/frames_ply --record dragon.html
 
 Serves on this machine only, unless --host says otherwise. Ctrl-C ends it.
@@ -29,7 +30,7 @@ class ViewCommand:
     """Flags of `animate3d view`."""
 
     path: Positional[Path]
-    """folder of a run, animated glb or gltf, folder of a ply sequence, or a model at rest"""
+    """folder of a run, animated glb or gltf, folder of a ply sequence, a model or a scene file at rest"""
     port: Annotated[int, arg(metavar="N")] = 8080
     """port of the page; the next free one where it is taken"""
     host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"

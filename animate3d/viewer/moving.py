@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from animate3d.cameras import Cameras
 from animate3d.export.gaussian_motion import GaussianMotion
 from animate3d.frames import GREY, FrameFolder
 from animate3d.meshes.mesh import Mesh
@@ -70,12 +71,14 @@ class Show:
         title: its name.
         facts: label and value of what is known about it, in their order.
         videos: ``[V, F, H, W, 3]`` uint8 that the motion was found from; None where there are none.
+        cameras: ``[V]`` that saw the videos.
     """
 
     moving: MovingMesh | MovingGaussians
     title: str
     facts: dict[str, str] = field(default_factory=dict)
     videos: np.ndarray | None = None
+    cameras: Cameras | None = None
 
 
 def video_pictures(frames: torch.Tensor | FrameFolder, side: int = 128) -> np.ndarray:

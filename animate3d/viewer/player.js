@@ -186,6 +186,7 @@ function letTurn(canvas, changed) {
 }
 
 function tell() {
+  element("controls").style.visibility = about.frames > 1 ? "visible" : "hidden";  // nothing to play
   element("title").textContent = about.title;
   for (const [label, value] of about.facts) {
     const [term, text] = [document.createElement("dt"), document.createElement("dd")];
@@ -282,7 +283,7 @@ async function run() {
     show();
   };
   show();
-  start(true);
+  start(about.frames > 1);
   return { show: jump, arrays, about };
 }
 

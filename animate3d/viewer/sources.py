@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from animate3d.cameras import Cameras, orbit_cameras
 from animate3d.errors import InputError
 from animate3d.export.gaussian_motion import GaussianMotion, Pose
 from animate3d.export.skeleton import bone_colors, load_skeleton
@@ -21,8 +22,7 @@ from animate3d.gaussians.placement import automatic_placement
 from animate3d.meshes import Mesh, Placement, load_mesh
 from animate3d.meshes.gltf import load_joints
 from animate3d.meshes.gltf_motion import load_gltf_motion
-from animate3d.meshes.scene_file import SUFFIXES as SCENE_SUFFIXES
-from animate3d.meshes.scene_file import load_models
+from animate3d.meshes.scene_file import is_scene_file, load_models
 from animate3d.motion.cycle import close_cycle
 from animate3d.motion.trajectory import Trajectory, weld
 from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show, video_pictures
@@ -51,7 +51,7 @@ def load_show(path: Path) -> Show:
         return _still_gaussians(model, path.stem, automatic_placement(model))
     if not path.exists():
         raise InputError(f"{path} does not exist; a run's folder, a model or a ply sequence is needed.")
-    return _still_mesh(load_mesh(path))
+    return _still_mesh(load_models([path]) if is_scene_file(path) else load_mesh(path))
 
 
 def load_scene(models: Sequence[Path]) -> Show:
@@ -90,7 +90,8 @@ def _run(folder: Path) -> Show:
     settings = steps.get("7 preview", {}).get("settings", {})
     fps = float(settings.get("fps", 8.0))
     model, placement_file = folder / str(record.get("model")), folder / "work" / "placement.json"
-    if not placement_file.is_file() or not model.exists():
+    results = (folder / "trajectory.npz", folder / "work" / "trajectory", folder / _EXPORTED)
+    if not placement_file.is_file() or not model.exists() or not any(path.exists() for path in results):
         raise InputError(f"{folder} holds a run without a result yet; run its command again to continue.")
     placement = Placement.load(placement_file)
     if (folder / "trajectory.npz").is_file():
@@ -104,7 +105,8 @@ def _run(folder: Path) -> Show:
     explained = steps.get("5 tracking", {}).get("facts", {}).get("explained")
     if explained is not None:
         told["explained"] = f"{100 * explained:.0f} % of the videos' change"
-    return Show(moving, name, facts | told, _videos(folder, record))
+    videos = _videos(folder, record)
+    return Show(moving, name, facts | told, videos, None if videos is None else _cameras(steps, len(videos)))
 
 
 def _name(mesh: Mesh, model: Path, folder: Path) -> str:
@@ -112,7 +114,7 @@ def _name(mesh: Mesh, model: Path, folder: Path) -> str:
     if mesh.source != folder / _EXPORTED:
         return mesh.name
     tops = "_".join(part.name for part in mesh.parts if part.parent is None)
-    return model.stem if model.suffix.lower() in SCENE_SUFFIXES or not tops else tops
+    return model.stem if is_scene_file(model) or not tops else tops
 
 
 def _moving_mesh(folder: Path, record: Mapping[str, Any], placement: Placement, fps: float, loop: bool) -> MovingMesh:
@@ -233,3 +235,16 @@ def _videos(folder: Path, record: Mapping[str, Any]) -> np.ndarray | None:
         return video_pictures(load_frames(frames, views, count_frames(frames, views)), _VIDEO_SIDE)
     except InputError:
         return None
+
+
+def _cameras(steps: Mapping[str, Any], views: int) -> Cameras | None:
+    """Those that saw the videos of a run, if it is known."""
+    seen = steps.get("4 frames", {}).get("facts", {}).get("seen_by")
+    azimuths = steps.get("5 tracking", {}).get("settings", {}).get("azimuths")
+    if seen:
+        matrices = torch.tensor([camera["c2w"] for camera in seen])
+        fovy = torch.tensor([camera["field_of_view"] for camera in seen]).deg2rad()
+        found = Cameras(matrices, fovy, _VIDEO_SIDE, _VIDEO_SIDE)
+    else:
+        found = orbit_cameras(15.0, azimuths or [360 * view / views for view in range(views)], size=_VIDEO_SIDE)
+    return found if len(found.fovy) == views else None

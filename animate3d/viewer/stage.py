@@ -12,6 +12,7 @@ import numpy as np
 
 from animate3d.cameras import orbit_cameras
 from animate3d.errors import require
+from animate3d.viewer.film import Film
 from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show
 from animate3d.viewer.scene import COLORS, Actor
 
@@ -82,6 +83,7 @@ class Stage:
         self.loop = gui.add_checkbox("loop", True)
         self.look = gui.add_dropdown("colours", (_MATERIALS, *COLORS), initial_value=_MATERIALS)
         views = gui.add_button_group("camera", tuple(CAMERAS))
+        self._film_over = Film(self.server)
         self._image = gui.add_image(np.full((8, 8, 3), 128, np.uint8), label="videos", visible=False)
         self.time.on_update(self._moved_by)
         self.look.on_update(lambda event: self._dress())
@@ -91,6 +93,7 @@ class Stage:
             if event.client is not None:
                 event.client.camera.position = camera_position(CAMERAS[event.target.value])
                 event.client.camera.look_at = (0.0, 0.0, 0.0)
+                event.client.camera.fov = float(_FOV)
 
     def _moved_by(self, event: Any) -> None:
         if event.client is not None:  # otherwise the clock moved it
@@ -116,6 +119,7 @@ class Stage:
                 control.visible = moves
             self.time.max = float(max(first.frames, 2)) + (0.99 if first.closing else 0.0)
             self._image.visible = len(shows) == 1 and shows[0].videos is not None
+            self._film_over.offer(shows[0] if self._image.visible else None)
             self._dress()
         self.playing.value = moves
 
@@ -128,6 +132,7 @@ class Stage:
         """Show nothing but a sentence."""
         with self._lock:
             self._shows = []
+            self._film_over.offer(None)
             self._dress()
             self._title.content = plain(sentence)
             for control in (self._image, self.playing, self.time, self.speed, self.loop, self.look):
@@ -161,7 +166,7 @@ class Stage:
                 for actor in self._actors:
                     frame = int(np.floor(seconds * actor.moving.fps + 1e-6))
                     actor.go(frame % actor.moving.frames)
-            self._go_film(int(np.floor(at + 1e-6)) % self.frames)
+                self._go_film(int(np.floor(at + 1e-6)) % self.frames)
 
     def _go_film(self, frame: int) -> None:
         videos = self._shows[0].videos
@@ -169,6 +174,7 @@ class Stage:
             return
         film = round(frame * (videos.shape[1] - 1) / max(self.frames - 1, 1))
         if film != self._film:
+            self._film_over.go(film)
             self._image.image = _tiled(videos[:, film])
             self._film = film
 

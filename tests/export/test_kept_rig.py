@@ -10,9 +10,10 @@ from scipy.spatial.transform import Rotation
 
 from animate3d.errors import InputError
 from animate3d.export import export
-from animate3d.export.skeleton import find_skeleton, keep, skeleton_for
+from animate3d.export.skeleton import check_rig, find_skeleton, keep, skeleton_for
 from animate3d.meshes import load_mesh
 from animate3d.meshes.joints import Joints
+from animate3d.meshes.scene_file import Entry, placed_scene
 
 pytest.importorskip("py_dem_bones")
 
@@ -36,7 +37,10 @@ def test_names_hierarchy_and_weights_stay_and_the_motion_is_met(rigged):
     assert kept.rig.names == found.rig.names
     np.testing.assert_array_equal(kept.rig.parents, found.rig.parents)
     np.testing.assert_allclose(kept.rig.joints, found.rig.joints, atol=1e-5)
-    assert kept.mean_error < 2e-4 and kept.max_error < 2e-3
+    assert kept.mean_error < 5e-4 and kept.max_error < 4e-3  # the bones that were found slide a little
+    arms = kept.rig.channels()[1]
+    np.testing.assert_allclose(arms[:, 1:], np.broadcast_to(arms[:1, 1:], arms[:, 1:].shape), atol=1e-9)
+    assert "joints stay in their places" in kept.summary
 
 
 def test_the_kept_rig_is_written_and_plays(rigged, tmp_path):
@@ -66,7 +70,32 @@ def test_the_rig_of_an_fbx_file_is_kept_and_nobody_says_that_it_is_left_out(tmp_
     assert kept.rig.names == found.rig.names
     np.testing.assert_array_equal(kept.rig.parents, found.rig.parents)
     np.testing.assert_allclose(kept.rig.joints, found.rig.joints @ upright.T, atol=1e-5)
-    assert kept.mean_error < 2e-4 and kept.max_error < 2e-3
+    assert kept.mean_error < 5e-4 and kept.max_error < 4e-3
+
+
+def test_a_scene_keeps_the_rig_of_each_object_where_it_stands(rigged, tmp_path):
+    path, read, found, positions = rigged
+    plain = export(read, read.vertices[None], tmp_path / "plain.glb")
+    entries = [Entry(plain, position=(-3, 0, 0)), Entry(path, position=(2, 0, 1), rotation_degrees=(0, 0, 90), scale=2)]
+    with pytest.warns(UserWarning, match="animation"):
+        scene = placed_scene(entries, None, keeps_rig=True)
+    moved = np.repeat(scene.vertices[None], len(positions), axis=0)
+    moved[:, scene.objects == 1] = scene.members[1].placement.apply(positions)
+    with pytest.warns(UserWarning, match="animation"):
+        kept = skeleton_for(scene, moved, "keep")
+    assert kept.rig.names[-3:] == [f"rigged_{name}" for name in found.rig.names]
+    there = scene.members[1].placement.apply(found.rig.joints)
+    np.testing.assert_allclose(kept.rig.joints[-3:], there, atol=1e-4)
+    assert kept.mean_error < 5e-4
+
+
+def test_what_no_rig_is_in_is_refused_before_the_work(tmp_path):
+    mesh = awkward_mesh()
+    read = load_mesh(export(mesh, mesh.vertices[None], tmp_path / "plain.glb"))
+    with pytest.raises(InputError, match="has no rig to keep"):
+        check_rig(read)
+    with pytest.raises(InputError, match="None of the models has a rig"):
+        check_rig(placed_scene([Entry(read.source), Entry(read.source)], None))
 
 
 def test_bones_that_share_all_vertices_come_to_agree(rigged, monkeypatch):
@@ -75,10 +104,12 @@ def test_bones_that_share_all_vertices_come_to_agree(rigged, monkeypatch):
     wide = np.exp(-(((mesh.vertices[:, 1:2] - centers) / 1.2) ** 2))
     wide = wide / wide.sum(axis=1, keepdims=True)
     influences = np.broadcast_to(np.arange(4) % 3, (mesh.n_vertices, 4)).copy()
+    matrices = np.tile(np.eye(4), (3, 1, 1))
+    matrices[:, 1, 3] = 1
     joints = Joints(
         list(found.rig.names),
         found.rig.parents,
-        np.tile(np.eye(4), (3, 1, 1)),
+        matrices,
         influences,
         np.pad(wide, ((0, 0), (0, 1))),
     )

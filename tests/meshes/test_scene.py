@@ -13,7 +13,7 @@ from animate3d.meshes import Material, Mesh, Part, load_mesh, save_obj
 from animate3d.meshes.objects import objects_of
 from animate3d.meshes.pieces import join
 from animate3d.meshes.scene import Scene
-from animate3d.meshes.scene_file import load_models, read_scene
+from animate3d.meshes.scene_file import Entry, load_models, read_scene
 
 FACES = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
 
@@ -68,9 +68,10 @@ def test_who_has_no_place_goes_beside_those_who_have(files: Path) -> None:
 
 
 def test_yaml_says_the_same(files: Path) -> None:
-    text = "- model: box\n  placement: {position: [1, 2, 3]}\n- model: crate\n  prompt: it falls\n"
+    text = "- model: box\n  placement: {position: [1, 2, 3]}\n- model: crate\n  prompt: it falls\n- box\n"
     (files / "s.yaml").write_text(text)
-    first, second = read_scene(files / "s.yaml")
+    first, second, third = read_scene(files / "s.yaml")
+    assert third == Entry(files / "box")
     assert first.model == files / "box" and first.position == (1, 2, 3)
     assert second.position is None and second.prompt == "it falls"
 
@@ -79,7 +80,7 @@ def test_yaml_says_the_same(files: Path) -> None:
     ("objects", "said"),
     [
         ([], "names no objects"),
-        (["box"], "is not a mapping"),
+        ([["box"]], "is not a mapping"),
         ([{"name": "x"}], "Object 1 of .* has no `model`"),
         ([{"model": "box"}, {"model": "box", "place": 1}], "Object 2 of .* unknown key `place`"),
         ([{"model": "box", "placement": {"scale": 0}}], "the scale 0; it must be above 0"),

@@ -16,8 +16,17 @@ from torch import Tensor
 from animate3d.cameras import reconstruction_cameras
 from animate3d.evaluation.image_metrics import silhouette_iou
 from animate3d.meshes import Mesh, Placement
+from animate3d.meshes.scene import Member, assemble
 from animate3d.rasterize.textured import render_mesh
-from animate3d.runs.alignment import MIN_ALIGNMENT, OTHER_COLORS, Advice, color_difference, save_comparison, suggest
+from animate3d.runs.alignment import (
+    MIN_ALIGNMENT,
+    OTHER_COLORS,
+    Advice,
+    color_difference,
+    for_scenes,
+    save_comparison,
+    suggest,
+)
 
 
 def masks_of(mesh: Mesh, placement: Placement, views: int = 4, size: int = 96) -> Tensor:
@@ -117,3 +126,9 @@ def test_colours_differ_by_hue_and_not_by_brightness() -> None:
     red[..., (0, 3)], green[..., (1, 3)] = 1.0, 1.0
     assert color_difference(red, green) > OTHER_COLORS
     assert color_difference(red * 0, green) == 0.0  # nothing is inside both
+
+
+def test_of_several_objects_it_is_said_that_a_scene_file_places_them() -> None:
+    tube = finned_tube()
+    assert for_scenes(tube) == ""
+    assert "a scene file says where" in for_scenes(assemble([tube, tube], [Member("a"), Member("b")]))

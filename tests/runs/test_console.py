@@ -41,3 +41,6 @@ def test_compilation_is_told_once_and_only_when_it_happens() -> None:
     with compiling_told(said.append):
         kernels[0](np.ones(2))
     assert len(said) == 1
+    with compiling_told(said.append), compiling_told(said.append):  # an object of a scene
+        numba.njit(lambda x: x - 1)(np.ones(2))
+    assert len(said) == 2

@@ -125,6 +125,8 @@ def test_objects_with_sentences_are_animated_alone(
     record = json.loads(result.record.read_text())
     assert record["prompts"] == {"left": "it bends", "right one": "it bows", "still": None}
     assert (tmp_path / "out" / "objects" / "right one" / "run.json").is_file()
+    sure = np.load(tmp_path / "out" / "work" / "confidence.npy")
+    assert sure.shape == (FRAMES, scene.n_vertices) and (sure[:, still] == 1).all() and sure[1:, ~still].min() < 1
     again: list[str] = []
     animate_scene(asked, again.append)
     assert any("5 objects up to date" in line for line in again)

@@ -7,10 +7,12 @@ import pytest
 import torch
 from test_page import spinning_gaussians, waving_sheet
 
+from animate3d.cameras import orbit_cameras
 from animate3d.errors import InputError
 from animate3d.export import export
 from animate3d.export.ply_sequence import export_gaussians
 from animate3d.files import write_json
+from animate3d.frames import save_frames
 from animate3d.gaussians import save_ply
 from animate3d.meshes.scene import Member, assemble
 from animate3d.meshes.scene_file import load_models
@@ -29,6 +31,15 @@ def test_an_animated_glb_moves_and_a_still_one_stands(tmp_path):
     assert show.facts["frames"] == "5 at 10 per second" and show.videos is None
     export(moving.mesh, moving.positions[:1], tmp_path / "still.glb")
     assert load_show(tmp_path / "still.glb").moving.frames == 1
+
+
+def test_a_scene_file_shows_its_objects_where_they_will_stand(tmp_path):
+    moving = waving_sheet()
+    export(moving.mesh, moving.positions[:1], tmp_path / "sheet.glb")
+    (tmp_path / "two.yaml").write_text("- sheet.glb\n- model: sheet.glb\n  placement: {position: [9, 0, 0]}\n")
+    show = load_show(tmp_path / "two.yaml")
+    assert isinstance(show.moving, MovingMesh) and show.title == "two"
+    assert show.moving.mesh.n_vertices == 2 * load_show(tmp_path / "sheet.glb").moving.mesh.n_vertices
 
 
 def test_a_ply_sequence_plays_in_the_order_of_its_numbers(tmp_path):
@@ -67,6 +78,28 @@ def test_a_run_is_shown_with_its_prompt(tmp_path):
     np.testing.assert_allclose(show.moving.positions, placed, atol=1e-5)
     assert show.moving.confidence is not None and show.moving.confidence.shape == (3, mesh.n_vertices)
     assert show.facts["prompt"] == "it waves" and show.facts["explained"].startswith("68 %")
+
+
+def test_a_runs_videos_have_the_cameras_that_saw_them(tmp_path):
+    export_still(tmp_path / "sheet.glb")
+    mesh = load_show(tmp_path / "sheet.glb").moving.mesh
+    (tmp_path / "work").mkdir()
+    mesh.automatic_placement().save(tmp_path / "work" / "placement.json")
+    placed = mesh.automatic_placement().apply(mesh.vertices)
+    save_placed_folder(tmp_path / "work" / "trajectory", np.stack([placed] * 2))
+    save_frames(tmp_path / "work" / "frames", np.zeros((1, 2, 8, 8, 4), np.uint8))
+    matrix = orbit_cameras(20.0, [40.0]).c2w.tolist()[0]
+    tracking = {"settings": {"azimuths": [90.0]}}
+    for steps, position, fovy in (
+        ({"5 tracking": tracking}, orbit_cameras(15.0, [90.0]).positions, 40.0),
+        ({"5 tracking": tracking, "4 frames": {"facts": {"seen_by": [{"c2w": matrix, "field_of_view": 30.0}]}}},
+         orbit_cameras(20.0, [40.0]).positions, 30.0),
+    ):  # fmt: skip
+        write_json(tmp_path / "run.json", {"model": "sheet.glb", "steps": steps})
+        cameras = load_show(tmp_path).cameras
+        assert cameras is not None
+        np.testing.assert_allclose(cameras.positions, position, atol=1e-6)
+        np.testing.assert_allclose(cameras.fovy, np.radians([fovy]), atol=1e-6)
 
 
 def test_a_run_of_several_models_is_shown_as_it_was_exported(tmp_path):
@@ -109,6 +142,12 @@ def test_what_cannot_be_shown_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         load_show(tmp_path / "nothing")
     write_json(tmp_path / "run.json", {"model": "gone.obj", "steps": {}})
+    with pytest.raises(InputError, match="without a result yet"):
+        load_show(tmp_path)
+    export_still(tmp_path / "sheet.glb")
+    (tmp_path / "work").mkdir()
+    load_show(tmp_path / "sheet.glb").moving.mesh.automatic_placement().save(tmp_path / "work" / "placement.json")
+    write_json(tmp_path / "run.json", {"model": "sheet.glb", "steps": {}})  # it was interrupted before its end
     with pytest.raises(InputError, match="without a result yet"):
         load_show(tmp_path)
 

@@ -7,10 +7,10 @@ import numpy as np
 from animate3d.errors import InputError
 from animate3d.export.skeleton.files import load_skeleton, save_skeleton
 from animate3d.export.skeleton.find import MOST, find_skeleton
-from animate3d.export.skeleton.keep import kept_skeleton
+from animate3d.export.skeleton.keep import kept_skeleton, rig_of
 from animate3d.export.skeleton.picture import bone_colors, skeleton_picture
 from animate3d.export.skeleton.rig import Rig, Skinned, judged
-from animate3d.export.skeleton.together import scene_skeleton
+from animate3d.export.skeleton.together import kept_scene_skeleton, rigs_of, scene_skeleton
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.scene import Scene
 
@@ -18,6 +18,7 @@ __all__ = [
     "Rig",
     "Skinned",
     "bone_colors",
+    "check_rig",
     "find_skeleton",
     "judged",
     "load_skeleton",
@@ -42,6 +43,18 @@ def skeleton_asked(given: int | str) -> int | str:
     return int(text)
 
 
+def check_rig(mesh: Mesh) -> None:
+    """Whether there is a rig for ``"keep"``.
+
+    Raises:
+        InputError: there is none.
+    """
+    if isinstance(mesh, Scene) and any(member.source for member in mesh.members):
+        rigs_of(mesh)
+    else:
+        rig_of(mesh)
+
+
 def skeleton_for(mesh: Mesh, positions: np.ndarray, wanted: int | str | Skinned) -> Skinned | None:
     """The skeleton that is asked for: a number of bones, ``"auto"``, ``"keep"``, ``"off"``, or one found before.
 
@@ -63,6 +76,8 @@ def skeleton_for(mesh: Mesh, positions: np.ndarray, wanted: int | str | Skinned)
     if wanted == "off":
         return None
     if wanted == "keep":
+        if isinstance(mesh, Scene) and any(member.source for member in mesh.members):
+            return kept_scene_skeleton(mesh, positions)
         return kept_skeleton(mesh, positions)
     if isinstance(mesh, Scene):
         return scene_skeleton(mesh, positions, wanted)

@@ -17,6 +17,7 @@ def save_skeleton(found: Skinned, path: Path) -> None:
     """Write a ``.npz`` that needs no pickle."""
     arrays = {name: getattr(found.rig, name) for name in _RIG}
     arrays |= {"names": np.array(found.rig.names), "mean_errors": found.mean_errors, "max_errors": found.max_errors}
+    arrays["note"] = np.array(found.note)
     with atomic_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -30,6 +31,7 @@ def load_skeleton(path: Path) -> Skinned:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             rig = Rig(arrays["names"].tolist(), *(arrays[name] for name in _RIG))
-            return Skinned(rig, arrays["mean_errors"], arrays["max_errors"])
+            note = str(arrays["note"]) if "note" in arrays else ""
+            return Skinned(rig, arrays["mean_errors"], arrays["max_errors"], note)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} holds no skeleton ({error}); delete it and run again.") from error

@@ -1,29 +1,67 @@
-"""The rig of the input's own file, its joints fitted to the trajectory; names, hierarchy and weights stay."""
+"""The rig of the input's own file, its joints turned as the trajectory goes; names, hierarchy and weights stay."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from animate3d.errors import InputError
-from animate3d.export.skeleton.refine import fitted_bones
+from animate3d.export.skeleton.find import MAX_ERROR, MEAN_ERROR
 from animate3d.export.skeleton.rig import Rig, Skinned, judged, storable
+from animate3d.export.skeleton.tied import tied_pose
 from animate3d.meshes.fbx_joints import load_fbx_joints
 from animate3d.meshes.gltf import load_joints
 from animate3d.meshes.joints import Joints
 from animate3d.meshes.mesh import Mesh
+from animate3d.meshes.placement import Placement
 from animate3d.motion.surfaces import Array, Ids, nearest_rotations
-
-_FAST, _ROUNDS = 2, 15
-_MOST, _GAIN = 16, 0.02  # times so many rounds, as long as each time takes off such a share of the error
-_ENOUGH = 1e-6  # of the diagonal
-_FRAMES_AT_ONCE = 32
 
 
 def kept_skeleton(mesh: Mesh, positions: Array) -> Skinned:
-    """Fit the joints of the mesh's file, frame by frame, each turned and moved as a whole.
+    """Turn the joints of the mesh's file, frame by frame; they stay in their places (`tied_pose`).
 
     Args:
         positions: ``[F, N, 3]``, frame 0 the rest pose.
+
+    Raises:
+        InputError: see `rig_of`.
+    """
+    found = rig_of(mesh)
+    return fitted_rig(placed_joints(found, mesh.origin, Placement.identity()), mesh.welded(), positions)
+
+
+def placed_joints(found: Joints, origin: Array, placement: Placement) -> Joints:
+    """Joints in the file's coordinates, where a placement of the mesh, which has an origin of its own, takes them."""
+    matrices = np.array(found.matrices)
+    matrices[:, :3, 3] = placement.apply(found.matrices[:, :3, 3] - origin)
+    matrices[:, :3, :3] = placement.rotation @ found.matrices[:, :3, :3]
+    return replace(found, matrices=matrices)
+
+
+def fitted_rig(found: Joints, same: Ids, positions: Array) -> Skinned:
+    """The joints turned as the trajectory ``[F, N, 3]`` wants it, whose vertices of equal number ``[N]`` coincide."""
+    influences, weights = _for_copies(found, same)
+    dense = np.zeros((len(weights), len(found.names)))
+    for bones, shares in zip(influences.T, weights.T, strict=True):
+        dense[np.arange(len(dense)), bones] += shares
+    pose = tied_pose(positions, dense, found.parents, found.matrices[:, :3, 3])
+    rig = Rig(
+        names=_different(found.names),
+        parents=found.parents,
+        joints=found.matrices[:, :3, 3],
+        axes=nearest_rotations(found.matrices[:, :3, :3]),
+        rotations=pose.rotations,
+        translations=pose.translations,
+        influences=influences,
+        weights=weights,
+    )
+    kept = judged(rig, positions)
+    return replace(kept, note=_told(kept, pose.sliding))
+
+
+def rig_of(mesh: Mesh) -> Joints:
+    """The rig of the mesh's file.
 
     Raises:
         InputError: the mesh does not come from a glTF or FBX file, the file has no rig, or it was changed since.
@@ -40,64 +78,34 @@ def kept_skeleton(mesh: Mesh, positions: Array) -> Skinned:
         raise InputError(f"{source} has no rig to keep; take --skeleton auto.")
     if len(found.weights) != mesh.n_vertices:
         raise InputError(f"{source} has {len(found.weights)} vertices, the mesh {mesh.n_vertices}: it was changed.")
-    influences, weights = _for_copies(mesh, found)
-    dense = np.zeros((len(weights), len(found.names)))
-    for bones, shares in zip(influences.T, weights.T, strict=True):
-        dense[np.arange(len(dense)), bones] += shares
-    rotations, translations = _fitted(positions, dense, found.parents)
-    rig = Rig(
-        names=_different(found.names),
-        parents=found.parents,
-        joints=found.matrices[:, :3, 3] - mesh.origin,
-        axes=nearest_rotations(found.matrices[:, :3, :3]),
-        rotations=rotations,
-        translations=translations,
-        influences=influences,
-        weights=weights,
-    )
-    return judged(rig, positions)
+    return found
 
 
-def _for_copies(mesh: Mesh, found: Joints) -> tuple[Ids, np.ndarray]:
+def _carried(bone: int, parents: Ids, sliding: np.ndarray) -> bool:
+    """Whether a joint hangs on one that moves: the topmost of a tree goes where it likes."""
+    above = parents[bone]
+    while above >= 0:
+        if sliding[above]:
+            return True
+        above = parents[above]
+    return False
+
+
+def _told(kept: Skinned, sliding: np.ndarray) -> str:
+    slid = [kept.rig.names[bone] for bone in np.flatnonzero(sliding) if _carried(bone, kept.rig.parents, sliding)]
+    told = "joints stay in their places"
+    if slid:
+        told += f" but for {', '.join(slid[:4])}{f' and {len(slid) - 4} more' if len(slid) > 4 else ''}"
+    if kept.mean_error > MEAN_ERROR or kept.max_error > MAX_ERROR:
+        told += "; the rig does not follow all of the motion, --skeleton auto comes nearer"
+    return told
+
+
+def _for_copies(found: Joints, same: Ids) -> tuple[Ids, np.ndarray]:
     """Bones and weights ``[N, 4]``, the same for vertices that coincide."""
     weights = np.where(found.weights.sum(axis=1, keepdims=True) > 0, found.weights, [1.0, 0, 0, 0])
     influences, values = storable(found.influences, weights)
-    same = mesh.welded()
     return influences[same], values[same]
-
-
-def _fitted(positions: Array, weights: Array, parents: Ids) -> tuple[Array, Array]:
-    frames, count = len(positions), len(parents)
-    rotations = np.broadcast_to(np.eye(3), (frames, count, 3, 3)).copy()
-    translations = np.zeros((frames, count, 3))
-    rest, idle = positions[0], weights.sum(axis=0) < 1e-6
-    owner = np.eye(count)[weights.argmax(axis=1)]
-    for start in range(1, frames, _FRAMES_AT_ONCE):
-        at = slice(start, start + _FRAMES_AT_ONCE)
-        # Every joint with the vertices that it moves most, then all with their shares.
-        for shares, rounds, most in ((owner, _FAST, 1), (weights, _ROUNDS, _MOST)):
-            error = np.inf
-            for _ in range(most):  # bones that share most of their vertices take long to agree
-                found = fitted_bones(rest, positions[at], shares, rotations[at], translations[at], rounds)
-                rotations[at], translations[at] = found
-                before, error = error, _error(rest, positions[at], shares, *found)
-                if error < _ENOUGH or error > (1 - _GAIN) * before:
-                    break
-            for bone in np.flatnonzero((shares.sum(axis=0) < 1e-6) | idle):
-                if parents[bone] >= 0:  # nothing says how it moves: with the joint above
-                    rotations[at, bone] = rotations[at, parents[bone]]
-                    translations[at, bone] = translations[at, parents[bone]]
-    return rotations, translations
-
-
-def _error(rest: Array, poses: Array, weights: Array, rotations: Array, translations: Array) -> float:
-    """Mean distance of what the bones show from the poses, as a share of the diagonal."""
-    left = np.array(poses)
-    for bone, share in enumerate(weights.T):
-        ids = np.flatnonzero(share)
-        placed = np.einsum("fij,nj->fni", rotations[:, bone], rest[ids]) + translations[:, bone, None]
-        left[:, ids] -= share[ids, None] * placed
-    return float(np.linalg.norm(left, axis=-1).mean() / (np.linalg.norm(np.ptp(rest, axis=0)) or 1.0))
 
 
 def _different(names: list[str]) -> list[str]:

@@ -94,11 +94,13 @@ class Skinned:
     Attributes:
         rig: the bones.
         mean_errors, max_errors: ``[F]`` distances of the vertices, as fractions of the diagonal.
+        note: what else there is to say about it.
     """
 
     rig: Rig
     mean_errors: Array
     max_errors: Array
+    note: str = ""
 
     @property
     def mean_error(self) -> float:
@@ -114,7 +116,7 @@ class Skinned:
     def summary(self) -> str:
         """Bones and errors in words."""
         errors = f"mean {100 * self.mean_error:.3g} %, max {100 * self.max_error:.3g} % of the diagonal"
-        return f"{len(self.rig)} bones (error: {errors})"
+        return f"{len(self.rig)} bones (error: {errors}){self.note and f'; {self.note}'}"
 
 
 def judged(rig: Rig, positions: Array) -> Skinned:

@@ -1,0 +1,49 @@
+"""Which object of a scene a common sentence speaks of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_BREAKS = re.compile(r"\s*(?:[;.,]|\bwhile\b|\band\b)\s*", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def shared_out(prompt: str, names: Sequence[str]) -> list[str | None]:
+    """The part of a sentence that is meant for each object; None for those it does not speak of.
+
+    An object is spoken of by a word of its name. A sentence that speaks of none is for all. One that says of each in
+    turn what it does, "a dog is walking and a ball is bouncing", is taken apart.
+
+    Args:
+        prompt: the sentence.
+        names: of the objects.
+    """
+    words = [set(_words(name)) for name in names]
+    common = set.intersection(*words) if len(words) > 1 else set()
+    words = [own - common for own in words]
+    named = _named(prompt, words)
+    if not any(named):
+        return [prompt] * len(names)
+    clauses = [clause for clause in _BREAKS.split(prompt) if clause]
+    speaks = [_named(clause, words) for clause in clauses]
+    says = all(sum(who) == 1 and _goes_on(clause, words) for clause, who in zip(clauses, speaks, strict=True))
+    if len(clauses) < 2 or not says:
+        return [prompt if spoken else None for spoken in named]
+    own = [[c for c, who in zip(clauses, speaks, strict=True) if who[k]] for k in range(len(names))]
+    return [" and ".join(parts) or None for parts in own]
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in _WORD.findall(text.lower()) if len(word) > 2]
+
+
+def _named(text: str, words: Sequence[set[str]]) -> list[bool]:
+    said = set(_words(text))
+    said |= {word.removesuffix("s") for word in said}
+    return [bool(own & said) for own in words]
+
+
+def _goes_on(clause: str, words: Sequence[set[str]]) -> bool:
+    """Whether something is said of the object after its name."""
+    return not any(_named(_words(clause)[-1], words))

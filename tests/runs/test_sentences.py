@@ -1,0 +1,25 @@
+"""Which object a common sentence is for."""
+
+from __future__ import annotations
+
+import pytest
+
+from animate3d.runs.sentences import shared_out
+
+
+@pytest.mark.parametrize(
+    ("prompt", "names", "parts"),
+    [
+        ("everything is swaying", ["flower", "ball"], ["everything is swaying"] * 2),
+        ("a butterfly is flying", ["dog", "butterfly_01"], [None, "a butterfly is flying"]),
+        ("a dog is walking and the ball bounces", ["dog", "ball"], ["a dog is walking", "the ball bounces"]),
+        ("the ball rolls while a dog runs, a dog barks", ["dog", "ball", "cat"],
+         ["a dog runs and a dog barks", "the ball rolls", None]),
+        ("a dog and a ball are jumping", ["dog", "ball"], ["a dog and a ball are jumping"] * 2),
+        ("a dog is walking and barking", ["dog", "ball"], ["a dog is walking and barking", None]),
+        ("two dogs run", ["dog", "dog_2", "ball"], ["two dogs run", "two dogs run", None]),
+        ("a red thing falls", ["red dog", "red ball"], ["a red thing falls"] * 2),
+    ],
+)  # fmt: skip
+def test_a_sentence_is_for_those_that_it_speaks_of(prompt: str, names: list[str], parts: list[str | None]) -> None:
+    assert shared_out(prompt, names) == parts
