@@ -6,7 +6,6 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import animate3d
@@ -192,11 +191,9 @@ def _render(arguments: Sequence[str]) -> int:
 
     given, _ = _parsed(RenderCommand, "render", arguments, _RENDER_EXAMPLES)
 
-    from animate3d.meshes import Placement
     from animate3d.runs.render import StillOptions, render_still
     from animate3d.runs.requested import placement_of
 
-    placement = placement_of(given.placement)
     options = StillOptions(
         given.model,
         given.out,
@@ -206,7 +203,7 @@ def _render(arguments: Sequence[str]) -> int:
         lit=given.shading == "lit",
         field_of_view=given.fov,
         front=given.front,
-        placement=Placement.load(placement) if isinstance(placement, Path) else placement,
+        placement=placement_of(given.placement),
     )
     picture = render_still(options)
     print(f"{picture}\n{picture.with_name('camera.json')}")

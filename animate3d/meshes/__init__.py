@@ -6,14 +6,16 @@ from animate3d.meshes.materials import Material, sample_texture
 from animate3d.meshes.mesh import Mesh, Part
 from animate3d.meshes.obj import load_obj
 from animate3d.meshes.obj_writer import save_obj
-from animate3d.meshes.placement import Placement
+from animate3d.meshes.placement import Placement, Turn, given_placement
 
 __all__ = [
     "Material",
     "Mesh",
     "Part",
     "Placement",
+    "Turn",
     "corner_colors",
+    "given_placement",
     "load_mesh",
     "load_obj",
     "sample_texture",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -85,9 +87,12 @@ class Placement:
         """
         if up_axis not in ("y", "z"):
             raise InputError(f"The up axis must be y or z, got {up_axis!r}.")
-        vertices = np.asarray(vertices, dtype=np.float64)
-        rotation = _rotation(90.0 if up_axis == "y" else 0.0, 90.0)
-        turned = vertices @ rotation.T
+        return cls.fitted(vertices, _rotation(90.0 if up_axis == "y" else 0.0, 90.0))
+
+    @classmethod
+    def fitted(cls, vertices: np.ndarray, rotation: np.ndarray) -> Placement:
+        """Turned by a rotation, centred, as large as all documented cameras allow; see `automatic`."""
+        turned = np.asarray(vertices, dtype=np.float64) @ rotation.T
         centre = (turned.min(axis=0) + turned.max(axis=0)) / 2
         centred = turned - centre
         if not np.abs(centred).max() > 0:
@@ -145,6 +150,29 @@ class Placement:
     def _tensors(self, points: Tensor) -> tuple[Tensor, Tensor]:
         rotation = torch.as_tensor(self.rotation, dtype=points.dtype, device=points.device)
         return rotation, torch.as_tensor(self.translation, dtype=points.dtype, device=points.device)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How a model is turned; it is centred, and as large as `Placement.automatic` has it."""
+
+    rot_x_degree: float = 0.0
+    rot_z_degree: float = 0.0
+
+    def placing(self, vertices: np.ndarray) -> Placement:
+        """The placement of a model of these vertices ``[N, 3]``."""
+        return Placement.fitted(vertices, _rotation(self.rot_x_degree, self.rot_z_degree))
+
+
+def given_placement(given: Placement | Turn | Path | None, vertices: Callable[[], np.ndarray]) -> Placement | None:
+    """What a placement, a file of one or a turn asks for; None where nothing is given.
+
+    Args:
+        vertices: the model's ``[N, 3]``, for a turn.
+    """
+    if isinstance(given, Turn):
+        return given.placing(vertices())
+    return Placement.load(given) if isinstance(given, Path) else given
 
 
 def _float_type(points: np.ndarray) -> np.dtype:

@@ -23,7 +23,7 @@ from animate3d.evaluation.image_metrics import silhouette_iou
 from animate3d.files import atomic_directory, atomic_file, content_hash, existing_file, existing_folder
 from animate3d.frames import composite, contact_sheet, count_frames, load_frames, numbered_images, save_image
 from animate3d.gaussians import Gaussians
-from animate3d.meshes import Mesh, Placement
+from animate3d.meshes import Mesh, Placement, given_placement
 from animate3d.motion.objects import template_of
 from animate3d.motion.seams import find_seams, smooth_seams
 from animate3d.motion.template import Surface
@@ -83,10 +83,7 @@ class Run(ABC):
         self.model, self.model_hash = self.read_model()
         if options.frames is not None:  # reported now, not after a minute of work
             self.read_frames(options.frames)
-        given = options.placement
-        if isinstance(given, Path):
-            given = Placement.load(given)
-        self.placement: Placement = given or self.automatic_placement()
+        self.placement = given_placement(options.placement, self.extent) or self.automatic_placement()
         self.work = self.record_folder / "work"
         self.placement_file = self.work / "placement.json"
         self.static_images = self.work / "static"
@@ -127,6 +124,10 @@ class Run(ABC):
     @abstractmethod
     def automatic_placement(self) -> Placement:
         """How the model is placed unless something else is asked for."""
+
+    @abstractmethod
+    def extent(self) -> np.ndarray:
+        """The points of the model ``[N, 3]`` that its size goes by."""
 
     @abstractmethod
     def draw(self, cameras: Cameras) -> Tensor:
@@ -193,10 +194,8 @@ class Run(ABC):
     @cached_property
     def computed(self) -> Computed | None:
         """What the model does where that is computed; None where videos show what moves."""
-        if self.needs_videos:
-            return None
         is_known, find = lambda: bool(self.understood["known"]), lambda: parts_of(self.surface())
-        return computed_of(self.options, is_known, find, self.announce)
+        return None if self.needs_videos else computed_of(self.options, is_known, find, self.announce)
 
     # Steps 2 to 4
 

@@ -119,6 +119,9 @@ class GaussianRun(Run):
     def automatic_placement(self) -> Placement:
         return automatic_placement(self.model)
 
+    def extent(self) -> np.ndarray:
+        return core(self.model)
+
     @cached_property
     def placed(self) -> Gaussians:
         """The model where the cameras see it, all bands of its colours turned with it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from PIL import Image
 from animate3d.errors import InputError
 from animate3d.files import content_hash
 from animate3d.frames import save_frames, save_mp4
-from animate3d.meshes import Placement, load_mesh
+from animate3d.meshes import given_placement, load_mesh
 from animate3d.runs.base import check_options
 from animate3d.runs.clip import FOLDER_FPS
 from animate3d.runs.generator import Shape, VideoModel, closes_loops, generate, load_generator, shape_of
@@ -71,7 +70,7 @@ class _Maker:
         self.options, self.announce = options, announce
         self.steps = Steps(options.out, announce)
         self.mesh = load_mesh(options.model)
-        given = Placement.load(options.placement) if isinstance(options.placement, Path) else options.placement
+        given = given_placement(options.placement, lambda: self.mesh.vertices)
         self.placement = given or self.mesh.automatic_placement()
         self.still = options.out / "work" / "still" / "still.png"
         self.video = options.out / "work" / "generated"

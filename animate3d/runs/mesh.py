@@ -176,6 +176,9 @@ class MeshRun(Run):
     def automatic_placement(self) -> Placement:
         return self.model.automatic_placement()
 
+    def extent(self) -> np.ndarray:
+        return self.model.vertices[np.unique(self.model.corners)]
+
     @cached_property
     def placed(self) -> np.ndarray:
         """Vertices ``[N, 3]`` where the cameras see them."""

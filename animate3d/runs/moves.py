@@ -8,7 +8,7 @@ to the placed model itself, so nothing is filmed, cut out or tracked.
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from animate3d.cameras import orbit_cameras
-from animate3d.creatures.anatomy import Body, find_body
+from animate3d.creatures.anatomy import Body, find_bodies
 from animate3d.creatures.moves import (
     MOVES,
     Manner,
@@ -84,6 +84,8 @@ class Computed:
         text = f"“{self}” is computed, without videos"
         if self.body is not None:
             text += f", as of something with {_listed(self.body)} (parts.png shows what was found)"
+            if not np.allclose(self.body.turn, np.eye(3)):
+                text += ", which was taken to stand or to face another way"
         if self.left_out:
             text += f"; “{' and '.join(self.left_out)}” is left out"
         if unknown:
@@ -99,14 +101,14 @@ class Computed:
 def computed_of(
     options: RunOptions,
     is_known: Callable[[], bool],
-    find: Callable[[], Body],
+    find: Callable[[], Iterable[Body]],
     announce: Callable[[str], None] = lambda line: None,
 ) -> Computed | None:
     """What is computed of what a run is asked for; None where videos show what moves.
 
     Args:
         is_known: whether the bundled model was trained on the model and the motion.
-        find: finds the parts of the body, upright.
+        find: finds the parts of the body, upright, as they may be.
         announce: told what is computed.
 
     Raises:
@@ -129,7 +131,7 @@ def computed_of(
     return found.stronger(options.move_strength)
 
 
-def read_moves(prompt: str, find: Callable[[], Body]) -> Computed | None:
+def read_moves(prompt: str, find: Callable[[], Iterable[Body]]) -> Computed | None:
     """The moves of a sentence that a body can do; None where it asks for none of them, or is not understood."""
     from animate3d.bundled_model.prompts import reading_of  # torch takes a second to import
 
@@ -138,20 +140,19 @@ def read_moves(prompt: str, find: Callable[[], Body]) -> Computed | None:
         return None
     body, done, left_out = None, [], list(reading.left_out)
     for name, manner in reading.moves:
-        if MOVES[name].needs:
-            body = suited(MOVES[name], find() if body is None else body)
-        if not MOVES[name].needs or body is not None:
-            done.append((name, manner))
-        else:
+        move = MOVES[name]
+        found = suited_among(move, find() if body is None else [body]) if move.needs else body
+        if found is None and move.needs:
             left_out.append(name)
-    if not any(MOVES[name].needs for name, _ in done):
-        body = None
+        else:
+            done.append((name, manner))
+            body = found
     return Computed(tuple(done), tuple(MOVES[name].phrases[0] for name in left_out), body) if done else None
 
 
-def parts_of(surface: Surface) -> Body:
-    """The parts of a placed surface, upright."""
-    return find_body(_UPRIGHT.invert(surface.vertices), surface.triangles, surface.groups)
+def parts_of(surface: Surface) -> Iterator[Body]:
+    """The parts of a placed surface, upright, see `find_bodies`."""
+    return find_bodies(_UPRIGHT.invert(surface.vertices), surface.triangles, surface.groups)
 
 
 def save_parts(folder: Path, surface: Surface, computed: Computed) -> None:
@@ -175,6 +176,15 @@ def _palette(count: int) -> NDArray[np.float64]:
     """Colours ``[count, 3]`` that differ."""
     hues = (np.arange(count) * 0.618) % 1.0
     return np.array([colorsys.hsv_to_rgb(hue, 0.85, 0.95) for hue in hues]).reshape(-1, 3)
+
+
+def suited_among(move: Move, bodies: Iterable[Body]) -> Body | None:
+    """The first of several bodies that does a move; only what legs or wheels tell is not taken as it stands."""
+    for body in bodies:
+        found = suited(move, body)
+        if found is not None or not {"leg", "wheel"} & set(move.needs):
+            return found
+    return None
 
 
 def suited(move: Move, body: Body) -> Body | None:
@@ -205,8 +215,9 @@ class MovingBody:
     """
 
     def __init__(self, points: NDArray[np.floating], computed: Computed, frames: int) -> None:
-        upright = _UPRIGHT.invert(np.asarray(points, np.float64))
         body = computed.body
+        self._turn = np.eye(3) if body is None else body.turn
+        upright = self._upright(points)
         self._subject = subject_of_points(upright) if body is None else subject_of(body, upright)
         self._moves = [(MOVES[name], manner) for name, manner in computed.moves]
         self.frames = frames
@@ -218,10 +229,10 @@ class MovingBody:
             return points
         moved = np.empty_like(points)
         for start in range(0, len(points), _AT_ONCE):
-            some = _UPRIGHT.invert(points[start : start + _AT_ONCE])
+            some = self._upright(points[start : start + _AT_ONCE])
             asked = self._subject.at(some, self._weights(some))
             moved[start : start + _AT_ONCE] = pose_at(asked, self._moves, np.array([frame / self.frames]))[0]
-        return _UPRIGHT.apply(moved)
+        return _UPRIGHT.apply(moved @ self._turn)
 
     def around(self, points: NDArray[np.floating], frame: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Placed points in a frame, and how their surroundings are turned and stretched there.
@@ -234,6 +245,10 @@ class MovingBody:
         beside = points[None] + step * np.concatenate([np.zeros((1, 3)), np.eye(3)])[:, None]
         there = self.at(beside.reshape(-1, 3), frame).reshape(beside.shape)
         return there[0], np.stack([(other - there[0]) / step for other in there[1:]], axis=-1)
+
+    def _upright(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Placed points as they are where the body stands and faces +z."""
+        return _UPRIGHT.invert(np.asarray(points, np.float64)) @ self._turn.T
 
     def _weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """How much points follow the parts ``[N, P]``: as the vertices around them do."""

@@ -21,7 +21,7 @@ from animate3d.arguments import (
 from animate3d.runs.presets import PRESETS
 
 if TYPE_CHECKING:
-    from animate3d.meshes import Placement
+    from animate3d.meshes import Placement, Turn
     from animate3d.runs.videos import VideoOptions
 
 MESH_CONFIG = "custom/threestudio-animate3d/configs/mesh_animation_tracked.yaml"
@@ -97,7 +97,7 @@ class RunOptions(Views, Work):
         model: what moves.
         frames: folder of RGBA images ``{v*F+f}.png``; None makes videos from ``video``.
         out: where the results go.
-        placement: a placement file or a placement; None places automatically.
+        placement: a placement file, a placement or a turn; None places automatically.
         config: of the motion fit.
         overrides: ``key=value`` for the motion fit, ``step:key=value`` for a step (`animate3d.runs.overrides`).
         video: the prompt and how videos are made of it.
@@ -111,7 +111,7 @@ class RunOptions(Views, Work):
     frames: Path | None
     out: Path
     fps: float = field(default=8.0, kw_only=True)
-    placement: Placement | Path | None = field(default=None, kw_only=True)
+    placement: Placement | Turn | Path | None = field(default=None, kw_only=True)
     config: str = field(default=MESH_CONFIG, kw_only=True)
     overrides: tuple[str, ...] = field(default=(), kw_only=True)
     video: VideoOptions | None = field(default=None, kw_only=True)
@@ -249,7 +249,7 @@ class PlacementFlags:
     rot_z_degree: OptionalNumber = None
     """turn about z"""
     scale_factor: OptionalNumber = None
-    """factor on the size"""
+    """factor on the size (default: as large as the cameras allow)"""
     placement: OptionalFile = None
     """placement.json of an earlier run, in place of the three flags"""
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from animate3d.errors import InputError
 from animate3d.frames import composite, save_image
-from animate3d.meshes import Mesh, Placement, load_mesh
+from animate3d.meshes import Mesh, Placement, Turn, given_placement, load_mesh
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.viewpoint import Viewpoint, save_viewpoint
 
@@ -49,7 +49,7 @@ class StillOptions:
     lit: bool = True
     field_of_view: float = 40.0
     front: str | None = None
-    placement: Placement | None = None
+    placement: Placement | Turn | Path | None = None
 
 
 def render_still(options: StillOptions) -> Path:
@@ -63,7 +63,7 @@ def render_still(options: StillOptions) -> Path:
     azimuth, elevation = parse_view(options.view)
     size = parse_size(options.size)
     mesh = load_mesh(options.model)
-    placement = options.placement or mesh.automatic_placement()
+    placement = given_placement(options.placement, lambda: mesh.vertices) or mesh.automatic_placement()
     azimuth += front_azimuth(options.front, placement)
     viewpoint = fitting_viewpoint(mesh, placement, azimuth, elevation, options.field_of_view, size)
     colour = BACKGROUNDS[options.background]

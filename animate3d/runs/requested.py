@@ -11,7 +11,7 @@ from animate3d.export import SUFFIXES
 from animate3d.export.blender import blender
 from animate3d.export.engines import engine_named
 from animate3d.gaussians import holds_gaussians
-from animate3d.meshes import Placement
+from animate3d.meshes import Placement, Turn
 from animate3d.runs.clip import Trim
 from animate3d.runs.gaussians import GaussianResult, animate_gaussians
 from animate3d.runs.generated import GeneratedRunOptions, animate_generated
@@ -126,14 +126,14 @@ def carry_out(
     return animate(options, announce)
 
 
-def placement_of(given: PlacementFlags) -> Placement | Path | None:
-    """The placement, or the file that says it; None places automatically."""
+def placement_of(given: PlacementFlags) -> Placement | Turn | Path | None:
+    """The placement, the file that says it, or how the model is turned; None places automatically."""
     x, z, scale = given.rot_x_degree, given.rot_z_degree, given.scale_factor
     if x is None and z is None and scale is None:
         return given.placement
     if given.placement:
         raise InputError("Give either --placement or the rotation and scale flags, not both.")
-    return Placement.from_flags(x or 0.0, z or 0.0, 1.0 if scale is None else scale)
+    return Turn(x or 0.0, z or 0.0) if scale is None else Placement.from_flags(x or 0.0, z or 0.0, scale)
 
 
 def frame_rate(output: MeshOutput) -> float:

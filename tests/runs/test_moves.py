@@ -13,7 +13,12 @@ from small_asset import finned_tube
 
 from animate3d.bundled_model import bundled_model_folder
 from animate3d.cameras import reconstruction_cameras
+from animate3d.creatures.anatomy import Body
+from animate3d.creatures.figures.draw import draw_figure
+from animate3d.creatures.figures.mesh import figure_mesh
+from animate3d.creatures.figures.part import Part
 from animate3d.creatures.moves import Manner
+from animate3d.creatures.rigs import FRONT, UP
 from animate3d.errors import InputError
 from animate3d.gaussians import from_mesh, save_ply
 from animate3d.meshes import save_obj
@@ -21,15 +26,29 @@ from animate3d.rotations import quaternion_to_matrix
 from animate3d.runs import base
 from animate3d.runs.gaussians import GaussianOptions, animate_gaussians, carried
 from animate3d.runs.mesh import AnimateOptions, MeshRun, animate
-from animate3d.runs.moves import MovingBody, computed_of, whole_body_moves
+from animate3d.runs.moves import Computed, MovingBody, computed_of, read_moves
 from animate3d.runs.scene import animate_scene
 from animate3d.runs.videos import VideoOptions
+
+TRUNK = Part("trunk", -1, np.zeros(3), UP, FRONT, 1.0)
+
+
+def nothing() -> list[Body]:
+    raise AssertionError("nothing is sought")
 
 
 def hopping(folder: Path, prompt: str = "the teapot hops high", **options: object) -> AnimateOptions:
     save_obj(finned_tube(), folder / "tube.obj")
     video = VideoOptions(prompt, weights=bundled_model_folder(), bundled=True)
     return replace(AnimateOptions(folder / "tube.obj", None, folder / "out", video=video, formats=("glb",)), **options)
+
+
+def understood(prompt: str) -> Computed | None:
+    return read_moves(prompt, lambda: [Body((TRUNK,), np.ones((1, 1)))])
+
+
+def body(points: np.ndarray, name: str, manner: Manner | None = None) -> MovingBody:
+    return MovingBody(points, Computed(((name, manner or Manner()),)), 8)
 
 
 @pytest.fixture(autouse=True)
@@ -41,14 +60,14 @@ def nothing_is_filmed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_sentence_about_the_whole_body_is_read_with_its_manner() -> None:
-    found = whole_body_moves("the teapot hops high")
+    found = understood("the teapot hops high")
     assert found is not None and found.moves == (("hop", Manner(amplitude=1.6)),) and str(found) == "hopping high"
     assert found.stronger(0.5).moves == (("hop", Manner(amplitude=0.8)),)
-    assert whole_body_moves("it flaps its wings") is None and whole_body_moves("the price of rice") is None
+    assert understood("it flaps its wings") is None and understood("the price of rice") is None
 
 
 def test_what_moves_parts_is_left_out_and_told() -> None:
-    found = whole_body_moves("a robot is floating while waving its arm")
+    found = understood("a robot is floating while waving its arm")
     assert found is not None and [name for name, _ in found.moves] == ["float"]
     assert "“waving” is left out" in found.told(unknown=True)
 
@@ -57,10 +76,10 @@ def test_directions_are_those_of_the_first_picture() -> None:
     points = np.random.default_rng(0).normal(size=(50, 3))
     camera = reconstruction_cameras(4, 64)[0:1].to(torch.float64)
     for direction, axis, sign in (("right", 0, 1), ("left", 0, -1)):
-        body = MovingBody(points, [("slide", Manner(direction=direction))], 8)
-        before, after = (camera.project(torch.from_numpy(body.at(points, f))[None])[0][0] for f in (0, 7))
+        sliding = body(points, "slide", Manner(direction=direction))
+        before, after = (camera.project(torch.from_numpy(sliding.at(points, f))[None])[0][0] for f in (0, 7))
         assert (sign * (after - before)[:, axis] > 0.01).all()
-    up = MovingBody(points, [("rise", Manner())], 8)
+    up = body(points, "rise")
     assert (up.at(points, 0) == points).all()
     np.testing.assert_allclose((up.at(points, 7) - points)[:, :2], 0, atol=1e-12)
 
@@ -68,13 +87,13 @@ def test_directions_are_those_of_the_first_picture() -> None:
 def test_gaussians_turn_and_grow_with_space_around_them() -> None:
     model = from_mesh(finned_tube())
     means = model.means.numpy()
-    spun = carried(model, MovingBody(means, [("spin", Manner(direction="left"))], 8), 4)
+    spun = carried(model, body(means, "spin", Manner(direction="left")), 4)
     turn = quaternion_to_matrix(spun.quats) @ quaternion_to_matrix(model.quats).mT
     torch.testing.assert_close(turn, turn[:1].expand_as(turn), atol=1e-4, rtol=0)
     middle = model.means.new_tensor((means.min(0) + means.max(0)) / 2)
     torch.testing.assert_close((model.means - middle) @ turn[0].T + middle, spun.means, atol=1e-3, rtol=0)
     torch.testing.assert_close(spun.scales, model.scales, atol=0, rtol=1e-3)
-    grown = carried(model, MovingBody(means, [("grow", Manner())], 8), 7)
+    grown = carried(model, body(means, "grow"), 7)
     spread = (grown.means.std(0) / model.means.std(0)).mean()
     assert spread > 1.1
     torch.testing.assert_close(
@@ -102,12 +121,12 @@ def test_known_models_and_those_who_refuse_get_videos(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a video was made"):
         animate(hopping(tmp_path, moves="never"))
     options = hopping(tmp_path)
-    assert options.video is not None and computed_of(options, lambda: True) is None
-    assert computed_of(replace(options, moves="always"), lambda: True) is not None
+    assert options.video is not None and computed_of(options, lambda: True, nothing) is None
+    assert computed_of(replace(options, moves="always"), lambda: True, nothing) is not None
     full = replace(options, video=replace(options.video, bundled=False))
-    assert computed_of(full, lambda: False) is None
+    assert computed_of(full, lambda: False, nothing) is None
     assert MeshRun(replace(options, field=True), print).computed is None
-    with pytest.raises(InputError, match="asks for nothing that the whole body does"):
+    with pytest.raises(InputError, match="asks for nothing that can be computed of this model"):
         animate(hopping(tmp_path, "the teapot is wagging its tail", moves="always"))
 
 
@@ -133,3 +152,17 @@ def test_gaussians_hop_without_a_fit(tmp_path: Path) -> None:
     options = GaussianOptions(tmp_path / "model.ply", None, tmp_path / "out", video=video, render_size=32)
     result = animate_gaussians(replace(options, move_frames=3))
     assert result.mean_displacement > 0.005 and len(list(result.files["plys"].glob("*.ply"))) == 3
+
+
+def test_a_mesh_with_legs_walks_and_its_parts_are_shown(tmp_path: Path) -> None:
+    figure = draw_figure(101, "person")
+    save_obj(figure_mesh(figure), tmp_path / "person.obj")
+    said: list[str] = []
+    asked = hopping(tmp_path, "the clown is walking", model=tmp_path / "person.obj", move_frames=5)
+    moved = animate(asked, said.append).trajectory.positions
+    assert any("“walking” is computed" in line and "2 legs" in line and "2 arms" in line for line in said)
+    assert (tmp_path / "out" / "parts.png").stat().st_size > 5000
+    far = np.linalg.norm(moved - moved[:1], axis=-1).max(axis=0)
+    height = moved[0, :, 1]
+    feet, trunk = height < np.quantile(height, 0.1), np.abs(height - np.median(height)) < 0.05
+    assert far[feet].min() > 3 * far[trunk].mean()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_distances, node_graph, without_twigs
 from animate3d.creatures.anatomy.naming import Limb, hinge_of, is_head, names_of, sides_of
 from animate3d.creatures.anatomy.wheels import find_wheels
 from animate3d.creatures.figures.part import Part
-from animate3d.creatures.rigs import FRONT, UP
+from animate3d.creatures.moves.skeleton import rotation_matrices
+from animate3d.creatures.rigs import FRONT, LEFT, UP
 from animate3d.motion.template import Template
 
 Points = NDArray[np.float64]
@@ -23,6 +25,10 @@ _SOFT = 0.3
 """Share of a branch over which its skin gives way."""
 _HEAD = 1.7
 """Length of a head with ears, in distances of its middle from its joint."""
+_SIDEWAYS = 0.6
+"""Distance from the mirror image from front to back, against that from side to side, at most."""
+_COMPARED = 4000
+"""Points that are compared with their mirror image, about."""
 _UNEVEN = 1.15
 """How much longer than its fellow a limb of a pair may be."""
 _TIP = 0.06
@@ -36,10 +42,12 @@ class Body:
     Attributes:
         parts: the trunk first.
         shares: ``[N, P]`` how much each vertex follows each part, rows sum to 1.
+        turn: ``[3, 3]`` rotation from the given axes to those in which it stands and faces +z.
     """
 
     parts: tuple[Part, ...]
     shares: Points
+    turn: Points = field(default_factory=lambda: np.eye(3))
 
     def weights(self, points: Points) -> Points:
         """`shares`; the points have to be the vertices."""
@@ -60,11 +68,48 @@ class Body:
         return replace(self, parts=tuple(parts))
 
 
-def find_body(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer]) -> Body:
-    """The parts of a mesh.
+def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer]) -> Iterator[Body]:
+    """The parts of a mesh as it stands, then as if it lay on its back, then on its face.
+
+    What is a mirror image of itself from front to back instead of from side to side faces sideways, and is turned; of
+    its two ends the higher one is the head.
 
     Args:
         vertices: ``[N, 3]``, y up, the front towards +z.
+        triangles: ``[T, 3]``
+        groups: ``[N]`` representative id of coincident vertices.
+    """
+    for pitch in (0.0, 90.0, -90.0):
+        lying = rotation_matrices(np.deg2rad(pitch) * LEFT)
+        turned = vertices @ lying.T
+        yaws = (90.0, -90.0) if faces_sideways(turned) else (0.0,)
+        bodies = []
+        for yaw in yaws:
+            facing = rotation_matrices(np.deg2rad(yaw) * UP)
+            bodies.append(replace(find_body(turned @ facing.T, triangles, groups), turn=facing @ lying))
+        yield max(bodies, key=_head_height)
+
+
+def faces_sideways(points: Points) -> bool:
+    """Whether points ``[N, 3]`` are like their mirror image from front to back, but not from side to side."""
+    some = points[:: max(len(points) // _COMPARED, 1)]
+    centered = some - 0.5 * (some.min(axis=0) + some.max(axis=0))
+    tree = cKDTree(centered)
+    side, front = (float(tree.query(centered * mirror)[0].mean()) for mirror in ([-1, 1, 1], [1, 1, -1]))
+    return front < _SIDEWAYS * side
+
+
+def _head_height(body: Body) -> float:
+    """How high the head is above the tail."""
+    tips = {part.name: float((part.joint + part.length * part.along)[1]) for part in reversed(body.parts)}
+    return tips.get("head", -np.inf) - tips.get("tail", 0.0)
+
+
+def find_body(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer]) -> Body:
+    """The parts of a mesh that stands and faces +z.
+
+    Args:
+        vertices: ``[N, 3]``, y up.
         triangles: ``[T, 3]``
         groups: ``[N]`` representative id of coincident vertices.
     """

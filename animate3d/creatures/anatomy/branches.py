@@ -25,6 +25,8 @@ _SOURCES = 48
 _STANDS_OUT = 0.12
 """How far a tip is above where its branch meets another one, as a share of the whole range of mean distances."""
 
+_ROUND = 0.3
+"""The range of mean distances of a body without limbs, as a share of the largest."""
 _STEM = 0.5
 """Length of a stem against those of its twigs, at least."""
 
@@ -84,7 +86,7 @@ def find_branches(graph: sparse.csr_matrix, height: Points) -> list[Branch]:
         height: ``[M]`` mean distances.
     """
     both = (graph + graph.T).tocsr()
-    least = _STANDS_OUT * float(np.ptp(height))
+    least = _STANDS_OUT * max(float(np.ptp(height)), _ROUND * float(height.max()))
     found: list[Branch] = []
     rising = _Rising(len(height))
     for node in np.argsort(-height, kind="stable").tolist():

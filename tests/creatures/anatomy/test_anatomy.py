@@ -1,0 +1,77 @@
+"""The parts of a body of which only the surface is known."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from animate3d.creatures.anatomy import Body, find_body
+from animate3d.creatures.anatomy.naming import hinge_of
+from animate3d.creatures.dragon import demo_asset
+from animate3d.creatures.figures.draw import draw_figure
+from animate3d.creatures.figures.mesh import figure_mesh
+from animate3d.creatures.moves import MOVES, Manner, pose_at, subject_of
+from animate3d.creatures.rigs import FRONT, LEFT, UP
+from animate3d.meshes import Mesh, load_mesh
+
+
+def body_of(mesh: Mesh) -> Body:
+    return find_body(mesh.vertices, mesh.triangles()[0], mesh.welded())
+
+
+def counted(body: Body) -> Counter[str]:
+    return Counter(part.name for part in body.parts)
+
+
+@pytest.mark.parametrize(
+    "kind, seed, move", [("person", 21, "walk"), ("animal", 23, "gallop"), ("vehicle", 20, "drive")]
+)
+def test_parts_are_found_and_move_as_the_true_ones(kind: str, seed: int, move: str) -> None:
+    figure = draw_figure(seed, kind)
+    mesh = figure_mesh(figure, 0.1 if kind == "vehicle" else 0.07)
+    body = body_of(mesh)
+    true, found = Counter(part.name for part in figure.parts), counted(body)
+    for name in ("leg", "arm", "wheel"):
+        assert found[name] == true[name]
+    np.testing.assert_allclose(body.shares.sum(axis=1), 1, atol=1e-9)
+    times = np.array([0.2, 0.4, 0.7])
+    went, should = (
+        pose_at(subject_of(who, mesh.vertices), [(MOVES[move], Manner())], times) - mesh.vertices
+        for who in (body, figure)
+    )
+    assert (went * should).sum() > 0.85 * np.sqrt((went**2).sum() * (should**2).sum())
+
+
+def test_the_dragon_has_wings_legs_a_head_with_horns_and_a_tail() -> None:
+    found = counted(body_of(load_mesh(demo_asset())))
+    assert (found["wing"], found["leg"], found["head"], found["tail"]) == (2, 2, 1, 1) and found["ear"] >= 2
+
+
+def test_a_ball_has_no_limbs() -> None:
+    u, v = np.meshgrid(np.linspace(0, np.pi, 14), np.linspace(0, 2 * np.pi, 24, endpoint=False), indexing="ij")
+    points = np.stack([np.sin(u) * np.cos(v), np.cos(u), np.sin(u) * np.sin(v)], -1).reshape(-1, 3)
+    i, j = (k.ravel() for k in np.meshgrid(np.arange(13), np.arange(24), indexing="ij"))
+    k = (j + 1) % 24
+    quads = np.stack([i * 24 + j, (i + 1) * 24 + j, (i + 1) * 24 + k, i * 24 + k], axis=1)
+    assert counted(body_of(Mesh.from_faces(points, quads))) == {"trunk": 1}
+
+
+def test_hinges_turn_parts_the_way_that_moves_expect() -> None:
+    for name, along, goes in (
+        ("leg", -UP, FRONT),
+        ("wing", LEFT, UP),
+        ("wing", -LEFT, UP),
+        ("tail", -FRONT, LEFT),
+        ("head", FRONT, -UP),
+        ("head", UP, FRONT),
+    ):
+        np.testing.assert_allclose(np.cross(hinge_of(name, along), along), goes, atol=1e-9)
+    assert np.isfinite(hinge_of("leg", FRONT)).all()
+
+
+def test_arms_can_be_called_wings() -> None:
+    body = body_of(figure_mesh(draw_figure(21, "person"), 0.07))
+    winged = body.called({"arm": "wing"})
+    assert winged.count("wing") == body.count("arm") == 2 and winged.count("arm") == 0
