@@ -84,8 +84,8 @@ def prompt_notices(prompt: str) -> list[str]:
         known = ", ".join(FAMILY_MOTIONS)
         return [
             f"The bundled model knows these creatures: {known}. The prompt names none of them, so the motion is a "
-            "guess; for anything else use the released weights (--preset full, see docs/mvvdm.md), or a motion of the "
-            "whole body (docs/moves.md)."
+            "guess; for anything else use the released weights (--preset full, see docs/mvvdm.md), or a motion "
+            "that can be computed (docs/moves.md)."
         ]
     if reading.motion is None:
         examples = ", ".join(f"“{captions(reading.family, motion)[0]}”" for motion in FAMILY_MOTIONS[reading.family])
@@ -124,8 +124,8 @@ class World:
             notices.append(
                 "This model looks like none of the creatures the bundled model was trained on, which are smooth, "
                 f"colourful cartoons of these kinds: {', '.join(FAMILY_MOTIONS)}. Expect small or wrong motion; use "
-                "the released weights (--preset full) or videos of your own (--frames), or ask for a motion of the "
-                "whole body, such as hopping, which is computed (docs/moves.md)."
+                "the released weights (--preset full) or videos of your own (--frames), or ask for a motion "
+                "that can be computed, such as hopping (docs/moves.md)."
             )
         elif (family := read_prompt(prompt).family) is not None and family != nearest:
             notices.append(

@@ -172,8 +172,8 @@ class FromPrompt:
     """laptop: the small bundled model; full: the released weights (default: full with --weights or
     --pretrained-unet-path, else laptop)"""
     moves: Literal["auto", "always", "never"] = "auto"
-    """compute what moves the whole body, as hopping or swaying does, without videos: where the bundled model
-    does not know the model or the motion, always, or never"""
+    """compute motions such as hopping or walking, without videos: where the bundled model does not know the
+    model or the motion, always, or never (docs/moves.md)"""
     motion_strength: float = 1.0
     """0.25 to 4; more is more motion"""
     num_samples: int = 1
