@@ -178,6 +178,10 @@ class FromPrompt:
     """rounds of FreeInit; 0 turns it off"""
     mask_backend: Literal["auto", "background", "sam2"] = "auto"
     """what cuts the object out of the videos"""
+    compile: bool = False
+    """compile the video model: minutes once, then faster videos on a GPU (docs/gpu.md)"""
+    quantize: Annotated[Literal["int8"] | None, arg(metavar="int8", help_behavior_hint="")] = None
+    """hold the video model's weights in half the memory"""
 
     def sampler(self) -> dict[str, Any]:
         """What is given in place of the preset's settings."""

@@ -1,0 +1,88 @@
+"""Functions of a model compiled by PyTorch at their first use, with a cache that later runs find again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+MOST_SHAPES = 128
+"""Variants of a function that are compiled at most: layers of one kind come in so many shapes."""
+
+
+def run_plainly(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
+    """Call a function as it is."""
+    return function(*arguments)
+
+
+def cache_folder() -> Path:
+    """Where PyTorch's compiler keeps what it made: as its own variable says, else below the user's cache."""
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    given = os.environ.get(CACHE_VARIABLE)
+    if given and given != default_cache_dir():  # which the import of the compiler has written there
+        return Path(given)
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "animate3d" / "compiled"
+
+
+class Compiler:
+    """Calls functions compiled; the first that cannot be compiled lets it and all later ones run as they are.
+
+    Args:
+        backend: of `torch.compile`.
+    """
+
+    def __init__(self, backend: str = "inductor") -> None:
+        self._backend = backend
+        self._failed = False
+        self._told = False
+        os.environ[CACHE_VARIABLE] = str(cache_folder())
+
+    def __call__(self, function: Callable[..., Tensor], *arguments: Any) -> Tensor:
+        """``function(*arguments)``"""
+        if self._failed:
+            return function(*arguments)
+        try:
+            return _compiled(function, self._backend)(*arguments)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a missing compiler, a full disk, something that cannot be traced
+            self._failed = True
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". :")
+            logger.warning("The video model cannot be compiled here (%s); it runs as it is.", said)
+            return function(*arguments)
+
+    @contextmanager
+    def announced(self) -> Iterator[None]:
+        """Around a call of the model: the first, which compiles, is announced with its duration."""
+        if self._told or self._failed:
+            yield
+            return
+        self._told = True
+        folder, start = cache_folder(), time.perf_counter()
+        if not any(folder.glob("*")):
+            logger.warning("The video model is compiled now, once on this machine: this takes minutes.")
+        yield
+        if not self._failed:
+            seconds = time.perf_counter() - start
+            logger.warning("The video model is compiled, in %.0f s; %s keeps it for the next time.", seconds, folder)
+
+
+@cache
+def _compiled(function: Callable[..., Tensor], backend: str) -> Callable[..., Tensor]:
+    config: Any = torch._dynamo.config
+    config.recompile_limit = max(config.recompile_limit, MOST_SHAPES)
+    config.accumulated_recompile_limit = max(config.accumulated_recompile_limit, 8 * MOST_SHAPES)
+    return torch.compile(function, dynamic=False, fullgraph=True, backend=backend)
