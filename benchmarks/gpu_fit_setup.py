@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from gpu_measure import DEVICE, GPU, TINY, synchronize
 
-GPU = torch.cuda.is_available()
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "custom" / "threestudio-animate3d" / "configs"
 
@@ -47,7 +47,7 @@ def write_model(folder: Path, gaussians: int, size: int, frames: int = 16, views
     save_ply(model, folder / "model.ply")
     neighbours, _ = knn_graph(means, 6, 1.0)
     write_json(folder / "edges.json", {str(i): {str(j): 0.1 for j in row} for i, row in enumerate(neighbours.tolist())})
-    device = torch.device("cuda" if GPU else "cpu")
+    device = torch.device(DEVICE)
     phase = torch.linspace(0, math.pi, frames)[:, None]
     moved = model.means.expand(frames, -1, -1).clone()
     moved[..., 2] += 0.15 * torch.sin(3 * moved[..., 0] + phase) - 0.15 * torch.sin(3 * model.means[:, 0])
@@ -83,8 +83,7 @@ class Clock:
     def tick(self, step: int) -> None:
         if step in self.marks:
             self.host[self.marks[step]] = time.perf_counter()
-            if GPU:
-                torch.cuda.synchronize()
+            synchronize()
             self.at[self.marks[step]] = time.perf_counter()
 
     def per_step(self, first: str, last: str) -> dict[str, float]:
@@ -150,10 +149,6 @@ def last_loss(run: Path) -> float | None:
     return float(losses[-1]) if losses else None
 
 
-def peak() -> float | None:
-    return round(torch.cuda.max_memory_allocated() / 2**30, 2) if GPU else None
-
-
 def randomised(model: Any) -> Any:
     """The model in half precision with random weights that keep the size of what passes through."""
     norms = {f"{n}.weight" for n, m in model.named_modules() if isinstance(m, torch.nn.LayerNorm | torch.nn.GroupNorm)}
@@ -166,13 +161,13 @@ def randomised(model: Any) -> Any:
 
 
 def full_model(folder: Path) -> Path:
-    """A model of full size with random weights in half precision, made once; of tiny size without a GPU."""
+    """A model of full size with random weights in half precision, made once; or a tiny one."""
     from animate3d.mvvdm import tiny
 
     if (folder / "model_index.json").is_file():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if not GPU:
+    if TINY:
         tiny.write_tiny(folder)
         return folder
     from diffusers import AutoencoderKL, DDIMScheduler
@@ -194,7 +189,7 @@ def full_model(folder: Path) -> Path:
         "pad_token_id": 513,
     }
     vision = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16}
-    with torch.device("cuda"):
+    with torch.device(DEVICE):
         vae = randomised(
             AutoencoderKL(
                 block_out_channels=(128, 256, 512, 512),
