@@ -204,6 +204,7 @@ def test_help_and_options_need_no_heavy_library() -> None:
     assert ended.stdout.splitlines()[-1] == "set() set()", ended.stderr
 
 
+@pytest.mark.slow
 def test_a_run_begins_without_the_libraries_of_its_later_steps() -> None:
     script = (
         "import sys, animate3d.runs.requested\n"
