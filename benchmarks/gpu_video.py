@@ -62,7 +62,8 @@ def full_unet() -> Any:
         torch.manual_seed(0)
         with torch.device(DEVICE):
             unet = MultiViewUNet(**arguments())
-        HELD["unet"] = nn.Module.to(randomised(unet), HALF).requires_grad_(False)
+        unet = nn.Module.to(randomised(unet), HALF).requires_grad_(False)
+        HELD["unet"] = nn.Module.to(unet, memory_format=torch.channels_last)  # as `inference.load_pipeline` has it
     return HELD["unet"]
 
 

@@ -235,7 +235,8 @@ class VideoGuidance:
         for model in (pipeline.unet, pipeline.vae, pipeline.image_encoder):
             model.requires_grad_(False).eval()
         if pipeline.vae.device.type == "cuda":
-            pipeline.vae.to(memory_format=torch.channels_last)
+            for model in (pipeline.unet, pipeline.vae):
+                model.to(memory_format=torch.channels_last)
         self.alphas_cumprod: Tensor = pipeline.scheduler.alphas_cumprod.float()
 
     def __call__(

@@ -206,6 +206,8 @@ def load_pipeline(config: dict[str, Any], checkpoint: Path | None) -> MultiViewV
     if config["quantize"] not in (None, *QUANTIZED):
         raise InputError(f"`quantize` is {config['quantize']!r}; it can be {' or '.join(QUANTIZED)}, or null.")
     pipeline = assemble(config, checkpoint, dtype=choose_dtype(str(config["dtype"]), device))
+    if device.type == "cuda":  # as the images lie there; else every call would turn every kernel around
+        torch.nn.Module.to(pipeline.unet, memory_format=torch.channels_last)
     if config["quantize"]:
         quantize(pipeline.unet)
     if config["compile"]:
