@@ -56,18 +56,10 @@ ASKED_FOR = {
     "attention": ("gpu_shapes", 5),
     "encoder": ("gpu_fit", 10),
     "training_compiled": ("gpu_training", 90),
-    "cuda_tests": ("gpu", 60),
+    "cuda_tests": ("gpu_fit", 60),
 }
 """Sections that run only when they are named."""
 SECTIONS = {**USUAL, **ASKED_FOR}
-
-
-def cuda_tests() -> dict[str, Any]:
-    """The tests marked `cuda`: rasteriser, field, ARAP energy, videos and guidance with the CPU's numbers."""
-    command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "--no-header", "tests"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
-    return {"rows": {"tests marked `cuda`": lines[-1] if lines else done.stderr[-300:]}, "output": lines[-12:]}
 
 
 def kept_column() -> dict[str, str]:

@@ -28,7 +28,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from gpu_fit_setup import CONFIGS, Clock, counted, full_model, last_loss, watched, write_model  # noqa: E402
+from gpu_fit_setup import CONFIGS, Clock, counted, last_loss, watched, write_full_model, write_model  # noqa: E402
 from gpu_measure import DEVICE, GPU, HALF, TINY, Skipped, device_name, fresh_memory, moment, peak_gib  # noqa: E402
 
 from animate3d.progress import LISTENED  # noqa: E402
@@ -101,7 +101,9 @@ def refinement_step(model: Path | None = None, limit_gib: float | None = None) -
     result: dict[str, Any] = {"limit_gib": limit_gib}
     steps, marks = (3, {1: "first", 2: "last"}) if TINY else (16, {4: "first", 15: "last"})
     with tempfile.TemporaryDirectory() as temporary:
-        folder = full_model(model or Path(temporary) / "video_model")
+        folder = model or Path(temporary) / "video_model"
+        if model is None:
+            write_full_model(folder)
         keys = write_model(Path(temporary), 300 if TINY else 5000, 32 if TINY else 1024)
         keys += [f"system.{part}.pretrained_model_name_or_path={folder}" for part in ("guidance", "prompt_processor")]
         keys += [f"trainer.max_steps={steps}", "checkpoint.every_n_train_steps=100000", "name=refine"]
@@ -309,6 +311,14 @@ def start() -> dict[str, Any]:
     result["first_step_begins_s"] = times
     result["rows"] = {"`animate --prompt`: from the command to its first step": f"{statistics.median(times)} s"}
     return result
+
+
+def cuda_tests() -> dict[str, Any]:
+    """The tests marked `cuda`: rasteriser, field, ARAP energy, videos and guidance with the CPU's numbers."""
+    command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "--no-header", "tests"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    return {"rows": {"tests marked `cuda`": lines[-1] if lines else done.stderr[-300:]}, "output": lines[-12:]}
 
 
 SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {

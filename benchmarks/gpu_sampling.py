@@ -14,15 +14,30 @@ def full_pipeline() -> Any:
     """A full-size pipeline with random weights, float16, on the GPU; made once."""
     if "pipeline" in HELD and HELD["pipeline"].unet is full_unet():
         return HELD["pipeline"]
-    if TINY:
-        from animate3d.mvvdm.tiny import tiny_pipeline
+    from animate3d.mvvdm import tiny
 
-        pipeline = tiny_pipeline().to(DEVICE, HALF)
+    if TINY:
+        pipeline = tiny.tiny_pipeline().to(DEVICE, HALF)
         pipeline.unet = full_unet()
-        pipeline.set_progress_bar_config(disable=True)
-        HELD["pipeline"] = pipeline
-        return pipeline
-    from diffusers import AutoencoderKL, DDIMScheduler
+    else:
+        from diffusers import DDIMScheduler
+
+        from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
+
+        pipeline = MultiViewVideoPipeline(
+            **encoders(),
+            unet=full_unet(),
+            tokenizer=tiny._tokenizer(),
+            scheduler=DDIMScheduler(**tiny.NOISE_SCHEDULE),
+        )
+    pipeline.set_progress_bar_config(disable=True)
+    HELD["pipeline"] = pipeline
+    return pipeline
+
+
+def encoders() -> dict[str, Any]:
+    """What is around the UNet, of the published sizes."""
+    from diffusers import AutoencoderKL
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
     try:
@@ -30,54 +45,26 @@ def full_pipeline() -> Any:
     except ImportError:
         from transformers import CLIPImageProcessor as Processor
 
-    from animate3d.mvvdm import tiny
-    from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
-
-    widths = (128, 256, 512, 512)
+    text = {"vocab_size": 49408, "hidden_size": 768, "intermediate_size": 3072, "projection_dim": 768}
+    text |= {"num_hidden_layers": 12, "num_attention_heads": 12}
+    text |= {"bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513}
+    vision = {"hidden_size": 1280, "intermediate_size": 5120, "projection_dim": 1024, "image_size": 224}
+    vision |= {"num_hidden_layers": 32, "num_attention_heads": 16, "patch_size": 14}
     with torch.device(DEVICE):
-        vae = AutoencoderKL(
-            block_out_channels=widths,
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=2,
-            sample_size=256,
-        )
-        ends = {"bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513, "projection_dim": 768}
-        text = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=49408,
-                hidden_size=768,
-                intermediate_size=3072,
-                num_hidden_layers=12,
-                num_attention_heads=12,
-                **ends,
-            )
-        )
-        vision = CLIPVisionModelWithProjection(
-            CLIPVisionConfig(
-                hidden_size=1280,
-                intermediate_size=5120,
-                num_hidden_layers=32,
-                num_attention_heads=16,
-                projection_dim=1024,
-                image_size=224,
-                patch_size=14,
-            )
-        )
-    vae, text, vision = (randomised(model).to(HALF) for model in (vae, text, vision))
-    vae.enable_slicing()
-    pipeline = MultiViewVideoPipeline(
-        vae=vae,
-        text_encoder=text,
-        image_encoder=vision,
-        unet=full_unet(),
-        tokenizer=tiny._tokenizer(),
-        scheduler=DDIMScheduler(**tiny.NOISE_SCHEDULE),
-        feature_extractor=Processor(),
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    HELD["pipeline"] = pipeline
-    return pipeline
+        parts = {
+            "vae": AutoencoderKL(
+                block_out_channels=(128, 256, 512, 512),
+                down_block_types=("DownEncoderBlock2D",) * 4,
+                up_block_types=("UpDecoderBlock2D",) * 4,
+                layers_per_block=2,
+                sample_size=256,
+            ),
+            "text_encoder": CLIPTextModel(CLIPTextConfig(**text)),
+            "image_encoder": CLIPVisionModelWithProjection(CLIPVisionConfig(**vision)),
+        }
+    made = {name: randomised(model).to(HALF) for name, model in parts.items()}
+    made["vae"].enable_slicing()
+    return {**made, "feature_extractor": Processor()}
 
 
 def _videos(pipeline: Any, steps: int, **options: Any) -> Any:
