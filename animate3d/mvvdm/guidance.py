@@ -235,8 +235,7 @@ class VideoGuidance:
         for model in (pipeline.unet, pipeline.vae, pipeline.image_encoder):
             model.requires_grad_(False).eval()
         if pipeline.vae.device.type == "cuda":
-            for model in (pipeline.unet, pipeline.vae):
-                model.to(memory_format=torch.channels_last)
+            pipeline.vae.to(memory_format=torch.channels_last)
         self.alphas_cumprod: Tensor = pipeline.scheduler.alphas_cumprod.float()
 
     def __call__(

@@ -28,6 +28,7 @@ from animate3d.frames import save_frames, save_gif, save_mp4, side_by_side
 from animate3d.mvvdm.convert import DTYPES, assemble
 from animate3d.mvvdm.model.compiled import Compiler
 from animate3d.mvvdm.model.quantized import quantize
+from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 
@@ -203,15 +204,9 @@ def is_made(base: Path, record: dict[str, Any]) -> bool:
 def load_pipeline(config: dict[str, Any], checkpoint: Path | None) -> MultiViewVideoPipeline:
     """The pipeline on its device, with the config's options of speed and memory."""
     device = choose_device(str(config["device"]))
-    if config["quantize"] not in (None, *QUANTIZED):
-        raise InputError(f"`quantize` is {config['quantize']!r}; it can be {' or '.join(QUANTIZED)}, or null.")
+    prepare = prepare_unet(device, config["quantize"], compiled=bool(config["compile"]))
     pipeline = assemble(config, checkpoint, dtype=choose_dtype(str(config["dtype"]), device))
-    if device.type == "cuda":  # as the images lie there; else every call would turn every kernel around
-        torch.nn.Module.to(pipeline.unet, memory_format=torch.channels_last)
-    if config["quantize"]:
-        quantize(pipeline.unet)
-    if config["compile"]:
-        pipeline.unet.compiler = Compiler()
+    prepare(pipeline.unet)
     if hasattr(pipeline.vae, "enable_slicing"):  # diffusers' own; the small autoencoder needs no slicing
         pipeline.vae.enable_slicing()
     if config["offload"] and device.type == "cpu":
@@ -221,6 +216,31 @@ def load_pipeline(config: dict[str, Any], checkpoint: Path | None) -> MultiViewV
     else:
         pipeline.to(device)
     return pipeline
+
+
+def prepare_unet(device: torch.device, quantized: str | None, *, compiled: bool) -> Callable[[MultiViewUNet], None]:
+    """What makes a UNet, which is only used from then on, as small or as fast as asked for.
+
+    Args:
+        device: where it is going to run.
+        quantized: one of `QUANTIZED` or None.
+        compiled: compile it at its first use.
+
+    Raises:
+        InputError: an unknown precision; before anything is loaded.
+    """
+    if quantized not in (None, *QUANTIZED):
+        raise InputError(f"`quantize` is {quantized!r}; it can be {' or '.join(QUANTIZED)}, or null.")
+
+    def prepare(unet: MultiViewUNet) -> None:
+        if device.type == "cuda":  # as the images lie there; else every call would turn every kernel around
+            torch.nn.Module.to(unet, memory_format=torch.channels_last)
+        if quantized:
+            quantize(unet)
+        if compiled:
+            unet.compiler = Compiler()
+
+    return prepare
 
 
 _kept: dict[str, MultiViewVideoPipeline] | None = None  # the last one by what it was loaded from, if it is kept

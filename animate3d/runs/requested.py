@@ -221,6 +221,7 @@ def _video(given: FromPrompt, prompt: str | None, preset: Preset) -> VideoOption
         samples=given.num_samples,
         compile=given.compile,
         quantize=given.quantize,
+        low_memory=given.low_memory,
         **given.sampler(),
     )
 

@@ -42,6 +42,7 @@ class VideoOptions:
         bundled: the model is the one that comes with the package, which knows little and is asked what it knows.
         compile: compile the model, which changes its last digits only.
         quantize: int8 holds its weights in eight bits; None in the precision of the arithmetic.
+        low_memory: memory comes before time also on a large GPU.
     """
 
     prompt: str
@@ -53,6 +54,7 @@ class VideoOptions:
     bundled: bool = False
     compile: bool = False
     quantize: str | None = None
+    low_memory: bool = False
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -82,7 +84,8 @@ class VideoOptions:
         weights = {"weights": self.weights, "checkpoint": self.checkpoint}
         stamps = {key: None if path is None else stamp(path)["files"] for key, path in weights.items()}
         values = asdict(self)
-        del values["compile"]
+        for name in ("compile", "low_memory"):  # change nothing but last digits
+            del values[name]
         if self.quantize is None:  # absent in records of before, which stay valid
             del values["quantize"]
         return {**values, **stamps}
@@ -190,6 +193,8 @@ def _asked(options: VideoOptions, images: tuple[Path, ...]) -> tuple[Any, dict[s
     if options.weights is not None:
         config["pretrained_model_path"] = str(options.weights)
     config |= {"compile": options.compile, "quantize": options.quantize}
+    if options.low_memory:
+        config["low_memory"] = True
     return inference.request_of(config, images, options.prompt, options.sampler), config
 
 
