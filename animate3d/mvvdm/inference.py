@@ -234,7 +234,7 @@ def prepare_unet(device: torch.device, quantized: str | None, *, compiled: bool)
 
     def prepare(unet: MultiViewUNet) -> None:
         if device.type == "cuda":  # as the images lie there; else every call would turn every kernel around
-            torch.nn.Module.to(unet, memory_format=torch.channels_last)
+            torch.nn.Module.to(unet, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if quantized:
             quantize(unet)
         if compiled:
