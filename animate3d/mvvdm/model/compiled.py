@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,10 +29,9 @@ def run_plainly(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
 
 def cache_folder() -> Path:
     """Where PyTorch's compiler keeps what it made: as its own variable says, else below the user's cache."""
-    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
-
     given = os.environ.get(CACHE_VARIABLE)
-    if given and given != default_cache_dir():  # which the import of the compiler has written there
+    default = Path(tempfile.gettempdir()) / "torchinductor_"  # the import of the compiler writes this there, and a name
+    if given and not os.path.abspath(given).startswith(str(default)):
         return Path(given)
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "animate3d" / "compiled"
@@ -42,24 +42,27 @@ class Compiler:
 
     Args:
         backend: of `torch.compile`.
+
+    Attributes:
+        failed: whether something could not be compiled.
     """
 
     def __init__(self, backend: str = "inductor") -> None:
         self._backend = backend
-        self._failed = False
+        self.failed = False
         self._told = False
         os.environ[CACHE_VARIABLE] = str(cache_folder())
 
     def __call__(self, function: Callable[..., Tensor], *arguments: Any) -> Tensor:
         """``function(*arguments)``"""
-        if self._failed:
+        if self.failed:
             return function(*arguments)
         try:
             return _compiled(function, self._backend)(*arguments)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # a missing compiler, a full disk, something that cannot be traced
-            self._failed = True
+            self.failed = True
             said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". :")
             logger.warning("The video model cannot be compiled here (%s); it runs as it is.", said)
             return function(*arguments)
@@ -67,7 +70,7 @@ class Compiler:
     @contextmanager
     def announced(self) -> Iterator[None]:
         """Around a call of the model: the first, which compiles, is announced with its duration."""
-        if self._told or self._failed:
+        if self._told or self.failed:
             yield
             return
         self._told = True
@@ -75,7 +78,7 @@ class Compiler:
         if not any(folder.glob("*")):
             logger.warning("The video model is compiled now, once on this machine: this takes minutes.")
         yield
-        if not self._failed:
+        if not self.failed:
             seconds = time.perf_counter() - start
             logger.warning("The video model is compiled, in %.0f s; %s keeps it for the next time.", seconds, folder)
 
