@@ -69,18 +69,20 @@ class Compiler:
 
     @contextmanager
     def announced(self) -> Iterator[None]:
-        """Around a call of the model: the first, which compiles, is announced with its duration."""
-        if self._told or self.failed:
-            yield
-            return
-        self._told = True
-        folder, start = cache_folder(), time.perf_counter()
-        if not any(folder.glob("*")):
+        """Around a call of the model: what is compiled, or read from the cache, is said with the time it took."""
+        folder, start, before = cache_folder(), time.perf_counter(), _graphs()
+        if not (self._told or self.failed or any(folder.glob("*"))):
             logger.warning("The video model is compiled now, once on this machine: this takes minutes.")
+        self._told = True
         yield
-        if not self.failed:
+        if not self.failed and _graphs() > before:
             seconds = time.perf_counter() - start
             logger.warning("The video model is compiled, in %.0f s; %s keeps it for the next time.", seconds, folder)
+
+
+def _graphs() -> int:
+    """How many graphs PyTorch has traced in this process."""
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
 @cache
