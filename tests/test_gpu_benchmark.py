@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
 import sys
 import types
 from collections.abc import Callable
@@ -89,3 +91,14 @@ def test_a_process_that_dies_costs_one_section(gpu: Any, tmp_path: Path, monkeyp
     assert gpu.supervise(["ceilings", "unet", "start"], 60, out) == 1
     assert started == [["ceilings", "unet", "start"], ["start"]]
     assert "ended with -11" in gpu.read(out)["unet"]["error"] and "start" in gpu.read(out)
+
+
+@pytest.mark.slow
+def test_the_sections_run_in_tiny_sizes_on_the_cpu(tmp_path: Path) -> None:
+    names = ["ceilings", "raster_speed", "unet", "unet_int8", "sampling", "low_memory", "refinement_step", "training"]
+    script = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
+    options = ["--tiny", "--device", "cpu", "--budget", "1000", "--out", str(tmp_path / "gpu.json")]
+    ended = subprocess.run([sys.executable, str(script), *names, *options], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert all(found[name]["rows"] for name in names) and not found["left_out"]
