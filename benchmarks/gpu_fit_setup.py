@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from gpu_measure import DEVICE, GPU, synchronize
 
-GPU = torch.cuda.is_available()
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "custom" / "threestudio-animate3d" / "configs"
 
@@ -47,7 +47,7 @@ def write_model(folder: Path, gaussians: int, size: int, frames: int = 16, views
     save_ply(model, folder / "model.ply")
     neighbours, _ = knn_graph(means, 6, 1.0)
     write_json(folder / "edges.json", {str(i): {str(j): 0.1 for j in row} for i, row in enumerate(neighbours.tolist())})
-    device = torch.device("cuda" if GPU else "cpu")
+    device = torch.device(DEVICE)
     phase = torch.linspace(0, math.pi, frames)[:, None]
     moved = model.means.expand(frames, -1, -1).clone()
     moved[..., 2] += 0.15 * torch.sin(3 * moved[..., 0] + phase) - 0.15 * torch.sin(3 * model.means[:, 0])
@@ -83,8 +83,7 @@ class Clock:
     def tick(self, step: int) -> None:
         if step in self.marks:
             self.host[self.marks[step]] = time.perf_counter()
-            if GPU:
-                torch.cuda.synchronize()
+            synchronize()
             self.at[self.marks[step]] = time.perf_counter()
 
     def per_step(self, first: str, last: str) -> dict[str, float]:
@@ -150,75 +149,11 @@ def last_loss(run: Path) -> float | None:
     return float(losses[-1]) if losses else None
 
 
-def peak() -> float | None:
-    return round(torch.cuda.max_memory_allocated() / 2**30, 2) if GPU else None
+def write_full_model(folder: Path) -> None:
+    """A model of full size with random weights in half precision as a folder; or a tiny one."""
+    from gpu_sampling import full_pipeline
+    from gpu_video import forget
 
-
-def randomised(model: Any) -> Any:
-    """The model in half precision with random weights that keep the size of what passes through."""
-    norms = {f"{n}.weight" for n, m in model.named_modules() if isinstance(m, torch.nn.LayerNorm | torch.nn.GroupNorm)}
-    for name, parameter in model.named_parameters():
-        if parameter.ndim > 1:
-            parameter.data.normal_(std=0.6 / max(1, parameter[0].numel()) ** 0.5)
-        else:
-            parameter.data.fill_(1.0 if name in norms else 0.0)
-    return model.half().eval()
-
-
-def full_model(folder: Path) -> Path:
-    """A model of full size with random weights in half precision, made once; of tiny size without a GPU."""
-    from animate3d.mvvdm import tiny
-
-    if (folder / "model_index.json").is_file():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if not GPU:
-        tiny.write_tiny(folder)
-        return folder
-    from diffusers import AutoencoderKL, DDIMScheduler
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    try:
-        from transformers import CLIPImageProcessorPil as Processor
-    except ImportError:
-        from transformers import CLIPImageProcessor as Processor
-    from animate3d.mvvdm.model.unet import MultiViewUNet
-    from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
-
-    text = {"vocab_size": 49408, "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12}
-    text |= {
-        "num_attention_heads": 12,
-        "projection_dim": 768,
-        "bos_token_id": 512,
-        "eos_token_id": 513,
-        "pad_token_id": 513,
-    }
-    vision = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16}
-    with torch.device("cuda"):
-        vae = randomised(
-            AutoencoderKL(
-                block_out_channels=(128, 256, 512, 512),
-                down_block_types=("DownEncoderBlock2D",) * 4,
-                up_block_types=("UpDecoderBlock2D",) * 4,
-                layers_per_block=2,
-                sample_size=256,
-            )
-        )
-        parts = {
-            "vae": vae,
-            "text_encoder": randomised(CLIPTextModel(CLIPTextConfig(**text))),
-            "image_encoder": randomised(
-                CLIPVisionModelWithProjection(
-                    CLIPVisionConfig(**vision, projection_dim=1024, image_size=224, patch_size=14)
-                )
-            ),
-            "unet": randomised(MultiViewUNet()),
-        }
-    pipeline = MultiViewVideoPipeline(
-        **parts,
-        tokenizer=tiny._tokenizer(),
-        scheduler=DDIMScheduler(**tiny.NOISE_SCHEDULE),
-        feature_extractor=Processor(),
-    )
-    pipeline.save_pretrained(folder)
-    return folder
+    forget()
+    full_pipeline().save_pretrained(folder)
+    forget()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from gpu_measure import measured, relative_error
+from gpu_measure import DEVICE, TINY, measured, relative_error, shown
 from torch import Tensor
 
-DEVICE = "cuda"
+POINTS, SIZE = (200, 32) if TINY else (3000, 128)
+SPEEDS = [(200, 32)] if TINY else [(5_000, 256), (20_000, 256), (100_000, 256), (20_000, 1024), (500_000, 512)]
 
 
 def raster_parity() -> dict[str, Any]:
@@ -18,9 +19,9 @@ def raster_parity() -> dict[str, Any]:
     from animate3d.cameras import reconstruction_cameras
     from animate3d.rasterize import Splats, render
 
-    splats, cameras = surface(2, 3000), reconstruction_cameras(4, 128)
-    weights = torch.randn(2, 4, 128, 128, 3, generator=torch.Generator().manual_seed(1))
-    mask = torch.rand(2, 4, 3000, generator=torch.Generator().manual_seed(3)) < 0.3
+    splats, cameras = surface(2, POINTS), reconstruction_cameras(4, SIZE)
+    weights = torch.randn(2, 4, SIZE, SIZE, 3, generator=torch.Generator().manual_seed(1))
+    mask = torch.rand(2, 4, POINTS, generator=torch.Generator().manual_seed(3)) < 0.3
     found: dict[str, Any] = {}
     for masked in (None, mask):
         outputs = {}
@@ -56,7 +57,7 @@ def raster_speed() -> dict[str, Any]:
     from animate3d.rasterize import Splats, render
 
     rows = {}
-    for gaussians, size in ((5_000, 256), (20_000, 256), (100_000, 256), (20_000, 1024), (500_000, 512)):
+    for gaussians, size in SPEEDS:
         splats = surface(15, gaussians)
         leaves = [t.to(DEVICE).requires_grad_() for t in (splats.means, splats.quats, splats.scales)]
         rest = splats.opacities.to(DEVICE), splats.colors.to(DEVICE)
@@ -67,7 +68,5 @@ def raster_speed() -> dict[str, Any]:
             torch.autograd.grad(image.color.square().sum() + image.alpha.sum(), leaves)
 
         value = measured(step, 5, 2)
-        rows[f"rasteriser, 15 × 4 images, {gaussians // 1000}k Gaussians at {size}²"] = (
-            f"{value['ms']} ms, {value['peak_gib']} GiB"
-        )
+        rows[f"rasteriser, 15 × 4 images, {gaussians // 1000}k Gaussians at {size}²"] = shown(value)
     return {"rows": rows}

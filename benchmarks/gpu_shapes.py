@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from gpu_measure import milliseconds
-from gpu_video import DEVICE, FRAMES, VIEWS
+from gpu_measure import DEVICE, HALF, TINY, milliseconds
+from gpu_video import FRAMES, VIEWS
 from torch import nn
 
 
@@ -21,8 +21,9 @@ def attention() -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     backends = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
-    for tokens, width in ((4096, 40), (4096, 64), (1024, 80), (1024, 128), (256, 160), (64, 160)):
-        joint = torch.randn(2 * FRAMES, tokens, 4, 8, width, device=DEVICE, dtype=torch.float16)
+    shapes = ((4096, 40), (4096, 64), (1024, 80), (1024, 128), (256, 160), (64, 160))
+    for tokens, width in shapes[-1:] if TINY else shapes:
+        joint = torch.randn(2 * FRAMES, tokens, 4, 8, width, device=DEVICE, dtype=HALF)
         query, key, value = (side.transpose(1, 2) for side in joint.unbind(2)[:3])
         for name, backend in backends.items():
             try:
@@ -32,21 +33,21 @@ def attention() -> dict[str, Any]:
                 found[f"{name} {tokens}x{width}"] = f"{ms} ms, {rate:.0f} TFLOP/s"
             except Exception as error:
                 found[f"{name} {tokens}x{width}"] = repr(error)[-120:]
-    qkv = torch.randn(2, FRAMES, VIEWS * 1024, 960, device=DEVICE, dtype=torch.float16)
+    qkv = torch.randn(2, FRAMES, VIEWS * (64 if TINY else 1024), 960, device=DEVICE, dtype=HALF)
     found["frames kernel 320"] = milliseconds(lambda: fused.attend_frames(qkv, 8))
     query, key, value = qkv.view(2, FRAMES, -1, 3, 8, 40).permute(3, 0, 2, 4, 1, 5).flatten(1, 2)
     found["frames sdpa 320"] = milliseconds(lambda: scaled_dot_product_attention(query, key, value))
-    x = torch.randn(2 * VIEWS * FRAMES, 1024, 320, device=DEVICE, dtype=torch.float16)
-    keys = [tuple(torch.randn(2 * VIEWS, n, 320, device=DEVICE, dtype=torch.float16) for _ in "kv") for n in (77, 4)]
+    x = torch.randn(2 * VIEWS * FRAMES, 64 if TINY else 1024, 320, device=DEVICE, dtype=HALF)
+    keys = [tuple(torch.randn(2 * VIEWS, n, 320, device=DEVICE, dtype=HALF) for _ in "kv") for n in (77, 4)]
     common = {"heads": 8, "frames": FRAMES, "views": VIEWS, "image_scale": 1.0}
     found["prompt kernel 320"] = milliseconds(lambda: fused.attend_prompt(x, *keys, **common))
-    for channels, size in ((320, 32), (640, 16), (1280, 8)):
-        image = torch.randn(128, channels, size, size, device=DEVICE, dtype=torch.float16)
-        weight = torch.randn(channels, channels, 3, 3, device=DEVICE, dtype=torch.float16)
+    for channels, size in ((320, 4),) if TINY else ((320, 32), (640, 16), (1280, 8)):
+        image = torch.randn(128, channels, size, size, device=DEVICE, dtype=HALF)
+        weight = torch.randn(channels, channels, 3, 3, device=DEVICE, dtype=HALF)
         last = image.contiguous(memory_format=torch.channels_last)
-        norm = nn.GroupNorm(32, channels, device=DEVICE, dtype=torch.float16)
+        norm = nn.GroupNorm(32, channels, device=DEVICE, dtype=HALF)
         tokens = last.permute(0, 2, 3, 1).flatten(1, 2)
-        feed = nn.Linear(channels, 8 * channels, device=DEVICE, dtype=torch.float16)
+        feed = nn.Linear(channels, 8 * channels, device=DEVICE, dtype=HALF)
         found[f"{channels}@{size}"] = {
             "conv nchw": milliseconds(lambda: conv2d(image, weight, padding=1)),  # noqa: B023
             "conv nhwc": milliseconds(lambda: conv2d(last, weight, padding=1)),  # noqa: B023

@@ -204,6 +204,17 @@ def test_help_and_options_need_no_heavy_library() -> None:
     assert ended.stdout.splitlines()[-1] == "set() set()", ended.stderr
 
 
+@pytest.mark.slow
+def test_a_run_begins_without_the_libraries_of_its_later_steps() -> None:
+    script = (
+        "import sys, animate3d.runs.requested\n"
+        "later = {'diffusers', 'transformers', 'accelerate', 'pytorch_lightning', 'torch._dynamo', 'sympy', 'viser'}\n"
+        "print(later & set(sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert ended.stdout.splitlines()[-1] == "set()", ended.stderr
+
+
 def test_version_and_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert cli.main(["doctor"]) == 0

@@ -26,6 +26,9 @@ from animate3d.files import (
 )
 from animate3d.frames import save_frames, save_gif, save_mp4, side_by_side
 from animate3d.mvvdm.convert import DTYPES, assemble
+from animate3d.mvvdm.model.compiled import Compiler
+from animate3d.mvvdm.model.quantized import quantize
+from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 
@@ -45,7 +48,11 @@ DEFAULTS: dict[str, Any] = {
     "offload": False,
     "sequential_guidance": False,
     "low_memory": "auto",
+    "compile": False,
+    "quantize": None,
 }
+QUANTIZED = ("int8",)
+"""Precisions, below those of arithmetic, in which the UNet's weights can be held."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +183,8 @@ def record_of(request: VideoRequest, config: dict[str, Any], checkpoint: Path | 
             *("mvdream_attn_cfg", "motion_module_attn_cfg", "noise_scheduler_kwargs", "dtype"),
         )
     }
+    if config.get("quantize"):  # absent in records of before, which stay valid
+        model["quantize"] = config["quantize"]
     local = {key: stamp(path) for key, path in model.items() if key.endswith("_path") and path and Path(path).exists()}
     motion = None if checkpoint is None else stamp(existing_file(checkpoint, "motion checkpoint"))
     settings = asdict(request)
@@ -193,9 +202,11 @@ def is_made(base: Path, record: dict[str, Any]) -> bool:
 
 
 def load_pipeline(config: dict[str, Any], checkpoint: Path | None) -> MultiViewVideoPipeline:
-    """The pipeline on its device, with the memory options of the config."""
+    """The pipeline on its device, with the config's options of speed and memory."""
     device = choose_device(str(config["device"]))
+    prepare = prepare_unet(device, config["quantize"], compiled=bool(config["compile"]))
     pipeline = assemble(config, checkpoint, dtype=choose_dtype(str(config["dtype"]), device))
+    prepare(pipeline.unet)
     if hasattr(pipeline.vae, "enable_slicing"):  # diffusers' own; the small autoencoder needs no slicing
         pipeline.vae.enable_slicing()
     if config["offload"] and device.type == "cpu":
@@ -205,6 +216,31 @@ def load_pipeline(config: dict[str, Any], checkpoint: Path | None) -> MultiViewV
     else:
         pipeline.to(device)
     return pipeline
+
+
+def prepare_unet(device: torch.device, quantized: str | None, *, compiled: bool) -> Callable[[MultiViewUNet], None]:
+    """What makes a UNet, which is only used from then on, as small or as fast as asked for.
+
+    Args:
+        device: where it is going to run.
+        quantized: one of `QUANTIZED` or None.
+        compiled: compile it at its first use.
+
+    Raises:
+        InputError: an unknown precision; before anything is loaded.
+    """
+    if quantized not in (None, *QUANTIZED):
+        raise InputError(f"`quantize` is {quantized!r}; it can be {' or '.join(QUANTIZED)}, or null.")
+
+    def prepare(unet: MultiViewUNet) -> None:
+        if device.type == "cuda":  # as the images lie there; else every call would turn every kernel around
+            torch.nn.Module.to(unet, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if quantized:
+            quantize(unet)
+        if compiled:
+            unet.compiler = Compiler()
+
+    return prepare
 
 
 _kept: dict[str, MultiViewVideoPipeline] | None = None  # the last one by what it was loaded from, if it is kept

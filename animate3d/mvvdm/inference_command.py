@@ -15,7 +15,7 @@ from animate3d.arguments import add_ray
 from animate3d.cluster import each
 from animate3d.errors import InputError
 from animate3d.mvvdm.convert import read_config
-from animate3d.mvvdm.inference import DEFAULTS, find_images, keep_loaded, result_name, run, write_config
+from animate3d.mvvdm.inference import DEFAULTS, QUANTIZED, find_images, keep_loaded, result_name, run, write_config
 from animate3d.mvvdm.sampler import RELEASED
 from animate3d.resources import find_resource
 from animate3d.tables import TABLES, read_prompts, read_rows
@@ -153,6 +153,10 @@ def main(argv: list[str] | None = None) -> int:
         config[key] = bool(config[key]) or getattr(options, key)
     if options.low_memory:
         config["low_memory"] = True
+    if options.compile:
+        config["compile"] = True
+    if options.quantize is not None:
+        config["quantize"] = options.quantize
     shared = {
         "checkpoint": options.pretrained_unet_path,
         "frames": options.L,
@@ -202,5 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     sampling.add_argument(
         "--low-memory", action="store_true", help="both, and small steps elsewhere: for small GPUs (docs/gpu.md)"
     )
+    sampling.add_argument("--compile", action="store_true", help="compile the UNet; pays for many videos (docs/gpu.md)")
+    sampling.add_argument("--quantize", choices=QUANTIZED, help="hold the UNet's weights in half the memory")
     parser.add_argument("--force", action="store_true", help="make results again that are already there")
     return parser

@@ -190,6 +190,12 @@ class FromPrompt:
     """rounds of FreeInit; 0 turns it off"""
     mask_backend: Literal["auto", "background", "sam2"] = "auto"
     """what cuts the object out of the videos"""
+    compile: bool = False
+    """compile the video model: minutes once, then faster videos on a GPU (docs/gpu.md)"""
+    quantize: Annotated[Literal["int8"] | None, arg(metavar="int8", help_behavior_hint="")] = None
+    """hold the video model's weights in half the memory"""
+    low_memory: bool = False
+    """make videos in less memory and more time; by itself on a GPU with less than 11 GiB"""
 
     def sampler(self) -> dict[str, Any]:
         """What is given in place of the preset's settings."""

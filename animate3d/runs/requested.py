@@ -223,6 +223,9 @@ def _video(given: FromPrompt, prompt: str | None, preset: Preset) -> VideoOption
         checkpoint=given.pretrained_unet_path,
         mask_backend=given.mask_backend,
         samples=given.num_samples,
+        compile=given.compile,
+        quantize=given.quantize,
+        low_memory=given.low_memory,
         **given.sampler(),
     )
 

@@ -40,6 +40,9 @@ class VideoOptions:
         mask_backend: auto, background or sam2.
         samples: videos that are made, with seeds one after the other; the best are chosen.
         bundled: the model is the one that comes with the package, which knows little and is asked what it knows.
+        compile: compile the model, which changes its last digits only.
+        quantize: int8 holds its weights in eight bits; None in the precision of the arithmetic.
+        low_memory: memory comes before time also on a large GPU.
     """
 
     prompt: str
@@ -49,6 +52,9 @@ class VideoOptions:
     mask_backend: str = "auto"
     samples: int = 1
     bundled: bool = False
+    compile: bool = False
+    quantize: str | None = None
+    low_memory: bool = False
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -77,7 +83,12 @@ class VideoOptions:
         """What the videos depend on; weights count by the sizes and times of their files."""
         weights = {"weights": self.weights, "checkpoint": self.checkpoint}
         stamps = {key: None if path is None else stamp(path)["files"] for key, path in weights.items()}
-        return {**asdict(self), **stamps}
+        values = asdict(self)
+        for name in ("compile", "low_memory"):  # change nothing but last digits
+            del values[name]
+        if self.quantize is None:  # absent in records of before, which stay valid
+            del values["quantize"]
+        return {**values, **stamps}
 
 
 Wanted: TypeAlias = tuple[VideoOptions, tuple[Path, ...]]
@@ -181,6 +192,9 @@ def _asked(options: VideoOptions, images: tuple[Path, ...]) -> tuple[Any, dict[s
     config = {**inference.DEFAULTS, **read_config(find_resource(INFERENCE_CONFIG))}
     if options.weights is not None:
         config["pretrained_model_path"] = str(options.weights)
+    config |= {"compile": options.compile, "quantize": options.quantize}
+    if options.low_memory:
+        config["low_memory"] = True
     return inference.request_of(config, images, options.prompt, options.sampler), config
 
 

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from animate3d.errors import InputError
 from animate3d.frames import load_frames, save_gif
-from animate3d.mvvdm import inference_command
-from animate3d.mvvdm.inference import result_name
+from animate3d.mvvdm import inference, inference_command
+from animate3d.mvvdm.inference import VideoRequest, result_name
+from animate3d.mvvdm.model.compiled import Compiler
 from animate3d.mvvdm.split import split
 from animate3d.mvvdm.tiny import main as write_tiny
 
@@ -106,6 +108,23 @@ def test_a_result_of_weights_that_were_replaced_is_made_anew(
     capsys.readouterr()
     inference_command.main(command)
     assert capsys.readouterr().out.startswith("replaced")
+
+
+def test_flags_of_speed_and_memory_reach_the_model_and_the_record(
+    weights: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs: list[dict[str, object]] = []
+    monkeypatch.setattr(inference_command, "run", lambda config, **_: configs.append(config))
+    for extra in ([], ["--compile"], ["--compile", "--quantize", "int8"]):
+        inference_command.main(arguments(weights, images, tmp_path / "out", *extra))
+    request = VideoRequest(tuple(images / f"{view}.png" for view in range(2)), "it runs")
+    plain, compiled, quantised = (inference.record_of(request, config, None) for config in configs)
+    assert plain == compiled != quantised
+    unet = inference.load_pipeline(configs[2], None).unet
+    assert isinstance(unet.compiler, Compiler)
+    assert unet.mid_block.attentions[0].proj_in.parametrizations.weight.original0.dtype == torch.int8
+    with pytest.raises(InputError, match="`quantize` is 'int4'; it can be int8, or null"):
+        inference.load_pipeline({**configs[0], "quantize": "int4"}, None)
 
 
 def test_many_prompts_give_the_results_of_each_alone(weights: Path, images: Path, tmp_path: Path) -> None:

@@ -204,6 +204,7 @@ def test_prompts_do_not_depend_on_the_view_unless_asked(plugin: ModuleType, weig
     [
         ({"recon_loss": False}, "recon_loss and i2v must be true"),
         ({"half_precision_dtype": "float8"}, "float16 or bfloat16"),
+        ({"quantize": "int4"}, "it can be int8"),
         ({"pretrained_model_name_or_path": "not/a/folder"}, "base model not/a/folder does not exist"),
         ({"pretrained_unet_path": "my/motion.ckpt"}, "my/motion.ckpt does not exist"),
     ],

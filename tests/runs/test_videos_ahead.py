@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,10 @@ def test_one_that_cannot_be_made_is_told_by_its_own_run(model: Model, image: Pat
     assert make_videos(*wanted(image, 1), image.parent / "videos") == {}
     with pytest.raises(InputError, match="99 cannot"):
         make_videos(*wanted(image, 99), image.parent / "videos")
+
+
+def test_videos_depend_on_the_precision_of_the_weights_and_not_on_the_compiler(image: Path) -> None:
+    (plain, _) = wanted(image, 1)
+    assert replace(plain, compile=True, low_memory=True).identity() == plain.identity()
+    assert "quantize" not in plain.identity()  # runs of before go on
+    assert replace(plain, quantize="int8").identity() != plain.identity()

@@ -277,6 +277,8 @@ def attend_prompt(
 
 def side_by_side(layers: list[nn.Linear], x: Tensor) -> Tensor:
     """Several linear layers without bias that read the same tokens, as one product. ``[..., C]`` to ``[..., sum]``"""
+    if torch.compiler.is_compiling():  # the compiler cannot follow addresses; a copy of weights costs it little
+        return linear(x, torch.cat([layer.weight for layer in layers]))
     return linear(x, joint_weight(layers))
 
 

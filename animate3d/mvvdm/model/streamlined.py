@@ -9,9 +9,9 @@ Where a call asks for several prompts per sample (guidance), they share what com
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock
@@ -27,10 +27,12 @@ from animate3d.mvvdm.model.attention import (
     Layout,
     MultiViewProcessor,
     Prompt,
+    PromptKeys,
     PromptProcessor,
     SpatioTemporalProcessor,
     attend,
 )
+from animate3d.mvvdm.model.compiled import Compiler, run_plainly
 from animate3d.mvvdm.model.fused import (
     Table,
     add_norm,
@@ -41,6 +43,8 @@ from animate3d.mvvdm.model.fused import (
     side_by_side,
 )
 from animate3d.mvvdm.model.motion_module import MotionTransformer, NoMotion
+
+_Tables: TypeAlias = tuple[Table | None, Table | None]
 
 
 @dataclass
@@ -53,6 +57,7 @@ class _Call:
     embedding: Tensor  # [(b f v), t], after SiLU
     prompt: Prompt
     copies: int
+    run: Callable[..., Tensor] = run_plainly  # what calls the functions of the blocks: as they are, or compiled
 
     def expand(self, tensor: Tensor) -> Tensor:
         return tensor.repeat(self.copies, *[1] * (tensor.ndim - 1))
@@ -100,7 +105,12 @@ def features(unet: Any, sample: Tensor, embedding: Tensor, prompt: Prompt, layou
     x = _conv(x, unet.conv_in)
     if unet.positions is not None:
         x = x + unet.position_map(*x.shape[1:3]).permute(0, 2, 3, 1)
-    x = _blocks(unet, x, embedding, prompt, layout)
+    compiler: Compiler | None = unet.compiler
+    if compiler is None:
+        x = _blocks(unet, x, embedding, prompt, layout)
+    else:
+        with compiler.announced():
+            x = _blocks(unet, x, embedding, prompt, layout, compiler)
     return group_norm(x.flatten(1, 2), unet.conv_norm_out, activate=True).view_as(x)
 
 
@@ -109,10 +119,12 @@ def prediction(unet: Any, found: Tensor, layout: Layout) -> Tensor:
     return rearrange(_conv(found, unet.conv_out), "(b f v) h w c -> (b v) c f h w", f=layout.frames, v=layout.views)
 
 
-def _blocks(unet: Any, x: Tensor, embedding: Tensor, prompt: Prompt, layout: Layout) -> Tensor:
+def _blocks(
+    unet: Any, x: Tensor, embedding: Tensor, prompt: Prompt, layout: Layout, run: Callable[..., Tensor] = run_plainly
+) -> Tensor:
     batch = len(x) // (layout.views * layout.frames)
     copies = len(prompt.text) // (batch * layout.views)
-    call = _Call(batch, layout.frames, layout.views, silu(embedding), prompt, copies)
+    call = _Call(batch, layout.frames, layout.views, silu(embedding), prompt, copies, run)
     skips = [x]
     for block in unet.down_blocks:
         skips.extend(_layers(block, x, call))
@@ -142,7 +154,7 @@ def _layers(block: Any, x: Tensor, call: _Call, skips: list[Tensor] | None = Non
             if len(skip) != len(x):  # made before the prompts parted
                 skip = skip.repeat(len(x) // len(skip), 1, 1, 1)
             x = torch.cat([x, skip], dim=-1)
-        x = _resnet(resnet, x, call)
+        x = call.run(_resnet, resnet, x, call)
         if attention is not None:
             x = _spatial(attention, x, call)
         x = _motion(motion, x, call)
@@ -150,13 +162,13 @@ def _layers(block: Any, x: Tensor, call: _Call, skips: list[Tensor] | None = Non
 
 
 def _middle(block: Any, x: Tensor, call: _Call) -> Tensor:
-    x = _resnet(block.resnets[0], x, call)
+    x = call.run(_resnet, block.resnets[0], x, call)
     motions = getattr(block, "motion_modules", None) or [None] * len(block.attentions)
     for attention, resnet, motion in zip(block.attentions, block.resnets[1:], motions, strict=True):
         x = _spatial(attention, x, call)
         if motion is not None:
             x = _motion(motion, x, call)
-        x = _resnet(resnet, x, call)
+        x = call.run(_resnet, resnet, x, call)
     return x
 
 
@@ -194,22 +206,29 @@ def _dense(layer: Any, x: Tensor) -> Tensor:
 
 def _spatial(model: Transformer2DModel, x: Tensor, call: _Call) -> Tensor:
     """``[(b f v), h, w, c]``; more rows come back where the prompts part."""
+    attentions = [cast(Attention, block.attn2) for block in model.transformer_blocks]
+    keys = [cast(PromptProcessor, attn.processor).keys(attn, call.prompt) for attn in attentions]
+    return call.run(_spatial_blocks, model, x, call, keys)
+
+
+def _spatial_blocks(model: Transformer2DModel, x: Tensor, call: _Call, keys: list[PromptKeys]) -> Tensor:
+    """``keys`` are what the blocks make of the prompts."""
     size = x.shape[1:3]
     tokens = _dense(model.proj_in, group_norm(x.flatten(1, 2), model.norm, activate=False))
-    for block in model.transformer_blocks:
-        tokens = _spatial_block(cast(BasicTransformerBlock, block), tokens, call)
+    for block, read in zip(model.transformer_blocks, keys, strict=True):
+        tokens = _spatial_block(cast(BasicTransformerBlock, block), tokens, call, read)
     out = _dense(model.proj_out, tokens).unflatten(1, size)
     return out.add_(x if len(x) == len(out) else x.repeat(len(out) // len(x), 1, 1, 1))
 
 
-def _spatial_block(block: BasicTransformerBlock, tokens: Tensor, call: _Call) -> Tensor:
+def _spatial_block(block: BasicTransformerBlock, tokens: Tensor, call: _Call, keys: PromptKeys) -> Tensor:
     _, normed = add_norm(tokens, (), cast(nn.LayerNorm, block.norm1))
     seen = _multi_view(block.attn1, normed, call)
     tokens, normed = add_norm(tokens, (seen,), cast(nn.LayerNorm, block.norm2))
     if call.copies > 1:
         tokens, normed = call.expand(tokens), call.expand(normed)
         call.shared()
-    read = _prompted(block.attn2, normed, call)
+    read = _prompted(block.attn2, normed, call, keys)
     tokens, normed = add_norm(tokens, (read,), cast(nn.LayerNorm, block.norm3))
     return _feed_forward(block, normed).add_(tokens)
 
@@ -236,10 +255,10 @@ def _multi_view(attn: Attention, normed: Tensor, call: _Call) -> Tensor:
     return linear(out, layer.weight, bias).view_as(normed)
 
 
-def _prompted(attn: Attention, normed: Tensor, call: _Call) -> Tensor:
+def _prompted(attn: Attention, normed: Tensor, call: _Call, keys: PromptKeys) -> Tensor:
     """`PromptProcessor` on ``[(b f v), s, c]``."""
     processor = cast(PromptProcessor, attn.processor)
-    text, images = processor.keys(attn, call.prompt)
+    text, images = keys
     query = attn.to_q(normed)
     image = images[0] if images else None
     out = attend_prompt(
@@ -256,43 +275,47 @@ def _motion(model: nn.Module, x: Tensor, call: _Call) -> Tensor:
     """`MotionTransformer` on ``[(b f v), h, w, c]``."""
     if isinstance(model, NoMotion):
         return x
-    model = cast(MotionTransformer, model)
+    blocks = [cast(BasicTransformerBlock, block) for block in cast(MotionTransformer, model).transformer_blocks]
+    tables = [[_tables(block, attn, x, call) for attn in (block.attn1, block.attn2)] for block in blocks]
+    return call.run(_motion_blocks, model, x, call, tables)
+
+
+def _motion_blocks(model: MotionTransformer, x: Tensor, call: _Call, tables: list[list[_Tables]]) -> Tensor:
+    """``tables`` are those of the blocks' two attentions."""
     tokens = group_norm(x.flatten(1, 2), model.norm, frames=call.frames, views=call.views, activate=False)
     tokens = _dense(model.proj_in, tokens)
-    for block in model.transformer_blocks:
-        tokens = _motion_block(cast(BasicTransformerBlock, block), tokens, x.shape[1:3], call)
+    for block, added in zip(model.transformer_blocks, tables, strict=True):
+        tokens = _motion_block(cast(BasicTransformerBlock, block), tokens, call, added)
     return _dense(model.proj_out, tokens).view_as(x).add_(x)
 
 
-def _motion_block(block: BasicTransformerBlock, tokens: Tensor, size: Any, call: _Call) -> Tensor:
+def _motion_block(block: BasicTransformerBlock, tokens: Tensor, call: _Call, tables: list[_Tables]) -> Tensor:
     normed: tuple[Tensor, ...]
     addends: tuple[Tensor, ...] = ()
     share = None
-    for attn, norm in ((block.attn1, block.norm1), (block.attn2, block.norm2)):
-        tables = _tables(block, attn, tokens, size, call)
-        tokens, *normed = add_norm(tokens, addends, cast(nn.LayerNorm, norm), tables, share)  # type: ignore[assignment]
+    for attn, norm, added in ((block.attn1, block.norm1, tables[0]), (block.attn2, block.norm2, tables[1])):
+        tokens, *normed = add_norm(tokens, addends, cast(nn.LayerNorm, norm), added, share)  # type: ignore[assignment]
         addends, share = _both_branches(attn, normed, call)
     tokens, last = add_norm(tokens, addends, cast(nn.LayerNorm, block.norm3), (None,), share)
     return _feed_forward(block, last).add_(tokens)
 
 
-def _tables(
-    block: BasicTransformerBlock, attn: Attention, tokens: Tensor, size: Any, call: _Call
-) -> tuple[Table | None, Table | None]:
-    """What is added to the tokens of the temporal and of the spatial branch."""
+def _tables(block: BasicTransformerBlock, attn: Attention, x: Tensor, call: _Call) -> _Tables:
+    """What is added to the tokens of the temporal and of the spatial branch of ``[(b f v), h, w, c]``."""
     processor = cast(SpatioTemporalProcessor, attn.processor)
-    places = call.views * tokens.shape[1]
+    size = x.shape[1:3]
+    places = call.views * size.numel()
     if processor.time_pos_embed is None:  # then the block has the frame encoding, for both
         if block.pos_embed is None:
             return None, None
-        frames = Table(cast(Any, block.pos_embed).pe[0, : call.frames].to(tokens.dtype).contiguous(), places)
+        frames = Table(cast(Any, block.pos_embed).pe[0, : call.frames].to(x.dtype).contiguous(), places)
         return frames, frames
-    frames = Table(processor.time_pos_embed(call.frames).to(tokens.dtype).contiguous(), places)
+    frames = Table(processor.time_pos_embed(call.frames).to(x.dtype).contiguous(), places)
     layout = Layout(call.views, call.frames, *size)
-    encoding = processor._spatial_encoding(layout, tokens)
+    encoding = processor._spatial_encoding(layout, x)
     if encoding is None:
         return frames, None
-    full = encoding.to(tokens.dtype).expand(call.views, *size, -1).reshape(places, -1).contiguous()
+    full = encoding.to(x.dtype).expand(call.views, *size, -1).reshape(places, -1).contiguous()
     return frames, Table(full, 1)
 
 

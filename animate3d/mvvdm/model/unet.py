@@ -33,6 +33,7 @@ from animate3d.mvvdm.model.attention import (
     SpatioTemporalProcessor,
     encodes_frames,
 )
+from animate3d.mvvdm.model.compiled import Compiler
 from animate3d.mvvdm.model.motion_module import MotionTransformer, NoMotion
 from animate3d.mvvdm.model.origins import OriginHead, Origins
 
@@ -94,7 +95,9 @@ class MultiViewUNet(UNetMotionModel):
     """
 
     streamlined: bool | None = None
-    """Compute calls without gradient by `animate3d.mvvdm.model.streamlined`; None: on a GPU."""
+    """Compute calls without gradient by `animate3d.mvvdm.model.streamlined`; None: on a GPU, or with a compiler."""
+    compiler: Compiler | None = None
+    """Compiles what `streamlined` computes; None leaves it as it is."""
 
     @register_to_config
     def __init__(
@@ -340,7 +343,8 @@ class MultiViewUNet(UNetMotionModel):
 
     def _streamlines(self, sample: Tensor) -> bool:
         """Whether `streamlined` computes this call: on a GPU without gradient, if nothing forbids it."""
-        wanted = sample.device.type == "cuda" if self.streamlined is None else self.streamlined
+        preferred = sample.device.type == "cuda" or self.compiler is not None
+        wanted = preferred if self.streamlined is None else self.streamlined
         if not wanted or torch.is_grad_enabled() or torch.is_autocast_enabled(sample.device.type):
             return False
         return next(iter(self._processors())).backend == "sdpa" and streamlined.supports(self, sample.device)

@@ -41,6 +41,10 @@ class AnimateMVGuidance(threestudio.BaseObject):
         """On a GPU; the CPU always computes in float32."""
         half_precision_dtype: str = "float16"
         """float16 or bfloat16."""
+        quantize: str | None = None
+        """int8 holds the UNet's weights in eight bits."""
+        compile: bool = False
+        """Compile the UNet at its first use."""
         view_dependent_prompting: bool = False
         recon_loss: bool = True
         i2v: bool = True
@@ -59,7 +63,9 @@ class AnimateMVGuidance(threestudio.BaseObject):
 
     def _load(self) -> Any:
         from animate3d.mvvdm.convert import assemble, is_converted
+        from animate3d.mvvdm.inference import prepare_unet
 
+        prepare = prepare_unet(torch.device(self.device), self.cfg.quantize, compiled=self.cfg.compile)
         source = self.cfg.pretrained_model_name_or_path
         motion = self.cfg.pretrained_unet_path
         if Path(source).is_dir() and is_converted(Path(source)) and motion == RELEASED_MOTION:
@@ -73,6 +79,7 @@ class AnimateMVGuidance(threestudio.BaseObject):
             **OmegaConf.to_container(self.cfg.model_config),  # type: ignore[dict-item]
         }
         pipeline = assemble(config, motion, dtype=self._dtype())
+        prepare(pipeline.unet)
         pipeline.text_encoder = pipeline.tokenizer = None  # the prompt processor has its own
         return pipeline.to(self.device)
 

@@ -96,6 +96,15 @@ def test_the_result_is_that_of_the_modules(name: str) -> None:
     assert_same(by(unet, True, arguments), expected)
 
 
+def test_kernels_that_lie_as_the_images_do_give_the_same() -> None:
+    unet = model()
+    arguments = call(unet)
+    expected = by(unet, True, arguments)
+    nn.Module.to(unet, memory_format=torch.channels_last)
+    for streamlined in (True, False):
+        assert_same(by(unet, streamlined, arguments), expected)
+
+
 @pytest.mark.parametrize("streamlined", [False, True])
 def test_two_prompts_of_a_sample_are_two_calls(streamlined: bool) -> None:
     unet = model()

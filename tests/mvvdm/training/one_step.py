@@ -8,43 +8,34 @@ from __future__ import annotations
 import sys
 
 import torch
-from torch import nn
-from torch.distributed.fsdp import fully_shard
+from accelerate.state import PartialState
+from accelerate.utils import DistributedType
 
 from animate3d.mvvdm.training import checkpoints
 from animate3d.mvvdm.training.config import load_config
-from animate3d.mvvdm.training.ema import MovingAverage
 from animate3d.mvvdm.training.loop import Trainer
-from animate3d.mvvdm.training.trainable import RECOMPUTED
 
 
-class Sharded(Trainer):
-    """As accelerate shards on GPUs: every block, then the rest. accelerate itself does not offer it on the CPU."""
+def let_accelerate_shard() -> None:
+    """accelerate shards as ``accelerate launch`` says, on CPUs too: it does so only where it thinks there are GPUs."""
+    begin = PartialState.__init__
 
-    def _shard(self) -> None:
-        unet: nn.Module = self.pipeline.unet
-        for module in [module for module in unet.modules() if isinstance(module, RECOMPUTED)]:
-            fully_shard(module)
-        fully_shard(unet)
-        self.model = unet
-        self.optimizer.optimizer = torch.optim.AdamW(
-            [parameter for parameter in unet.parameters() if parameter.requires_grad], lr=self.config.learning_rate
-        )
-        if self.config.ema_decay:
-            self.average = MovingAverage(unet, self.config.ema_decay)
+    def on_devices(self: PartialState, *args: object, **kwargs: object) -> None:
+        begin(self, *args, **kwargs)
+        if self.distributed_type == DistributedType.MULTI_CPU:
+            self.distributed_type = DistributedType.MULTI_GPU
 
-    def _prepare_model(self) -> None:
-        prepare = self.accelerator.prepare
-        self.accelerator.prepare = lambda model, optimizer: (model, prepare(optimizer))  # type: ignore[method-assign]
-        super()._prepare_model()
-        self._shard()
+    PartialState.__init__ = on_devices  # type: ignore[method-assign]
 
 
 def main() -> None:
     """Run."""
     torch.set_num_threads(1)
     mode, path, config, *overrides = sys.argv[1:]
-    trainer = (Sharded if mode == "sharded" else Trainer)(load_config(config, overrides))
+    if mode == "sharded":
+        let_accelerate_shard()
+    trainer = Trainer(load_config(config, overrides))
+    assert trainer.sharded == (mode == "sharded")
     optimizer = trainer.optimizer.optimizer
     step = optimizer.step
     gradients: dict[str, torch.Tensor] = {}

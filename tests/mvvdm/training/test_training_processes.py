@@ -43,7 +43,12 @@ def losses(folder: Path) -> list[tuple[int, float, float]]:
 
 def step_in(processes: int, mode: str, path: Path, settings: list[str]) -> dict[str, torch.Tensor]:
     worker = [str(Path(__file__).with_name("one_step.py")), mode, str(path), CONFIG, *settings]
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    launch: list[str] = []
+    if mode == "sharded":  # as `train.sh` does it with an ACCELERATE_CONFIG
+        launch = ["-m", "accelerate.commands.launch", "--config_file", str(ROOT / "configs" / "training" / "fsdp.yaml")]
+        launch += ["--num_processes", str(processes), "--mixed_precision", "no", "--main_process_port", "0"]
+    elif processes > 1:
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     subprocess.run([sys.executable, *launch, *worker], check=True, env=ENVIRONMENT, cwd=ROOT)
     return torch.load(path, weights_only=True)
 
