@@ -79,23 +79,10 @@ def animate(
         options["others"] = (*others, *options.get("others", ()))
     prompt = prompt if prompt is not None or frames is not None else own_sentences(model)
     of_gaussians = holds_gaussians(model)
-    of_run = {field.name for field in fields(GaussianOptions if of_gaussians else AnimateOptions)}
-    videos = {name: options.pop(name) for name in list(options) if name not in of_run}
-    if videos and prompt is None:
-        raise TypeError(f"`{next(iter(videos))}` is not a setting of an animation from videos.")
-    if "frame_count" in videos:
-        videos["frames"] = videos.pop("frame_count")
-    given = bool(frames or weights or videos.get("checkpoint") or options.get("refine"))
-    chosen = choose_preset(preset, weights_given=given)
-    chosen = chosen.with_motion_strength(motion_strength)
-    video = None if prompt is None else preset_videos(prompt, chosen, weights=_path(weights), **videos)
-    asked = {
-        "rigidity": chosen.rigidity,
-        "video": video,
-        "move_frames": videos.get("frames", MOVE_FRAMES),
-        "move_strength": motion_strength,
-        **options,
-    }
+    kind = GaussianOptions if of_gaussians else AnimateOptions
+    if frames or options.get("refine"):
+        preset = preset or "full"  # what is not made by the bundled model needs none of its caution
+    asked = _asked(kind, prompt, _path(weights), preset, motion_strength, options)
     announce = Console() if announce is None else announce
     if of_gaussians:
         return animate_gaussians(GaussianOptions(model, _path(frames), Path(out), **asked), announce)
@@ -103,7 +90,29 @@ def animate(
         asked.setdefault("formats", engine_named(options["engine"]).formats)
     asked.setdefault("field", bool(options.get("overrides") or options.get("config")))  # they are settings of its fit
     run = AnimateOptions(model, _path(frames), Path(out), **asked)
-    return animate_scene(run, announce) if video is not None and is_scene(run) else animate_mesh(run, announce)
+    return animate_scene(run, announce) if run.video is not None and is_scene(run) else animate_mesh(run, announce)
+
+
+def _asked(
+    kind: type, prompt: str | None, weights: Path | None, preset: str | None, strength: float, options: dict[str, Any]
+) -> dict[str, Any]:
+    """The fields of options of a kind, from what `animate` is given."""
+    of_run = {field.name for field in fields(kind)}
+    videos = {name: options.pop(name) for name in list(options) if name not in of_run}
+    if videos and prompt is None:
+        raise TypeError(f"`{next(iter(videos))}` is not a setting of an animation from videos.")
+    if "frame_count" in videos:
+        videos["frames"] = videos.pop("frame_count")
+    chosen = choose_preset(preset, weights_given=bool(weights or videos.get("checkpoint"))).with_motion_strength(
+        strength
+    )
+    return {
+        "rigidity": chosen.rigidity,
+        "video": None if prompt is None else preset_videos(prompt, chosen, weights=weights, **videos),
+        "move_frames": videos.get("frames", MOVE_FRAMES),
+        "move_strength": strength,
+        **options,
+    }
 
 
 def track(
