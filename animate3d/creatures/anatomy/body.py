@@ -26,7 +26,9 @@ _SOFT = 0.3
 _HEAD = 1.7
 """Length of a head with ears, in distances of its middle from its joint."""
 _SIDEWAYS = 0.6
-"""Distance from the mirror image from front to back, against that from side to side, at most."""
+"""Distance from the mirror image of a body that faces another way, against that of one that faces +z, at most."""
+_STRAIGHT = 12.0
+"""Degrees within which a body faces +z."""
 _COMPARED = 4000
 """Points that are compared with their mirror image, about."""
 _UNEVEN = 1.15
@@ -71,8 +73,7 @@ class Body:
 def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer]) -> Iterator[Body]:
     """The parts of a mesh as it stands, then as if it lay on its back, then on its face.
 
-    What is a mirror image of itself from front to back instead of from side to side faces sideways, and is turned; of
-    its two ends the higher one is the head.
+    It is turned to where it faces (`facings`); of two directions it is the one in which the head is higher.
 
     Args:
         vertices: ``[N, 3]``, y up, the front towards +z.
@@ -82,21 +83,32 @@ def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArra
     for pitch in (0.0, 90.0, -90.0):
         lying = rotation_matrices(np.deg2rad(pitch) * LEFT)
         turned = vertices @ lying.T
-        yaws = (90.0, -90.0) if faces_sideways(turned) else (0.0,)
         bodies = []
-        for yaw in yaws:
-            facing = rotation_matrices(np.deg2rad(yaw) * UP)
+        for yaw in facings(turned):
+            facing = rotation_matrices(np.deg2rad(-yaw) * UP)
             bodies.append(replace(find_body(turned @ facing.T, triangles, groups), turn=facing @ lying))
         yield max(bodies, key=_head_height)
 
 
-def faces_sideways(points: Points) -> bool:
-    """Whether points ``[N, 3]`` are like their mirror image from front to back, but not from side to side."""
+def facings(points: Points) -> tuple[float, ...]:
+    """Where points ``[N, 3]`` may face, degrees from +z towards +x: to the side from which both halves look alike.
+
+    That is +z unless another direction shows far more of a mirror image; of a quarter turn either way both are named.
+    """
     some = points[:: max(len(points) // _COMPARED, 1)]
     centered = some - 0.5 * (some.min(axis=0) + some.max(axis=0))
     tree = cKDTree(centered)
-    side, front = (float(tree.query(centered * mirror)[0].mean()) for mirror in ([-1, 1, 1], [1, 1, -1]))
-    return front < _SIDEWAYS * side
+
+    def unlike(yaw: float) -> float:
+        across = rotation_matrices(np.deg2rad(yaw) * UP) @ LEFT
+        mirrored = centered - 2 * np.outer(centered @ across, across)
+        return float(tree.query(mirrored)[0].mean())
+
+    found = min(np.arange(-90.0, 90.0, 15.0), key=unlike)
+    found = min(found + np.arange(-10.0, 11.0, 5.0), key=unlike)
+    if abs(found) <= _STRAIGHT or unlike(found) > _SIDEWAYS * unlike(0.0):
+        return (0.0,)
+    return (found, found - 180.0 * np.sign(found)) if abs(found) > 90.0 - _STRAIGHT else (found,)
 
 
 def _head_height(body: Body) -> float:

@@ -7,12 +7,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from animate3d.creatures.anatomy import Body, find_body
+from animate3d.creatures.anatomy import Body, find_bodies, find_body
 from animate3d.creatures.anatomy.naming import hinge_of
 from animate3d.creatures.dragon import demo_asset
 from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.mesh import figure_mesh
 from animate3d.creatures.moves import MOVES, Manner, pose_at, subject_of
+from animate3d.creatures.moves.skeleton import rotation_matrices
+from animate3d.creatures.moves.subject import yawed
 from animate3d.creatures.rigs import FRONT, LEFT, UP
 from animate3d.meshes import Mesh, load_mesh
 
@@ -75,3 +77,20 @@ def test_arms_can_be_called_wings() -> None:
     body = body_of(figure_mesh(draw_figure(21, "person"), 0.07))
     winged = body.called({"arm": "wing"})
     assert winged.count("wing") == body.count("arm") == 2 and winged.count("arm") == 0
+
+
+@pytest.mark.parametrize("yaw", [0.0, 40.0, -75.0, 90.0])
+def test_a_body_is_turned_to_where_it_faces(yaw: float) -> None:
+    mesh = load_mesh(demo_asset())
+    turned = yawed(mesh.vertices, yaw)
+    body = next(find_bodies(turned, mesh.triangles()[0], mesh.welded()))
+    np.testing.assert_allclose(body.turn @ yawed(FRONT, yaw), FRONT, atol=0.2)
+    assert body.count("wing") == 2 and body.count("leg") == 2
+
+
+def test_what_lies_on_its_back_stands_in_the_second_try() -> None:
+    mesh = figure_mesh(draw_figure(23, "animal"), 0.07)
+    lying = mesh.vertices @ rotation_matrices(-np.pi / 2 * LEFT).T
+    bodies = list(find_bodies(lying, mesh.triangles()[0], mesh.welded()))
+    assert [body.count("leg") for body in bodies][1] == 4
+    np.testing.assert_allclose(lying @ bodies[1].turn.T, mesh.vertices, atol=1e-6)
