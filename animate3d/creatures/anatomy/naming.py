@@ -102,10 +102,15 @@ def names_of(limbs: Sequence[Limb], sides: Sequence[int], low: Points, high: Poi
     names = [""] * len(limbs)
     for number, (limb, side) in enumerate(zip(limbs, sides, strict=True)):
         down = limb.root[1] - limb.tip[1]
-        if limb.tip[1] < low[1] + _GROUND * height and down > 0.35 * limb.length and (side or len(limbs) < 3):
+        stands = limb.tip[1] < low[1] + _GROUND * height and down > 0.35 * limb.length
+        if stands and (side or len(limbs) < 3):
             names[number] = "leg"
         elif side:
             names[number] = "wing" if limb.is_flat else "arm"
+    legs = [number for number, name in enumerate(names) if name == "leg"]
+    hanging = [number for number in legs if limbs[number].is_flat]
+    if len(legs) <= 4 and len(hanging) <= 2:  # a bird's wings may reach down to its feet
+        names = ["wing" if number in hanging and sides[number] else name for number, name in enumerate(names)]
     central = [number for number, side in enumerate(sides) if not side and not names[number]]
     ahead = [float((limbs[n].tip - center) @ (FRONT + 0.7 * UP)) for n in central]
     if central and max(ahead) > 0:
