@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_distances, node_graph, without_twigs
-from animate3d.creatures.anatomy.naming import Limb, hinge_of, is_head, names_of, sides_of
+from animate3d.creatures.anatomy.naming import Limb, is_head, names_of, sides_of
 from animate3d.creatures.anatomy.wheels import find_wheels
 from animate3d.creatures.figures.part import Part
+from animate3d.creatures.figures.plan import hinge_for
 from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.rigs import FRONT, LEFT, UP
 from animate3d.motion.template import Template
@@ -62,7 +63,7 @@ class Body:
     def called(self, names: Mapping[str, str]) -> Body:
         """The same body where parts are called something else, and swing as such parts do."""
         parts = [
-            replace(part, name=names[part.name], hinge=hinge_of(names[part.name], part.along))
+            replace(part, name=names[part.name], hinge=hinge_for(names[part.name], part.along, part.along))
             if part.name in names
             else part
             for part in self.parts
@@ -210,7 +211,7 @@ def _assembled(
         parent = 0 if found.carried_by is None else places[id(found.carried_by)]
         limb = found.limb
         order = (legs.index(found) // 2) / max((len(legs) + 1) // 2 - 1, 1) if found in legs else 0.0
-        hinge = hinge_of(found.name, limb.along)
+        hinge = hinge_for(found.name, limb.along, limb.along)
         parts.append(Part(found.name, parent, limb.root, limb.along, hinge, limb.length, found.side, order))
         shares[place] = _share(template, height, found.branch)
         if parent:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from animate3d.creatures.rigs import FRONT, LEFT, UP
+from animate3d.creatures.rigs import FRONT, UP
 
 Points = NDArray[np.float64]
 
@@ -22,18 +22,6 @@ _FLAT = 0.45
 """Width of a wing against its length, at least, and three times its thickness."""
 _LARGEST_HEAD = 0.35
 """Share of the surface of a body."""
-_GOALS = {
-    "leg": FRONT,
-    "arm": FRONT,
-    "wing": UP,
-    "fin": UP,
-    "ear": UP,
-    "antenna": UP,
-    "tail": LEFT,
-    "neck": FRONT - UP,
-    "head": FRONT - UP,
-}
-"""Where the tip of a part goes when it turns by a positive angle (`animate3d.creatures.figures.part`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,15 +52,6 @@ class Limb:
     def along(self) -> Points:
         """Unit direction from root to tip. ``[3]``"""
         return (self.tip - self.root) / max(self.length, 1e-9)
-
-
-def hinge_of(name: str, along: Points) -> Points:
-    """The axis about which a part of a name swings. ``[3]``"""
-    for goal in (_GOALS.get(name, UP), UP, FRONT):
-        axis = np.cross(along, goal)
-        if np.linalg.norm(axis) > 0.2:
-            break
-    return np.asarray(axis / np.linalg.norm(axis))
 
 
 def sides_of(limbs: Sequence[Limb], size: float, middle: float) -> list[int]:

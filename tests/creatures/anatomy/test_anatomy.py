@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from animate3d.creatures.anatomy import Body, find_bodies, find_body
-from animate3d.creatures.anatomy.naming import hinge_of
 from animate3d.creatures.dragon import demo_asset
 from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.mesh import figure_mesh
 from animate3d.creatures.moves import MOVES, Manner, pose_at, subject_of
 from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.moves.subject import yawed
-from animate3d.creatures.rigs import FRONT, LEFT, UP
+from animate3d.creatures.rigs import FRONT, LEFT
 from animate3d.meshes import Mesh, load_mesh
 
 
@@ -58,19 +57,6 @@ def test_a_ball_has_no_limbs() -> None:
     k = (j + 1) % 24
     quads = np.stack([i * 24 + j, (i + 1) * 24 + j, (i + 1) * 24 + k, i * 24 + k], axis=1)
     assert counted(body_of(Mesh.from_faces(points, quads))) == {"trunk": 1}
-
-
-def test_hinges_turn_parts_the_way_that_moves_expect() -> None:
-    for name, along, goes in (
-        ("leg", -UP, FRONT),
-        ("wing", LEFT, UP),
-        ("wing", -LEFT, UP),
-        ("tail", -FRONT, LEFT),
-        ("head", FRONT, -UP),
-        ("head", UP, FRONT),
-    ):
-        np.testing.assert_allclose(np.cross(hinge_of(name, along), along), goes, atol=1e-9)
-    assert np.isfinite(hinge_of("leg", FRONT)).all()
 
 
 def test_arms_can_be_called_wings() -> None:
