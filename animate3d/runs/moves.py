@@ -52,9 +52,9 @@ _BENDS_ALONG = ("swim", "slither", "dive")
 """Moves that bend or turn a body from its front to its back, whatever it has."""
 _ALIKE: tuple[dict[str, str], ...] = ({"arm": "wing"}, {"wing": "arm"}, {"arm": "fin", "wing": "fin"})
 """Parts that geometry alone does not tell apart."""
-_LIMBS = ("leg", "arm", "wing", "tail", "head")
-_MANY = 3
-"""So many limbs are petals or tentacles, where those are asked for."""
+_MANY = {"petal": ("arm", "wing", "tail", "head"), "tentacle": ("leg", "arm", "wing", "tail")}
+"""Limbs that are petals or tentacles, where those are asked for and there are a few of them."""
+_FEWEST = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,8 +195,9 @@ def suited(move: Move, body: Body) -> Body | None:
     names = {part.name for part in body.parts}
     if move.name in _BENDS_ALONG and not names & set(move.without):
         return body
-    if sum(part.name in _LIMBS for part in body.parts) >= _MANY:
-        body = body.called(dict.fromkeys(_LIMBS, move.needs[0])) if set(move.needs) <= {"petal", "tentacle"} else body
+    for many, limbs in _MANY.items():
+        if move.needs == (many,) and sum(part.name in limbs for part in body.parts) >= _FEWEST:
+            body = body.called(dict.fromkeys(limbs, many))
     for called in ({}, *_ALIKE):
         other = body.called(called)
         if applies(move, other.parts):

@@ -62,13 +62,14 @@ class Body:
 
     def called(self, names: Mapping[str, str]) -> Body:
         """The same body where parts are called something else, and swing as such parts do."""
-        parts = [
-            replace(part, name=names[part.name], hinge=hinge_for(names[part.name], part.along, part.along))
-            if part.name in names
-            else part
-            for part in self.parts
-        ]
-        return replace(self, parts=tuple(parts))
+
+        def renamed(part: Part) -> Part:
+            if (name := names.get(part.name)) is None:
+                return part
+            around = float(np.arctan2(part.along[2], part.along[0])) / (2 * np.pi) % 1.0
+            return replace(part, name=name, hinge=hinge_for(name, part.along, part.along), order=around)
+
+        return replace(self, parts=tuple(renamed(part) for part in self.parts))
 
 
 def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer]) -> Iterator[Body]:
