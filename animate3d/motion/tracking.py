@@ -39,7 +39,7 @@ class TrackSettings:
         stiffness: weight of rigidity against the correspondences, for each round of a frame.
         finest: scale at which the flow of each round ends, 0 for full resolution.
         turns: alternations of rotations and positions per round.
-        stride: a correspondence is taken every so many pixels along both axes.
+        stride: a correspondence of a coarse flow, and of outlines, is taken every so many pixels along both axes.
         residual: difference of colour (0..1) at which a correspondence counts half.
         outline: weight of a pixel that only one of the two silhouettes covers, against one of the flow.
         velocity: shares of the last frame's motion by which the next frame's start is extrapolated; from one and two
