@@ -107,6 +107,8 @@ def track(
     returns.add(matcher.shown(0))
     for f in range(1, frames.shape[1]):
         earlier = returns.add(matcher.shown(f))
+        if earlier is None and f == frames.shape[1] - 1:
+            earlier = 0  # what is lost here is lost on the way back as well
         for way in ways:
             way.follow(f, earlier)
         progress(f // 2 if few else f)
@@ -128,7 +130,6 @@ class _Way:
     Attributes:
         nodes: ``[M, 3]`` of every frame so far.
         confidence: ``[M]`` of every frame so far, see `Tracked`.
-        missed: how much of the frames so far is not shown, see `Matcher.missed`; from one view only.
     """
 
     def __init__(
@@ -142,21 +143,32 @@ class _Way:
     ) -> None:
         self._matcher, self._fit, self._settings, self._prior, self._masks = matcher, fit, settings, prior, masks
         self.nodes, self.confidence = [rest], [np.ones(len(rest))]
-        self.missed = 0.0
+        self._missed = [matcher.missed(rest, 0)]
 
     def follow(self, frame: int, earlier: int | None) -> None:
         """Find the next frame's nodes.
 
         Args:
-            earlier: a frame that this one looks like more than like the last, see `Returns`.
+            earlier: a frame that this one looks like more than like the last, see `Returns`. Where more is missed than
+                there, something has been lost since, and the pose found there is followed from as well.
         """
         before, last = [*self.nodes[:1], *self.nodes][-2:]
         others = [] if earlier is None else [self.nodes[earlier]]
         nodes, found = self._find(self._start(frame, before, last, others), frame)
+        missed = self._matcher.missed(nodes, frame)
+        if earlier is not None and missed > _FAR_BETTER * self._missed[earlier]:
+            again, found_again = self._find(self.nodes[earlier], frame)
+            missed_again = self._matcher.missed(again, frame)
+            if missed > _FAR_BETTER * missed_again:
+                nodes, found, missed = again, found_again, missed_again
         self.nodes.append(nodes)
         self.confidence.append(found)
-        if self._prior:
-            self.missed += self._matcher.missed(nodes, frame)
+        self._missed.append(missed)
+
+    @property
+    def missed(self) -> float:
+        """How much of the frames so far is not shown, see `Matcher.missed`."""
+        return sum(self._missed)
 
     def go_back(self, links: Ids, progress: Callable[[int], None]) -> None:
         """Follow the surface again from the last frame to the first, and make one motion of both, see `back_share`.
