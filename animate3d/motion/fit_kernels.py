@@ -13,7 +13,9 @@ _jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_jit
-def add_rays(hit, barycentrics, origins, directions, weights, across, firmness, triangles, sides, own, shared, right, mass):  # type: ignore[no-untyped-def]
+def add_rays(  # type: ignore[no-untyped-def]
+    hit, barycentrics, origins, directions, weights, across, firmness, triangles, sides, own, shared, right, mass
+):
     """Add the normal equations of the distances from points to their rays.
 
     Args:

@@ -20,8 +20,8 @@ _jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 _BLUR = 0.7  # pixels, of both pictures
 _FLOOR = 1e-4  # squared gradient, in colours of 0..1 per pixel, that counts half: what noise alone shows
-_FURTHEST = 2.0  # pixels; what asks for more is a wrong match
-_ALPHA = 0.7  # say of the outline against each of three colours
+_FURTHEST = 1 / 128  # of the image's height; what asks for more is light and shade, or a wrong match
+_SAY = np.array([1.0, 1.0, 1.0, 0.5])  # of three colours and of the outline
 
 
 class Sight(NamedTuple):
@@ -52,7 +52,7 @@ def seen_by_texture(drawn: Bytes, shown: Bytes, rows: Ids, columns: Ids, at: Arr
     """
     pictures = [cv2.GaussianBlur(image.astype(np.float32) / 255, (0, 0), _BLUR) for image in (drawn, shown)]
     found = Sight(at.copy(), np.empty(at.shape), np.empty(at.shape))
-    _refine(*pictures, rows, columns, *found, np.array([1.0, 1.0, 1.0, _ALPHA]) ** 2, _FLOOR, _FURTHEST)
+    _refine(*pictures, rows, columns, *found, _SAY, _FLOOR, _FURTHEST * len(drawn))
     return found
 
 
@@ -67,7 +67,9 @@ def _refine(drawn, shown, rows, columns, at, axes, firmness, say, floor, furthes
         xx = xy = yy = ahead_x = ahead_y = 0.0
         for k in range(4):
             gx = 0.25 * (drawn[row, right, k] - drawn[row, left, k] + _at(shown, x + 1, y, k) - _at(shown, x - 1, y, k))
-            gy = 0.25 * (drawn[down, column, k] - drawn[up, column, k] + _at(shown, x, y + 1, k) - _at(shown, x, y - 1, k))
+            gy = 0.25 * (
+                drawn[down, column, k] - drawn[up, column, k] + _at(shown, x, y + 1, k) - _at(shown, x, y - 1, k)
+            )
             missing = drawn[row, column, k] - _at(shown, x, y, k)
             xx += say[k] * gx * gx
             xy += say[k] * gx * gy

@@ -34,6 +34,17 @@ def test_a_rigid_motion_seen_from_two_sides_is_found() -> None:
     np.testing.assert_allclose(fit.rotations(found), np.broadcast_to(turn, (template.n_nodes, 3, 3)), atol=0.02)
 
 
+def test_what_is_firm_along_one_direction_alone_leaves_the_other_free() -> None:
+    template, eye = template_of(patterned_capsule(1)), np.array([30.0, 0, 0])
+    rays = rays_to(template, template.rest + [0.0, 0.1, 0.1], eye)
+    across = np.cross(rays.directions, [0.0, 1.0, 0.0])  # upwards, nearly
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    rays = rays._replace(across=across, firmness=np.broadcast_to([1.0, 0.0], (len(across), 2)))
+    moved = RigidFit(template).solve(template.rest, rays, stiffness=1.0, turns=20) - template.rest
+    assert abs(moved[:, 2].mean() - 0.1) < 0.01
+    assert abs(moved[:, 1].mean()) < 0.01
+
+
 def test_no_rays_leave_the_start() -> None:
     template = template_of(patterned_capsule(1))
     none = Rays(*(part[:0] for part in rays_to(template, template.rest, np.array([3.0, 0, 0]))))
