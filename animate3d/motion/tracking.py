@@ -8,7 +8,7 @@ rigidly as possible. A few rounds of draw, match and solve per frame; the stiffn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -27,7 +27,9 @@ from animate3d.motion.template import Template
 
 _FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
 _BETTER = 1.1  # times less of the frames missed: what more motion in depth must gain
-_FAR_BETTER = 1.35  # the same for what was found before, where the way back is to be left for it
+_FAR_BETTER = 1.35  # the same for what was found before, where what is found now is to be left for it
+_LOST = 2.0  # times as much missed by the freer of two ways: it has lost something
+_MOSTLY = 0.5  # of the frames: what is lost in more is not compared in the others
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
@@ -130,6 +132,7 @@ class _Way:
     Attributes:
         nodes: ``[M, 3]`` of every frame so far.
         confidence: ``[M]`` of every frame so far, see `Tracked`.
+        missed: how much of every frame so far is not shown, see `Matcher.missed`.
     """
 
     def __init__(
@@ -143,7 +146,7 @@ class _Way:
     ) -> None:
         self._matcher, self._fit, self._settings, self._prior, self._masks = matcher, fit, settings, prior, masks
         self.nodes, self.confidence = [rest], [np.ones(len(rest))]
-        self._missed = [matcher.missed(rest, 0)]
+        self.missed = [matcher.missed(rest, 0)]
 
     def follow(self, frame: int, earlier: int | None) -> None:
         """Find the next frame's nodes.
@@ -156,19 +159,14 @@ class _Way:
         others = [] if earlier is None else [self.nodes[earlier]]
         nodes, found = self._find(self._start(frame, before, last, others), frame)
         missed = self._matcher.missed(nodes, frame)
-        if earlier is not None and missed > _FAR_BETTER * self._missed[earlier]:
+        if earlier is not None and missed > _FAR_BETTER * self.missed[earlier]:
             again, found_again = self._find(self.nodes[earlier], frame)
             missed_again = self._matcher.missed(again, frame)
             if missed > _FAR_BETTER * missed_again:
                 nodes, found, missed = again, found_again, missed_again
         self.nodes.append(nodes)
         self.confidence.append(found)
-        self._missed.append(missed)
-
-    @property
-    def missed(self) -> float:
-        """How much of the frames so far is not shown, see `Matcher.missed`."""
-        return sum(self._missed)
+        self.missed.append(missed)
 
     def go_back(self, links: Ids, progress: Callable[[int], None]) -> None:
         """Follow the surface again from the last frame to the first, and make one motion of both, see `back_share`.
@@ -217,10 +215,22 @@ class _Way:
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
 
 
-def _simplest(ways: list[_Way]) -> _Way:
-    """The first way that no other is clearly better than: the least motion in depth that explains the frames."""
-    least = min(way.missed for way in ways)
-    return next(way for way in ways if way.missed <= _BETTER * least)
+def _simplest(ways: Sequence[_Way]) -> _Way:
+    """The first way that no later one is clearly better than: the least motion in depth that explains the frames."""
+    missed = [np.array(way.missed) for way in ways]
+    return next(way for k, way in enumerate(ways) if not any(_better(x, missed[k]) for x in missed[k + 1 :]))
+
+
+def _better(free: Array, held: Array) -> bool:
+    """Whether a freer way, which misses so much of every frame, is clearly better than one that is held more.
+
+    More freedom explains a frame no worse, so where it does, something has been lost. The way back finds that again,
+    unless it is lost for good.
+    """
+    lost = free > _LOST * held
+    if lost[-1] or lost.mean() > _MOSTLY:
+        return False
+    return bool(held[~lost].sum() > _BETTER * free[~lost].sum())
 
 
 @dataclass(frozen=True)
