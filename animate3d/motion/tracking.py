@@ -29,7 +29,7 @@ _FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
 _BETTER = 1.1  # times less of the frames missed: what more motion in depth must gain
 _FAR_BETTER = 1.35  # the same for what was found before, where what is found now is to be left for it
 _LOST = 2.0  # times as much missed by the freer of two ways: it has lost something
-_MOSTLY = 0.5  # of the frames: what is lost in more is not compared in the others
+_OFTEN = 0.25  # of the frames: what is lost in more is not compared in the others
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
@@ -228,7 +228,7 @@ def _better(free: Array, held: Array) -> bool:
     unless it is lost for good.
     """
     lost = free > _LOST * held
-    if lost[-1] or lost.mean() > _MOSTLY:
+    if lost[-1] or lost.mean() > _OFTEN:
         return False
     return bool(held[~lost].sum() > _BETTER * free[~lost].sum())
 

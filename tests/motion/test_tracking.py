@@ -85,7 +85,7 @@ def test_from_one_view_the_least_motion_in_depth_is_taken_that_explains_the_fram
         ([1, 1, 1, 1, 1], True),
         ([1, 1, 9, 1, 1], True),  # the way back finds what was lost for a while
         ([1, 1, 1, 1, 9], False),  # lost for good
-        ([1, 9, 9, 9, 1], False),  # lost for most of the time
+        ([1, 9, 9, 9, 1], False),  # lost too often
     ],
 )
 def test_freedom_in_depth_is_taken_where_it_explains_more_and_loses_nothing(free: list[int], taken: bool) -> None:
