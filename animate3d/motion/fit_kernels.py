@@ -13,33 +13,39 @@ _jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_jit
-def add_rays(hit, barycentrics, origins, directions, weights, triangles, sides, own, shared, right, mass):  # type: ignore[no-untyped-def]
+def add_rays(  # type: ignore[no-untyped-def]
+    hit, barycentrics, origins, directions, weights, across, firmness, triangles, sides, own, shared, right, mass
+):
     """Add the normal equations of the distances from points to their rays.
 
     Args:
-        hit: ``[P]`` triangles; ``barycentrics, origins, directions [P, 3]``, ``weights [P]``.
+        hit: ``[P]`` triangles; ``barycentrics, origins, directions [P, 3]``, ``weights [P]``; distances along
+            ``across [P, 3]`` and across both have the weights times ``firmness [P, 2]``.
         triangles: ``[S, 3]`` nodes, and in ``sides [S, 3]`` the link opposite to each corner.
         own: ``[M, 3, 3]`` the nodes' own blocks.
         shared: ``[E, 3, 3]`` the blocks of the two ends of a link (symmetric).
         right: ``[M, 3]``
         mass: ``[M]`` weight of the rays at each node.
     """
-    block, pulled = np.empty((3, 3)), np.empty(3)
+    block, pulled, third = np.empty((3, 3)), np.empty(3), np.empty(3)
     for p in range(len(hit)):
         if weights[p] <= 0:
             continue
         t = hit[p]
+        first, second = weights[p] * firmness[p, 0], weights[p] * firmness[p, 1]
+        for x in range(3):
+            y, z = (x + 1) % 3, (x + 2) % 3
+            third[x] = directions[p, y] * across[p, z] - directions[p, z] * across[p, y]
         for x in range(3):
             for y in range(3):
-                block[x, y] = -weights[p] * directions[p, x] * directions[p, y]
-            block[x, x] += weights[p]
+                block[x, y] = first * across[p, x] * across[p, y] + second * third[x] * third[y]
         for x in range(3):
             pulled[x] = block[x, 0] * origins[p, 0] + block[x, 1] * origins[p, 1] + block[x, 2] * origins[p, 2]
         for k in range(3):
             node, b = triangles[t, k], barycentrics[p, k]
             link = sides[t, k]
             opposite = barycentrics[p, (k + 1) % 3] * barycentrics[p, (k + 2) % 3]
-            mass[node] += b * weights[p]
+            mass[node] += b * 0.5 * (first + second)
             for x in range(3):
                 right[node, x] += b * pulled[x]
                 for y in range(3):

@@ -15,9 +15,10 @@ from animate3d.cameras import Cameras
 from animate3d.frames import GREY
 from animate3d.motion.flow import Bytes, Image, covered, find_flow, sample, stored
 from animate3d.motion.outlines import bare_pairs, hidden_pairs, outside_pairs, sparse_pixels
-from animate3d.motion.rigid_fit import Rays
+from animate3d.motion.rigid_fit import Rays, joined
 from animate3d.motion.surfaces import Array, Ids
 from animate3d.motion.template import Template
+from animate3d.motion.texture import Sight, seen_by_texture
 from animate3d.rasterize.visibility import on_surface, visible_through, visible_triangles
 
 _DEPTH_MARGIN = 1.02  # a point of the surface lies behind what frame 0 shows when it is this much farther away
@@ -67,8 +68,8 @@ class _Points(NamedTuple):
 
     triangles: NDArray[np.int32]  # [P]
     barycentrics: Array  # [P, 3]
-    at: Array  # [P, 2] x, y
-    trust: Array  # [P]
+    seen: Sight
+    weights: Array  # [P] what it counts, for every pixel that it stands for
 
 
 class _Look(NamedTuple):
@@ -86,6 +87,7 @@ class Matcher:
         self._template, self._cameras, self._settings = template, cameras, settings
         self._frames = frames
         self._first = np.stack([np.asarray(frames[v, 0], np.float32) for v in range(frames.shape[0])])
+        self._by_texture = frames.shape[0] > 1  # light leads one view alone astray
         self._drawn: deque[tuple[Array, list[_Look]]] = deque(maxlen=_REMEMBERED)
         self._targets: tuple[int, list[Bytes]] = (-1, [])  # of one frame, by its number: long clips are never held
         self._viewmats = cameras.viewmats.double().cpu().numpy()
@@ -110,7 +112,7 @@ class Matcher:
         looks, targets = self._looks(nodes), self.shown(frame)
         found = _each(lambda v: self._match_view(v, nodes, targets[v], looks[v], finest), len(looks))
         rays, confidence = zip(*found, strict=True)
-        return Rays(*(np.concatenate(parts) for parts in zip(*rays, strict=True))), np.max(confidence, axis=0)
+        return joined(rays), np.max(confidence, axis=0)
 
     def missed(self, nodes: Array, frame: int) -> float:
         """How much of a frame the surface at ``nodes [M, 3]`` does not show, see `Misses`."""
@@ -160,24 +162,28 @@ class Matcher:
     def _match_view(self, v: int, nodes: Array, target: Bytes, look: _Look, finest: int) -> tuple[Rays, Array]:
         winner, weights, drawn = look
         flow = self._flow_points(drawn, target, winner, weights, finest)
-        hits = np.bincount(self._template.triangles[flow.triangles].ravel(), minlength=len(nodes))
-        trusted = self._template.triangles[flow.triangles].ravel()
-        confidence = np.bincount(trusted, np.repeat(flow.trust, 3), len(nodes)) / np.maximum(hits, 1)
+        corners, stride = self._template.triangles[flow.triangles].ravel(), self._stride(finest)
+        found = np.bincount(corners, np.repeat(flow.weights, 3), len(nodes)) / stride**2
+        confidence = found / np.maximum(np.bincount(corners, minlength=len(nodes)), 1)
         outline = self._outline_points(v, nodes, drawn, target, winner, weights)
-        points = _Points(*(np.concatenate([a, b]) for a, b in zip(flow, outline, strict=True)))
-        return self._rays(v, points), confidence
+        rays = self._rays(v, flow), self._rays(v, outline)
+        return joined(rays), confidence
 
     def _flow_points(
         self, drawn: Bytes, target: Bytes, winner: NDArray[np.int32], weights: Image, finest: int
     ) -> _Points:
         """Visible points, and where the flow says they went; a change of colour takes the trust away."""
-        rows, columns = sparse_pixels(winner >= 0, self._settings.stride)
+        stride = self._stride(finest)
+        rows, columns = sparse_pixels(winner >= 0, stride)
         at = np.stack([columns, rows], axis=1) + find_flow(drawn, target, finest)[rows, columns]
         shown = sample(target, at)
         difference = (shown[:, :3].astype(np.float64) - drawn[rows, columns, :3]) / 255
         trust = 1.0 / (1.0 + (difference**2).sum(axis=1) / self._settings.residual**2)
         trust[shown[:, 3] < 128] = 0.0  # the flow has left the object
-        return _Points(winner[rows, columns], _barycentrics(weights[rows, columns]), at, trust)
+        seen = Sight.firm(at)
+        if self._by_texture and not finest:
+            seen = seen_by_texture(drawn, target, rows, columns, at)
+        return _Points(winner[rows, columns], _barycentrics(weights[rows, columns]), seen, trust * stride**2)
 
     def _outline_points(
         self, v: int, nodes: Array, drawn: Bytes, target: Bytes, winner: NDArray[np.int32], weights: Image
@@ -200,18 +206,26 @@ class Matcher:
         return _Points(
             np.concatenate([winner[rows, columns], triangle]).astype(np.int32),
             np.concatenate([_barycentrics(weights[rows, columns]), np.eye(3)[corner]]),
-            np.concatenate([to, sought[behind]]),
-            np.full(len(rows) + len(triangle), self._settings.outline),
+            Sight.firm(np.concatenate([to, sought[behind]])),
+            np.full(len(rows) + len(triangle), self._settings.outline * stride**2),
         )
 
+    def _stride(self, finest: int) -> int:
+        """A flow of full resolution is taken at every pixel, where texture tells how firmly it holds."""
+        return self._settings.stride if finest or not self._by_texture else 1
+
     def _rays(self, v: int, points: _Points) -> Rays:
-        toward = np.concatenate(
-            [(points.at + 0.5 - self._half) / self._focals[v], np.ones((len(points.at), 1))], axis=1
-        )
-        toward = (toward * [1.0, -1.0, -1.0]) @ self._c2w[v, :3, :3].T
-        toward /= np.linalg.norm(toward, axis=1, keepdims=True)
+        at, axes, firmness = points.seen
+        toward = np.concatenate([(at + 0.5 - self._half) / self._focals[v], np.ones((len(at), 1))], axis=1)
+        across = np.concatenate([axes, -(axes * toward[:, :2]).sum(axis=1, keepdims=True)], axis=1)
+        toward, across = (self._unit(v, local) for local in (toward, across))
         origins = np.broadcast_to(self._c2w[v, :3, 3], toward.shape)
-        return Rays(points.triangles, points.barycentrics, origins, toward, points.trust * self._settings.stride**2)
+        return Rays(points.triangles, points.barycentrics, origins, toward, points.weights, across, firmness)
+
+    def _unit(self, v: int, local: Array) -> Array:
+        """Directions in the world, from a camera's with OpenCV axes. ``[P, 3]``"""
+        turned = (local * [1.0, -1.0, -1.0]) @ self._c2w[v, :3, :3].T
+        return turned / np.linalg.norm(turned, axis=1, keepdims=True)
 
     def _draw(self, v: int, winner: NDArray[np.int32], weights: Image) -> Bytes:
         """The surface in view v as a stored image: every point shows what frame 0 of this view shows there.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,13 @@ class Rays(NamedTuple):
     origins: Array  # [P, 3]
     directions: Array  # [P, 3] unit
     weights: Array  # [P]
+    across: Array  # [P, 3] unit, at right angles to the directions
+    firmness: Array  # [P, 2] 0..1, say of the distances along `across` and at right angles to both
+
+
+def joined(rays: Iterable[Rays]) -> Rays:
+    """All of several rays."""
+    return Rays(*(np.concatenate(parts) for parts in zip(*rays, strict=True)))
 
 
 class Anchors(NamedTuple):

@@ -8,7 +8,7 @@ rigidly as possible. A few rounds of draw, match and solve per frame; the stiffn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +30,9 @@ from animate3d.motion.template import Template
 
 _FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
 _BETTER = 1.1  # times less of the frames missed: what more motion in depth must gain
-_FAR_BETTER = 1.35  # the same for what was found before, where the way back is to be left for it
+_FAR_BETTER = 1.35  # the same for what was found before, where what is found now is to be left for it
+_LOST = 2.0  # times as much missed by the freer of two ways: it has lost something
+_OFTEN = 0.25  # of the frames: what is lost in more is not compared in the others
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
@@ -42,7 +44,7 @@ class TrackSettings:
         stiffness: weight of rigidity against the correspondences, for each round of a frame.
         finest: scale at which the flow of each round ends, 0 for full resolution.
         turns: alternations of rotations and positions per round.
-        stride: a correspondence is taken every so many pixels along both axes.
+        stride: a correspondence of a coarse flow, and of outlines, is taken every so many pixels along both axes.
         residual: difference of colour (0..1) at which a correspondence counts half.
         outline: weight of a pixel that only one of the two silhouettes covers, against one of the flow.
         velocity: shares of the last frame's motion by which the next frame's start is extrapolated; from one and two
@@ -110,8 +112,10 @@ def track(
     returns.add(matcher.shown(0))
     with ThreadPoolExecutor(min(len(ways), torch.get_num_threads())) as pool:  # what is compiled works side by side
         for f in range(1, frames.shape[1]):
-            followed = partial(_Way.follow, frame=f, earlier=returns.add(matcher.shown(f)))
-            list(pool.map(followed, ways))  # list() waits, and raises what a way raised
+            earlier = returns.add(matcher.shown(f))
+            if earlier is None and f == frames.shape[1] - 1:
+                earlier = 0  # what is lost here is lost on the way back as well
+            list(pool.map(partial(_Way.follow, frame=f, earlier=earlier), ways))  # list() raises what a way raised
             progress(f // 2 if few else f)
     chosen = _simplest(ways)
     del ways  # a long clip does not hold what was not chosen any longer
@@ -131,7 +135,7 @@ class _Way:
     Attributes:
         nodes: ``[M, 3]`` of every frame so far.
         confidence: ``[M]`` of every frame so far, see `Tracked`.
-        missed: how much of the frames so far is not shown, see `Matcher.missed`; from one view only.
+        missed: how much of every frame so far is not shown, see `Matcher.missed`.
     """
 
     def __init__(
@@ -145,21 +149,27 @@ class _Way:
     ) -> None:
         self._matcher, self._fit, self._settings, self._prior, self._masks = matcher, fit, settings, prior, masks
         self.nodes, self.confidence = [rest], [np.ones(len(rest))]
-        self.missed = 0.0
+        self.missed = [matcher.missed(rest, 0)]
 
     def follow(self, frame: int, earlier: int | None) -> None:
         """Find the next frame's nodes.
 
         Args:
-            earlier: a frame that this one looks like more than like the last, see `Returns`.
+            earlier: a frame that this one looks like more than like the last, see `Returns`. Where more is missed than
+                there, something has been lost since, and the pose found there is followed from as well.
         """
         before, last = [*self.nodes[:1], *self.nodes][-2:]
         others = [] if earlier is None else [self.nodes[earlier]]
         nodes, found = self._find(self._start(frame, before, last, others), frame)
+        missed = self._matcher.missed(nodes, frame)
+        if earlier is not None and missed > _FAR_BETTER * self.missed[earlier]:
+            again, found_again = self._find(self.nodes[earlier], frame)
+            missed_again = self._matcher.missed(again, frame)
+            if missed > _FAR_BETTER * missed_again:
+                nodes, found, missed = again, found_again, missed_again
         self.nodes.append(nodes)
         self.confidence.append(found)
-        if self._prior:
-            self.missed += self._matcher.missed(nodes, frame)
+        self.missed.append(missed)
 
     def go_back(self, links: Ids, progress: Callable[[int], None]) -> None:
         """Follow the surface again from the last frame to the first, and make one motion of both, see `back_share`.
@@ -213,10 +223,22 @@ class _Way:
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
 
 
-def _simplest(ways: list[_Way]) -> _Way:
-    """The first way that no other is clearly better than: the least motion in depth that explains the frames."""
-    least = min(way.missed for way in ways)
-    return next(way for way in ways if way.missed <= _BETTER * least)
+def _simplest(ways: Sequence[_Way]) -> _Way:
+    """The first way that no later one is clearly better than: the least motion in depth that explains the frames."""
+    missed = [np.array(way.missed) for way in ways]
+    return next(way for k, way in enumerate(ways) if not any(_better(x, missed[k]) for x in missed[k + 1 :]))
+
+
+def _better(free: Array, held: Array) -> bool:
+    """Whether a freer way, which misses so much of every frame, is clearly better than one that is held more.
+
+    More freedom explains a frame no worse, so where it does, something has been lost. The way back finds that again,
+    unless it is lost for good.
+    """
+    lost = free > _LOST * held
+    if lost[-1] or lost.mean() > _OFTEN:
+        return False
+    return bool(held[~lost].sum() > _BETTER * free[~lost].sum())
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ def rays_to(template, positions: np.ndarray, eye: np.ndarray, weight: float = 1.
     middle = positions[template.triangles].mean(axis=1)
     directions = (middle - eye) / np.linalg.norm(middle - eye, axis=1, keepdims=True)
     thirds, origins = np.full((count, 3), 1 / 3), np.broadcast_to(eye, (count, 3))
-    return Rays(np.arange(count), thirds, origins, directions, np.full(count, weight))
+    across = np.cross(directions, [0.3, 0.5, 0.8])
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    return Rays(np.arange(count), thirds, origins, directions, np.full(count, weight), across, np.ones((count, 2)))
 
 
 def join(*parts: Rays) -> Rays:
@@ -32,9 +34,20 @@ def test_a_rigid_motion_seen_from_two_sides_is_found() -> None:
     np.testing.assert_allclose(fit.rotations(found), np.broadcast_to(turn, (template.n_nodes, 3, 3)), atol=0.02)
 
 
+def test_what_is_firm_along_one_direction_alone_leaves_the_other_free() -> None:
+    template, eye = template_of(patterned_capsule(1)), np.array([30.0, 0, 0])
+    rays = rays_to(template, template.rest + [0.0, 0.1, 0.1], eye)
+    across = np.cross(rays.directions, [0.0, 1.0, 0.0])  # upwards, nearly
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    rays = rays._replace(across=across, firmness=np.broadcast_to([1.0, 0.0], (len(across), 2)))
+    moved = RigidFit(template).solve(template.rest, rays, stiffness=1.0, turns=20) - template.rest
+    assert abs(moved[:, 2].mean() - 0.1) < 0.01
+    assert abs(moved[:, 1].mean()) < 0.01
+
+
 def test_no_rays_leave_the_start() -> None:
     template = template_of(patterned_capsule(1))
-    none = Rays(np.zeros(0, np.int32), *(np.zeros((0, 3)) for _ in range(3)), np.zeros(0))
+    none = Rays(*(part[:0] for part in rays_to(template, template.rest, np.array([3.0, 0, 0]))))
     found = RigidFit(template).solve(template.rest, none, stiffness=1.0, turns=2)
     np.testing.assert_allclose(found, template.rest, atol=1e-9)
 
