@@ -31,8 +31,6 @@ from animate3d.motion.template import Template
 _FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
 _BETTER = 1.1  # times less of the frames missed: what more motion in depth must gain
 _FAR_BETTER = 1.35  # the same for what was found before, where what is found now is to be left for it
-_LOST = 2.0  # times as much missed by the freer of two ways: it has lost something
-_OFTEN = 0.25  # of the frames: what is lost in more is not compared in the others
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
@@ -224,21 +222,9 @@ class _Way:
 
 
 def _simplest(ways: Sequence[_Way]) -> _Way:
-    """The first way that no later one is clearly better than: the least motion in depth that explains the frames."""
-    missed = [np.array(way.missed) for way in ways]
-    return next(way for k, way in enumerate(ways) if not any(_better(x, missed[k]) for x in missed[k + 1 :]))
-
-
-def _better(free: Array, held: Array) -> bool:
-    """Whether a freer way, which misses so much of every frame, is clearly better than one that is held more.
-
-    More freedom explains a frame no worse, so where it does, something has been lost. The way back finds that again,
-    unless it is lost for good.
-    """
-    lost = free > _LOST * held
-    if lost[-1] or lost.mean() > _OFTEN:
-        return False
-    return bool(held[~lost].sum() > _BETTER * free[~lost].sum())
+    """The first way that no other is clearly better than: the least motion in depth that explains the frames."""
+    missed = [sum(way.missed) for way in ways]
+    return next(way for way, misses in zip(ways, missed, strict=True) if misses <= _BETTER * min(missed))
 
 
 @dataclass(frozen=True)
