@@ -38,7 +38,7 @@ from animate3d.motion.template import Surface
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.options import RunOptions
 
-_UPRIGHT = Placement.from_flags(90.0, 90.0)
+UPRIGHT = Placement.from_flags(90.0, 90.0)
 """From y up and the front towards +z, which moves are written for, to the placed frame."""
 _STEP = 1e-4
 """Share of the size over which surroundings are compared."""
@@ -155,7 +155,7 @@ def read_moves(prompt: str, find: Callable[[], Iterable[Body]]) -> Computed | No
 
 def parts_of(surface: Surface) -> Iterator[Body]:
     """The parts of a placed surface, upright, see `find_bodies`."""
-    return find_bodies(_UPRIGHT.invert(surface.vertices), surface.triangles, surface.groups)
+    return find_bodies(UPRIGHT.invert(surface.vertices), surface.triangles, surface.groups)
 
 
 def save_parts(folder: Path, surface: Surface, computed: Computed) -> None:
@@ -192,9 +192,8 @@ def suited_among(move: Move, bodies: Iterable[Body]) -> Body | None:
 
 def suited(move: Move, body: Body) -> Body | None:
     """The body as what does a move: arms that flap are wings. None where it lacks the parts."""
-    names = {part.name for part in body.parts}
-    if move.name in _BENDS_ALONG and not names & set(move.without):
-        return body
+    if move.name in _BENDS_ALONG and body.count("leg") + body.count("wheel") < 2:
+        return body  # what looks like arms are fins
     for many, limbs in _MANY.items():
         if move.needs == (many,) and sum(part.name in limbs for part in body.parts) >= _FEWEST:
             body = body.called(dict.fromkeys(limbs, many))
@@ -238,7 +237,7 @@ class MovingBody:
             some = self._upright(points[start : start + _AT_ONCE])
             asked = self._subject.at(some, self._weights(some))
             moved[start : start + _AT_ONCE] = pose_at(asked, self._moves, np.array([frame / self.frames]))[0]
-        return _UPRIGHT.apply(moved @ self._turn)
+        return UPRIGHT.apply(moved @ self._turn)
 
     def around(self, points: NDArray[np.floating], frame: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Placed points in a frame, and how their surroundings are turned and stretched there.
@@ -254,7 +253,7 @@ class MovingBody:
 
     def _upright(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Placed points as they are where the body stands and faces +z."""
-        return _UPRIGHT.invert(np.asarray(points, np.float64)) @ self._turn.T
+        return UPRIGHT.invert(np.asarray(points, np.float64)) @ self._turn.T
 
     def _weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """How much points follow the parts ``[N, P]``: as the vertices around them do."""

@@ -28,6 +28,8 @@ _HEAD = 1.7
 """Length of a head with ears, in distances of its middle from its joint."""
 _SIDEWAYS = 0.6
 """Distance from the mirror image of a body that faces another way, against that of one that faces +z, at most."""
+_ALIKE = 0.02
+"""Mean distance from its mirror image of a body that surely faces +z, as a share of its size."""
 _STRAIGHT = 12.0
 """Degrees within which a body faces +z."""
 _COMPARED = 4000
@@ -106,9 +108,12 @@ def facings(points: Points) -> tuple[float, ...]:
         mirrored = centered - 2 * np.outer(centered @ across, across)
         return float(tree.query(mirrored)[0].mean())
 
+    straight = unlike(0.0)
+    if straight < _ALIKE * float(np.ptp(centered, axis=0).max()):  # front and back may look more alike still
+        return (0.0,)
     found = min(np.arange(-90.0, 90.0, 15.0), key=unlike)
     found = min(found + np.arange(-10.0, 11.0, 5.0), key=unlike)
-    if abs(found) <= _STRAIGHT or unlike(found) > _SIDEWAYS * unlike(0.0):
+    if abs(found) <= _STRAIGHT or unlike(found) > _SIDEWAYS * straight:
         return (0.0,)
     return (found, found - 180.0 * np.sign(found)) if abs(found) > 90.0 - _STRAIGHT else (found,)
 

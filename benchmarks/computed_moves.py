@@ -1,0 +1,70 @@
+"""How well sentences become computed motions: random figures that no training has, by their meshes and sentences alone.
+
+    python benchmarks/computed_moves.py --count 120            # facing the first camera
+    python benchmarks/computed_moves.py --count 120 --any-yaw  # facing anywhere
+
+A case is right when the asked motion, done with the true parts, is nearer to the result than nine other motions of the
+same figure and than standing still. Cosine and amplitude are those of the displacements of the vertices that should move.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+
+import numpy as np
+
+from animate3d.creatures.anatomy import find_bodies
+from animate3d.creatures.figures.mesh import figure_mesh
+from animate3d.creatures.moves import Manner, move_points, subject_of
+from animate3d.runs.moves import UPRIGHT, MovingBody, read_moves
+from animate3d.small_model.cases import Cast, casts
+
+FRAMES = 16
+MOVING = 0.01  # of the size: what goes less far should not move
+
+
+def judged(cast: Cast, yaw: float) -> tuple[float, float, bool]:
+    """Cosine, amplitude against the truth, and whether the asked motion is the nearest; 0 where nothing is computed."""
+    mesh = figure_mesh(cast.figure)
+    subject = subject_of(cast.figure, mesh.vertices, yaw)
+    rest, triangles = subject.points, mesh.triangles()[0]
+    asked = read_moves(cast.prompt, lambda: find_bodies(rest, triangles, mesh.welded()))
+    if asked is None:
+        return 0.0, 0.0, False
+    placed = UPRIGHT.apply(rest)
+    body = MovingBody(placed, asked, FRAMES)
+    went = np.stack([UPRIGHT.invert(body.at(placed, frame)) for frame in range(FRAMES)]) - rest
+    truth, *others = (
+        move_points(subject, [done], FRAMES) - rest
+        for done in [(cast.wanted, cast.manner), *((other, Manner()) for other in cast.others)]
+    )
+    moving = np.linalg.norm(truth, axis=-1).max(axis=0) > MOVING * subject.size
+    a, b = went[:, moving], truth[:, moving]
+    far, should = np.linalg.norm(a), np.linalg.norm(b)
+    nearest = np.argmin([np.square(went - x).sum() for x in (truth, *others, 0 * truth)]) == 0
+    return float((a * b).sum() / max(far * should, 1e-12)), float(far / max(should, 1e-12)), bool(nearest)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=120, help="cases, half of them of the whole body")
+    parser.add_argument("--seed", type=int, default=77)
+    parser.add_argument("--any-yaw", action="store_true", help="figures face anywhere")
+    args = parser.parse_args()
+    rows: dict[str, list[tuple[float, float, bool]]] = defaultdict(list)
+    for cast in casts(args.count, args.seed):
+        rows[cast.group].append(judged(cast, cast.yaw if args.any_yaw else 0.0))
+    print("| | cases | nothing computed | nearest | median cosine | at least 0.7 | amplitude 0.7 to 1.3 |")
+    print("|---|---|---|---|---|---|---|")
+    for group, cases in rows.items():
+        cosine, amplitude, nearest = np.array(cases, dtype=float).T
+        fits = (amplitude >= 0.7) & (amplitude <= 1.3)
+        print(
+            f"| {group} | {len(cases)} | {(amplitude == 0).sum()} | {nearest.mean():.0%} | {np.median(cosine):.2f} | "
+            f"{(cosine >= 0.7).mean():.0%} | {fits.mean():.0%} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
