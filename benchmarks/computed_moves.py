@@ -4,7 +4,8 @@
     python benchmarks/computed_moves.py --count 120 --any-yaw  # facing anywhere
 
 A case is right when the asked motion, done with the true parts, is nearer to the result than nine other motions of the
-same figure and than standing still. Cosine and amplitude are those of the displacements of the vertices that should move.
+same figure and than standing still. Cosine and amplitude are those of the displacements of the vertices that should
+move.
 """
 
 from __future__ import annotations
