@@ -57,6 +57,11 @@ class Body:
         """How many parts have a name."""
         return sum(part.name == name for part in self.parts)
 
+    @property
+    def pairs_of_legs(self) -> int:
+        """How many legs there are on the side that has fewer."""
+        return min(sum(part.name == "leg" and part.side == side for part in self.parts) for side in (-1, 1))
+
     def called(self, names: Mapping[str, str]) -> Body:
         """The same body where parts are called something else, and swing as such parts do."""
         parts = [
@@ -72,7 +77,7 @@ def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArra
     """The parts of a mesh as it stands, then as if it lay on its back, then on its face.
 
     What is a mirror image of itself from front to back instead of from side to side faces sideways, and is turned; of
-    its two ends the higher one is the head.
+    its two ends the higher one is the head. Unless fewer legs make pairs so.
 
     Args:
         vertices: ``[N, 3]``, y up, the front towards +z.
@@ -82,12 +87,14 @@ def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArra
     for pitch in (0.0, 90.0, -90.0):
         lying = rotation_matrices(np.deg2rad(pitch) * LEFT)
         turned = vertices @ lying.T
-        yaws = (90.0, -90.0) if faces_sideways(turned) else (0.0,)
+        yaws = (90.0, -90.0, 0.0) if faces_sideways(turned) else (0.0,)
         bodies = []
         for yaw in yaws:
             facing = rotation_matrices(np.deg2rad(yaw) * UP)
             bodies.append(replace(find_body(turned @ facing.T, triangles, groups), turn=facing @ lying))
-        yield max(bodies, key=_head_height)
+        sideways, ahead = bodies[:-1], bodies[-1]
+        best = max(sideways, key=_head_height, default=ahead)  # of a person who raises an arm the legs tell the front
+        yield ahead if ahead.pairs_of_legs > best.pairs_of_legs else best
 
 
 def faces_sideways(points: Points) -> bool:
