@@ -7,8 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from animate3d.creatures.anatomy import Body, find_body
-from animate3d.creatures.anatomy.naming import hinge_of
+from animate3d.creatures.anatomy import Body, find_bodies, find_body
+from animate3d.creatures.anatomy import body as anatomy_body
+from animate3d.creatures.anatomy.naming import Limb, hinge_of, names_of
 from animate3d.creatures.dragon import demo_asset
 from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.mesh import figure_mesh
@@ -75,3 +76,22 @@ def test_arms_can_be_called_wings() -> None:
     body = body_of(figure_mesh(draw_figure(21, "person"), 0.07))
     winged = body.called({"arm": "wing"})
     assert winged.count("wing") == body.count("arm") == 2 and winged.count("arm") == 0
+
+
+def test_legs_in_a_step_are_found_and_no_drooping_wing_or_raised_shield_is_a_limb_of_another_name() -> None:
+    def limb(root: tuple[float, ...], tip: tuple[float, ...], width: float = 0.1) -> Limb:
+        return Limb(np.array(root), np.array(tip), width, 0.02 if width > 0.3 else 0.1)
+
+    low, high = np.array([-0.5, 0.0, -0.5]), np.array([0.5, 2.0, 0.5])
+    standing, stepping = limb((-0.1, 0.9, 0), (-0.1, 0, -0.2)), limb((0.1, 0.9, 0), (0.1, 0.6, 0.5))
+    shield, head = limb((0, 1.4, 0.2), (0, 1.6, 0.5)), limb((0, 1.7, 0), (0, 2, 0))
+    wing = limb((0.2, 1.0, 0), (0.5, 0.1, 0), 0.6)
+    names = names_of([standing, stepping, shield, head, wing], [-1, 1, 0, 0, 1], low, high)
+    assert names == ["leg", "leg", "", "head", "wing"]
+
+
+def test_legs_tell_the_front_of_who_is_alike_in_front_and_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anatomy_body, "faces_sideways", lambda points: True)
+    mesh = figure_mesh(draw_figure(21, "person"), 0.07)
+    body = next(find_bodies(mesh.vertices, mesh.triangles()[0], mesh.welded()))
+    assert np.allclose(body.turn, np.eye(3)) and body.pairs_of_legs == 1
