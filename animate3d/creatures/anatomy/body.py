@@ -202,7 +202,7 @@ def _assembled(
     shares = np.zeros((len(named) + 1, template.n_nodes))
     places = {id(found.branch): place for place, found in enumerate(named, start=1)}
     for place, found in enumerate(named, start=1):
-        parent = 0 if found.carried_by is None else places[id(found.carried_by)]
+        parent = places.get(id(found.carried_by), 0)  # a head that holds a wheel is none, and leaves its ears behind
         limb = found.limb
         order = (legs.index(found) // 2) / max((len(legs) + 1) // 2 - 1, 1) if found in legs else 0.0
         hinge = hinge_of(found.name, limb.along)

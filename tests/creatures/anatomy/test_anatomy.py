@@ -85,8 +85,8 @@ def test_legs_in_a_step_are_found_and_no_drooping_wing_or_raised_shield_is_a_lim
     low, high = np.array([-0.5, 0.0, -0.5]), np.array([0.5, 2.0, 0.5])
     standing, stepping = limb((-0.1, 0.9, 0), (-0.1, 0, -0.2)), limb((0.1, 0.9, 0), (0.1, 0.6, 0.5))
     shield, head = limb((0, 1.4, 0.2), (0, 1.6, 0.5)), limb((0, 1.7, 0), (0, 2, 0))
-    wing = limb((0.2, 1.0, 0), (0.5, 0.1, 0), 0.6)
-    names = names_of([standing, stepping, shield, head, wing], [-1, 1, 0, 0, 1], low, high)
+    wing = limb((-0.2, 0.9, 0), (-1.0, 0.25, 0), 0.9)
+    names = names_of([standing, stepping, shield, head, wing], [-1, 1, 0, 0, -1], low, high)
     assert names == ["leg", "leg", "", "head", "wing"]
 
 
