@@ -20,8 +20,6 @@ _PAIR = 0.2
 """Share of the size within which the mirrored tip of a pair lies."""
 _FLAT = 0.45
 """Width of a wing against its length, at least, and three times its thickness."""
-_DROOPING = 0.7
-"""How far down a flat limb goes, as a share of its length, where it is a leg and no wing that hangs."""
 _UP, _UP_ON_TWO = 0.7, 1.5
 """How much being high tells a head, against being ahead; more on two legs."""
 _LARGEST_HEAD = 0.35
@@ -107,8 +105,7 @@ def names_of(limbs: Sequence[Limb], sides: Sequence[int], low: Points, high: Poi
     for number, (limb, side) in enumerate(zip(limbs, sides, strict=True)):
         down = limb.root[1] - limb.tip[1]
         stands = limb.tip[1] < low[1] + _GROUND * height and down > 0.35 * limb.length
-        droops = limb.is_flat and down < _DROOPING * limb.length
-        if stands and not droops and (side or len(limbs) < 3):
+        if stands and (side or len(limbs) < 3):
             names[number] = "leg"
         elif side:
             names[number] = "wing" if limb.is_flat else "arm"
