@@ -20,7 +20,7 @@ from animate3d.creatures.figures.figure import Figure
 from animate3d.creatures.figures.mesh import figure_mesh
 from animate3d.creatures.figures.part import Part
 from animate3d.creatures.moves import MOVES, Manner, pose_at, shows, subject_of
-from animate3d.runs.moves import suited
+from animate3d.runs.moves import suited_among
 
 KINDS = ("animal", "person", "bird", "insect", "robot", "fish", "snake", "vehicle")
 SOUGHT = ("leg", "arm", "wing", "tail", "head", "wheel")
@@ -56,7 +56,7 @@ def compare_moves(figure: Figure, body: Body, points: np.ndarray, cosines: dict[
     for name, move in MOVES.items():
         if not move.needs or not shows(truth, move):
             continue
-        as_such = suited(move, body)
+        as_such = suited_among([move], [body])
         if as_such is None:
             cosines[name].append(0.0)
             continue

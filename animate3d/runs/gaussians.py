@@ -39,7 +39,7 @@ from animate3d.rasterize import Splats, render
 from animate3d.rotations import matrix_to_quaternion, quaternion_multiply, quaternion_to_matrix
 from animate3d.runs.base import STATIC_VIEWS, Run, check_options
 from animate3d.runs.fit import Training, frame_settings, path_setting, video_model_settings
-from animate3d.runs.moves import Computed, MovingBody, save_parts
+from animate3d.runs.moves import PARTS, Computed, MovingBody, save_parts
 from animate3d.runs.options import GaussianOptions
 from animate3d.runs.overrides import REFINE, settings_of
 from animate3d.runs.page import PAGE, write_run_page
@@ -194,11 +194,14 @@ class GaussianRun(Run):
         """Step 5: what a sentence has the whole model do, from which `motion` computes poses. Returns its file."""
         path, asked = self.work / "move.json", computed.identity(self.options.move_frames)
 
-        def save() -> None:
+        outputs = [path] if computed.body is None else [path, self.options.out / PARTS]
+
+        def save() -> dict[str, Any]:
             save_parts(self.options.out, self.surface(), computed)
             write_json(path, asked)
+            return computed.facts()
 
-        self.steps.run("5 move", save, inputs={"model": self.model_hash}, settings=asked, outputs=[path])
+        self.steps.run("5 move", save, inputs={"model": self.model_hash}, settings=asked, outputs=outputs)
         return path
 
     def training(self, name: str) -> Training:

@@ -40,7 +40,7 @@ from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import matrix_to_quaternion
 from animate3d.runs.base import ELEVATION, Run, check_options
 from animate3d.runs.fit import Training, path_setting
-from animate3d.runs.moves import Computed, MovingBody, save_parts
+from animate3d.runs.moves import PARTS, Computed, MovingBody, save_parts
 from animate3d.runs.object_masks import read_object_masks
 from animate3d.runs.options import MESH_CONFIG, AnimateOptions
 from animate3d.runs.page import PAGE, write_run_page
@@ -240,19 +240,20 @@ class MeshRun(Run):
         """Step 5: the mesh moved as a sentence says."""
         path, self.frames_hash = self.work / "moved.npy", "none"
 
-        def save() -> None:
+        def save() -> dict[str, Any]:
             body = MovingBody(self.placed, computed, self.options.move_frames)
             save_parts(self.options.out, self.surface(), computed)
             with atomic_file(path) as temporary:
                 positions = np.stack([body.at(self.placed, frame) for frame in range(body.frames)])
                 np.save(temporary, positions, allow_pickle=False)
+            return computed.facts()
 
         self.steps.run(
             "5 move",
             save,
             inputs={"mesh": self.model_hash, "placement": self.placement_file},
             settings=computed.identity(self.options.move_frames),
-            outputs=[path],
+            outputs=[path] if computed.body is None else [path, self.options.out / PARTS],
         )
         return path
 

@@ -8,7 +8,7 @@ to the placed model itself, so nothing is filmed, cut out or tracked.
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,7 @@ from animate3d.motion.template import Surface
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.options import RunOptions
 
+PARTS = "parts.png"
 UPRIGHT = Placement.from_flags(90.0, 90.0)
 """From y up and the front towards +z, which moves are written for, to the placed frame."""
 _STEP = 1e-4
@@ -48,6 +49,7 @@ _LEGEND = 26  # rows
 _PICTURED = (30.0, 210.0)  # azimuths
 _AROUND = 4
 """Vertices that a point's weights come from."""
+_SURE_LEGS = 4
 _BENDS_ALONG = ("swim", "slither", "dive")
 """Moves that bend or turn a body from its front to its back, whatever it has."""
 _ALIKE: tuple[dict[str, str], ...] = ({"arm": "wing"}, {"wing": "arm"}, {"arm": "fin", "wing": "fin"})
@@ -95,6 +97,11 @@ class Computed:
             text += " (the bundled model was not trained on this; --moves never lets it try)"
         return text
 
+    def facts(self) -> dict[str, Any]:
+        """What is noted about it in ``run.json``."""
+        parts = {} if self.body is None else {part.name: self.body.count(part.name) for part in self.body.parts[1:]}
+        return {"motion": str(self), "left_out": list(self.left_out), "parts": parts}
+
     def stronger(self, factor: float) -> Computed:
         """The same with every amplitude multiplied."""
         moves = ((name, replace(manner, amplitude=factor * manner.amplitude)) for name, manner in self.moves)
@@ -141,16 +148,20 @@ def read_moves(prompt: str, find: Callable[[], Iterable[Body]]) -> Computed | No
     reading = reading_of(prompt)
     if not reading.known:
         return None
-    body, done, left_out = None, [], list(reading.left_out)
-    for name, manner in reading.moves:
-        move = MOVES[name]
-        found = suited_among(move, find() if body is None else [body]) if move.needs else body
-        if found is None and move.needs:
-            left_out.append(name)
+    asked, left = list(reading.moves), []
+    for name in reading.left_out:  # the bundled model does two at most, and none while a tail sways
+        together = all(set(MOVES[name].uses) & set(MOVES[other].uses) <= {"tail"} for other, _ in asked)
+        if together:
+            asked.append((name, Manner()))
         else:
-            done.append((name, manner))
-            body = found
-    return Computed(tuple(done), tuple(MOVES[name].phrases[0] for name in left_out), body) if done else None
+            left.append(name)
+    moves = [MOVES[name] for name, _ in asked]
+    with_parts = [move for move in moves if move.needs]
+    body = suited_among(with_parts, find()) if with_parts else None
+    able = {move.name for move in moves if not move.needs or (body is not None and can_do(move, body))}
+    done = tuple((name, manner) for name, manner in asked if name in able)
+    left_out = [*left, *(move.name for move in moves if move.name not in able)]
+    return Computed(done, tuple(MOVES[name].phrases[0] for name in left_out), body) if done else None
 
 
 def parts_of(surface: Surface) -> Iterator[Body]:
@@ -159,9 +170,9 @@ def parts_of(surface: Surface) -> Iterator[Body]:
 
 
 def save_parts(folder: Path, surface: Surface, computed: Computed) -> None:
-    """Write ``parts.png``, a placed surface in the colours of its parts over their names, where a motion needs some."""
+    """Write ``parts.png``, a placed surface in the colours of its parts over their names, where there are some."""
     if (body := computed.body) is None:
-        return
+        return (folder / PARTS).unlink(missing_ok=True)
     colors = np.concatenate([[[0.75, 0.75, 0.75]], _palette(len(body.parts) - 1)])
     painted = Mesh.from_faces(surface.vertices, surface.triangles, vertex_colors=body.shares @ colors)
     cameras = orbit_cameras(15.0, _PICTURED, size=384)
@@ -172,7 +183,7 @@ def save_parts(folder: Path, surface: Surface, computed: Computed) -> None:
     for part, color in zip(body.parts, 255 * colors, strict=True):
         cv2.putText(legend, part.name, (at, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color.tolist(), 1, cv2.LINE_AA)
         at += 12 + 9 * len(part.name)
-    save_image(folder / "parts.png", np.vstack([pictures, legend]))
+    save_image(folder / PARTS, np.vstack([pictures, legend]))
 
 
 def _palette(count: int) -> NDArray[np.float64]:
@@ -181,27 +192,42 @@ def _palette(count: int) -> NDArray[np.float64]:
     return np.array([colorsys.hsv_to_rgb(hue, 0.85, 0.95) for hue in hues]).reshape(-1, 3)
 
 
-def suited_among(move: Move, bodies: Iterable[Body]) -> Body | None:
-    """The first of several bodies that does a move; only what legs or wheels tell is not taken as it stands."""
+def suited_among(moves: Sequence[Move], bodies: Iterable[Body]) -> Body | None:
+    """The first of several bodies that does all moves, else the one that does most of them, called as it has to be.
+
+    Only moves of legs or wheels tell how a body stands: without any, the first one is taken. Four legs on the ground
+    are surer than two, which may be the ears of what lies on its face. None where no move can be done.
+    """
+    best, most = None, (0, False)
     for body in bodies:
-        found = suited(move, body)
-        if found is not None or not {"leg", "wheel"} & set(move.needs):
-            return found
-    return None
+        for called in _callings(moves, body):
+            other = body.called(called)
+            does = [move for move in moves if can_do(move, other)]
+            found = len(does), body.count("leg") >= _SURE_LEGS and any("leg" in move.needs for move in does)
+            if does and found > most:
+                best, most = other, found
+        needed = set().union(*(move.needs for move in moves))
+        if not needed & {"leg", "wheel"} or (most[0] == len(moves) and (most[1] or "leg" not in needed)):
+            break
+    return best
 
 
-def suited(move: Move, body: Body) -> Body | None:
-    """The body as what does a move: arms that flap are wings. None where it lacks the parts."""
-    if move.name in _BENDS_ALONG and body.count("leg") + body.count("wheel") < 2:
-        return body  # what looks like arms are fins
+def _callings(moves: Sequence[Move], body: Body) -> Iterator[dict[str, str]]:
+    """What parts may be called for moves to be done: arms that flap are wings, and a few limbs are petals."""
     for many, limbs in _MANY.items():
-        if move.needs == (many,) and sum(part.name in limbs for part in body.parts) >= _FEWEST:
-            body = body.called(dict.fromkeys(limbs, many))
-    for called in ({}, *_ALIKE):
-        other = body.called(called)
-        if applies(move, other.parts):
-            return other
-    return None
+        asked = any(move.needs == (many,) for move in moves)
+        if asked and sum(part.name in limbs for part in body.parts) >= _FEWEST:
+            yield dict.fromkeys(limbs, many)
+    yield from ({}, *_ALIKE)
+
+
+def can_do(move: Move, body: Body) -> bool:
+    """Whether a body has the parts that a move needs; legs, on both of its sides."""
+    if move.name in _BENDS_ALONG and body.count("leg") + body.count("wheel") < 2:
+        return True  # what looks like arms are fins
+    if "leg" in move.needs and not body.pairs_of_legs:
+        return False
+    return applies(move, body.parts)
 
 
 def _listed(body: Body) -> str:

@@ -119,7 +119,7 @@ def import_ahead() -> None:
         with suppress(Exception):  # whoever needs it meets the same error, and tells it
             importlib.import_module("animate3d.mvvdm.inference")
 
-    threading.Thread(target=load, daemon=True).start()
+    threading.Thread(target=load).start()  # a daemon that still imports when Python ends would abort it
 
 
 def make_videos(options: VideoOptions, images: tuple[Path, ...], folder: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from animate3d.creatures.figures.part import Part
 from animate3d.creatures.moves import Manner
 from animate3d.creatures.rigs import FRONT, UP
 from animate3d.errors import InputError
+from animate3d.files import read_json
 from animate3d.gaussians import from_mesh, save_ply
 from animate3d.meshes import save_obj
 from animate3d.rotations import quaternion_to_matrix
@@ -70,6 +71,26 @@ def test_what_moves_parts_is_left_out_and_told() -> None:
     found = understood("a robot is floating while waving its arm")
     assert found is not None and [name for name, _ in found.moves] == ["float"]
     assert "“waving” is left out" in found.told(unknown=True)
+
+
+def test_one_body_does_all_moves_of_a_sentence() -> None:
+    def legs(*sides: int, turn: int = 1) -> Body:
+        parts = (TRUNK, *(Part("leg", 0, np.zeros(3), -UP, FRONT, 1.0, side) for side in sides))
+        parts += (Part("tail", 0, np.zeros(3), -FRONT, UP, 1.0), Part("arm", 0, np.zeros(3), UP, FRONT, 1.0))
+        return Body(parts, np.ones((1, len(parts))), turn * np.eye(3))
+
+    def found(prompt: str, *bodies: Body) -> Computed:
+        computed = read_moves(prompt, lambda: bodies)
+        assert computed is not None and computed.body is not None
+        return computed
+
+    both = found("the dog walks while wagging its tail", legs(), legs(-1, 1))
+    assert {name for name, _ in both.moves} == {"walk", "wag"} and not both.left_out
+    assert found("it wags its tail and walks", legs(-1), legs(1, 1)).left_out == ("walking",)  # on one side only
+    assert found("it walks", legs(-1, 1), legs(-1, 1, -1, 1, turn=-1)).body.count("leg") == 4  # type: ignore[union-attr]
+    assert both.facts() == {"motion": str(both), "left_out": [], "parts": {"leg": 2, "tail": 1, "arm": 1}}
+    flapping = found("it flaps its wings while waving its arm", legs())
+    assert [name for name, _ in flapping.moves] == ["wave"] and flapping.left_out == ("flapping its wings",)
 
 
 def test_directions_are_those_of_the_first_picture() -> None:
@@ -162,6 +183,8 @@ def test_a_mesh_with_legs_walks_and_its_parts_are_shown(tmp_path: Path) -> None:
     moved = animate(asked, said.append).trajectory.positions
     assert any("“walking” is computed" in line and "2 legs" in line and "2 arms" in line for line in said)
     assert (tmp_path / "out" / "parts.png").stat().st_size > 5000
+    facts = read_json(tmp_path / "out" / "run.json")["steps"]["5 move"]["facts"]
+    assert facts["motion"] == "walking" and facts["parts"]["leg"] == 2
     far = np.linalg.norm(moved - moved[:1], axis=-1).max(axis=0)
     height = moved[0, :, 1]
     feet, trunk = height < np.quantile(height, 0.1), np.abs(height - np.median(height)) < 0.05

@@ -62,6 +62,11 @@ class Body:
         """How many parts have a name."""
         return sum(part.name == name for part in self.parts)
 
+    @property
+    def pairs_of_legs(self) -> int:
+        """How many legs there are on the side that has fewer."""
+        return min(sum(part.name == "leg" and part.side == side for part in self.parts) for side in (-1, 1))
+
     def called(self, names: Mapping[str, str]) -> Body:
         """The same body where parts are called something else, and swing as such parts do."""
 
@@ -77,7 +82,8 @@ class Body:
 def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer]) -> Iterator[Body]:
     """The parts of a mesh as it stands, then as if it lay on its back, then on its face.
 
-    It is turned to where it faces (`facings`); of two directions it is the one in which the head is higher.
+    It is turned to where it faces (`facings`), unless fewer legs make pairs so; of two directions it is the one in
+    which the head is higher.
 
     Args:
         vertices: ``[N, 3]``, y up, the front towards +z.
@@ -87,11 +93,14 @@ def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArra
     for pitch in (0.0, 90.0, -90.0):
         lying = rotation_matrices(np.deg2rad(pitch) * LEFT)
         turned = vertices @ lying.T
+        yaws = facings(turned)
         bodies = []
-        for yaw in facings(turned):
+        for yaw in yaws if yaws == (0.0,) else (*yaws, 0.0):
             facing = rotation_matrices(np.deg2rad(-yaw) * UP)
             bodies.append(replace(find_body(turned @ facing.T, triangles, groups), turn=facing @ lying))
-        yield max(bodies, key=_head_height)
+        sideways, ahead = bodies[:-1], bodies[-1]
+        best = max(sideways, key=_head_height, default=ahead)  # of a person who raises an arm the legs tell the front
+        yield ahead if ahead.pairs_of_legs > best.pairs_of_legs else best
 
 
 def facings(points: Points) -> tuple[float, ...]:
@@ -214,7 +223,7 @@ def _assembled(
     shares = np.zeros((len(named) + 1, template.n_nodes))
     places = {id(found.branch): place for place, found in enumerate(named, start=1)}
     for place, found in enumerate(named, start=1):
-        parent = 0 if found.carried_by is None else places[id(found.carried_by)]
+        parent = places.get(id(found.carried_by), 0)  # a head that holds a wheel is none, and leaves its ears behind
         limb = found.limb
         order = (legs.index(found) // 2) / max((len(legs) + 1) // 2 - 1, 1) if found in legs else 0.0
         hinge = hinge_for(found.name, limb.along, limb.along)

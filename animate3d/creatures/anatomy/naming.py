@@ -20,6 +20,8 @@ _PAIR = 0.2
 """Share of the size within which the mirrored tip of a pair lies."""
 _FLAT = 0.45
 """Width of a wing against its length, at least, and three times its thickness."""
+_UP, _UP_ON_TWO = 0.7, 1.5
+"""How much being high tells a head, against being ahead; more on two legs."""
 _LARGEST_HEAD = 0.35
 """Share of the surface of a body."""
 
@@ -90,8 +92,11 @@ def names_of(limbs: Sequence[Limb], sides: Sequence[int], low: Points, high: Poi
     hanging = [number for number in legs if limbs[number].is_flat]
     if len(legs) <= 4 and len(hanging) <= 2:  # a bird's wings may reach down to its feet
         names = ["wing" if number in hanging and sides[number] else name for number, name in enumerate(names)]
+    for number in _lifted_legs(limbs, sides, names, 2 * float(center[0]), float((high - low).max())):
+        names[number] = "leg"
     central = [number for number, side in enumerate(sides) if not side and not names[number]]
-    ahead = [float((limbs[n].tip - center) @ (FRONT + 0.7 * UP)) for n in central]
+    up = _UP_ON_TWO if names.count("leg") == 2 else _UP
+    ahead = [float((limbs[n].tip - center) @ (FRONT + up * UP)) for n in central]
     if central and max(ahead) > 0:
         names[central[int(np.argmax(ahead))]] = "head"
     behind = [number for number in central if not names[number] and limbs[number].tip[2] < center[2]]
@@ -100,6 +105,26 @@ def names_of(limbs: Sequence[Limb], sides: Sequence[int], low: Points, high: Poi
     if names.count("leg") >= 4:  # what has so many legs has no arms
         names = ["wing" if name == "arm" else name for name in names]
     return names
+
+
+def _lifted_legs(
+    limbs: Sequence[Limb], sides: Sequence[int], names: Sequence[str], twice: float, size: float
+) -> list[int]:
+    """Limbs that hang down from where the mirror image of a leg without a fellow begins: legs in the middle of a step.
+
+    Args:
+        twice: x of the plane of symmetry, doubled.
+        size: of the body.
+    """
+    lifted: list[int] = []
+    legs = [number for number, name in enumerate(names) if name == "leg"]
+    for leg in legs:
+        mirrored = limbs[leg].root * [-1, 1, 1] + [twice, 0, 0]
+        off = [float(np.linalg.norm(limb.root - mirrored)) / size for limb in limbs]
+        other = [n for n in range(len(limbs)) if sides[n] == -sides[leg] and off[n] < _PAIR]
+        if not any(n in legs for n in other):
+            lifted += [n for n in other if limbs[n].tip[1] < limbs[n].root[1] and n == min(other, key=off.__getitem__)]
+    return lifted
 
 
 def is_head(inside: Sequence[str], outside: Sequence[str], share: float) -> bool:

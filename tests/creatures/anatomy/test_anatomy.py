@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from animate3d.creatures.anatomy import Body, find_bodies, find_body
+from animate3d.creatures.anatomy import body as anatomy_body
+from animate3d.creatures.anatomy.naming import Limb, names_of
 from animate3d.creatures.dragon import demo_asset
 from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.mesh import figure_mesh
@@ -80,3 +82,21 @@ def test_what_lies_on_its_back_stands_in_the_second_try() -> None:
     bodies = list(find_bodies(lying, mesh.triangles()[0], mesh.welded()))
     assert [body.count("leg") for body in bodies][1] == 4
     np.testing.assert_allclose(lying @ bodies[1].turn.T, mesh.vertices, atol=1e-6)
+
+
+def test_a_leg_in_a_step_is_found_and_a_shield_is_no_head() -> None:
+    def limb(root: tuple[float, ...], tip: tuple[float, ...]) -> Limb:
+        return Limb(np.array(root), np.array(tip), 0.1, 0.1)
+
+    low, high = np.array([-0.5, 0.0, -0.5]), np.array([0.5, 2.0, 0.5])
+    standing, stepping = limb((-0.1, 0.9, 0), (-0.1, 0, -0.2)), limb((0.1, 0.9, 0), (0.1, 0.6, 0.5))
+    shield, head = limb((0, 1.4, 0.2), (0, 1.6, 0.5)), limb((0, 1.7, 0), (0, 2, 0))
+    names = names_of([standing, stepping, shield, head], [-1, 1, 0, 0], low, high)
+    assert names == ["leg", "leg", "", "head"]
+
+
+def test_legs_tell_the_front_of_who_is_alike_in_front_and_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anatomy_body, "facings", lambda points: (90.0, -90.0))
+    mesh = figure_mesh(draw_figure(21, "person"), 0.07)
+    body = next(find_bodies(mesh.vertices, mesh.triangles()[0], mesh.welded()))
+    assert np.allclose(body.turn, np.eye(3)) and body.pairs_of_legs == 1
