@@ -88,10 +88,6 @@ def names_of(limbs: Sequence[Limb], sides: Sequence[int], low: Points, high: Poi
             names[number] = "leg"
         elif side:
             names[number] = "wing" if limb.is_flat else "arm"
-    legs = [number for number, name in enumerate(names) if name == "leg"]
-    hanging = [number for number in legs if limbs[number].is_flat]
-    if len(legs) <= 4 and len(hanging) <= 2:  # a bird's wings may reach down to its feet
-        names = ["wing" if number in hanging and sides[number] else name for number, name in enumerate(names)]
     for number in _lifted_legs(limbs, sides, names, 2 * float(center[0]), float((high - low).max())):
         names[number] = "leg"
     central = [number for number, side in enumerate(sides) if not side and not names[number]]
