@@ -287,7 +287,7 @@ def test_videos_made_from_the_documented_step_2_of_a_coarse_mesh_are_accepted(
         ({"model": Path("nope.obj")}, "mesh file nope.obj does not exist"),
         ({"frames": Path("nope")}, "folder of frames nope does not exist"),
         ({"placement": Path("nope.json")}, "nope.json does not exist"),
-        ({"frames": None}, "either a prompt or a folder of frames"),
+        ({"frames": None}, "Nothing says how it moves"),
         ({"out": Path("two\nlines")}, r"output folder 'two\\nlines' has a line break"),
         ({"overrides": ("later:a=1",)}, r"step:key=value \(steps: fit, refine, recon\)"),
         ({"field": False, "overrides": ("a=1",)}, "only runs with --field"),
