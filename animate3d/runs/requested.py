@@ -106,8 +106,8 @@ def laptop_note(given: AnimateCommand) -> str:
     if _prompt(given) is None or given.from_clip.video_model or asked.preset is not None or not _preset(given).bundled:
         return ""
     return (
-        "the small model in this package makes the videos, where they are needed; the released weights animate anything, "
-        "on a GPU (docs/mvvdm.md says how to get them, then --weights DIR)"
+        "the small model in this package makes the videos, where they are needed; the released weights animate "
+        "anything, on a GPU (docs/mvvdm.md says how to get them, then --weights DIR)"
     )
 
 
