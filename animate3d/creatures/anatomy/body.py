@@ -183,7 +183,8 @@ class _Named:
 
 def _evened(found: _Named, named: list[_Named], template: Template, height: Points) -> _Named:
     """A limb that reaches no farther into the body than the one that it makes a pair with."""
-    mirrored = found.limb.tip * [-1, 1, 1]
+    middle = 0.5 * float(template.rest[:, 0].min() + template.rest[:, 0].max())
+    mirrored = found.limb.tip * [-1, 1, 1] + [2 * middle, 0, 0]
     pair = [other for other in named if (other.name, other.side) == (found.name, -found.side) and found.side]
     if not pair:
         return found

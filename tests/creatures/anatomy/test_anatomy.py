@@ -100,3 +100,12 @@ def test_legs_tell_the_front_of_who_is_alike_in_front_and_behind(monkeypatch: py
     mesh = figure_mesh(draw_figure(21, "person"), 0.07)
     body = next(find_bodies(mesh.vertices, mesh.triangles()[0], mesh.welded()))
     assert np.allclose(body.turn, np.eye(3)) and body.pairs_of_legs == 1
+
+
+def test_where_a_body_stands_changes_nothing() -> None:
+    mesh = load_mesh(demo_asset())
+    away = find_body(mesh.vertices + [5.0, 0.0, 0.0], mesh.triangles()[0], mesh.welded())
+    here = body_of(mesh)
+    for name in ("wing", "leg", "arm"):
+        one, other = (body.shares[:, [part.name == name for part in body.parts]].sum(axis=1) for body in (here, away))
+        np.testing.assert_allclose(one, other, atol=0.05)
