@@ -56,6 +56,7 @@ ASKED_FOR = {
     "attention": ("gpu_shapes", 5),
     "encoder": ("gpu_fit", 10),
     "training_compiled": ("gpu_training", 90),
+    "prompt_to_glb": ("gpu_fit", 60),
     "cuda_tests": ("gpu_fit", 60),
 }
 """Sections that run only when they are named."""

@@ -258,6 +258,29 @@ def tracking(data: Path | None = None) -> dict[str, Any]:
     return result
 
 
+def prompt_to_glb() -> dict[str, Any]:
+    """`animate --prompt` of the dragon as a command, with a model of full size: from the sentence to the file."""
+    with tempfile.TemporaryDirectory() as temporary:
+        weights, data, out = (Path(temporary) / name for name in ("weights", "data", "out"))
+        write_full_model(weights)
+        _command([sys.executable, "-m", "animate3d.creatures.dragon", "--out", str(data), "--motions", "bend"])
+        command = [sys.executable, "-m", "animate3d.cli", "animate", str(data / "little_dragon"), "--formats", "glb"]
+        command += ["--prompt", "a dragon is roaring", "--weights", str(weights), "--out", str(out)]
+        command += ["--placement", str(data / "placement.json")]
+        command += ["--steps", "1", "--freeinit-num-iters", "0", "--frame-count", "2", "--size", "64"] if TINY else []
+        started = time.perf_counter()
+        try:
+            _command(command)
+            failed = None
+        except RuntimeError as error:  # random weights show no object; what was done until then is measured
+            failed = str(error)[-300:]
+        whole = round(time.perf_counter() - started, 1)
+        steps = json.loads((out / "run.json").read_text()).get("steps", {})
+        seconds = {name: round(step.get("seconds", 0), 1) for name, step in steps.items()}
+    row = f"{whole} s{' until it stopped' if failed else ''}, of it {seconds}"
+    return {"rows": {"prompt to GLB, full size, random weights": row}, "failed": failed, "steps": seconds}
+
+
 def _command(words: list[str], until: str | None = None) -> list[tuple[float, str]]:
     """Run a command; the lines it printed, with the seconds when.
 
@@ -327,6 +350,7 @@ SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "encoder": encoder,
     "refinement_step": refinement_step,
     "tracking": tracking,
+    "prompt_to_glb": prompt_to_glb,
     "start": start,
 }
 
