@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
+import numpy as np
 import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from einops import rearrange
@@ -157,6 +158,12 @@ def denoise(
         latents, now = add_noise(clean, prediction[:, :, 1:], following, alphas_cumprod), following
 
 
+def _place(model: Any) -> dict[str, Any]:
+    """Device and precision of a model by its first weight; diffusers' `dtype` looks at all of them, for 5 ms."""
+    weight: Tensor = next(model.parameters())
+    return {"device": weight.device, "dtype": weight.dtype}
+
+
 def _levels(timesteps: Tensor, alphas_cumprod: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """How much of signal and of noise there is, ``[B, 1, 1, 1, 1, 1]``."""
     alpha = alphas_cumprod[timesteps].to(like.dtype)[:, None, None, None, None, None]
@@ -278,8 +285,10 @@ class VideoGuidance:
         shape = (len(rgb) // images, self.views, self.frames)
         with torch.autocast(rgb.device.type, enabled=False):
             rgb = rgb.float()
-            conditions = self.conditions(rgb.detach(), text, c2w)
+            # In this order: while the host prepares the image prompts, a GPU encodes.
+            first = self.first_frames(rgb)
             latents = self.encode(rgb, draws.posterior).unflatten(0, shape)
+            conditions = self.conditions(first, text, c2w)
             timesteps = self._timesteps(shape[0], step_range) if draws.timesteps is None else draws.timesteps
             noise = torch.randn_like(latents[:, :, 1:]) if draws.noise is None else draws.noise
             timesteps, noise = timesteps.to(latents.device), noise.to(latents)
@@ -305,19 +314,20 @@ class VideoGuidance:
             )
         return torch.randint(low, high + 1, (batch,))
 
+    def first_frames(self, rgb: Tensor) -> np.ndarray:
+        """Frame 0 of every view in 8 bits, as the images that the model was trained with. uint8 ``[(b v), H, W, 3]``"""
+        return (rgb.detach()[:: self.frames].clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()
+
     @torch.no_grad()
-    def conditions(self, rgb: Tensor, text: Tensor, c2w: Tensor) -> Conditions:
-        """What the videos are conditioned on, from frame 0 of every view; arguments as in the call."""
-        pipeline, first = self.pipeline, slice(None, None, self.frames)
-        unet = {"device": pipeline.unet.device, "dtype": pipeline.unet.dtype}
-        # Through 8 bits, as the images that the model was trained with.
-        frames = (rgb[first].clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()
-        pixels = pipeline.feature_extractor(images=list(frames), return_tensors="pt").pixel_values
-        encoder = pipeline.image_encoder
-        image = encoder(pixels.to(device=encoder.device, dtype=encoder.dtype)).image_embeds.to(**unet)
+    def conditions(self, first: np.ndarray, text: Tensor, c2w: Tensor) -> Conditions:
+        """What the videos are conditioned on, from their `first_frames`; other arguments as in the call."""
+        pipeline = self.pipeline
+        unet, encoder = _place(pipeline.unet), pipeline.image_encoder
+        pixels = pipeline.feature_extractor(images=list(first), return_tensors="pt").pixel_values
+        image = encoder(pixels.to(**_place(encoder))).image_embeds.to(**unet)
         camera = None
         if pipeline.unet.config["camera_embedding_dim"] is not None:
-            camera = normalize_camera(c2w[first].float()).to(**unet)
+            camera = normalize_camera(c2w[:: self.frames].float()).to(**unet)
         if len(text) != 2 * len(image):
             raise InputError(f"{len(text)} text embeddings for {len(image)} views; two are needed for each.")
         with_text, without = text.to(**unet).chunk(2)
@@ -329,7 +339,7 @@ class VideoGuidance:
         A few images are encoded at a time. With gradient the encoder is computed again in the backward pass; on a GPU
         only its first levels, as many as memory asks for (`animate3d.mvvdm.model.encoder`).
         """
-        vae = self.pipeline.vae
+        vae, place = self.pipeline.vae, _place(self.pipeline.vae)
         known = rgb.device.type == "cuda" and encoder.supports(vae)
         recomputed = encoder.levels_to_recompute(vae, len(rgb), self.image_size) if known else 0
 
@@ -337,7 +347,7 @@ class VideoGuidance:
             images = images.movedim(-1, 1)
             if images.shape[-2:] != (self.image_size, self.image_size):
                 images = interpolate(images, (self.image_size, self.image_size), mode="bilinear", align_corners=False)
-            pixels = (images * 2 - 1).to(vae.dtype)
+            pixels = (images * 2 - 1).to(**place)
             if known:
                 posterior = DiagonalGaussianDistribution(encoder.moments(vae, pixels, recomputed))
             else:
@@ -357,11 +367,11 @@ class VideoGuidance:
 
         On a GPU both in one call: one sample alone does not fill it. On the CPU one after the other: half the memory.
         """
-        unet = self.pipeline.unet
+        unet, place = self.pipeline.unet, _place(self.pipeline.unet)
 
         @torch.no_grad()
         def predict(noisy: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
-            sample = rearrange(noisy, "b v f c h w -> (b v) c f h w").to(unet.dtype)
+            sample = rearrange(noisy, "b v f c h w -> (b v) c f h w").to(**place)
             rows = timesteps.to(sample.device).repeat_interleave(self.views)
             prompts = [
                 (conditions.text, conditions.image),
