@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ class Cameras:
         fovy: ``[...]`` vertical field of view, radians.
         height, width: pixels.
         near, far: depth range; nothing nearer than ``near`` is drawn.
+
+    What follows from them is worked out once: the tensors are not to be changed in place.
     """
 
     c2w: Tensor
@@ -45,7 +48,7 @@ class Cameras:
         """Positions in world coordinates ``[..., 3]``."""
         return self.c2w[..., :3, 3]
 
-    @property
+    @cached_property
     def viewmats(self) -> Tensor:
         """World to camera, OpenCV axes. ``[..., 4, 4]``"""
         right, up, back = self.c2w[..., :3, :3].unbind(-1)
@@ -58,7 +61,7 @@ class Cameras:
         """Focal length in pixels, the same for x and y. ``[...]``"""
         return 0.5 * self.height / torch.tan(0.5 * self.fovy)
 
-    @property
+    @cached_property
     def Ks(self) -> Tensor:
         """Intrinsics in pixels. ``[..., 3, 3]``"""
         zero, one, f = torch.zeros_like(self.fovy), torch.ones_like(self.fovy), self.focal
@@ -86,10 +89,24 @@ class Cameras:
 
     def to(self, *args: object, **kwargs: object) -> Cameras:
         """Move or cast the tensors, as `torch.Tensor.to`."""
-        return replace(self, c2w=self.c2w.to(*args, **kwargs), fovy=self.fovy.to(*args, **kwargs))  # type: ignore[call-overload]
+        c2w, fovy = self.c2w.to(*args, **kwargs), self.fovy.to(*args, **kwargs)  # type: ignore[call-overload]
+        return self if c2w is self.c2w and fovy is self.fovy else replace(self, c2w=c2w, fovy=fovy)
+
+    def at_frames(self, frames: int) -> Cameras:
+        """Cameras ``[V]`` that are the same at every frame, as ``[F, V]``."""
+        if frames not in self._at_frames:
+            c2w, fovy = self.c2w.expand(frames, -1, 4, 4), self.fovy.expand(frames, -1)
+            self._at_frames[frames] = replace(self, c2w=c2w, fovy=fovy)
+        return self._at_frames[frames]
+
+    @cached_property
+    def _at_frames(self) -> dict[int, Cameras]:
+        return {}
 
     def __getitem__(self, index: object) -> Cameras:
         """Index the batch dimensions."""
+        if isinstance(index, slice) and index.indices(len(self.c2w)) == (0, len(self.c2w), 1):
+            return self
         return replace(self, c2w=self.c2w[index], fovy=self.fovy[index])  # type: ignore[index]
 
 

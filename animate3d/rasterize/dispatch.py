@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -84,8 +83,7 @@ def _checked(
     if cameras.height < 1 or cameras.width < 1:
         raise InputError(f"the image size must be positive, got {cameras.height} x {cameras.width}")
     if len(cameras.shape) == 1:
-        views = cameras.shape[0]
-        cameras = replace(cameras, c2w=cameras.c2w.expand(frames, views, 4, 4), fovy=cameras.fovy.expand(frames, views))
+        cameras = cameras.at_frames(frames)
     elif cameras.shape[0] != frames:
         raise InputError(f"cameras have {cameras.shape[0]} frames, means have {frames}")
     views = cameras.shape[1]

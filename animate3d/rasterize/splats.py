@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 LOW_PASS = 0.3  # px², added to both variances on the screen: no Gaussian is thinner than a pixel
@@ -42,12 +43,12 @@ def without_broken(splats: Splats) -> Splats:
     Args:
         splats: opacities ``[F, N]``, colours ``[F | 1, V | 1, N, 3]``.
     """
-    finite = splats.opacities.isfinite() & splats.colors.isfinite().all(-1).all(1)
-    for part in (splats.means, splats.quats, splats.scales):
-        finite = finite & part.isfinite().all(-1)
-    broken = ~finite  # filled, not chosen with `where`: on a GPU a number in `where` is a copy that waits
+    # Nought times a number is nought, if it is finite: few kernels, as every one counts in a small step.
+    numbers = torch.cat([splats.means, splats.quats, splats.scales, splats.opacities[..., None]], dim=-1).detach()
+    broken = ((numbers * 0).sum(-1) != 0) | ((splats.colors.detach() * 0).sum(-1) != 0).any(1)
+    # Filled, not chosen with `where`: on a GPU a number in `where` is a copy that waits.
     means, quats, scales = (t.masked_fill(broken[..., None], 1.0) for t in (splats.means, splats.quats, splats.scales))
-    colors = splats.colors.masked_fill(~splats.colors.isfinite(), 0.0)
+    colors = splats.colors.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     return Splats(means, quats, scales, splats.opacities.masked_fill(broken, 0.0), colors)
 
 

@@ -56,8 +56,14 @@ def _names(holder: Any) -> list[str]:
 
     Twice in every step the methods of Lightning and torch, hundreds of them, would take longer than all else here.
     """
-    own = [*holder.__dict__, *holder.__dict__.get("_modules", ())]
-    return sorted({name for name in own if not name.startswith("_")}.union(_maybe_parts(holder.__class__)))
+    modules = holder.__dict__.get("_modules", ())
+    return _sorted_names(holder.__class__, tuple(holder.__dict__), tuple(modules))
+
+
+@lru_cache(maxsize=256)
+def _sorted_names(cls: type, own: tuple[str, ...], modules: tuple[str, ...]) -> list[str]:
+    names = {name for name in (*own, *modules) if not name.startswith("_")}
+    return sorted(names.union(_maybe_parts(cls)))
 
 
 @lru_cache(maxsize=256)

@@ -134,6 +134,12 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         groups = self.geometry.optimizer_groups()
         self._rates = {} if self.cfg.optimizer else {g["name"]: self.geometry.learning_rate(g["name"]) for g in groups}
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """As Lightning does it, unless everything is there already, as the resident images of a training are."""
+        if isinstance(batch, dict) and all(_rests_on(value, device) for value in batch.values()):
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def on_fit_end(self) -> None:
         if self.cfg.load_guidance:  # gigabytes that no test needs
             del self.guidance, self.prompt_processor, self.prompt_utils
@@ -352,6 +358,12 @@ def chosen(images: Tensor, frames: Tensor) -> Tensor:
     if last - first + 1 == len(frames):
         return images[first : last + 1]
     return torch.stack([images[frame] for frame in frames.tolist()])
+
+
+def _rests_on(value: Any, device: torch.device) -> bool:
+    if isinstance(value, dict):
+        return all(_rests_on(part, device) for part in value.values())
+    return value.device == device if isinstance(value, Tensor) else isinstance(value, str | int | float | None)
 
 
 def _on_background(rgb: Tensor, mask: Tensor, background: Tensor) -> Tensor:

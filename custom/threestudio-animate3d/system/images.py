@@ -47,8 +47,8 @@ def image_losses(
     """
     inputs = (splats.means, splats.quats, splats.scales)
     differentiable = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
-    gradients = [torch.zeros_like(tensor) for tensor in inputs] if differentiable else []
-    values = {name: splats.means.new_zeros(()) for name in weights}
+    gradients: list[Tensor | None] = [None, None, None]
+    values: dict[str, Tensor] = {}
     count = len(splats.means) * len(cameras.c2w)
     with float32(splats.means):
         for f, v in chunks(len(splats.means), len(cameras.c2w), chunk_views):
@@ -56,19 +56,31 @@ def image_losses(
             part = part_of(splats, f, v, leaves)
             tensors = _compared(part, draw(part, cameras[v]), targets(f, v))
             share = tensors.color.shape[0] * tensors.color.shape[1] / count
-            losses = {name: terms[name](tensors) * share for name in weights}
-            for name, value in losses.items():
-                values[name] += value.detach()
+            losses = {name: terms[name](tensors) for name in weights}
+            for name, loss in losses.items():
+                value = loss.detach() if share == 1 else share * loss.detach()
+                values[name] = values[name] + value if name in values else value
             if differentiable:
-                total = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
-                # Terms that do not reach the Gaussians, such as on an empty image, give none.
-                for gradient, new in zip(gradients, torch.autograd.grad(total, leaves, allow_unused=True), strict=True):
-                    if new is not None:
-                        gradient[f] += new
+                whole = torch.stack([weights[name] * share * loss for name, loss in losses.items()]).sum()
+                new = torch.autograd.grad(whole, leaves, allow_unused=True)
+                gradients = [_added(*pair, f, like) for *pair, like in zip(gradients, new, inputs, strict=True)]
     total = sum((weights[name] * value for name, value in values.items()), start=splats.means.new_zeros(()))
     if differentiable:
-        total = _Known.apply(total, gradients, *inputs)
+        known = [torch.zeros_like(i) if g is None else g for g, i in zip(gradients, inputs, strict=True)]
+        total = _Known.apply(total, known, *inputs)
     return total, values
+
+
+def _added(gradient: Tensor | None, new: Tensor | None, f: slice, like: Tensor) -> Tensor | None:
+    """The gradient ``[F, …]`` and that of some frames, which terms that do not reach the Gaussians do not give."""
+    if new is None:
+        return gradient
+    if gradient is None:
+        if len(new) == len(like):
+            return new
+        gradient = torch.zeros_like(like)
+    gradient[f] += new
+    return gradient
 
 
 def chunks(frames: int, views: int, images: int) -> Iterator[tuple[slice, slice]]:
