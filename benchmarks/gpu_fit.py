@@ -338,10 +338,11 @@ def start() -> dict[str, Any]:
 
 def cuda_tests() -> dict[str, Any]:
     """The tests marked `cuda`: rasteriser, field, ARAP energy, videos and guidance with the CPU's numbers."""
-    command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "--no-header", "tests"]
+    command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "--no-header", "-rf", "--tb=short"]
+    command += ["--continue-on-collection-errors", "-p", "no:benchmark", "-p", "no:xdist", "tests"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
     lines = [line for line in done.stdout.splitlines() if line.strip()]
-    return {"rows": {"tests marked `cuda`": lines[-1] if lines else done.stderr[-300:]}, "output": lines[-12:]}
+    return {"rows": {"tests marked `cuda`": lines[-1] if lines else done.stderr[-300:]}, "output": lines[-120:]}
 
 
 SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {

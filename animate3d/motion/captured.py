@@ -60,6 +60,9 @@ class Captured:
             rest = iter(tensors)
             return self._function(*(next(rest) if there else None for there in given), **constants)
 
+        # Gradients of parameters are added up in the stream of the capture, about which PyTorch warns in every run.
+        if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):  # from 2.9 on
+            torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
         # What the graph reads is its own; the parameters change in place and are read where they are.
         held = [torch.empty_like(t).copy_(t.detach()).requires_grad_(t.requires_grad) for t in inputs if t is not None]
         try:

@@ -191,7 +191,7 @@ class FromPrompt:
     mask_backend: Literal["auto", "background", "sam2"] = "auto"
     """what cuts the object out of the videos"""
     compile: bool = False
-    """compile the video model: minutes once, then faster videos on a GPU (docs/gpu.md)"""
+    """compile the video model, for minutes once; no gain on an H200 (docs/gpu.md)"""
     quantize: Annotated[Literal["int8"] | None, arg(metavar="int8", help_behavior_hint="")] = None
     """hold the video model's weights in half the memory"""
     low_memory: bool = False
