@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,9 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> t
     if request.param == "cuda":
         if not torch.cuda.is_available():
             pytest.skip("needs a CUDA GPU, and PyTorch finds none")
-        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # its ten bits hide what is compared
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # from 2.9 on PyTorch would like another name for it
+            monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # its ten bits hide what is compared
     return torch.device(request.param)
 
 
