@@ -13,6 +13,7 @@ from pathlib import Path
 
 from animate3d.bundled_model.prompts import literal, reading_of
 from animate3d.bundled_model.reading import Reading
+from animate3d.creatures.moves import MOVES
 from animate3d.files import read_json
 
 HERE = Path(__file__).parent
@@ -23,7 +24,8 @@ def the_same(reading: Reading, template: Reading) -> bool:
     if not reading.known or len(reading.moves) != 1 or reading.left_out:
         return False
     (name, manner), (wanted, asked) = reading.moves[0], template.moves[0]
-    return name == wanted and asked.direction in ("", manner.direction)
+    usual = next(iter(MOVES[name].directions), "")
+    return name == wanted and asked.direction in ("", manner.direction or usual)
 
 
 def main() -> None:
