@@ -87,10 +87,8 @@ SOURCES = {
     "husky": Source("pybullet", "pybullet_data/husky/husky.urdf", z_up=True),
     "racecar": Source("pybullet", "pybullet_data/racecar/racecar.urdf", z_up=True),
     "aliengo": Source("pybullet", "pybullet_data/aliengo/aliengo.urdf", z_up=True),
-    "mini_cheetah": Source("pybullet", "pybullet_data/mini_cheetah/mini_cheetah.urdf", z_up=True),
     "humanoid": Source("pybullet", "pybullet_data/humanoid/humanoid.urdf"),
     "r2d2": Source("pybullet", "pybullet_data/r2d2.urdf", z_up=True),
-    "minitaur": Source("pybullet", "pybullet_data/quadruped/minitaur.urdf", z_up=True),
 }
 _UPRIGHT = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 """From z up to y up."""
