@@ -103,6 +103,11 @@ class Reader:
         self._moves = [place for place, name in enumerate(encoder.classes) if name in MOVES]
         self._motion_words: dict[str, bool] = {}
 
+    @property
+    def words(self) -> list[str]:
+        """Those that it has an entry for."""
+        return self._encoder.vocabulary
+
     def read(self, prompt: str) -> Reading:
         """Which moves a prompt asks for, and how they are to be done."""
         prompt = _ENDLESS.sub("keeps", prompt.lower().replace("’", "'"))
