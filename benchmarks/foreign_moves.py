@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from foreign_adverbs import adverbs
 from foreign_meshes import SOURCES, meshes
 from foreign_run import Animated, animated, areas, turned
 from numpy.typing import NDArray
@@ -163,7 +164,7 @@ def parts(found: dict[str, Path], marks: dict[str, Any]) -> None:
 def facings(found: dict[str, Path], marks: dict[str, Any]) -> None:
     """Whole bodies and parts from eight sides."""
     print("| mesh | sentence | cosine from eight sides | spread | part moves most |\n|---|---|---|---|---|")
-    for name, path in found.items():
+    for name, path in list(found.items())[::2]:
         sentences = list(SENTENCES)
         sentence = sentences[(7 * len(name)) % len(sentences)]
         said = sentence.format(name.replace("_", " "))
@@ -218,6 +219,8 @@ def main() -> None:
         parts({name: path for name, path in found.items() if name in marks}, marks)
     if "facings" in args.what:
         facings(found, marks)
+    if "adverbs" in args.what:
+        adverbs(found)
 
 
 if __name__ == "__main__":

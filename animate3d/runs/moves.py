@@ -31,6 +31,8 @@ from animate3d.creatures.moves import (
     subject_of,
     subject_of_points,
 )
+from animate3d.creatures.moves.skeleton import rotation_matrices
+from animate3d.creatures.rigs import UP
 from animate3d.errors import InputError
 from animate3d.frames import save_image
 from animate3d.meshes import Mesh, Placement
@@ -221,8 +223,13 @@ def _asked(clause: str) -> tuple[Moves | None, list[str]]:
 
 
 def parts_of(surface: Surface) -> Iterator[Body]:
-    """The parts of a placed surface, upright, see `find_bodies`."""
-    return find_bodies(UPRIGHT.invert(surface.vertices), surface.triangles, surface.groups)
+    """The parts of a placed surface, upright, see `find_bodies`; then as if it looked to its left or right."""
+    upright = UPRIGHT.invert(surface.vertices)
+    yield from find_bodies(upright, surface.triangles, surface.groups)
+    for yaw in (-90.0, 90.0):
+        turn = rotation_matrices(np.deg2rad(yaw) * UP)
+        body = next(find_bodies(upright @ turn.T, surface.triangles, surface.groups))
+        yield replace(body, turn=body.turn @ turn)
 
 
 def save_parts(folder: Path, surface: Surface, computed: Computed) -> None:
