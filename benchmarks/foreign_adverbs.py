@@ -110,6 +110,9 @@ def adverbs(found: dict[str, Path]) -> None:
         done = values[1] > 1.05 * values[0] if more else values[1] < 0.95 * values[0]
         done = done and made is not None and before is not None
         right.setdefault("how far" if measure is amplitude else "how fast", []).append(done)
-        print(f"| {name} | {sentence} | {change} | {values[0]:.2f} | {values[1]:.2f} | {'' if done else 'no'} |", flush=True)
+        print(
+            f"| {name} | {sentence} | {change} | {values[0]:.2f} | {values[1]:.2f} | {'' if done else 'no'} |",
+            flush=True,
+        )
     for what, cases in right.items():
         print(f"\n{what}: right {sum(cases)} of {len(cases)} ({np.mean(cases):.0%})")

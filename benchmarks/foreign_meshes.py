@@ -226,7 +226,9 @@ def _shape(folder: Path, geometry: ElementTree.Element | None) -> trimesh.Trimes
         file = PurePosixPath(said["filename"].replace("package://", ""))
         found = [place / file for place in (folder, folder.parent) if (place / file).is_file()]
         if not found or file.suffix == ".dae":
-            found = [path.with_suffix(end) for path in found for end in (".obj", ".STL") if path.with_suffix(end).is_file()]
+            found = [
+                path.with_suffix(end) for path in found for end in (".obj", ".STL") if path.with_suffix(end).is_file()
+            ]
         if not found:
             return None
         shape = trimesh.load(found[0], force="mesh")
@@ -247,7 +249,9 @@ def main() -> None:
     args = parser.parse_args()
     for name, path in meshes(args.out, fetch=args.fetch):
         mesh = load_mesh(path)
-        print(f"{name}: {mesh.n_vertices} vertices, {mesh.n_faces} faces, sides {np.ptp(mesh.vertices, axis=0).round(3)}")
+        print(
+            f"{name}: {mesh.n_vertices} vertices, {mesh.n_faces} faces, sides {np.ptp(mesh.vertices, axis=0).round(3)}"
+        )
 
 
 if __name__ == "__main__":

@@ -137,8 +137,8 @@ def whole(found: dict[str, Path], each: int) -> None:
             print(f"{said}: {made and made.moves}, cosine {rows[-1][0]:.3f}, nearest {rows[-1][1]}", flush=True)
     values, nearest = np.array(rows).T
     print(
-        f"\n{len(found)} meshes, {len(rows)} cases: nearest {nearest.mean():.0%}, median cosine {np.median(values):.2f}, "
-        f"at least 0.8 {(values >= 0.8).mean():.0%}\n"
+        f"\n{len(found)} meshes, {len(rows)} cases: nearest {nearest.mean():.0%}, "
+        f"median cosine {np.median(values):.2f}, at least 0.8 {(values >= 0.8).mean():.0%}\n"
     )
 
 

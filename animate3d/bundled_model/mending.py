@@ -14,6 +14,8 @@ _SHORTEST = 4
 """Letters of a word that a slip is looked for in."""
 _PRONOUN = re.compile(r"\b(?:he|they|i|you|we)(?='s\b|'re\b|\b)", re.IGNORECASE)
 
+_GOES = re.compile(r"\b(?:go|goes|going)\b(?= (?:forward|backward|left|right|to the (?:left|right)))")
+
 
 def mended(prompt: str, known: frozenset[str]) -> Iterator[str]:
     """Sentences that may be meant by one, the likeliest first.
@@ -25,6 +27,9 @@ def mended(prompt: str, known: frozenset[str]) -> Iterator[str]:
     corrected = _corrected(prompt, known)
     if corrected != prompt.lower():
         yield corrected
+    moving = _GOES.sub("moves", corrected)
+    if moving != corrected:
+        yield moving
     somebody = _PRONOUN.sub("the person", corrected)
     if somebody != corrected:
         yield somebody

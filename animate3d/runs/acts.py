@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,8 @@ Moves = tuple[tuple[str, Manner], ...]
 
 LEAST = 5
 """Frames of the shortest act."""
-_BEAT = 4
-"""Frames of the shortest beat of a cyclic move between others."""
+_FASTEST_IN = 12
+"""Frames in which a move at its fastest is still seen, when it is one of several."""
 _SAME = 1e-6
 """Of the size: what has moved less is at rest."""
 
@@ -71,7 +72,7 @@ class Act:
 def shared_frames(acts: int, frames: int) -> list[tuple[int, int]]:
     """First frame and number of frames of every act: as many for each as there are."""
     bounds = [round(act * frames / acts) for act in range(acts + 1)]
-    return [(start, end - start) for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [(start, end - start) for start, end in pairwise(bounds)]
 
 
 def acts_of(subject: Subject, moves: Sequence[Moves], frames: int) -> Iterator[Act]:
@@ -89,7 +90,7 @@ def _whole(move: Move, manner: Manner, frames: int) -> Manner:
     """A manner in which a cyclic move ends at rest, with no more beats than so many frames show."""
     if not move.cyclic:
         return manner
-    beats = min(round(manner.speed * move.beats), frames // _BEAT)
+    beats = min(round(manner.speed * move.beats), int(frames * move.fastest * move.beats / _FASTEST_IN))
     return replace(manner, speed=max(beats, 1) / move.beats)
 
 

@@ -22,6 +22,7 @@ from scipy.spatial import cKDTree
 
 from animate3d.cameras import orbit_cameras
 from animate3d.creatures.anatomy import Body, find_bodies
+from animate3d.creatures.figures.plan import hinge_for
 from animate3d.creatures.moves import (
     MOVES,
     Manner,
@@ -54,6 +55,8 @@ _PICTURED = (30.0, 210.0)  # azimuths
 _AROUND = 4
 """Vertices that a point's weights come from."""
 _SURE_LEGS = 4
+_BROADER = 1.3
+"""How much farther legs of one pair are apart than the pairs, at least, where a body is taken to look aside."""
 _ON_THE_SPOT = ("walk", "run", "gallop", "crawl")
 """Moves that look the same forwards and backwards: the way that is gone tells."""
 _BENDS_ALONG = ("swim", "slither", "dive")
@@ -223,13 +226,41 @@ def _asked(clause: str) -> tuple[Moves | None, list[str]]:
 
 
 def parts_of(surface: Surface) -> Iterator[Body]:
-    """The parts of a placed surface, upright, see `find_bodies`; then as if it looked to its left or right."""
+    """The parts of a placed surface, upright, see `find_bodies`; then as if it looked to its left or right.
+
+    What has four legs, and a longer way between its left and right ones than between its front and hind ones, looks
+    there first: a body that is alike from all sides walks along its length.
+    """
     upright = UPRIGHT.invert(surface.vertices)
-    yield from find_bodies(upright, surface.triangles, surface.groups)
+    for number, body in enumerate(find_bodies(upright, surface.triangles, surface.groups)):
+        yield length_first(body) if number == 0 else body
+    yield from _aside(upright, surface)
+
+
+def _aside(upright: NDArray[np.float64], surface: Surface) -> Iterator[Body]:
+    """The parts as if it looked to its left or right."""
     for yaw in (-90.0, 90.0):
         turn = rotation_matrices(np.deg2rad(yaw) * UP)
         body = next(find_bodies(upright @ turn.T, surface.triangles, surface.groups))
         yield replace(body, turn=body.turn @ turn)
+
+
+def length_first(body: Body) -> Body:
+    """The same body where its left is its front, if its four legs are farther apart from left to right than along."""
+    joints = np.array([part.joint for part in body.parts if part.name == "leg"])
+    if len(joints) != _SURE_LEGS or np.ptp(joints[:, 0]) <= _BROADER * np.ptp(joints[:, 2]):
+        return body
+    turn = rotation_matrices(-0.5 * np.pi * UP)
+    parts = [
+        replace(part, joint=turn @ part.joint, along=turn @ part.along, hinge=turn @ part.hinge) for part in body.parts
+    ]
+    middle = np.mean([part.joint for part in parts if part.name == "leg"], axis=0)
+    for number, part in enumerate(parts):
+        if part.name == "leg":
+            side, order = (1 if part.joint[0] > middle[0] else -1), (0.0 if part.joint[2] > middle[2] else 1.0)
+            hinge = hinge_for("leg", part.along, part.along)
+            parts[number] = replace(part, hinge=hinge, side=side, order=order)
+    return replace(body, parts=tuple(parts), turn=turn @ body.turn)
 
 
 def save_parts(folder: Path, surface: Surface, computed: Computed) -> None:
