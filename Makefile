@@ -21,8 +21,8 @@ $(READY): constraints.txt pyproject.toml
 
 setup: $(READY) ## create .venv
 
-demo: $(READY) ## animate a creature from a sentence: FBX, GLB, USD and a preview in outputs/demo
-	@$(BIN)/animate3d demo --out outputs/demo
+demo: $(READY) ## animate a robot, or CREATURE=butterfly, from a sentence: FBX, GLB, USD and a preview in outputs/demo
+	@$(BIN)/animate3d demo --out outputs/demo $(if $(CREATURE),--creature $(CREATURE))
 
 train-bundled: $(READY) ## train a small model for any mesh, into outputs/bundled/model (continues where it stopped)
 	$(BIN)/python -m animate3d.small_model.train
