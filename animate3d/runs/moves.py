@@ -39,7 +39,7 @@ from animate3d.frames import save_image
 from animate3d.meshes import Mesh, Placement
 from animate3d.motion.template import Surface
 from animate3d.rasterize.textured import render_mesh
-from animate3d.runs.acts import LEAST, Moves, acts_of
+from animate3d.runs.in_turn import LEAST, Moves, acts_of
 from animate3d.runs.options import MOVE_FRAMES, RunOptions
 from animate3d.runs.sentences import in_turn
 
