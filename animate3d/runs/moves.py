@@ -362,24 +362,36 @@ class MovingBody:
         moved = np.empty_like(points)
         for start in range(0, len(points), _AT_ONCE):
             some = self._upright(points[start : start + _AT_ONCE])
-            weights = self._weights(some)
-            for act in self._acts:
-                if frame > act.start and not (frame >= act.start + act.frames and act.rests):
-                    some = act.at(some, weights, frame)
-            moved[start : start + _AT_ONCE] = some
+            moved[start : start + _AT_ONCE] = self._moved(some, self._weights(some), frame)
         return UPRIGHT.apply(moved @ self._turn)
 
     def around(self, points: NDArray[np.floating], frame: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Placed points in a frame, and how their surroundings are turned and stretched there.
+
+        The surroundings follow the parts as the points do: weights are not smooth enough for a derivative.
 
         Returns:
             ``[N, 3]`` and the derivatives ``[N, 3, 3]`` of their places by those at rest.
         """
         points = np.asarray(points, np.float64)
         step = _STEP * float(np.ptp(points, axis=0).max())
-        beside = points[None] + step * np.concatenate([np.zeros((1, 3)), np.eye(3)])[:, None]
-        there = self.at(beside.reshape(-1, 3), frame).reshape(beside.shape)
-        return there[0], np.stack([(other - there[0]) / step for other in there[1:]], axis=-1)
+        there, change = np.empty_like(points), np.empty((*points.shape, 3))
+        for start in range(0, len(points), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            weights = self._weights(self._upright(points[part]))
+            there[part], *beside = (
+                UPRIGHT.apply(self._moved(self._upright(points[part] + aside), weights, frame) @ self._turn)
+                for aside in step * np.concatenate([np.zeros((1, 3)), np.eye(3)])
+            )
+            change[part] = np.stack([(other - there[part]) / step for other in beside], axis=-1)
+        return there, change
+
+    def _moved(self, upright: NDArray[np.float64], weights: NDArray[np.float64], frame: int) -> NDArray[np.float64]:
+        """Where upright points ``[N, 3]`` that follow the parts ``[N, P]`` are in a frame."""
+        for act in self._acts:
+            if frame > act.start and not (frame >= act.start + act.frames and act.rests):
+                upright = act.at(upright, weights, frame)
+        return upright
 
     def _upright(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Placed points as they are where the body stands and faces +z."""

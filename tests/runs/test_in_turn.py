@@ -68,6 +68,17 @@ def acts_of_body(body: Body, name: str):
     return acts[1].subject, acts
 
 
+def test_gaussians_of_a_part_keep_their_sizes_where_it_begins() -> None:
+    trunk = Part("trunk", -1, np.zeros(3), UP, FRONT, 1.0)
+    head = Part("head", 0, np.array([0, 0.5, 0]), UP, LEFT, 0.5)
+    model = from_mesh(finned_tube())
+    placed = model.means.numpy().astype(float)
+    shares = np.linspace(0, 1, len(placed))
+    nodding = Computed((("nod", Manner()),), body=Body((trunk, head), np.column_stack([1 - shares, shares])))
+    turned = carried(model, MovingBody(placed, nodding, 8), 2)
+    assert float((turned.scales / model.scales).log().abs().max()) < 0.2
+
+
 def test_gaussians_do_one_thing_after_the_other_too() -> None:
     model = from_mesh(finned_tube())
     means = model.means.numpy()
