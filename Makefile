@@ -47,7 +47,7 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/mypy
 
 bench: $(READY) ## every hot path against its stated baseline
-	@for script in $(filter-out benchmarks/plain% benchmarks/manual_% benchmarks/gpu% benchmarks/__%,$(wildcard benchmarks/*.py)); do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out benchmarks/plain% benchmarks/manual_% benchmarks/gpu% benchmarks/foreign% benchmarks/__%,$(wildcard benchmarks/*.py)); do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
