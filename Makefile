@@ -21,8 +21,8 @@ $(READY): constraints.txt pyproject.toml
 
 setup: $(READY) ## create .venv
 
-demo: $(READY) ## animate a creature from a sentence: FBX, GLB, USD and a preview in outputs/demo
-	@$(BIN)/animate3d demo --out outputs/demo
+demo: $(READY) ## animate a robot, or CREATURE=butterfly, from a sentence: FBX, GLB, USD and a preview in outputs/demo
+	@$(BIN)/animate3d demo --out outputs/demo $(if $(CREATURE),--creature $(CREATURE))
 
 train-bundled: $(READY) ## train a small model for any mesh, into outputs/bundled/model (continues where it stopped)
 	$(BIN)/python -m animate3d.small_model.train
@@ -47,7 +47,7 @@ lint: $(READY) ## ruff and mypy
 	$(BIN)/mypy
 
 bench: $(READY) ## every hot path against its stated baseline
-	@for script in $(filter-out benchmarks/plain% benchmarks/manual_% benchmarks/gpu% benchmarks/__%,$(wildcard benchmarks/*.py)); do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out benchmarks/plain% benchmarks/manual_% benchmarks/gpu% benchmarks/foreign% benchmarks/__%,$(wildcard benchmarks/*.py)); do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -41,8 +41,9 @@ _DEMO_EXAMPLES = """examples:
   animate3d demo --motion wing_flap --out outputs/dragon
   animate3d demo --video --out outputs/demo/video
 
-A sentence goes through the bundled model; with --motion the videos are exact, which shows what tracking alone reaches;
-with --video one lit, compressed clip drives the dragon, and the camera is found.
+What the robot does is computed from the sentence and its mesh; for a dog the bundled model makes videos; with --motion
+the videos are exact, which shows what tracking alone reaches; with --video one lit, compressed clip drives the dragon,
+and the camera is found.
 Run the same command again to continue after an interruption.
 """
 

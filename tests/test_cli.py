@@ -20,7 +20,7 @@ from animate3d.creatures.creatures import make_creature, move
 from animate3d.errors import InputError
 from animate3d.evaluation.options import EvaluateCommand
 from animate3d.evaluation.recovery import Recovery
-from animate3d.meshes import Placement
+from animate3d.meshes import Placement, load_mesh
 from animate3d.mvvdm.sampler import SamplerSettings
 from animate3d.runs import mesh as animate_module
 from animate3d.runs import requested
@@ -338,6 +338,24 @@ def test_the_demo_animates_an_unseen_creature_from_a_sentence(
     assert options.video.prompt == "a fish is swimming" and options.seed == 4
     assert options.rigidity == PRESETS["laptop"].rigidity
     assert "cosine of displacements 1.00, amplitude 0.50" in capsys.readouterr().out
+
+
+def test_the_demo_animates_a_robot_that_nothing_was_trained_on(
+    bundled: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[AnimateOptions] = []
+
+    def standing_still(options: AnimateOptions, announce: object = None) -> Result:
+        asked.append(options)
+        rest = np.array(load_mesh(options.model).vertices)
+        return Result({}, trajectory=SimpleNamespace(positions=rest[None].repeat(options.move_frames, axis=0)))
+
+    monkeypatch.setattr(animate_module, "animate", standing_still)
+    cli.main(["demo", "--out", str(tmp_path), "--formats", "glb", "--frame-count", "12"])
+    (options,) = asked
+    assert options.video is not None and options.video.prompt == "the robot waves and then dances"
+    assert options.frames is None and options.move_frames == 12
+    assert "cosine of displacements 0.00, amplitude 0.00" in capsys.readouterr().out
 
 
 def test_a_demo_has_a_sentence_or_a_known_motion() -> None:

@@ -42,7 +42,7 @@ _SAID: Mapping[Wish, str] = {
         "gentle, soft, slight, subtle, light, faint, weak, careful, cautious, timid, shy, close to the ground, a "
         "fraction, a few inches, a small way, without force, halfway, half way, feebly, gingerly, daintily, "
         "limply, meekly, discreetly, modestly, imperceptibly, marginally, moderately, peacefully, serenely, "
-        "soothingly, hesitantly, tentatively"
+        "soothingly, hesitantly, tentatively, with small movements, with tiny movements, with small steps"
     ),
     Wish(amplitude=STRONG): (
         "strongly, powerfully, vigorously, violently, wildly, energetically, intensely, dramatically, widely, "
@@ -56,7 +56,8 @@ _SAID: Mapping[Wish, str] = {
         "fierce, furious, tremendously, immensely, harshly, boldly, ferociously, savagely, brutally, "
         "aggressively, passionately, tempestuously, explosively, boisterously, rigorously, robustly, sharply, "
         "severely, vehemently, madly, insanely, crazily, uncontrollably, ecstatically, eagerly, emphatically, "
-        "theatrically, exceedingly, excessively, vastly, thoroughly, profoundly, generously, firmly"
+        "theatrically, exceedingly, excessively, vastly, thoroughly, profoundly, generously, firmly, "
+        "with big movements, with large movements, with big steps"
     ),
     Wish(speed=SLOW): (
         "slowly, slow, gradually, lazily, leisurely, sluggishly, unhurriedly, ponderously, calmly, patiently, "

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from animate3d.bundled_model.reading import Reading, read, reading_notices
+from animate3d.bundled_model.manners import sayings
+from animate3d.bundled_model.mending import mended
+from animate3d.bundled_model.reading import Reading, bundled_reader, read, reading_notices
+from animate3d.bundled_model.sentences import words_of
 from animate3d.creatures.moves import MOVES, Manner, allowed_adverbs, canonical, combine, manner_of
 
 
@@ -46,7 +49,18 @@ def asked_moves(prompt: str) -> tuple[tuple[str, Manner], ...]:
 
 def reading_of(prompt: str) -> Reading:
     """What a prompt asks for, in the words of the captions or in free wording."""
-    return literal(prompt) or read(prompt)
+    found = literal(prompt) or read(prompt)
+    if found.known:
+        return found
+    known = frozenset(bundled_reader().words)
+    others = (literal(other) or read(other) for other in mended(prompt, known))
+    return next((other for other in others if other.known), found)
+
+
+def directions_of(prompt: str) -> tuple[str, ...]:
+    """The ways that a sentence names, whatever moves."""
+    found = sayings(words_of(prompt), lambda word: False)
+    return tuple(way for saying in found for way in saying.wish.directions)
 
 
 def literal(prompt: str) -> Reading | None:

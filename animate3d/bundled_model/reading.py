@@ -39,6 +39,8 @@ _CONNECTIVES = re.compile(
 _DENIALS = frozenset(("not", "never", "nothing", "nobody", "without", "no"))
 _ENDLESS = re.compile(r"\b(?:never|not|n't|without) (?:ever )?(?:stop|ceas)(?:s|es|e|ping|ing|ped|ed)?\b")
 """What goes on is said by denying its end."""
+_SAYS_NO = re.compile(r"\bsay(?:s|ing)? no\b")
+"""It is a gesture, and denies nothing."""
 _INSTEAD = {
     ("lean", "left"): "tilt",
     ("lean", "right"): "tilt",
@@ -103,9 +105,14 @@ class Reader:
         self._moves = [place for place, name in enumerate(encoder.classes) if name in MOVES]
         self._motion_words: dict[str, bool] = {}
 
+    @property
+    def words(self) -> list[str]:
+        """Those that it has an entry for."""
+        return self._encoder.vocabulary
+
     def read(self, prompt: str) -> Reading:
         """Which moves a prompt asks for, and how they are to be done."""
-        prompt = _ENDLESS.sub("keeps", prompt.lower().replace("’", "'"))
+        prompt = _ENDLESS.sub("keeps", _SAYS_NO.sub("shaking its head", prompt.lower().replace("’", "'")))
         parts = list(_parts(prompt))
         said = [part for part in parts if not part.denied]
         if not said and parts:

@@ -1,5 +1,5 @@
-"""The demo: a creature that the bundled model has not seen, or a dragon in known motions, and how they were meant to
-move."""
+"""The demo: a robot, a creature that the bundled model has not seen, or a dragon in known motions, and how they were
+meant to move."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.creatures import dragon
+from animate3d.creatures.anatomy import Body
 from animate3d.creatures.captions import FAMILY_MOTIONS, captions
 from animate3d.creatures.creatures import Creature, family_named, make_creature, move, save_creature
+from animate3d.creatures.figures.draw import draw_figure
+from animate3d.creatures.figures.mesh import figure_mesh
 from animate3d.errors import InputError
 from animate3d.evaluation import recovery
 from animate3d.evaluation.clip_metrics import score_trajectory
+from animate3d.meshes import save_obj
 from animate3d.runs import mesh
 from animate3d.runs.mesh import AnimateResult
+from animate3d.runs.moves import UPRIGHT, MovingBody, read_moves
 from animate3d.runs.options import MOVE_FRAMES, AnimateOptions, DemoCommand
 from animate3d.runs.presets import PRESETS
 from animate3d.runs.videos import preset_videos
@@ -81,11 +86,46 @@ def write_prompted_creature(
 
 Compared = tuple[AnimateResult, str]
 
+ROBOT = "robot"
+_ROBOT_SENTENCE = "the robot waves and then dances"
+_ROBOT_SEED = 79
+
+
+def animate_robot(given: DemoCommand, asked: Mapping[str, Any], announce: Callable[[str], None]) -> list[Compared]:
+    """A random figure that no model was trained on, by its mesh alone; compared with what its true parts would do."""
+    preset, prompt = PRESETS["laptop"], _ROBOT_SENTENCE if given.prompt is None else given.prompt
+    video = preset_videos(prompt, preset, size=given.size, frames=given.frame_count)
+    figure, folder = draw_figure(_ROBOT_SEED + 2 * given.machine.seed, ROBOT), Path(given.out) / "creature"
+    save_obj(figure_mesh(figure), folder)
+    announce(f"“{prompt}”: animating {folder} in {given.out}")
+    frames = given.frame_count or MOVE_FRAMES
+    options = AnimateOptions(
+        folder, None, given.out, video=video, **{"rigidity": preset.rigidity, "move_frames": frames, **asked}
+    )
+    result = mesh.animate(options, announce)
+    rest = result.trajectory.positions[0].astype("float64")
+    known = Body(tuple(figure.parts), figure.weights(rest))
+    computed = read_moves(prompt, lambda: [known], frames)
+    if computed is None or len(result.trajectory.positions) != frames:
+        return [(result, "")]
+    body = MovingBody(UPRIGHT.apply(rest), computed, frames)
+    truth = np.stack([UPRIGHT.invert(body.at(UPRIGHT.apply(rest), frame)) for frame in range(frames)])
+    score = score_trajectory(result.trajectory.positions.astype("float64"), truth)
+    return [
+        (
+            result,
+            f"against the same motion with the parts that its generator knows: cosine of displacements "
+            f"{score.cosine:.2f}, amplitude {score.amplitude:.2f}",
+        )
+    ]
+
 
 def animate_creature(given: DemoCommand, asked: Mapping[str, Any], announce: Callable[[str], None]) -> list[Compared]:
-    """A creature from a sentence, with the bundled model; compared with the generator's own motion if it has one."""
+    """A creature from a sentence; compared with the generator's own motion if it has one."""
     preset = PRESETS["laptop"]
-    family = given.creature or "butterfly"
+    family = given.creature or ROBOT
+    if family == ROBOT:
+        return animate_robot(given, asked, announce)
     prompt = usual_prompt(family) if given.prompt is None else given.prompt
     video = preset_videos(prompt, preset, size=given.size, frames=given.frame_count)
     subject = write_prompted_creature(given.out, family, prompt, given.machine.seed)

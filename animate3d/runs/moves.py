@@ -8,6 +8,7 @@ to the placed model itself, so nothing is filmed, cut out or tracked.
 from __future__ import annotations
 
 import colorsys
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -21,22 +22,26 @@ from scipy.spatial import cKDTree
 
 from animate3d.cameras import orbit_cameras
 from animate3d.creatures.anatomy import Body, find_bodies
+from animate3d.creatures.figures.plan import hinge_for
 from animate3d.creatures.moves import (
     MOVES,
     Manner,
     Move,
     applies,
     canonical,
-    pose_at,
     subject_of,
     subject_of_points,
 )
+from animate3d.creatures.moves.skeleton import rotation_matrices
+from animate3d.creatures.rigs import UP
 from animate3d.errors import InputError
 from animate3d.frames import save_image
 from animate3d.meshes import Mesh, Placement
 from animate3d.motion.template import Surface
 from animate3d.rasterize.textured import render_mesh
-from animate3d.runs.options import RunOptions
+from animate3d.runs.in_turn import LEAST, Moves, acts_of
+from animate3d.runs.options import MOVE_FRAMES, RunOptions
+from animate3d.runs.sentences import in_turn
 
 PARTS = "parts.png"
 UPRIGHT = Placement.from_flags(90.0, 90.0)
@@ -50,13 +55,20 @@ _PICTURED = (30.0, 210.0)  # azimuths
 _AROUND = 4
 """Vertices that a point's weights come from."""
 _SURE_LEGS = 4
+_BROADER = 1.3
+"""How much farther legs of one pair are apart than the pairs, at least, where a body is taken to look aside."""
+_ON_THE_SPOT = ("walk", "run", "gallop", "crawl")
+"""Moves that look the same forwards and backwards: the way that is gone tells."""
 _BENDS_ALONG = ("swim", "slither", "dive")
 """Moves that bend or turn a body from its front to its back, whatever it has."""
-_ALIKE: tuple[dict[str, str], ...] = ({"arm": "wing"}, {"wing": "arm"}, {"arm": "fin", "wing": "fin"})
+_FAR_LARGER = 1.5
+"""How much longer other limbs are, at least, for them to be taken for what was asked for."""
+_ALIKE: tuple[dict[str, str], ...] = ({"arm": "wing", "wing": "fin"}, {"wing": "arm"}, {"arm": "fin", "wing": "fin"})
 """Parts that geometry alone does not tell apart."""
 _MANY = {"petal": ("arm", "wing", "tail", "head"), "tentacle": ("leg", "arm", "wing", "tail")}
 """Limbs that are petals or tentacles, where those are asked for and there are a few of them."""
 _FEWEST = 3
+_FLIES = re.compile(r"\b(?:fly|flies|flying|flew)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,21 +76,32 @@ class Computed:
     """What a sentence asks a body to do.
 
     Attributes:
-        moves: names in `MOVES` and how they are done; at least one.
-        left_out: what it asks for too, which needs parts that were not found or cannot be done at the same time.
+        moves: names in `MOVES` that are done at the same time, and how; at least one.
+        left_out: what it asks for too, which needs parts that were not found, cannot be done at the same time, was not
+            understood or has no room.
         body: the parts, where a move needs some.
+        then: what is done after that, in turn; nothing at all where it is to rest.
+        crowded: number of frames that all would need, where there are fewer.
     """
 
-    moves: tuple[tuple[str, Manner], ...]
+    moves: Moves
     left_out: tuple[str, ...] = ()
     body: Body | None = None
+    then: tuple[Moves, ...] = ()
+    crowded: int = 0
 
     def __str__(self) -> str:
-        return canonical([(MOVES[name], manner) for name, manner in self.moves])
+        return ", then ".join(canonical([(MOVES[name], manner) for name, manner in act]) for act in self.acts)
+
+    @property
+    def acts(self) -> tuple[Moves, ...]:
+        """What it does, one after the other."""
+        return (self.moves, *self.then)
 
     def identity(self, frames: int) -> dict[str, Any]:
         """What so many frames of it depend on."""
-        return {"moves": [[name, asdict(manner)] for name, manner in self.moves], "frames": frames}
+        first, *then = ([[name, asdict(manner)] for name, manner in act] for act in self.acts)
+        return {"moves": first, "frames": frames, **({"then": then} if then else {})}
 
     def told(self, unknown: bool) -> str:
         """One line for the user.
@@ -93,6 +116,8 @@ class Computed:
                 text += ", which was taken to stand or to face another way"
         if self.left_out:
             text += f"; “{' and '.join(self.left_out)}” is left out"
+        if self.crowded:
+            text += f", as all of it takes --frame-count {self.crowded}"
         if unknown:
             text += " (the bundled model was not trained on this; --moves never lets it try)"
         return text
@@ -104,8 +129,11 @@ class Computed:
 
     def stronger(self, factor: float) -> Computed:
         """The same with every amplitude multiplied."""
-        moves = ((name, replace(manner, amplitude=factor * manner.amplitude)) for name, manner in self.moves)
-        return replace(self, moves=tuple(moves))
+        first, *then = (
+            tuple((name, replace(manner, amplitude=factor * manner.amplitude)) for name, manner in act)
+            for act in self.acts
+        )
+        return replace(self, moves=first, then=tuple(then))
 
 
 def computed_of(
@@ -127,9 +155,10 @@ def computed_of(
     video = options.video
     if options.frames is not None or video is None or options.moves == "never":
         return None
-    if options.moves == "auto" and (not video.bundled or is_known()):
+    in_one = len(in_turn(video.prompt)) == 1  # the bundled model does nothing in turn
+    if options.moves == "auto" and (not video.bundled or (in_one and is_known())):
         return None
-    found = read_moves(video.prompt, find)
+    found = read_moves(video.prompt, find, options.move_frames)
     if found is None and options.moves == "always":
         raise InputError(
             f"“{video.prompt}” asks for nothing that can be computed of this model: docs/moves.md lists the motions "
@@ -141,32 +170,97 @@ def computed_of(
     return found.stronger(options.move_strength)
 
 
-def read_moves(prompt: str, find: Callable[[], Iterable[Body]]) -> Computed | None:
-    """The moves of a sentence that a body can do; None where it asks for none of them, or is not understood."""
-    from animate3d.bundled_model.prompts import reading_of  # torch takes a second to import
+def read_moves(prompt: str, find: Callable[[], Iterable[Body]], frames: int = MOVE_FRAMES) -> Computed | None:
+    """The moves of a sentence that a body can do; None where it asks for none of them, or is not understood.
 
-    reading = reading_of(prompt)
-    if not reading.known:
+    Args:
+        prompt: the sentence.
+        find: finds the parts of the body, as they may be.
+        frames: that all of it has.
+    """
+    clauses = in_turn(prompt)
+    acts, left = [], []
+    for clause in clauses:
+        moves, others = _asked(clause)
+        left += others
+        acts += [] if moves is None else [moves]
+        left += [clause] if moves is None else []
+    if len(clauses) > 1 and not any(acts):
+        moves, left = _asked(prompt)
+        acts = [moves or ()]
+    room = max(frames // LEAST, 1)
+    crowded = LEAST * len(acts) if len(acts) > room else 0
+    left += [MOVES[name].phrases[0] for act in acts[room:] for name, _ in act]
+    acts = acts[:room]
+    with_parts = [MOVES[name] for act in acts for name, _ in act if MOVES[name].needs]
+    body = suited_among(with_parts, find()) if with_parts else None
+    able = {move.name for move in with_parts if body is not None and can_do(move, body)}
+    able |= {name for name, move in MOVES.items() if not move.needs}
+    if "flap" not in able and _FLIES.search(prompt):  # what has no wings flies all the same
+        acts = [tuple(("rise" if name == "flap" else name, manner) for name, manner in act) for act in acts]
+    left += [MOVES[name].phrases[0] for act in acts for name, _ in act if name not in able]
+    done = [tuple((name, manner) for name, manner in act if name in able) for act in acts]
+    done = [now for now, all_of_it in zip(done, acts, strict=True) if now or not all_of_it]
+    if not any(done):
         return None
+    return Computed(done[0], tuple(dict.fromkeys(left)), body, tuple(done[1:]), crowded)
+
+
+def _asked(clause: str) -> tuple[Moves | None, list[str]]:
+    """What a clause asks for at once, nothing where it is to rest, None where it is not understood; and what else."""
+    from animate3d.bundled_model.prompts import directions_of, reading_of  # torch takes a second to import
+
+    reading = reading_of(clause)
+    if not reading.known:
+        return None, []
     asked, left = list(reading.moves), []
+    if "backward" in directions_of(clause) and any(name in _ON_THE_SPOT for name, _ in asked):
+        asked.append(("slide", Manner(direction="backward")))
     for name in reading.left_out:  # the bundled model does two at most, and none while a tail sways
         together = all(set(MOVES[name].uses) & set(MOVES[other].uses) <= {"tail"} for other, _ in asked)
         if together:
             asked.append((name, Manner()))
         else:
-            left.append(name)
-    moves = [MOVES[name] for name, _ in asked]
-    with_parts = [move for move in moves if move.needs]
-    body = suited_among(with_parts, find()) if with_parts else None
-    able = {move.name for move in moves if not move.needs or (body is not None and can_do(move, body))}
-    done = tuple((name, manner) for name, manner in asked if name in able)
-    left_out = [*left, *(move.name for move in moves if move.name not in able)]
-    return Computed(done, tuple(MOVES[name].phrases[0] for name in left_out), body) if done else None
+            left.append(MOVES[name].phrases[0])
+    return tuple(asked), left
 
 
 def parts_of(surface: Surface) -> Iterator[Body]:
-    """The parts of a placed surface, upright, see `find_bodies`."""
-    return find_bodies(UPRIGHT.invert(surface.vertices), surface.triangles, surface.groups)
+    """The parts of a placed surface, upright, see `find_bodies`; then as if it looked to its left or right.
+
+    What has four legs, and a longer way between its left and right ones than between its front and hind ones, looks
+    there first: a body that is alike from all sides walks along its length.
+    """
+    upright = UPRIGHT.invert(surface.vertices)
+    for number, body in enumerate(find_bodies(upright, surface.triangles, surface.groups)):
+        yield length_first(body) if number == 0 else body
+    yield from _aside(upright, surface)
+
+
+def _aside(upright: NDArray[np.float64], surface: Surface) -> Iterator[Body]:
+    """The parts as if it looked to its left or right."""
+    for yaw in (-90.0, 90.0):
+        turn = rotation_matrices(np.deg2rad(yaw) * UP)
+        body = next(find_bodies(upright @ turn.T, surface.triangles, surface.groups))
+        yield replace(body, turn=body.turn @ turn)
+
+
+def length_first(body: Body) -> Body:
+    """The same body where its left is its front, if its four legs are farther apart from left to right than along."""
+    joints = np.array([part.joint for part in body.parts if part.name == "leg"])
+    if len(joints) != _SURE_LEGS or np.ptp(joints[:, 0]) <= _BROADER * np.ptp(joints[:, 2]):
+        return body
+    turn = rotation_matrices(-0.5 * np.pi * UP)
+    parts = [
+        replace(part, joint=turn @ part.joint, along=turn @ part.along, hinge=turn @ part.hinge) for part in body.parts
+    ]
+    middle = np.mean([part.joint for part in parts if part.name == "leg"], axis=0)
+    for number, part in enumerate(parts):
+        if part.name == "leg":
+            side, order = (1 if part.joint[0] > middle[0] else -1), (0.0 if part.joint[2] > middle[2] else 1.0)
+            hinge = hinge_for("leg", part.along, part.along)
+            parts[number] = replace(part, hinge=hinge, side=side, order=order)
+    return replace(body, parts=tuple(parts), turn=turn @ body.turn)
 
 
 def save_parts(folder: Path, surface: Surface, computed: Computed) -> None:
@@ -198,13 +292,14 @@ def suited_among(moves: Sequence[Move], bodies: Iterable[Body]) -> Body | None:
     Only moves of legs or wheels tell how a body stands: without any, the first one is taken. Four legs on the ground
     are surer than two, which may be the ears of what lies on its face. None where no move can be done.
     """
-    best, most = None, (0, False)
+    best, most = None, (0, False, 0.0)
     for body in bodies:
         for called in _callings(moves, body):
             other = body.called(called)
             does = [move for move in moves if can_do(move, other)]
-            found = len(does), body.count("leg") >= _SURE_LEGS and any("leg" in move.needs for move in does)
-            if does and found > most:
+            sure = body.count("leg") >= _SURE_LEGS and any("leg" in move.needs for move in does)
+            found = len(does), sure, _limbs(does, other)
+            if does and (found[:2] > most[:2] or (found[:2] == most[:2] and found[2] > _FAR_LARGER * most[2])):
                 best, most = other, found
         needed = set().union(*(move.needs for move in moves))
         if not needed & {"leg", "wheel"} or (most[0] == len(moves) and (most[1] or "leg" not in needed)):
@@ -219,6 +314,12 @@ def _callings(moves: Sequence[Move], body: Body) -> Iterator[dict[str, str]]:
         if asked and sum(part.name in limbs for part in body.parts) >= _FEWEST:
             yield dict.fromkeys(limbs, many)
     yield from ({}, *_ALIKE)
+
+
+def _limbs(moves: Sequence[Move], body: Body) -> float:
+    """How long the longest part is that one of these moves needs: a tailplane is no wing beside the wings."""
+    needed = set().union(*(move.needs for move in moves))
+    return max((part.length for part in body.parts if part.name in needed), default=0.0)
 
 
 def can_do(move: Move, body: Body) -> bool:
@@ -250,7 +351,7 @@ class MovingBody:
         self._turn = np.eye(3) if body is None else body.turn
         upright = self._upright(points)
         self._subject = subject_of_points(upright) if body is None else subject_of(body, upright)
-        self._moves = [(MOVES[name], manner) for name, manner in computed.moves]
+        self._acts = list(acts_of(self._subject, computed.acts, frames))
         self.frames = frames
 
     def at(self, points: NDArray[np.floating], frame: int) -> NDArray[np.float64]:
@@ -261,21 +362,36 @@ class MovingBody:
         moved = np.empty_like(points)
         for start in range(0, len(points), _AT_ONCE):
             some = self._upright(points[start : start + _AT_ONCE])
-            asked = self._subject.at(some, self._weights(some))
-            moved[start : start + _AT_ONCE] = pose_at(asked, self._moves, np.array([frame / self.frames]))[0]
+            moved[start : start + _AT_ONCE] = self._moved(some, self._weights(some), frame)
         return UPRIGHT.apply(moved @ self._turn)
 
     def around(self, points: NDArray[np.floating], frame: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Placed points in a frame, and how their surroundings are turned and stretched there.
+
+        The surroundings follow the parts as the points do: weights are not smooth enough for a derivative.
 
         Returns:
             ``[N, 3]`` and the derivatives ``[N, 3, 3]`` of their places by those at rest.
         """
         points = np.asarray(points, np.float64)
         step = _STEP * float(np.ptp(points, axis=0).max())
-        beside = points[None] + step * np.concatenate([np.zeros((1, 3)), np.eye(3)])[:, None]
-        there = self.at(beside.reshape(-1, 3), frame).reshape(beside.shape)
-        return there[0], np.stack([(other - there[0]) / step for other in there[1:]], axis=-1)
+        there, change = np.empty_like(points), np.empty((*points.shape, 3))
+        for start in range(0, len(points), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            weights = self._weights(self._upright(points[part]))
+            there[part], *beside = (
+                UPRIGHT.apply(self._moved(self._upright(points[part] + aside), weights, frame) @ self._turn)
+                for aside in step * np.concatenate([np.zeros((1, 3)), np.eye(3)])
+            )
+            change[part] = np.stack([(other - there[part]) / step for other in beside], axis=-1)
+        return there, change
+
+    def _moved(self, upright: NDArray[np.float64], weights: NDArray[np.float64], frame: int) -> NDArray[np.float64]:
+        """Where upright points ``[N, 3]`` that follow the parts ``[N, P]`` are in a frame."""
+        for act in self._acts:
+            if frame > act.start and not (frame >= act.start + act.frames and act.rests):
+                upright = act.at(upright, weights, frame)
+        return upright
 
     def _upright(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Placed points as they are where the body stands and faces +z."""

@@ -349,7 +349,7 @@ class DemoCommand:
     out: Folder = Path("outputs/demo")
     """folder for the results"""
     creature: OptionalText = None
-    """butterfly (default), bird, fish, dog, flower, ball or snake"""
+    """robot (default), or what the bundled model knows: butterfly, bird, fish, dog, flower, ball or snake"""
     prompt: OptionalText = None
     """what it does (default: what such a creature usually does)"""
     motion: OptionalText = None
@@ -357,9 +357,9 @@ class DemoCommand:
     video: bool = False
     """the dragon by one drawn clip of which nothing is known, as an ordinary video (--motion: default bend)"""
     size: OptionalCount = None
-    """pixels of the frames (default: 64 from a sentence, else 256)"""
+    """pixels of the videos' frames (default: 64 from a sentence, else 256)"""
     frame_count: OptionalCount = None
-    """frames of every video (default: 8 from a sentence, else 16)"""
+    """frames of the motion (default: 8 where the bundled model makes videos, else 16)"""
     field: bool = False
     """fit a deformation field on top of the tracked motion"""
 

@@ -1,4 +1,4 @@
-"""Which object of a scene a common sentence speaks of."""
+"""Which object of a scene a common sentence speaks of, and what it says happens in turn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import re
 from collections.abc import Sequence
 
 _BREAKS = re.compile(r"\s*(?:[;.,]|\bwhile\b|\band\b)\s*", re.IGNORECASE)
+_THEN = re.compile(
+    r"\s*[,;.]?\s*(?:\band\s+|\bbut\s+)?(?<!now and )(?<!back )(?<!since )"
+    r"\b(?:then|after that|afterwards?|after which|thereafter|finally|before)\b\s*,?\s*",
+    re.IGNORECASE,
+)
+_FIRST = re.compile(r"^\s*(?:at )?first(?: of all)?\b\s*,?\s*|\bfirst\b\s*", re.IGNORECASE)
+_AFTER = re.compile(r"^\s*after\s+(.+?),\s*(.+)$", re.IGNORECASE)
+_SUBJECT = re.compile(r"(?:a|an|the|his|her|its|my|this|that) [^\W\d_]+", re.IGNORECASE)
+"""What may come before "then" without being a clause of its own."""
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -32,6 +41,20 @@ def shared_out(prompt: str, names: Sequence[str]) -> list[str | None]:
         return [prompt if spoken else None for spoken in named]
     own = [[c for c, who in zip(clauses, speaks, strict=True) if who[k]] for k in range(len(names))]
     return [" and ".join(parts) or None for parts in own]
+
+
+def in_turn(prompt: str) -> list[str]:
+    """What a sentence says happens one after the other: "first it hops, then it spins" says two things."""
+    after = _AFTER.match(prompt)
+    said = f"{after[1]} then {after[2]}" if after else prompt
+    clauses = [clause.strip(" ,;.") for clause in _THEN.split(said)]
+    clauses = [clause for clause in clauses if clause]
+    if len(clauses) < 2:
+        return [prompt]
+    clauses[0] = _FIRST.sub("", clauses[0], count=1)
+    if _SUBJECT.fullmatch(clauses[0]):  # "the dog then walks"
+        clauses[:2] = [f"{clauses[0]} {clauses[1]}"]
+    return clauses
 
 
 def _words(text: str) -> list[str]:

@@ -18,7 +18,7 @@ from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.mesh import figure_mesh
 from animate3d.creatures.figures.part import Part
 from animate3d.creatures.moves import Manner
-from animate3d.creatures.rigs import FRONT, UP
+from animate3d.creatures.rigs import FRONT, LEFT, UP
 from animate3d.errors import InputError
 from animate3d.files import read_json
 from animate3d.gaussians import from_mesh, save_ply
@@ -27,7 +27,7 @@ from animate3d.rotations import quaternion_to_matrix
 from animate3d.runs import base
 from animate3d.runs.gaussians import GaussianOptions, animate_gaussians, carried
 from animate3d.runs.mesh import AnimateOptions, MeshRun, animate
-from animate3d.runs.moves import Computed, MovingBody, computed_of, read_moves
+from animate3d.runs.moves import Computed, MovingBody, computed_of, length_first, read_moves
 from animate3d.runs.scene import animate_scene
 from animate3d.runs.videos import VideoOptions
 
@@ -91,6 +91,35 @@ def test_one_body_does_all_moves_of_a_sentence() -> None:
     assert both.facts() == {"motion": str(both), "left_out": [], "parts": {"leg": 2, "tail": 1, "arm": 1}}
     flapping = found("it flaps its wings while waving its arm", legs())
     assert [name for name, _ in flapping.moves] == ["wave"] and flapping.left_out == ("flapping its wings",)
+
+
+def test_the_longer_limbs_are_the_wings_and_what_has_none_flies_up() -> None:
+    def limb(name: str, length: float) -> Part:
+        return Part(name, 0, np.zeros(3), np.array([1.0, 0, 0]), FRONT, length)
+
+    plane = Body((TRUNK, limb("wing", 0.2), limb("arm", 0.8)), np.ones((1, 3)))
+    found = read_moves("it flies", lambda: [plane])
+    assert found is not None and found.body is not None
+    assert [part.name for part in found.body.parts] == ["trunk", "fin", "wing"]
+    without = understood("it flies")
+    assert without is not None and str(without) == "flying up" and without.body is None
+
+
+def test_walking_backwards_goes_there() -> None:
+    legs = (TRUNK, *(Part("leg", 0, np.zeros(3), -UP, FRONT, 1.0, side) for side in (-1, 1)))
+    found = read_moves("it walks backwards", lambda: [Body(legs, np.ones((1, 3)))])
+    assert found is not None and str(found) == "walking while sliding backward"
+
+
+def test_a_body_on_four_legs_walks_along_its_length() -> None:
+    corners = [(-2.0, 1.0), (-2.0, -1.0), (2.0, 1.0), (2.0, -1.0)]
+    legs = [Part("leg", 0, np.array([x, 0, z]), -UP, LEFT, 1.0, int(np.sign(x))) for x, z in corners]
+    broad = Body((TRUNK, *legs), np.ones((1, 5)))
+    along = length_first(broad)
+    turned = [part for part in along.parts if part.name == "leg"]
+    assert [(round(part.joint[0]), round(part.joint[2])) for part in turned] == [(-1, -2), (1, -2), (-1, 2), (1, 2)]
+    assert [part.side for part in turned] == [-1, 1, -1, 1] and [part.order for part in turned] == [1, 1, 0, 0]
+    assert length_first(along) is along
 
 
 def test_directions_are_those_of_the_first_picture() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from animate3d.runs.sentences import shared_out
+from animate3d.runs.sentences import in_turn, shared_out
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,19 @@ from animate3d.runs.sentences import shared_out
 )  # fmt: skip
 def test_a_sentence_is_for_those_that_it_speaks_of(prompt: str, names: list[str], parts: list[str | None]) -> None:
     assert shared_out(prompt, names) == parts
+
+
+@pytest.mark.parametrize(
+    ("prompt", "clauses"),
+    [
+        ("it wobbles and then tips over", ["it wobbles", "tips over"]),
+        ("First it hops, then it spins; finally it falls.", ["it hops", "it spins", "it falls"]),
+        ("the dog then walks", ["the dog walks"]),
+        ("after it spins, it falls", ["it spins", "it falls"]),
+        ("it spins before it falls", ["it spins", "it falls"]),
+        ("it hops every now and then", ["it hops every now and then"]),
+        ("a dog walks and a ball rolls", ["a dog walks and a ball rolls"]),
+    ],
+)
+def test_what_happens_in_turn_is_told_apart(prompt: str, clauses: list[str]) -> None:
+    assert in_turn(prompt) == clauses

@@ -106,6 +106,20 @@ class Subject:
         vars(other).update(radius=self.radius, _above=self._above, _beside=self._beside)
         return other
 
+    def posed(self, points: Points, parts: Sequence[Part], facing: float) -> Subject:
+        """The same body as it is after a motion; it goes as far from there as from its rest.
+
+        Args:
+            points: ``[N, 3]`` where its points are.
+            parts: its parts, where they are.
+            facing: its yaw.
+        """
+        other = replace(
+            self, points=points, parts=tuple(parts), low=points.min(axis=0), high=points.max(axis=0), facing=facing
+        )
+        vars(other).update(_above=self._above, _beside=self._beside)
+        return other
+
     def having(self, *names: str) -> list[int]:
         """Numbers of the parts that have one of these names."""
         return [number for number, part in enumerate(self.parts) if part.name in names]

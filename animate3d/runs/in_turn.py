@@ -1,0 +1,110 @@
+"""Motions one after the other: how the frames are shared out, and what a body is like after each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from animate3d.creatures.figures.part import Part
+from animate3d.creatures.moves import MOVES, Manner, Move, Subject, pose_at
+
+Moves = tuple[tuple[str, Manner], ...]
+"""Names in `MOVES` that are done at the same time, and how."""
+
+LEAST = 5
+"""Frames of the shortest act."""
+_FASTEST_IN = 12
+"""Frames in which a move at its fastest is still seen, when it is one of several."""
+_SAME = 1e-6
+"""Of the size: what has moved less is at rest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Act:
+    """What a body does for some of the frames.
+
+    Attributes:
+        subject: the body as it is when it begins.
+        moves: what it does.
+        start, frames: when.
+    """
+
+    subject: Subject
+    moves: tuple[tuple[Move, Manner], ...]
+    start: int
+    frames: int
+
+    def at(self, points: NDArray[np.float64], weights: NDArray[np.float64], frame: float) -> NDArray[np.float64]:
+        """Where points ``[N, 3]`` of the body as it begins are in a frame, at its end after that."""
+        share = min((frame - self.start) / self.frames, 1.0)
+        return pose_at(self.subject.at(points, weights), self.moves, np.array([share]))[0]
+
+    @cached_property
+    def ended(self) -> NDArray[np.float64]:
+        """Where the body's own points are at the end."""
+        return pose_at(self.subject, self.moves, np.array([1.0]))[0]
+
+    @cached_property
+    def rests(self) -> bool:
+        """Whether it ends where it began."""
+        return bool(np.abs(self.ended - self.subject.points).max() < _SAME * self.subject.size)
+
+    def after(self) -> Subject:
+        """The body at its end: each part, and where the whole faces, turned as its points are."""
+        if self.rests:
+            return self.subject
+        subject, parts = self.subject, []
+        trunk = _carried(subject.points, self.ended, subject.weights[:, 0]) if subject.parts else None
+        for number, part in enumerate(subject.parts):
+            found = _carried(subject.points, self.ended, subject.weights[:, number]) or trunk
+            parts.append(part if found is None else _moved(part, *found))
+        front = subject.front if trunk is None else trunk[0].apply(subject.front)
+        facing = subject.facing if trunk is None else float(np.rad2deg(np.arctan2(front[0], front[2])))
+        return subject.posed(self.ended, parts, facing)
+
+
+def shared_frames(acts: int, frames: int) -> list[tuple[int, int]]:
+    """First frame and number of frames of every act: as many for each as there are."""
+    bounds = [round(act * frames / acts) for act in range(acts + 1)]
+    return [(start, end - start) for start, end in pairwise(bounds)]
+
+
+def acts_of(subject: Subject, moves: Sequence[Moves], frames: int) -> Iterator[Act]:
+    """The acts of a body, the first from its rest."""
+    for some, (start, count) in zip(moves, shared_frames(len(moves), frames), strict=True):
+        done = tuple((MOVES[name], manner) for name, manner in some)
+        if len(moves) > 1:
+            done = tuple((move, _whole(move, manner, count)) for move, manner in done)
+        act = Act(subject, done, start, count)
+        yield act
+        subject = act.after()
+
+
+def _whole(move: Move, manner: Manner, frames: int) -> Manner:
+    """A manner in which a cyclic move ends at rest, with no more beats than so many frames show."""
+    if not move.cyclic:
+        return manner
+    beats = min(round(manner.speed * move.beats), int(frames * move.fastest * move.beats / _FASTEST_IN))
+    return replace(manner, speed=max(beats, 1) / move.beats)
+
+
+def _carried(
+    before: NDArray[np.float64], after: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[Rotation, NDArray[np.float64], NDArray[np.float64]] | None:
+    """How most of what follows a part is turned, and its middle before and after; None where hardly anything does."""
+    own = weights > 0.5
+    if own.sum() < 3:
+        return None
+    middle, there = before[own].mean(axis=0), after[own].mean(axis=0)
+    return Rotation.align_vectors(after[own] - there, before[own] - middle)[0], middle, there
+
+
+def _moved(part: Part, turn: Rotation, middle: NDArray[np.float64], there: NDArray[np.float64]) -> Part:
+    joint = turn.apply(part.joint - middle) + there
+    return replace(part, joint=joint, along=turn.apply(part.along), hinge=turn.apply(part.hinge))
