@@ -46,13 +46,15 @@ class Pattern(NamedTuple):
 
 
 class Factor(NamedTuple):
-    """The factor of one matrix.
+    """The factors of three matrices, one for each axis of the unknowns.
 
     Attributes:
-        diagonal: ``[M]`` of the factor.
-        values: of its columns.
+        axes: ``[M, 3, 3]`` rows: the axes of every unknown, at right angles to each other.
+        diagonal: ``[M, 3]`` of the factors.
+        values: ``[L, 3]`` of their columns.
     """
 
+    axes: Array
     diagonal: Array
     values: Array
 
@@ -81,17 +83,19 @@ def find_pattern(pairs: Ids, n: int) -> Pattern:
     return Pattern(order, entries, row_starts, row_columns, starts, of_row[by_column], left_starts, left)
 
 
-def factorise(pattern: Pattern, diagonal: Array, values: Array) -> Factor:
-    """The Cholesky factor of a positive definite matrix.
+def factorise(pattern: Pattern, pairs: Ids, own: Array, shared: Array, axes: Array) -> Factor:
+    """The Cholesky factors of a positive definite matrix of blocks without what joins different axes.
 
     Args:
-        diagonal: ``[M]``
-        values: ``[E]`` at the pairs.
+        pairs: ``[E, 2]`` of the pattern.
+        own: ``[M, 3, 3]`` the blocks on the diagonal.
+        shared: ``[E, 3, 3]`` symmetric blocks at the pairs.
+        axes: see `Factor`.
     """
-    lower = np.empty_like(values)
-    lower[pattern.entries] = values
-    factor = Factor(np.empty(len(diagonal)), np.empty(len(pattern.rows)))
-    _factorise(lower, diagonal, *pattern[:1], *pattern[2:], *factor)
+    diagonal, lower = np.empty((len(own), 3)), np.empty((len(pairs), 3))
+    _along_axes(pairs, own, shared, axes, pattern.entries, diagonal, lower)
+    factor = Factor(axes, np.empty(diagonal.shape), np.empty((len(pattern.rows), 3)))
+    _factorise(lower, diagonal, *pattern[:1], *pattern[2:], *factor[1:])
     return factor
 
 
@@ -126,66 +130,96 @@ def _filled(row_starts, row_columns):  # type: ignore[no-untyped-def]
 
 
 @_jit
+def _along_axes(pairs, own, shared, axes, entries, diagonal, lower):  # type: ignore[no-untyped-def]
+    """What every block says along each axis, written to ``diagonal [M, 3]`` and, in its place, to ``lower [E, 3]``."""
+    for n in range(len(own)):
+        for k in range(3):
+            diagonal[n, k] = _between(own[n], axes[n, k], axes[n, k])
+    for e in range(len(pairs)):
+        i, j = pairs[e]
+        for k in range(3):
+            lower[entries[e], k] = _between(shared[e], axes[i, k], axes[j, k])
+
+
+@_jit
+def _between(block, a, b):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for x in range(3):
+        total += a[x] * (block[x, 0] * b[0] + block[x, 1] * b[1] + block[x, 2] * b[2])
+    return total
+
+
+@_jit
 def _factorise(lower, own, order, row_starts, row_columns, starts, rows, left_starts, left, diagonal, values):  # type: ignore[no-untyped-def]
     """Row by row; the columns so far are all that a row needs."""
     n = len(own)
     filled = starts[:n].copy()
-    current = np.zeros(n)
+    current = np.zeros((n, 3))
     for k in range(n):
         for entry in range(row_starts[k], row_starts[k + 1]):
-            current[row_columns[entry]] = lower[entry]
-        rest = own[order[k]]
+            for x in range(3):
+                current[row_columns[entry], x] = lower[entry, x]
+        at = order[k]
+        rest_a, rest_b, rest_c = own[at, 0], own[at, 1], own[at, 2]
         for entry in range(left_starts[k], left_starts[k + 1]):
             j = left[entry]
-            value = current[j] / diagonal[j]
-            current[j] = 0.0
+            a, b, c = current[j, 0] / diagonal[j, 0], current[j, 1] / diagonal[j, 1], current[j, 2] / diagonal[j, 2]
+            current[j, 0], current[j, 1], current[j, 2] = 0.0, 0.0, 0.0
             for below in range(starts[j], filled[j]):
-                current[rows[below]] -= values[below] * value
-            values[filled[j]] = value
+                i = rows[below]
+                current[i, 0] -= values[below, 0] * a
+                current[i, 1] -= values[below, 1] * b
+                current[i, 2] -= values[below, 2] * c
+            values[filled[j], 0], values[filled[j], 1], values[filled[j], 2] = a, b, c
             filled[j] += 1
-            rest -= value * value
-        diagonal[k] = np.sqrt(rest)
+            rest_a -= a * a
+            rest_b -= b * b
+            rest_c -= c * c
+        diagonal[k, 0], diagonal[k, 1], diagonal[k, 2] = np.sqrt(rest_a), np.sqrt(rest_b), np.sqrt(rest_c)
 
 
 @_jit
-def solve(vector, order, starts, rows, diagonal, values, work, result):  # type: ignore[no-untyped-def]
-    """``result [M, 3]`` = the inverse of the factorised matrix times ``vector [M, 3]``; ``work [M, 3]`` is scratch."""
+def solve(vector, order, starts, rows, axes, diagonal, values, work, result):  # type: ignore[no-untyped-def]
+    """``result [M, 3]`` = the inverse of what was factorised times ``vector [M, 3]``; ``work [M, 3]`` is scratch."""
     n = len(order)
     for j in range(n):
+        at = order[j]
         for x in range(3):
-            work[j, x] = vector[order[j], x]
+            work[j, x] = (
+                axes[at, x, 0] * vector[at, 0] + axes[at, x, 1] * vector[at, 1] + axes[at, x, 2] * vector[at, 2]
+            )
     for j in range(n):
-        scale = 1.0 / diagonal[j]
-        a, b, c = work[j, 0] * scale, work[j, 1] * scale, work[j, 2] * scale
+        a, b, c = work[j, 0] / diagonal[j, 0], work[j, 1] / diagonal[j, 1], work[j, 2] / diagonal[j, 2]
         work[j, 0], work[j, 1], work[j, 2] = a, b, c
         for k in range(starts[j], starts[j + 1]):
-            i, value = rows[k], values[k]
-            work[i, 0] -= value * a
-            work[i, 1] -= value * b
-            work[i, 2] -= value * c
+            i = rows[k]
+            work[i, 0] -= values[k, 0] * a
+            work[i, 1] -= values[k, 1] * b
+            work[i, 2] -= values[k, 2] * c
     for j in range(n - 1, -1, -1):
         a, b, c = work[j, 0], work[j, 1], work[j, 2]
         for k in range(starts[j], starts[j + 1]):
-            i, value = rows[k], values[k]
-            a -= value * work[i, 0]
-            b -= value * work[i, 1]
-            c -= value * work[i, 2]
-        scale = 1.0 / diagonal[j]
-        work[j, 0], work[j, 1], work[j, 2] = a * scale, b * scale, c * scale
+            i = rows[k]
+            a -= values[k, 0] * work[i, 0]
+            b -= values[k, 1] * work[i, 1]
+            c -= values[k, 2] * work[i, 2]
+        a, b, c = a / diagonal[j, 0], b / diagonal[j, 1], c / diagonal[j, 2]
+        work[j, 0], work[j, 1], work[j, 2] = a, b, c
+        at = order[j]
         for x in range(3):
-            result[order[j], x] = work[j, x]
+            result[at, x] = axes[at, 0, x] * a + axes[at, 1, x] * b + axes[at, 2, x] * c
 
 
 @_jit
 def conjugate_gradients(  # type: ignore[no-untyped-def]
-    positions, right, own, shared, links_from, others, links, order, starts, rows, diagonal, values, steps, goal
+    positions, right, own, shared, links_from, others, links, order, starts, rows, axes, diagonal, values, steps, goal
 ):
     """A few preconditioned steps of ``positions [M, 3]``, in place, towards what solves the system.
 
     Args:
         right: ``[M, 3]``
         own, shared, links_from, others, links: the system, see `fit_kernels.apply`.
-        order, starts, rows, diagonal, values: the factor of the preconditioner, see `solve`.
+        order, starts, rows, axes, diagonal, values: the factor of the preconditioner, see `solve`.
         goal: length of the residual that is small enough.
     """
     product, preconditioned, work = np.empty_like(right), np.empty_like(right), np.empty_like(right)
@@ -196,7 +230,7 @@ def conjugate_gradients(  # type: ignore[no-untyped-def]
     for step in range(steps):
         if np.sqrt(_dot(residual, residual)) <= goal:
             break
-        solve(residual, order, starts, rows, diagonal, values, work, preconditioned)
+        solve(residual, order, starts, rows, axes, diagonal, values, work, preconditioned)
         now = _dot(residual, preconditioned)
         share = now / before if step else 0.0
         before = now

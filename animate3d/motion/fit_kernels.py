@@ -7,14 +7,17 @@ from typing import Any
 import numba
 import numpy as np
 
-from animate3d.motion.rigid_kernels import best_rotation
+from animate3d.motion.rigid_kernels import best_rotation, quick_rotation
 
 _jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+APART = 0.3
+"""Sine of the angle between two lines of sight of which both are axes."""
 
 
 @_jit
 def add_rays(  # type: ignore[no-untyped-def]
-    hit, barycentrics, origins, directions, weights, across, firmness, triangles, sides, own, shared, right, mass
+    hit, barycentrics, origins, directions, weights, across, firmness, triangles, sides, own, shared, right
 ):
     """Add the normal equations of the distances from points to their rays.
 
@@ -25,7 +28,6 @@ def add_rays(  # type: ignore[no-untyped-def]
         own: ``[M, 3, 3]`` the nodes' own blocks.
         shared: ``[E, 3, 3]`` the blocks of the two ends of a link (symmetric).
         right: ``[M, 3]``
-        mass: ``[M]`` weight of the rays at each node.
     """
     block, pulled, third = np.empty((3, 3)), np.empty(3), np.empty(3)
     for p in range(len(hit)):
@@ -45,12 +47,52 @@ def add_rays(  # type: ignore[no-untyped-def]
             node, b = triangles[t, k], barycentrics[p, k]
             link = sides[t, k]
             opposite = barycentrics[p, (k + 1) % 3] * barycentrics[p, (k + 2) % 3]
-            mass[node] += b * 0.5 * (first + second)
             for x in range(3):
                 right[node, x] += b * pulled[x]
                 for y in range(3):
                     own[node, x, y] += b * b * block[x, y]
                     shared[link, x, y] += opposite * block[x, y]
+
+
+@_jit
+def add_stiffness(pairs, weights, hold, own, shared):  # type: ignore[no-untyped-def]
+    """Add the links' ``weights [E]`` and the pull ``hold`` on every node to the blocks, see `add_rays`."""
+    for n in range(len(own)):
+        for x in range(3):
+            own[n, x, x] += hold
+    for e in range(len(pairs)):
+        i, j, w = pairs[e, 0], pairs[e, 1], weights[e]
+        for x in range(3):
+            own[i, x, x] += w
+            own[j, x, x] += w
+            shared[e, x, x] -= w
+
+
+@_jit
+def find_axes(nodes, eye, other, axes):  # type: ignore[no-untyped-def]
+    """Three axes of every node, written to ``axes [M, 3, 3]``, rows.
+
+    The first is the line of sight from ``eye``, the second the part of that from ``other`` that is across it, or
+    where there is hardly any, any direction across.
+    """
+    for n in range(len(nodes)):
+        first, second = _direction(nodes[n] - eye), _direction(nodes[n] - other)
+        third = np.cross(first, second)
+        if third @ third < APART**2:
+            second = np.zeros(3)
+            second[np.abs(first).argmin()] = 1.0
+            third = np.cross(first, second)
+        third = _direction(third)
+        axes[n, 0], axes[n, 1], axes[n, 2] = first, np.cross(third, first), third
+
+
+@_jit
+def _direction(vector):  # type: ignore[no-untyped-def]
+    """Of length 1; what has no length points along x."""
+    length = np.sqrt(vector @ vector)
+    if not length > 1e-12:
+        return np.array([1.0, 0.0, 0.0])
+    return vector / length
 
 
 @_jit
@@ -82,17 +124,34 @@ def find_rotations(rest, positions, weights, starts, others, links, rotations): 
     """
     covariance, scratch = np.empty((3, 3)), np.empty((3, 3))
     for n in range(len(rest)):
-        covariance[:] = 0.0
+        xx = xy = xz = yx = yy = yz = zx = zy = zz = 0.0
         spread = 1e-30
         for k in range(starts[n], starts[n + 1]):
             m, w = others[k], weights[links[k]]
-            for x in range(3):
-                spread += w * (rest[n, x] - rest[m, x]) ** 2
-                for y in range(3):
-                    covariance[x, y] += w * (rest[n, x] - rest[m, x]) * (positions[n, y] - positions[m, y])
-        for x in range(3):
-            covariance[x, x] += 1e-6 * spread
-        best_rotation(covariance, scratch, rotations[n])
+            a, b, c = rest[n, 0] - rest[m, 0], rest[n, 1] - rest[m, 1], rest[n, 2] - rest[m, 2]
+            x, y, z = (
+                positions[n, 0] - positions[m, 0],
+                positions[n, 1] - positions[m, 1],
+                positions[n, 2] - positions[m, 2],
+            )
+            spread += w * (a * a + b * b + c * c)
+            a, b, c = w * a, w * b, w * c
+            xx += a * x
+            xy += a * y
+            xz += a * z
+            yx += b * x
+            yy += b * y
+            yz += b * z
+            zx += c * x
+            zy += c * y
+            zz += c * z
+        small = 1e-6 * spread
+        xx, yy, zz = xx + small, yy + small, zz + small
+        if not quick_rotation(xx, xy, xz, yx, yy, yz, zx, zy, zz, rotations[n]):
+            covariance[0, 0], covariance[0, 1], covariance[0, 2] = xx, xy, xz
+            covariance[1, 0], covariance[1, 1], covariance[1, 2] = yx, yy, yz
+            covariance[2, 0], covariance[2, 1], covariance[2, 2] = zx, zy, zz
+            best_rotation(covariance, scratch, rotations[n])
 
 
 @_jit

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from animate3d.motion import match_kernels
 from animate3d.motion.surfaces import Array
 
 Image = NDArray[np.float32]
@@ -41,7 +42,7 @@ def find_flow(start: Bytes, end: Bytes, finest: int) -> Image:
     flow.setFinestScale(finest)
     steps = np.zeros((*start.shape[:2], 2), np.float32)
     if start[window].size:
-        first, second = (np.ascontiguousarray(_brightness(image[window])) for image in (start, end))
+        first, second = (_brightness(image[window]) for image in (start, end))
         steps[window] = flow.calc(first, second, np.zeros((*first.shape, 2), np.float32))
     return steps
 
@@ -58,9 +59,10 @@ def sample(image: NDArray, at: Array, interpolation: int = cv2.INTER_LINEAR) -> 
 
 
 def _brightness(image: Bytes) -> Bytes:
-    """What the flow goes by: brightness, lifted so that the outline of a dark object shows. ``[H, W]``"""
-    luminance = image[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
-    return (0.4 * image[..., 3] + 0.6 * luminance + 0.5).astype(np.uint8)
+    """What the flow goes by. ``[H, W]``"""
+    found = np.empty(image.shape[:2], np.uint8)
+    match_kernels.brightness(image, found)
+    return found
 
 
 def _window(object_at: NDArray[np.bool_]) -> tuple[slice, slice]:

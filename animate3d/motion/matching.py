@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras
-from animate3d.frames import GREY
+from animate3d.motion import match_kernels
 from animate3d.motion.flow import Bytes, Image, covered, find_flow, sample, stored
 from animate3d.motion.outlines import bare_pairs, hidden_pairs, outside_pairs, sparse_pixels
 from animate3d.motion.rigid_fit import Rays, joined
@@ -95,11 +95,12 @@ class Matcher:
         self._focals = cameras.focal.double().cpu().numpy()
         self._half = np.array([cameras.width, cameras.height]) / 2
         self._corner = _a_corner_of_each(template.triangles, template.n_nodes)
+        self._rest = [self._local(v, template.rest) for v in range(frames.shape[0])]
         winners, weights = visible_triangles(template.rest, template.triangles, cameras)
         self._first_inverse_depth = []
         for v, (winner, weight) in enumerate(zip(winners, weights, strict=True)):
             on, inverse_depth = winner >= 0, np.zeros(winner.shape, np.float32)
-            depth = self._local(v, on_surface(template.rest, template.triangles, winner[on], weight[on]))[:, 2]
+            depth = on_surface(self._rest[v], template.triangles, winner[on], weight[on])[:, 2]
             inverse_depth[on] = 1.0 / np.maximum(depth, 1e-6)
             self._first_inverse_depth.append(inverse_depth)
 
@@ -116,18 +117,17 @@ class Matcher:
 
     def missed(self, nodes: Array, frame: int) -> float:
         """How much of a frame the surface at ``nodes [M, 3]`` does not show, see `Misses`."""
-        return sum(float(apart.sum()) for _, apart in self._apart(nodes, frame))
+        return sum(total for _, _, total in self._apart(nodes, frame))
 
     def misses(self, nodes: Array, frame: int) -> Misses:
         """How much of a frame the surface at ``nodes [M, 3]`` does not show, and where."""
         sums, pixels, total = np.zeros(len(nodes)), np.zeros(len(nodes)), 0.0
-        for winner, apart in self._apart(nodes, frame):
+        for winner, squares, of_view in self._apart(nodes, frame):
             on = winner >= 0
             corners = self._template.triangles[winner[on]].ravel()
-            at_pixel = apart[on].sum(axis=1)
-            sums += np.bincount(corners, np.repeat(at_pixel / 3, 3), len(nodes))
+            sums += np.bincount(corners, np.repeat(squares[on] / 3, 3), len(nodes))
             pixels += np.bincount(corners, minlength=len(nodes)) / 3
-            total += float(apart.sum())
+            total += of_view
         return Misses(sums, pixels, total)
 
     def shown(self, frame: int) -> list[Bytes]:
@@ -149,15 +149,17 @@ class Matcher:
         images = _each(lambda v: self._draw(v, winners[v], weights[v]), len(winners))
         return [_Look(*parts) for parts in zip(winners, weights, images, strict=True)]
 
-    def _apart(self, nodes: Array, frame: int) -> Iterator[tuple[NDArray[np.int32], Image]]:
-        """What every view sees of the surface ``[H, W]``, and the squares by which it differs there ``[H, W, 3]``."""
+    def _apart(self, nodes: Array, frame: int) -> Iterator[tuple[NDArray[np.int32], Image, float]]:
+        """What every view sees of the surface ``[H, W]``, the squares by which it differs there, and their sum."""
         looks = self._looks(nodes)
         self._drawn.append((nodes, looks))  # a start is matched next, and what a frame ended with is a start
         for look, target in zip(looks, self.shown(frame), strict=True):
             size = max(1, len(target) // _BLUR)
-            apart = look.image.astype(np.float32) - target
-            on_grey = apart[..., :3] - GREY * apart[..., 3:]
-            yield look.triangles, np.square(cv2.blur(on_grey, (size, size)))
+            apart = np.empty((*look.triangles.shape, 3), np.float32)
+            match_kernels.apart_on_grey(look.image, target, apart)
+            squares = np.empty(look.triangles.shape, np.float32)
+            total = match_kernels.squared(cv2.blur(apart, (size, size)), squares)
+            yield look.triangles, squares, total
 
     def _match_view(self, v: int, nodes: Array, target: Bytes, look: _Look, finest: int) -> tuple[Rays, Array]:
         winner, weights, drawn = look
@@ -190,17 +192,20 @@ class Matcher:
     ) -> _Points:
         """Points that bring the outlines together, and hidden ones that come into view."""
         stride, triangles = self._settings.stride, self._template.triangles
-        bare_rows, bare_columns = sparse_pixels(covered(target) & ~covered(drawn), stride)
+        inside, wanted = covered(drawn), covered(target)
+        bare_rows, bare_columns = sparse_pixels(wanted & ~inside, stride)
+        seen = np.zeros(len(triangles) + 1, bool)
+        seen[winner] = True  # -1, which is nothing, is the one too many
         hidden = np.ones(len(nodes), bool)
-        hidden[triangles[np.unique(winner[winner >= 0])].ravel()] = False
+        hidden[triangles[seen[:-1]].ravel()] = False
         local = self._local(v, nodes)
         at = self._focals[v] * local[:, :2] / np.maximum(local[:, 2:], 1e-6) + self._half - 0.5
         sought = np.stack([bare_columns, bare_rows], axis=1).astype(np.float64)
-        wanted = target[bare_rows, bare_columns, :3] / 255.0
+        colors = target[bare_rows, bare_columns, :3] / 255.0
         reach = _REACH * self._cameras.height
-        node, behind = hidden_pairs(at, self._template.colors, hidden, sought, wanted, reach)
+        node, behind = hidden_pairs(at, self._template.colors, hidden, sought, colors, reach)
         front = (bare_rows[~behind], bare_columns[~behind])
-        pairs = (outside_pairs(covered(drawn), covered(target), stride), bare_pairs(covered(drawn), front))
+        pairs = (outside_pairs(inside, wanted, stride), bare_pairs(inside, front))
         rows, columns, to = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         triangle, corner = self._corner[0][node[behind]], self._corner[1][node[behind]]
         return _Points(
@@ -232,19 +237,10 @@ class Matcher:
 
         Points that frame 0 hides, or that lie outside of it, show the model's own colour.
         """
-        on = winner >= 0
         image = np.zeros((*winner.shape, 4), np.uint8)
-        winner, weights = winner[on], weights[on]  # [P], [P, 2]
-        rest = self._local(v, on_surface(self._template.rest, self._template.triangles, winner, weights))
-        at = self._focals[v] * rest[:, :2] / rest[:, 2:] + self._half - 0.5
-        shown = sample(self._first[v], at)
-        inverse_depth = sample(self._first_inverse_depth[v], at, cv2.INTER_NEAREST)
-        hidden = (inverse_depth > _DEPTH_MARGIN / rest[:, 2]) | (shown[:, 3] < 0.9)
-        opaque = np.ones((len(winner), 4), np.float32)
-        opaque[:, :3] = shown[:, :3]
-        own = self._template.colors, self._template.triangles, winner[hidden], weights[hidden]
-        opaque[hidden, :3] = on_surface(*own)
-        image[on] = stored(opaque)
+        of_rest = self._template.triangles, self._rest[v], self._template.colors
+        first = self._first[v], self._first_inverse_depth[v], self._focals[v], self._half, _DEPTH_MARGIN
+        match_kernels.draw(winner, weights, *of_rest, *first, image)
         return image
 
     def _local(self, v: int, points: Array) -> Array:

@@ -27,17 +27,15 @@ def outside_pairs(drawn: Mask, target: Mask, stride: int) -> tuple[Pixels, Pixel
     """
     if not target.any():
         return _none()
-    row, column = distance_transform_edt(~target, return_distances=False, return_indices=True)
     rows, columns = sparse_pixels(drawn & ~target, stride)
-    return rows, columns, _xy(row[rows, columns], column[rows, columns])
+    return rows, columns, _xy(*_nearest(target, rows, columns))
 
 
 def bare_pairs(drawn: Mask, bare: tuple[Pixels, Pixels]) -> tuple[Pixels, Pixels, Array]:
     """For target pixels that nothing is drawn on: the nearest drawn pixel should go there; returns `outside_pairs`'."""
     if not drawn.any() or not len(bare[0]):
         return _none()
-    row, column = distance_transform_edt(~drawn, return_distances=False, return_indices=True)
-    return row[bare], column[bare], _xy(*bare)
+    return *_nearest(drawn, *bare), _xy(*bare)
 
 
 def hidden_pairs(
@@ -60,11 +58,24 @@ def hidden_pairs(
         return np.zeros(len(sought), np.int64), np.zeros(len(sought), bool)
     nearest, costs = [], []
     for group in (np.flatnonzero(hidden), np.flatnonzero(~hidden)):
-        distance, found = cKDTree(at[group]).query(sought)
+        distance, found = cKDTree(at[group], balanced_tree=False, compact_nodes=False).query(sought)
         nearest.append(group[found])
         costs.append(distance + reach * np.abs(colors[nearest[-1]] - wanted).mean(axis=1))
     # The visible node is matched already, and would have to leave what it is matched with.
     return nearest[0], (costs[0] < costs[1] + reach) & (costs[0] < 5.0 * reach)
+
+
+def _nearest(mask: Mask, rows: Pixels, columns: Pixels) -> tuple[Pixels, Pixels]:
+    """Rows and columns of the pixel of a mask that is nearest to each of others."""
+    if not len(rows):
+        return rows, columns
+    spans = []  # nothing outside of what is asked for and what is found matters
+    for axis, asked in enumerate((rows, columns)):
+        used = np.flatnonzero(mask.any(axis=1 - axis))
+        spans.append(slice(min(int(used[0]), int(asked.min())), max(int(used[-1]), int(asked.max())) + 1))
+    row, column = distance_transform_edt(~mask[spans[0], spans[1]], return_distances=False, return_indices=True)
+    top, left = spans[0].start, spans[1].start
+    return row[rows - top, columns - left] + top, column[rows - top, columns - left] + left
 
 
 def _xy(rows: Pixels, columns: Pixels) -> Array:

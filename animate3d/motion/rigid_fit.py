@@ -16,6 +16,7 @@ from animate3d.motion.template import Template
 _HOLD = 1e-3  # pull towards the start, against the stiffness: what nothing observes stays
 _CG_STEPS = 12  # enough with the preconditioner; the turns of rotations and positions do the rest
 _CG_TOLERANCE = 1e-5
+_EYES = 8  # cameras among which one is sought that sees across the first one's line of sight
 
 
 class Rays(NamedTuple):
@@ -123,17 +124,14 @@ class RigidFit:
     ) -> _System:
         n, pairs = self._n, self._pairs
         own, shared = np.zeros((n, 3, 3)), np.zeros((len(pairs), 3, 3))
-        right, mass = hold * start, np.zeros(n)
-        fit_kernels.add_rays(*rays, self._triangles, self._sides, own, shared, right, mass)
+        right = hold * start
+        fit_kernels.add_rays(*rays, self._triangles, self._sides, own, shared, right)
         if anchors is not None:
             along, pull = anchors.directions, scale * anchors.weights
-            own += pull[:, None, None] * along[:, :, None] * along[:, None, :]
+            own += (pull[:, None] * along)[:, :, None] * along[:, None, :]
             right += (pull * anchors.distances)[:, None] * along
-        stiff = np.bincount(pairs.ravel(), np.repeat(weights, 2), n)
-        own += (stiff + hold)[:, None, None] * np.eye(3)
-        shared -= weights[:, None, None] * np.eye(3)
-        # A ray holds two of three directions: the preconditioner counts it with a half along every axis.
-        factor = factorise(self._pattern, stiff + hold + 0.5 * mass, -weights)
+        fit_kernels.add_stiffness(pairs, weights, hold, own, shared)
+        factor = factorise(self._pattern, pairs, own, shared, _sight_axes(start, rays.origins))
         return _System(own, shared, right, factor)
 
     def _conjugate_gradients(self, system: _System, right: Array, positions: Array) -> Array:
@@ -143,6 +141,28 @@ class RigidFit:
         system_of = (system.own, system.shared, *self._graph)
         conjugate_gradients(found, right, *system_of, *self._pattern.solved_by, *system.factor, _CG_STEPS, goal)
         return found
+
+
+def _sight_axes(nodes: Array, origins: Array) -> Array:
+    """Axes of every node along which the rays hardly join its coordinates ``[M, 3, 3]``, rows.
+
+    A ray says nothing along itself: the first axis is the line of sight of one camera, the second nearly that of the
+    camera that sees across it.
+
+    Args:
+        nodes: ``[M, 3]``
+        origins: ``[P, 3]`` of the rays, those of one camera after the other.
+    """
+    begins = np.append(True, (origins[1:] != origins[:-1]).any(axis=1))[: len(origins)]
+    eyes = origins[begins][:_EYES]
+    axes = np.empty((len(nodes), 3, 3))
+    if not len(eyes):
+        axes[:] = np.eye(3)
+        return axes
+    sights = nodes.mean(axis=0) - eyes
+    sights /= np.linalg.norm(sights, axis=1, keepdims=True) + 1e-30
+    fit_kernels.find_axes(nodes, eyes[0], eyes[np.abs(sights @ sights[0]).argmin()], axes)
+    return axes
 
 
 def _sides(triangles: Ids, links: Ids, n: int) -> Ids:

@@ -9,6 +9,10 @@ import numba
 import numpy as np
 
 _jit: Any = numba.njit(fastmath={"contract", "reassoc", "nsz", "arcp"}, cache=True, error_model="numpy", nogil=True)
+TOLD = 1e-3
+"""What the minors have to add up to, against the root, before they are believed."""
+ROOT_STEPS = 30
+"""Most of Newton's steps to the root; eight are usual."""
 SWEEPS = 8
 """Most rounds of Jacobi rotations; a 3x3 matrix needs three or four."""
 
@@ -95,6 +99,67 @@ def best_rotation(b, v, rotation):  # type: ignore[no-untyped-def]
     for i in range(3):
         for j in range(3):
             rotation[i, j] = v1[i] * u1[j] + v2[i] * u2[j] + v3[i] * u3[j]
+
+
+@_jit
+def quick_rotation(xx, xy, xz, yx, yy, yz, zx, zy, zz, rotation):  # type: ignore[no-untyped-def]
+    """`best_rotation` by the unit quaternion that it is (Horn 1987); False where that is not told well, as of a line.
+
+    It belongs to the largest root of a polynomial of degree four: Newton's steps come down to it from above, and the
+    minors of one row of the matrix without the root are the quaternion (Theobald 2005).
+    """
+    a00, a11, a22, a33 = xx + yy + zz, xx - yy - zz, yy - xx - zz, zz - xx - yy
+    a01, a02, a03 = yz - zy, zx - xz, xy - yx
+    a12, a13, a23 = xy + yx, zx + xz, yz + zy
+    squares = xx * xx + xy * xy + xz * xz + yx * yx + yy * yy + yz * yz + zx * zx + zy * zy + zz * zz
+    if not squares > 0:
+        return False
+    c2 = -2.0 * squares
+    c1 = -8.0 * (xx * (yy * zz - yz * zy) - xy * (yx * zz - yz * zx) + xz * (yx * zy - yy * zx))
+    s0, s1, s2 = a00 * a11 - a01 * a01, a00 * a12 - a01 * a02, a00 * a13 - a01 * a03
+    s3, s4, s5 = a01 * a12 - a11 * a02, a01 * a13 - a11 * a03, a02 * a13 - a12 * a03
+    t5, t4, t3 = a22 * a33 - a23 * a23, a12 * a33 - a13 * a23, a12 * a23 - a13 * a22
+    t2, t1 = a02 * a33 - a03 * a23, a02 * a23 - a03 * a22
+    c0 = s0 * t5 - s1 * t4 + s2 * t3 + s3 * t2 - s4 * t1 + s5 * s5
+    root, converged = math.sqrt(3.0 * squares), False
+    for _ in range(ROOT_STEPS):
+        square = root * root
+        slope = 4.0 * square * root + 2.0 * c2 * root + c1
+        if not slope > 0:
+            return False
+        step = ((square + c2) * square + c1 * root + c0) / slope
+        root -= step
+        if abs(step) < 1e-13 * root:
+            converged = True
+            break
+    a00, a11, a22, a33 = a00 - root, a11 - root, a22 - root, a33 - root
+    s0, s1, s2 = a00 * a11 - a01 * a01, a00 * a12 - a01 * a02, a00 * a13 - a01 * a03
+    s3, s4 = a01 * a12 - a11 * a02, a01 * a13 - a11 * a03
+    t5, t4, t2 = a22 * a33 - a23 * a23, a12 * a33 - a13 * a23, a02 * a33 - a03 * a23
+    t3, t1 = a12 * a23 - a13 * a22, a02 * a23 - a03 * a22
+    w, x = a11 * t5 - a12 * t4 + a13 * t3, a00 * t5 - a02 * t2 + a03 * t1
+    y, z = a03 * s4 - a13 * s2 + a33 * s0, a02 * s3 - a12 * s1 + a22 * s0
+    told = abs(w + x + y + z)
+    if not (converged and told > TOLD * root * root * root):
+        return False
+    if abs(w) > 0.25 * told:
+        x, y, z = -a01 * t5 + a02 * t4 - a03 * t3, a13 * s5 - a23 * s4 + a33 * s3, -a12 * s5 + a22 * s4 - a23 * s3
+    elif abs(x) > 0.25 * told:
+        w, y, z = -a01 * t5 + a02 * t4 - a03 * t3, -a03 * s5 + a23 * s2 - a33 * s1, a02 * s5 - a22 * s2 + a23 * s1
+    elif abs(y) > 0.25 * told:
+        w, x, z = a01 * t4 - a11 * t2 + a13 * s5, -a00 * t4 + a01 * t2 - a03 * s5, -a02 * s4 + a12 * s2 - a23 * s0
+    else:
+        w, x, y = -a01 * t3 + a11 * t1 - a12 * s5, a00 * t3 - a01 * t1 + a02 * s5, -a03 * s3 + a13 * s1 - a23 * s0
+    size = 2.0 / (w * w + x * x + y * y + z * z)
+    rotation[0, 0], rotation[1, 1], rotation[2, 2] = (
+        1.0 - size * (y * y + z * z),
+        1.0 - size * (x * x + z * z),
+        1.0 - size * (x * x + y * y),
+    )
+    rotation[0, 1], rotation[1, 0] = size * (x * y - z * w), size * (x * y + z * w)
+    rotation[0, 2], rotation[2, 0] = size * (x * z + y * w), size * (x * z - y * w)
+    rotation[1, 2], rotation[2, 1] = size * (y * z - x * w), size * (y * z + x * w)
+    return True
 
 
 @_jit

@@ -129,6 +129,11 @@ def test_the_compiled_rotation_is_a_best_proper_rotation(name: str) -> None:
     u, s, vh = np.linalg.svd(covariance)
     best = s[0] + s[1] + s[2] * np.sign(np.linalg.det(u) * np.linalg.det(vh))
     assert np.trace(rotation @ covariance) == pytest.approx(best, abs=1e-12 * s[0])
+    quick = np.empty((3, 3))
+    told = rigid_kernels.quick_rotation(*covariance.ravel(), quick)
+    assert told == (name not in ("line", "zero"))
+    if told:
+        np.testing.assert_allclose(quick, rotation, atol=1e-8)
 
 
 @pytest.mark.parametrize("sampled", [False, True])

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import trimesh
 from moving_shapes import patterned_capsule, template_of
 
+from animate3d.motion import fit_kernels
 from animate3d.motion.rigid_fit import Rays, RigidFit
 from animate3d.motion.template import Template
 
@@ -77,3 +79,14 @@ def test_pieces_that_lie_on_each_other_go_together_unseen_and_part_when_the_rays
     seen = first[template.triangles[rays.triangles]].all(axis=1)
     together = fit.solve(template.rest, Rays(*(part[seen] for part in rays)), stiffness=1.0, turns=30)
     assert (together - template.rest)[~first, 0].mean() > 0.05
+
+
+@pytest.mark.parametrize("other", [[0.0, 5.0, 0.0], [5.0, 0.0, 0.0], [-5.0, 0.0, 0.0]])
+def test_the_axes_of_a_node_are_its_lines_of_sight(other: list[float]) -> None:
+    nodes = np.random.default_rng(0).normal(size=(20, 3))
+    nodes[0] = eye = np.array([5.0, 0.0, 0.0])  # where the camera is, there is no line
+    axes = np.empty((20, 3, 3))
+    fit_kernels.find_axes(nodes, eye, np.array(other), axes)
+    np.testing.assert_allclose(axes @ axes.transpose(0, 2, 1), np.tile(np.eye(3), (20, 1, 1)), atol=1e-12)
+    sight = nodes[1:] - eye
+    np.testing.assert_allclose(axes[1:, 0], sight / np.linalg.norm(sight, axis=1, keepdims=True))
