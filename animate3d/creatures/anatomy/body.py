@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.spatial import cKDTree
 
 from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_distances, node_graph, without_twigs
+from animate3d.creatures.anatomy.joints import joint_of, root_of, share_of, within_waist
 from animate3d.creatures.anatomy.naming import Limb, is_head, names_of, sides_of
 from animate3d.creatures.anatomy.wheels import find_wheels
 from animate3d.creatures.figures.part import Part
@@ -22,8 +24,8 @@ Points = NDArray[np.float64]
 
 _RING = 0.15
 """Share of a branch, from where it begins, whose middle is the joint."""
-_SOFT = 0.3
-"""Share of a branch over which its skin gives way."""
+_WAISTED = {"head": 0.03, "tail": 0.015}
+"""What ends at a waist, and the least share of the surface that lies before it."""
 _HEAD = 1.7
 """Length of a head with ears, in distances of its middle from its joint."""
 _SIDEWAYS = 0.6
@@ -167,7 +169,7 @@ def find_body(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[
     named = sorted(
         (found for found in named if found.name), key=lambda found: (found.name == "ear", -found.limb.length)
     )
-    return _assembled(template, height, trunk, named, wheels)
+    return _assembled(template, graph, trunk, named, wheels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +215,7 @@ def _with_head(branch: Branch, limb: Limb, named: list[_Named], template: Templa
 
 def _assembled(
     template: Template,
-    height: Points,
+    graph: sparse.csr_matrix,
     trunk: Part,
     named: list[_Named],
     wheels: list[tuple[Part, NDArray[np.int64]]],
@@ -225,18 +227,42 @@ def _assembled(
     places = {id(found.branch): place for place, found in enumerate(named, start=1)}
     for place, found in enumerate(named, start=1):
         parent = places.get(id(found.carried_by), 0)  # a head that holds a wheel is none, and leaves its ears behind
-        limb = found.limb
         order = (legs.index(found) // 2) / max((len(legs) + 1) // 2 - 1, 1) if found in legs else 0.0
-        hinge = hinge_for(found.name, limb.along, limb.along)
-        parts.append(Part(found.name, parent, limb.root, limb.along, hinge, limb.length, found.side, order))
-        shares[place] = _share(template, height, found.branch)
+        part, shares[place] = _attached(template, graph, found, parent, order, bool(legs))
+        parts.append(part)
         if parent:
             shares[parent] *= 1.0 - shares[place]
     for wheel, nodes in wheels:
         parts.append(wheel)
         shares = np.concatenate([shares, np.isin(np.arange(template.n_nodes), nodes)[None]])
-    shares[0] = 1.0 - shares[1:].sum(axis=0).clip(0, 1)
+    shares[1:] /= np.maximum(shares[1:].sum(axis=0), 1.0)
+    shares[0] = 1.0 - shares[1:].sum(axis=0)
     return Body(tuple(parts), template.spread(shares).T)
+
+
+def _attached(
+    template: Template, graph: sparse.csr_matrix, found: _Named, parent: int, order: float, stands: bool
+) -> tuple[Part, Points]:
+    """The part of a named branch, and how much every node follows it ``[M]``."""
+    inside, at_waist = np.zeros(template.n_nodes, dtype=bool), False
+    inside[found.branch.nodes] = True
+    if found.name in _WAISTED and not found.side and (stands or found.name == "head"):
+        cut = within_waist(template, graph, found.branch.tip, _WAISTED[found.name])
+        if cut is not None and (cut[1] or found.name == "tail"):
+            inside, at_waist = cut
+    rim, _ = root_of(template, graph, inside, found.limb.along)
+    along = _towards(found.limb.tip, rim)
+    rim, radius = root_of(template, graph, inside, along)
+    joint = rim if at_waist and found.name == "head" else joint_of(template, inside, rim, along, radius)
+    along = _towards(found.limb.tip, joint)
+    hinge, length = hinge_for(found.name, along, along), float(np.linalg.norm(found.limb.tip - joint))
+    part = Part(found.name, parent, joint, along, hinge, length, found.side, order)
+    return part, share_of(template, graph, inside, radius)
+
+
+def _towards(tip: Points, root: Points) -> Points:
+    """Unit direction. ``[3]``"""
+    return np.asarray((tip - root) / max(float(np.linalg.norm(tip - root)), 1e-9))
 
 
 def _limb(template: Template, height: Points, branch: Branch) -> Limb:
@@ -253,11 +279,3 @@ def _limb(template: Template, height: Points, branch: Branch) -> Limb:
 def _reach(height: Points, branch: Branch) -> Points:
     """How far along a branch its nodes are, 0 to 1."""
     return np.asarray((height[branch.nodes] - branch.level) / max(float(height[branch.tip] - branch.level), 1e-9))
-
-
-def _share(template: Template, height: Points, branch: Branch) -> Points:
-    """How much every node follows a branch ``[M]``: softly from where it begins."""
-    share = np.zeros(template.n_nodes)
-    reach = np.clip(_reach(height, branch) / _SOFT, 0.0, 1.0)
-    share[branch.nodes] = reach * reach * (3 - 2 * reach)
-    return share

@@ -1,0 +1,134 @@
+"""Where a limb joins its body: the point that it turns about, inside of the body, and how softly its skin gives way."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import dijkstra
+
+from animate3d.motion.surfaces import vertex_normals
+from animate3d.motion.template import Template
+
+Points = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_LOOSE = 0.8
+"""Share of the places where a limb meets its body that are no surface, at least, for it to be a piece of its own."""
+_ROOT = 0.3
+"""Share of a limb, from where it leaves the body, whose thickness is that of its root."""
+_FEW = 6
+"""Nodes that a rim has, at least."""
+_DEEP = 0.25
+"""How deep in the body a limb turns, as a share of how thick that is."""
+_DEEPEST = 4.0
+"""How deep it turns at most, in half thicknesses of the root."""
+_STEP = 0.04
+"""Share of the size over which girths are measured."""
+_WAIST = 0.8
+"""Girth of a waist against those on both sides of it, at most."""
+_LARGEST, _BODY = 0.4, 0.8
+"""Shares of the surface: of what a waist cuts off, at most, and within which the body behind it is wider."""
+_AS_NARROW = 1.12
+"""Girth within which a place is as narrow as the waist."""
+_FLARE = 1.6
+"""Girth where a limb ends, against the usual one on the way there."""
+_GIVES = 1.0
+"""How far to both sides the skin gives way, in half thicknesses of the root."""
+
+
+def share_of(template: Template, graph: sparse.csr_matrix, inside: Mask, radius: float) -> Points:
+    """How much every node follows a limb ``[M]``: half where it leaves the body, a loose piece as a whole.
+
+    Args:
+        graph: distances between neighbours, see `node_graph`.
+        inside: ``[M]`` nodes of the limb.
+        radius: half the thickness of its root.
+    """
+    if _is_loose(template, inside):
+        return inside.astype(float)
+    reach = max(_GIVES * radius, template.edge)
+    depth = np.where(inside, _from(graph, ~inside, reach), -_from(graph, inside, reach))
+    place = np.clip(0.5 + 0.5 * depth / reach, 0.0, 1.0)
+    return np.asarray(place * place * (3 - 2 * place))
+
+
+def root_of(template: Template, graph: sparse.csr_matrix, inside: Mask, along: Points) -> tuple[Points, float]:
+    """Middle of the rim where a limb leaves its body ``[3]``, and half the thickness of its root.
+
+    Args:
+        along: ``[3]`` unit, towards its tip.
+    """
+    nodes = np.flatnonzero(inside)
+    depth = _from(graph, ~inside)[nodes]
+    points = template.rest[nodes]
+    few = np.sort(depth)[min(_FEW, len(depth)) - 1]
+    rim = points[depth <= max(few, 1.5 * template.edge)]
+    root = points[depth <= max(few, _ROOT * depth.max())]
+    across = root - root.mean(axis=0)
+    across -= np.outer(across @ along, along)
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(across.T @ across / len(across)), 0.0))
+    return rim.mean(axis=0), 1.4 * float(spread[1])
+
+
+def joint_of(template: Template, inside: Mask, rim: Points, along: Points, radius: float) -> Points:
+    """Where a limb turns: behind its rim, a share of how thick the body is there. ``[3]``
+
+    Args:
+        inside: ``[M]`` nodes of the limb.
+        rim: ``[3]`` middle of where it leaves the body.
+        along: ``[3]`` unit, towards its tip.
+        radius: half the thickness of its root.
+    """
+    normals = vertex_normals(template.rest, template.triangles)
+    out = template.rest - rim
+    behind = -out @ along
+    off = np.linalg.norm(out + np.outer(behind, along), axis=1)
+    beyond = behind > max(2.0 * radius, 2.0 * template.edge)
+    wall = ~inside & beyond & (off < max(radius, 2.0 * template.edge)) & (normals @ along < -0.3)
+    thick = float(behind[wall].min()) if wall.any() else 0.0
+    return rim - float(np.clip(_DEEP * thick, radius, _DEEPEST * radius)) * along
+
+
+def within_waist(template: Template, graph: sparse.csr_matrix, tip: int, least: float) -> tuple[Mask, bool] | None:
+    """What lies before the waist that cuts off a tip: a head before its neck, a tail before its body. ``[M]``
+
+    A waist is the narrowest place that is wider on both sides of it; where there is none, the place from which a limb
+    becomes far wider than it is on the way there. None where there is no such place either; with it goes whether it
+    is a waist.
+
+    Args:
+        tip: a node.
+        least: share of the surface that lies before it, at least.
+    """
+    distance = dijkstra(graph, directed=False, indices=tip)
+    step = max(_STEP * float(np.ptp(template.rest, axis=0).max()), 1.2 * template.edge)
+    girths = np.bincount((distance / step).astype(int), template.areas) / step
+    before = np.cumsum(girths) / girths.sum()
+    best, narrowest = None, _WAIST
+    for place in range(2, len(girths) - 1):
+        if not least < before[place - 1] < _LARGEST:
+            continue
+        around = min(girths[:place].max(), girths[place:][before[place:] < _BODY].max(initial=0.0))
+        if girths[place] < narrowest * around:
+            best, narrowest = place, float(girths[place] / around)
+    if best is not None:
+        widest = int(girths[:best].argmax())
+        first = widest + int(np.flatnonzero(girths[widest : best + 1] < _AS_NARROW * girths[best])[0])
+        return np.asarray(distance < (first + 0.5) * step), True
+    for place in range(3, len(girths)):
+        if girths[place] > _FLARE * float(np.median(girths[2:place])):
+            return (np.asarray(distance < place * step), False) if before[place - 1] < _LARGEST else None
+    return None
+
+
+def _is_loose(template: Template, inside: Mask) -> bool:
+    """Whether a limb meets its body at bonds alone, nearly."""
+    links, bonds = (int((inside[pairs[:, 0]] != inside[pairs[:, 1]]).sum()) for pairs in (template.links, template.bonds.pairs))
+    return bonds > _LOOSE * (links + bonds) or links + bonds == 0
+
+
+def _from(graph: sparse.csr_matrix, nodes: Mask, limit: float = np.inf) -> Points:
+    """Distance of every node to the nearest of some. ``[M]``"""
+    found = dijkstra(graph, directed=False, indices=np.flatnonzero(nodes), min_only=True, limit=limit)
+    return np.asarray(np.minimum(found, limit))
