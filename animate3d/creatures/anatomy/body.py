@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_distances, node_graph, without_twigs
-from animate3d.creatures.anatomy.joints import joint_of, root_of, share_of, within_waist
+from animate3d.creatures.anatomy.joints import joint_of, root_of, share_of, waist_behind
 from animate3d.creatures.anatomy.naming import Limb, is_head, names_of, sides_of
 from animate3d.creatures.anatomy.wheels import find_wheels
 from animate3d.creatures.figures.part import Part
@@ -244,16 +244,18 @@ def _attached(
     template: Template, graph: sparse.csr_matrix, found: _Named, parent: int, order: float, stands: bool
 ) -> tuple[Part, Points]:
     """The part of a named branch, and how much every node follows it ``[M]``."""
-    inside, at_waist = np.zeros(template.n_nodes, dtype=bool), False
+    inside, waist = np.zeros(template.n_nodes, dtype=bool), None
     inside[found.branch.nodes] = True
     if found.name in _WAISTED and not found.side and (stands or found.name == "head"):
-        cut = within_waist(template, graph, found.branch.tip, _WAISTED[found.name])
-        if cut is not None and (cut[1] or found.name == "tail"):
-            inside, at_waist = cut
+        waist = waist_behind(template, graph, found.branch.tip, _WAISTED[found.name])
+        if waist is not None and (waist.is_narrow or found.name == "tail"):
+            inside = waist.inside
     rim, _ = root_of(template, graph, inside, found.limb.along)
     along = _towards(found.limb.tip, rim)
     rim, radius = root_of(template, graph, inside, along)
-    joint = rim if at_waist and found.name == "head" else joint_of(template, inside, rim, along, radius)
+    # The branch of a head or of a tail without a waist reaches into the body already.
+    in_body = not found.side and (found.name == "head" or (found.name == "tail" and waist is None))
+    joint = rim if in_body else joint_of(template, inside, rim, along, radius)
     along = _towards(found.limb.tip, joint)
     hinge, length = hinge_for(found.name, along, along), float(np.linalg.norm(found.limb.tip - joint))
     part = Part(found.name, parent, joint, along, hinge, length, found.side, order)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -90,12 +92,23 @@ def joint_of(template: Template, inside: Mask, rim: Points, along: Points, radiu
     return rim - float(np.clip(_DEEP * thick, radius, _DEEPEST * radius)) * along
 
 
-def within_waist(template: Template, graph: sparse.csr_matrix, tip: int, least: float) -> tuple[Mask, bool] | None:
-    """What lies before the waist that cuts off a tip: a head before its neck, a tail before its body. ``[M]``
+class Waist(NamedTuple):
+    """What lies before the place where a limb ends.
 
-    A waist is the narrowest place that is wider on both sides of it; where there is none, the place from which a limb
-    becomes far wider than it is on the way there. None where there is no such place either; with it goes whether it
-    is a waist.
+    Attributes:
+        inside: ``[M]`` nodes.
+        is_narrow: whether it is wider on both sides of that place; otherwise it becomes far wider there.
+    """
+
+    inside: Mask
+    is_narrow: bool
+
+
+def waist_behind(template: Template, graph: sparse.csr_matrix, tip: int, least: float) -> Waist | None:
+    """Where what ends in a tip is cut off: a head before its neck, a tail before its body.
+
+    A waist is the narrowest place that is wider on both sides of it, else the first behind a bulge, else the place
+    from which a limb becomes far wider than it is on the way there. None where there is no such place either.
 
     Args:
         tip: a node.
@@ -105,20 +118,24 @@ def within_waist(template: Template, graph: sparse.csr_matrix, tip: int, least: 
     step = max(_STEP * float(np.ptp(template.rest, axis=0).max()), 1.2 * template.edge)
     girths = np.bincount((distance / step).astype(int), template.areas) / step
     before = np.cumsum(girths) / girths.sum()
-    best, narrowest = None, _WAIST
-    for place in range(2, len(girths) - 1):
-        if not least < before[place - 1] < _LARGEST:
-            continue
-        around = min(girths[:place].max(), girths[place:][before[place:] < _BODY].max(initial=0.0))
-        if girths[place] < narrowest * around:
-            best, narrowest = place, float(girths[place] / around)
-    if best is not None:
-        widest = int(girths[:best].argmax())
-        first = widest + int(np.flatnonzero(girths[widest : best + 1] < _AS_NARROW * girths[best])[0])
-        return np.asarray(distance < (first + 0.5) * step), True
-    for place in range(3, len(girths)):
-        if girths[place] > _FLARE * float(np.median(girths[2:place])):
-            return (np.asarray(distance < place * step), False) if before[place - 1] < _LARGEST else None
+    places = [place for place in range(2, len(girths) - 2) if least < before[place - 1] < _LARGEST]
+    if not places:
+        return None
+    widest = np.maximum.accumulate(girths)
+    behind = np.where(before < _BODY, girths, 0.0)[::-1]
+    behind = np.maximum.accumulate(behind)[::-1]
+    narrow = [float(girths[place] / max(min(widest[place - 1], behind[place]), 1e-9)) for place in places]
+    if min(narrow) < _WAIST:
+        waist = places[int(np.argmin(narrow))]
+        bulge = int(girths[:waist].argmax())
+        first = bulge + int(np.flatnonzero(girths[bulge : waist + 1] < _AS_NARROW * girths[waist])[0])
+        return Waist(distance < (first + 0.5) * step, True)
+    for place in places:
+        if girths[place : place + 3].max() < _WAIST * widest[place - 1]:
+            return Waist(distance < (place + 0.5) * step, True)
+    for place in places:
+        if place > 2 and girths[place] > _FLARE * float(np.median(girths[2:place])):
+            return Waist(distance < place * step, False)
     return None
 
 
