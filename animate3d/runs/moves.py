@@ -199,14 +199,14 @@ def suited_among(moves: Sequence[Move], bodies: Iterable[Body]) -> Body | None:
     are surer than two, which may be the ears of what lies on its face. None where no move can be done.
     """
     best, most = None, (0, False)
-    for body in bodies:
+    needed = set().union(*(move.needs for move in moves))
+    for body in (found.asked_for(needed) for found in bodies):
         for called in _callings(moves, body):
             other = body.called(called)
             does = [move for move in moves if can_do(move, other)]
             found = len(does), body.count("leg") >= _SURE_LEGS and any("leg" in move.needs for move in does)
             if does and found > most:
                 best, most = other, found
-        needed = set().union(*(move.needs for move in moves))
         if not needed & {"leg", "wheel"} or (most[0] == len(moves) and (most[1] or "leg" not in needed)):
             break
     return best

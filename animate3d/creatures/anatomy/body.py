@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_distances, node_graph, without_twigs
 from animate3d.creatures.anatomy.joints import joint_of, root_of, share_of, waist_behind
 from animate3d.creatures.anatomy.naming import Limb, is_head, names_of, sides_of
+from animate3d.creatures.anatomy.pieces import find_jaws, find_lids, find_propellers
 from animate3d.creatures.anatomy.wheels import find_wheels
 from animate3d.creatures.figures.part import Part
 from animate3d.creatures.figures.plan import hinge_for
@@ -42,6 +43,9 @@ _TIP = 0.06
 """Share of a branch whose middle is its tip."""
 
 
+Extras = Sequence[tuple[Part, Points]]
+
+
 @dataclass(frozen=True, eq=False)
 class Body:
     """Parts of a mesh, y up and facing +z.
@@ -50,11 +54,14 @@ class Body:
         parts: the trunk first.
         shares: ``[N, P]`` how much each vertex follows each part, rows sum to 1.
         turn: ``[3, 3]`` rotation from the given axes to those in which it stands and faces +z.
+        extras: finds the parts of a name that count only where they are asked for, and how much each vertex ``[N]``
+            follows them.
     """
 
     parts: tuple[Part, ...]
     shares: Points
     turn: Points = field(default_factory=lambda: np.eye(3))
+    extras: Callable[[str], Extras] = lambda name: ()
 
     def weights(self, points: Points) -> Points:
         """`shares`; the points have to be the vertices."""
@@ -68,6 +75,15 @@ class Body:
     def pairs_of_legs(self) -> int:
         """How many legs there are on the side that has fewer."""
         return min(sum(part.name == "leg" and part.side == side for part in self.parts) for side in (-1, 1))
+
+    def asked_for(self, names: Iterable[str]) -> Body:
+        """The same body with propellers, lids and jaws, where these are among the names and it has none yet."""
+        parts, shares = list(self.parts), self.shares
+        for name in names:
+            for part, follows in () if self.count(name) else self.extras(name):
+                parts.append(part)
+                shares = np.column_stack([shares * (1.0 - follows[:, None]), follows])
+        return replace(self, parts=tuple(parts), shares=shares)
 
     def called(self, names: Mapping[str, str]) -> Body:
         """The same body where parts are called something else, and swing as such parts do."""
@@ -237,7 +253,17 @@ def _assembled(
         shares = np.concatenate([shares, np.isin(np.arange(template.n_nodes), nodes)[None]])
     shares[1:] /= np.maximum(shares[1:].sum(axis=0), 1.0)
     shares[0] = 1.0 - shares[1:].sum(axis=0)
-    return Body(tuple(parts), template.spread(shares).T)
+    heads = [number for number, part in enumerate(parts) if part.name == "head"][:1]
+
+    def extras(name: str) -> Extras:
+        found = {
+            "propeller": lambda: find_propellers(template),
+            "lid": lambda: find_lids(template),
+            "jaw": lambda: find_jaws(template, *heads or [0], shares[sum(heads)]),
+        }.get(name, list)()
+        return [(extra.part, template.spread(extra.follows[None])[0]) for extra in found]
+
+    return Body(tuple(parts), template.spread(shares).T, extras=extras)
 
 
 def _attached(
