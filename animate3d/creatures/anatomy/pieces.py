@@ -23,7 +23,7 @@ _SMALLEST = 0.04
 """Radius of a propeller against the size of its body, at least."""
 _THIN = 0.5
 """Depth of a propeller against its diameter, at most."""
-_ALIKE = 0.06
+_ALIKE = 0.09
 """How far a propeller is off itself, turned by one blade, at most; a disc is no farther off half a blade on. In radii."""
 _HUB = 0.5
 """How far the hub of a propeller is from its body, at most, in radii."""
