@@ -14,6 +14,7 @@ from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_dis
 from animate3d.creatures.anatomy.joints import joint_of, root_of, share_of, waist_behind
 from animate3d.creatures.anatomy.naming import Limb, is_head, names_of, sides_of
 from animate3d.creatures.anatomy.pieces import find_jaws, find_lids, find_propellers
+from animate3d.creatures.anatomy.stilts import find_stilts, find_stilts_apart, halves
 from animate3d.creatures.anatomy.wheels import find_wheels
 from animate3d.creatures.figures.part import Part
 from animate3d.creatures.figures.plan import hinge_for
@@ -177,6 +178,7 @@ def find_body(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[
     found = zip(single, names, sides(single), strict=True)
     named = [_Named(branch, limbs[id(branch)], name, side) for branch, name, side in found]
     named = [_evened(found, named, template, height) for found in named]
+    named = _with_stilts(named, template, graph, height)
     for branch in branches:
         named = _with_head(branch, limbs[id(branch)], named, template)
     if wheels:  # what stands on wheels has no legs, and what is left of it may be an arm
@@ -190,13 +192,33 @@ def find_body(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[
 
 @dataclass(frozen=True, eq=False)
 class _Named:
-    """A branch with its shape and what it is; it sits on the trunk where ``carried_by`` is None."""
+    """A branch with its shape and what it is.
+
+    It sits on the trunk where ``carried_by`` is None. One that is ``apart`` grew together with that of the other side.
+    """
 
     branch: Branch
     limb: Limb
     name: str
     side: int
     carried_by: Branch | None = None
+    apart: bool = False
+
+
+def _with_stilts(
+    named: list[_Named], template: Template, graph: sparse.csr_matrix, height: Points
+) -> list[_Named]:
+    """The named branches, with more legs where more are seen from below."""
+    found = find_stilts(template, graph)
+    apart = False
+    if not found and len({leg.side for leg in named if leg.name == "leg"} - {0}) < 2:
+        found, apart = find_stilts_apart(template, graph), True
+    if len(found) <= sum(leg.name == "leg" for leg in named):
+        return named
+    above = template.rest[:, 1].max() - template.rest[:, 1]
+    legs = [_Named(branch, _limb(template, above, branch), "leg", side, apart=apart) for branch, side in found]
+    standing = set(np.concatenate([branch.nodes for branch, _ in found]).tolist())
+    return [other for other in named if other.name != "leg" and other.branch.tip not in standing] + legs
 
 
 def _evened(found: _Named, named: list[_Named], template: Template, height: Points) -> _Named:
@@ -271,6 +293,7 @@ def _attached(
 ) -> tuple[Part, Points]:
     """The part of a named branch, and how much every node follows it ``[M]``."""
     inside, waist = np.zeros(template.n_nodes, dtype=bool), None
+    graph = halves(template, graph) if found.apart else graph
     inside[found.branch.nodes] = True
     if found.name in _WAISTED and not found.side and (stands or found.name == "head"):
         waist = waist_behind(template, graph, found.branch.tip, _WAISTED[found.name])
