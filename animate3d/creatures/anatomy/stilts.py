@@ -49,7 +49,7 @@ def find_stilts_apart(template: Template, graph: sparse.csr_matrix) -> list[tupl
         inner = np.full(len(girths), np.inf)
         np.minimum.at(inner, slices[half], np.abs(points[half, 0] - middle))
         low = int(0.6 * len(girths))
-        if low < 3:
+        if low < 3 or not girths[:low].all():  # nothing there stands on the ground
             return []
         thin = 1 + int(girths[1:low].argmin())
         wider = np.flatnonzero(girths[thin:] > _AS_THIN * girths[thin])
