@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_distances, node_graph, without_twigs
-from animate3d.creatures.anatomy.joints import joint_of, root_of, share_of, waist_behind
+from animate3d.creatures.anatomy.joints import crown_of, joint_of, root_of, share_of, waist_behind
 from animate3d.creatures.anatomy.naming import Limb, is_head, names_of, sides_of
 from animate3d.creatures.anatomy.pieces import find_jaws, find_lids, find_propellers
 from animate3d.creatures.anatomy.stilts import find_stilts, find_stilts_apart, halves
@@ -26,6 +26,10 @@ Points = NDArray[np.float64]
 
 _RING = 0.15
 """Share of a branch, from where it begins, whose middle is the joint."""
+_MANY = {"petal", "tentacle"}
+"""Limbs of which there are a few alike."""
+_CUT_HEAD = 0.35
+"""Share of the surface above which a head has to end at a waist."""
 _WAISTED = {"head": 0.03, "tail": 0.015}
 """What ends at a waist, and the least share of the surface that lies before it."""
 _HEAD = 1.7
@@ -57,12 +61,14 @@ class Body:
         turn: ``[3, 3]`` rotation from the given axes to those in which it stands and faces +z.
         extras: finds the parts of a name that count only where they are asked for, and how much each vertex ``[N]``
             follows them.
+        plain: finds the same where heads and tails are limbs like any others.
     """
 
     parts: tuple[Part, ...]
     shares: Points
     turn: Points = field(default_factory=lambda: np.eye(3))
     extras: Callable[[str], Extras] = lambda name: ()
+    plain: Callable[[], Body] | None = None
 
     def weights(self, points: Points) -> Points:
         """`shares`; the points have to be the vertices."""
@@ -78,7 +84,12 @@ class Body:
         return min(sum(part.name == "leg" and part.side == side for part in self.parts) for side in (-1, 1))
 
     def asked_for(self, names: Iterable[str]) -> Body:
-        """The same body with propellers, lids and jaws, where these are among the names and it has none yet."""
+        """The same body with propellers, lids and jaws, where these are among the names and it has none yet.
+
+        Where petals or tentacles are, heads and tails may be some of them.
+        """
+        if self.plain is not None and _MANY & set(names):
+            return replace(self.plain(), turn=self.turn)
         parts, shares = list(self.parts), self.shares
         for name in names:
             for part, follows in () if self.count(name) else self.extras(name):
@@ -179,22 +190,23 @@ def find_body(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[
     named = [_Named(branch, limbs[id(branch)], name, side) for branch, name, side in found]
     named = [_evened(found, named, template, height) for found in named]
     named = _with_stilts(named, template, graph, height)
+    limbs_alone = [found.plain() for found in named if found.name]
     for branch in branches:
-        named = _with_head(branch, limbs[id(branch)], named, template)
+        named = _with_head(branch, limbs[id(branch)], named, template, graph)
+    named = _crowned(named, template, bool(wheels))
     if wheels:  # what stands on wheels has no legs, and what is left of it may be an arm
         rolling = set(np.concatenate([nodes for _, nodes in wheels]).tolist())
         named = [found for found in named if found.name != "leg" and not rolling & set(found.branch.nodes.tolist())]
-    named = sorted(
-        (found for found in named if found.name), key=lambda found: (found.name == "ear", -found.limb.length)
-    )
-    return _assembled(template, graph, trunk, named, wheels)
+    body = _assembled(template, graph, trunk, named, wheels)
+    return replace(body, plain=lambda: _assembled(template, graph, trunk, limbs_alone, wheels))
 
 
 @dataclass(frozen=True, eq=False)
 class _Named:
     """A branch with its shape and what it is.
 
-    It sits on the trunk where ``carried_by`` is None. One that is ``apart`` grew together with that of the other side.
+    It sits on the trunk where ``carried_by`` is None. One that is ``apart`` grew together with that of the other side,
+    one that is ``cut`` ends where it should.
     """
 
     branch: Branch
@@ -203,6 +215,11 @@ class _Named:
     side: int
     carried_by: Branch | None = None
     apart: bool = False
+    cut: bool = False
+
+    def plain(self) -> _Named:
+        """The same where it is taken for a limb like any other."""
+        return replace(self, name="arm") if self.name in _WAISTED and not self.side else self
 
 
 def _with_stilts(
@@ -235,20 +252,45 @@ def _evened(found: _Named, named: list[_Named], template: Template, height: Poin
     return replace(found, branch=cut, limb=_limb(template, height, cut))
 
 
-def _with_head(branch: Branch, limb: Limb, named: list[_Named], template: Template) -> list[_Named]:
+def _with_head(
+    branch: Branch, limb: Limb, named: list[_Named], template: Template, graph: sparse.csr_matrix
+) -> list[_Named]:
     """The named branches, with one that carries some of them if that is a head with ears."""
     nodes = set(branch.nodes.tolist())
     inside = [found for found in named if found.name and found.branch.tip in nodes and found.branch is not branch]
     outside = [found.name for found in named if found not in inside]
     share = float(template.areas[branch.nodes].sum() / template.areas.sum())
     arms = {found.side for found in inside if found.name in ("arm", "wing")}
-    if not arms >= {-1, 1} or not is_head([found.name for found in inside], outside, share):
+    if not arms >= {-1, 1}:
+        return named
+    if share > _CUT_HEAD and (waist := waist_behind(template, graph, branch.tip, _WAISTED["head"])) is not None:
+        share = float(template.areas[waist.inside].sum() / template.areas.sum()) if waist.is_narrow else share
+    if not is_head([found.name for found in inside], outside, share):
         return named
     others = [found for found in named if found not in inside]
     ears = [replace(found, name="ear", carried_by=branch) for found in inside if found.name != "head"]
     points = template.rest[branch.nodes]
     middle = replace(limb, tip=limb.root + _HEAD * (points.mean(axis=0) - limb.root))  # not the tip of an ear
     return [*others, _Named(branch, middle, "head", 0), *ears]
+
+
+def _crowned(named: list[_Named], template: Template, rolls: bool) -> list[_Named]:
+    """The named branches, with what stands on a neck as the head of something upright without legs."""
+    stands = any(found.name == "leg" and found.side for found in named)
+    if rolls or stands or (crown := crown_of(template)) is None:
+        return named
+    if any(found.name in ("head", "tail") and not crown[found.branch.tip] for found in named):
+        return named
+    nodes = np.flatnonzero(crown)
+    nodes = nodes[np.argsort(template.rest[nodes, 1])]
+    top = template.rest[nodes]
+    neck, tip = top[: max(len(top) // 20, 3)].mean(axis=0), top.mean(axis=0)
+    head = Branch(nodes, float(top[0, 1]), int(nodes[-1]))
+    on_it = [found for found in named if crown[found.branch.tip]]
+    ears = [replace(found, name="ear", carried_by=head) for found in on_it if found.side]
+    limb = Limb(neck, neck + _HEAD * (tip - neck), 0.0, 0.0)
+    others = [found for found in named if found not in on_it and found.name]
+    return [*others, _Named(head, limb, "head", 0, cut=True), *ears]
 
 
 def _assembled(
@@ -259,6 +301,9 @@ def _assembled(
     wheels: list[tuple[Part, NDArray[np.int64]]],
 ) -> Body:
     """Parts and weights of named branches and of wheels."""
+    named = sorted(
+        (found for found in named if found.name), key=lambda found: (found.name == "ear", -found.limb.length)
+    )
     parts = [trunk]
     legs = sorted((found for found in named if found.name == "leg"), key=lambda found: -found.limb.root[2])
     shares = np.zeros((len(named) + 1, template.n_nodes))
@@ -295,7 +340,7 @@ def _attached(
     inside, waist = np.zeros(template.n_nodes, dtype=bool), None
     graph = halves(template, graph) if found.apart else graph
     inside[found.branch.nodes] = True
-    if found.name in _WAISTED and not found.side and (stands or found.name == "head"):
+    if found.name in _WAISTED and not (found.side or found.cut) and (stands or found.name == "head"):
         waist = waist_behind(template, graph, found.branch.tip, _WAISTED[found.name])
         if waist is not None and (waist.is_narrow or found.name == "tail"):
             inside = waist.inside

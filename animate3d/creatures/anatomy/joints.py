@@ -31,6 +31,8 @@ _WAIST = 0.8
 """Girth of a waist against those on both sides of it, at most."""
 _LARGEST, _BODY = 0.4, 0.8
 """Shares of the surface: of what a waist cuts off, at most, and within which the body behind it is wider."""
+_CROWN = (0.08, 0.92)
+"""Shares of the surface that stand on a neck: at least and at most."""
 _AS_NARROW = 1.12
 """Girth within which a place is as narrow as the waist."""
 _FLARE = 1.6
@@ -137,6 +139,25 @@ def waist_behind(template: Template, graph: sparse.csr_matrix, tip: int, least: 
         if place > 2 and girths[place] > _FLARE * float(np.median(girths[2:place])):
             return Waist(distance < place * step, False)
     return None
+
+
+def crown_of(template: Template) -> Mask | None:
+    """What stands on the highest narrow place of something upright: a head on its neck. ``[M]``"""
+    above = template.rest[:, 1] - template.rest[:, 1].min()
+    step = max(_STEP * float(np.ptp(template.rest, axis=0).max()), 1.2 * template.edge)
+    slices = (above / step).astype(int)
+    areas = np.maximum(np.bincount(slices, template.areas), 1e-12)
+    middles = np.stack([np.bincount(slices, template.areas * template.rest[:, axis]) / areas for axis in (0, 2)], axis=1)
+    out = np.linalg.norm(template.rest[:, [0, 2]] - middles[slices], axis=1)
+    girths = np.bincount(slices, template.areas * out) / areas
+    over = 1.0 - np.cumsum(areas) / areas.sum()
+    places = [place for place in range(1, len(girths) - 1) if _CROWN[0] < over[place] < _CROWN[1]]
+    narrow = [float(girths[p] / min(girths[:p].max(), girths[p + 1 :].max())) for p in places]
+    if not narrow or min(narrow) > _WAIST:
+        return None
+    highest = max(number for number, value in enumerate(narrow) if value < _WAIST)
+    lowest = max((number for number in range(highest) if narrow[number] >= _WAIST), default=-1) + 1
+    return np.asarray(slices > places[lowest + int(np.argmin(narrow[lowest : highest + 1]))])
 
 
 def _is_loose(template: Template, inside: Mask) -> bool:

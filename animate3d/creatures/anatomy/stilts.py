@@ -41,21 +41,22 @@ def find_stilts_apart(template: Template, graph: sparse.csr_matrix) -> list[tupl
     tall, middle = float(above.max()), _middle(template)
     step = max(_STEP * tall, 1.2 * template.edge)
     slices = (above / step).astype(int)
+    left = points[:, 0] >= middle
+    entries = graph.tocoo()
+    across = slices[entries.row[left[entries.row] != left[entries.col]]]
     graph = halves(template, graph)
     legs = []
     for side in (1, -1):
-        half = (points[:, 0] >= middle) == (side > 0)
+        half = left == (side > 0)
         girths = np.bincount(slices[half], template.areas[half], slices.max() + 1) / step
-        inner = np.full(len(girths), np.inf)
-        np.minimum.at(inner, slices[half], np.abs(points[half, 0] - middle))
         low = int(0.6 * len(girths))
-        if low < 3 or not girths[:low].all():  # nothing there stands on the ground
+        if low < 3 or not girths[1:low].any():  # nothing there stands on the ground
             return []
-        thin = 1 + int(girths[1:low].argmin())
+        thin = 1 + int(np.where(girths[1:low] > 0, girths[1:low], np.inf).argmin())
         wider = np.flatnonzero(girths[thin:] > _AS_THIN * girths[thin])
         top = thin + int(wider[0]) if len(wider) else len(girths)
-        open_between = inner[1:top] > 0.5 * template.edge
-        if top * step < 2 * _STILT * tall or girths.max() < _BODY * girths[thin] or open_between.mean() < 0.5:
+        grown = len(np.intersect1d(across, np.arange(1, top)))  # heights at which one leg touches the other
+        if top * step < 2 * _STILT * tall or girths.max() < _BODY * girths[thin] or grown > 0.5 * (top - 1):
             return []
         below = np.flatnonzero(half & (slices < top))
         _, piece = connected_components(graph[below][:, below], directed=False)
