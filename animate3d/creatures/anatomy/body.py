@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ Points = NDArray[np.float64]
 
 _RING = 0.15
 """Share of a branch, from where it begins, whose middle is the joint."""
+_SQUARE = {"lid", "propeller"}
+"""What a body may have without any front."""
 _MANY = {"petal", "tentacle"}
 """Limbs of which there are a few alike."""
 _CUT_HEAD = 0.35
@@ -62,6 +65,7 @@ class Body:
         extras: finds the parts of a name that count only where they are asked for, and how much each vertex ``[N]``
             follows them.
         plain: finds the same where heads and tails are limbs like any others.
+        squared: finds it facing less than half a right angle away from +z, if that is another way.
     """
 
     parts: tuple[Part, ...]
@@ -69,6 +73,7 @@ class Body:
     turn: Points = field(default_factory=lambda: np.eye(3))
     extras: Callable[[str], Extras] = lambda name: ()
     plain: Callable[[], Body] | None = None
+    squared: Callable[[], Body] | None = None
 
     def weights(self, points: Points) -> Points:
         """`shares`; the points have to be the vertices."""
@@ -88,6 +93,8 @@ class Body:
 
         Where petals or tentacles are, heads and tails may be some of them.
         """
+        if self.squared is not None and set(names) <= _SQUARE:
+            return self.squared().asked_for(names)
         if self.plain is not None and _MANY & set(names):
             return replace(self.plain(), turn=self.turn)
         parts, shares = list(self.parts), self.shares
@@ -126,11 +133,22 @@ def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArra
         yaws = facings(turned)
         bodies = []
         for yaw in yaws if yaws == (0.0,) else (*yaws, 0.0):
-            facing = rotation_matrices(np.deg2rad(-yaw) * UP)
-            bodies.append(replace(find_body(turned @ facing.T, triangles, groups), turn=facing @ lying))
+            body = _facing(vertices, triangles, groups, lying, yaw)
+            # What opens or spins without a head or legs faces as the cameras do, as nearly as its sides allow.
+            square = (yaw + 45.0) % 90.0 - 45.0
+            squared = partial(_facing, vertices, triangles, groups, lying, square) if square != yaw else None
+            bodies.append(replace(body, squared=squared))
         sideways, ahead = bodies[:-1], bodies[-1]
         best = max(sideways, key=_head_height, default=ahead)  # of a person who raises an arm the legs tell the front
         yield ahead if ahead.pairs_of_legs > best.pairs_of_legs else best
+
+
+def _facing(
+    points: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer], lying: Points, yaw: float
+) -> Body:
+    """The parts of a mesh that lies and faces somewhere, the latter in degrees."""
+    turn = rotation_matrices(np.deg2rad(-yaw) * UP) @ lying
+    return replace(find_body(points @ turn.T, triangles, groups), turn=turn)
 
 
 def facings(points: Points) -> tuple[float, ...]:
@@ -230,10 +248,10 @@ def _with_stilts(
     apart = False
     if not found and len({leg.side for leg in named if leg.name == "leg"} - {0}) < 2:
         found, apart = find_stilts_apart(template, graph), True
-    if len(found) <= sum(leg.name == "leg" for leg in named):
-        return named
     above = template.rest[:, 1].max() - template.rest[:, 1]
     legs = [_Named(branch, _limb(template, above, branch), "leg", side, apart=apart) for branch, side in found]
+    if len(legs) <= sum(leg.name == "leg" for leg in named):
+        return named
     standing = set(np.concatenate([branch.nodes for branch, _ in found]).tolist())
     return [other for other in named if other.name != "leg" and other.branch.tip not in standing] + legs
 

@@ -51,8 +51,9 @@ def share_of(template: Template, graph: sparse.csr_matrix, inside: Mask, radius:
     """
     if _is_loose(template, inside):
         return inside.astype(float)
-    reach = max(_GIVES * radius, template.edge)
-    depth = np.where(inside, _from(graph, ~inside, reach), -_from(graph, inside, reach))
+    within = _from(graph, ~inside)
+    reach = max(min(_GIVES * radius, _ROOT * float(within[inside].max())), template.edge)
+    depth = np.where(inside, within, -_from(graph, inside, reach))
     place = np.clip(0.5 + 0.5 * depth / reach, 0.0, 1.0)
     return np.asarray(place * place * (3 - 2 * place))
 

@@ -27,6 +27,8 @@ _ALIKE = 0.09
 """How far a propeller is off itself, turned by one blade, at most; a disc is no farther off half a blade on. In radii."""
 _HUB = 0.5
 """How far the hub of a propeller is from its body, at most, in radii."""
+_TOUCH = 0.05
+"""Within what share of its radius a propeller touches its body where it is nearest to it."""
 _LID = 0.12
 """Width of a lid against the size of its body, at least."""
 _TALL = 1.6
@@ -110,6 +112,9 @@ def find_propellers(template: Template) -> list[Extra]:
         body = ~with_it & (off < 0.6 * radius)
         if radius < _SMALLEST * size or not body.any() or np.abs(along[body]).min() > _HUB * radius:
             continue
+        gap, _ = cKDTree(template.rest[~with_it]).query(points)
+        if np.median(off[piece.nodes][gap < gap.min() + _TOUCH * radius]) > _HUB * radius:
+            continue  # a fin touches its body with its end
         taken |= with_it
         found.append(Extra(_propeller(template, hub, axis, radius, body & (np.abs(along) < 3 * radius)), with_it.astype(float)))
     return found
