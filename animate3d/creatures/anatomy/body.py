@@ -234,10 +234,11 @@ class _Named:
     carried_by: Branch | None = None
     apart: bool = False
     cut: bool = False
+    is_limb: bool = False
 
     def plain(self) -> _Named:
         """The same where it is taken for a limb like any other."""
-        return replace(self, name="arm") if self.name in _WAISTED and not self.side else self
+        return replace(self, cut=True, is_limb=True)
 
 
 def _with_stilts(
@@ -366,7 +367,7 @@ def _attached(
     along = _towards(found.limb.tip, rim)
     rim, radius = root_of(template, graph, inside, along)
     # The branch of a head or of a tail without a waist reaches into the body already.
-    in_body = not found.side and (found.name == "head" or (found.name == "tail" and waist is None))
+    in_body = not (found.side or found.is_limb) and (found.name == "head" or (found.name == "tail" and waist is None))
     joint = rim if in_body else joint_of(template, inside, rim, along, radius)
     along = _towards(found.limb.tip, joint)
     hinge, length = hinge_for(found.name, along, along), float(np.linalg.norm(found.limb.tip - joint))

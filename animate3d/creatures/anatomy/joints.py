@@ -31,6 +31,8 @@ _WAIST = 0.8
 """Girth of a waist against those on both sides of it, at most."""
 _LARGEST, _BODY = 0.4, 0.8
 """Shares of the surface: of what a waist cuts off, at most, and within which the body behind it is wider."""
+_NECK = 0.9
+"""Width of the neck of something upright against what is above and below it, at most."""
 _CROWN = (0.08, 0.92)
 """Shares of the surface that stand on a neck: at least and at most."""
 _AS_NARROW = 1.12
@@ -154,10 +156,10 @@ def crown_of(template: Template) -> Mask | None:
     over = 1.0 - np.cumsum(areas) / areas.sum()
     places = [place for place in range(1, len(girths) - 1) if _CROWN[0] < over[place] < _CROWN[1]]
     narrow = [float(girths[p] / min(girths[:p].max(), girths[p + 1 :].max())) for p in places]
-    if not narrow or min(narrow) > _WAIST:
+    if not narrow or min(narrow) > _NECK:
         return None
-    highest = max(number for number, value in enumerate(narrow) if value < _WAIST)
-    lowest = max((number for number in range(highest) if narrow[number] >= _WAIST), default=-1) + 1
+    highest = max(number for number, value in enumerate(narrow) if value <= _NECK)
+    lowest = max((number for number in range(highest) if narrow[number] > _NECK), default=-1) + 1
     return np.asarray(slices > places[lowest + int(np.argmin(narrow[lowest : highest + 1]))])
 
 

@@ -22,6 +22,8 @@ _AS_THIN = 2.0
 """Girth of a leg against where it is thinnest, at most."""
 _BODY = 2.5
 """Girth of half a body against its leg where this is thinnest, at least."""
+_HEIGHTS = 12
+"""Heights at which gaps are sought."""
 _STEP = 0.02
 """Share of the height over which girths are measured."""
 
@@ -35,35 +37,56 @@ def find_stilts(template: Template, graph: sparse.csr_matrix) -> list[tuple[Bran
 
 
 def find_stilts_apart(template: Template, graph: sparse.csr_matrix) -> list[tuple[Branch, int]]:
-    """Two legs whose feet have grown together, with a gap between them higher up."""
-    points = template.rest
-    above = points[:, 1] - points[:, 1].min()
-    tall, middle = float(above.max()), _middle(template)
+    """Legs whose feet have grown together with those of the other side, with gaps between them higher up."""
+    middle = _middle(template)
+    left = template.rest[:, 0] >= middle
+    entries = graph.tocoo()
+    seam = np.unique(entries.row[left[entries.row] != left[entries.col]])
+    graph = halves(template, graph)
+    legs = [leg for leg, _ in find_stilts(template, graph)]
+    if not legs:
+        legs = [leg for side in (True, False) if (leg := _only_leg(template, graph, left == side)) is not None]
+    return _paired(template, [leg for leg in legs if _is_open(template, leg, seam)])
+
+
+def _only_leg(template: Template, graph: sparse.csr_matrix, half: NDArray[np.bool_]) -> Branch | None:
+    """The leg of half of a body, up to where this is far wider.
+
+    Args:
+        graph: of halves.
+        half: ``[M]`` its nodes.
+    """
+    above = template.rest[:, 1] - template.rest[:, 1].min()
+    tall = float(above.max())
     step = max(_STEP * tall, 1.2 * template.edge)
     slices = (above / step).astype(int)
-    left = points[:, 0] >= middle
-    entries = graph.tocoo()
-    across = slices[entries.row[left[entries.row] != left[entries.col]]]
-    graph = halves(template, graph)
-    legs = []
-    for side in (1, -1):
-        half = left == (side > 0)
-        girths = np.bincount(slices[half], template.areas[half], slices.max() + 1) / step
-        low = int(0.6 * len(girths))
-        if low < 3 or not girths[1:low].any():  # nothing there stands on the ground
-            return []
-        thin = 1 + int(np.where(girths[1:low] > 0, girths[1:low], np.inf).argmin())
-        wider = np.flatnonzero(girths[thin:] > _AS_THIN * girths[thin])
-        top = thin + int(wider[0]) if len(wider) else len(girths)
-        grown = len(np.intersect1d(across, np.arange(1, top)))  # heights at which one leg touches the other
-        if top * step < 2 * _STILT * tall or girths.max() < _BODY * girths[thin] or grown > 0.5 * (top - 1):
-            return []
-        below = np.flatnonzero(half & (slices < top))
-        _, piece = connected_components(graph[below][:, below], directed=False)
-        nodes = below[piece == piece[above[below].argmin()]]
-        nodes = nodes[np.argsort(-above[nodes])]
-        legs.append(Branch(nodes, tall - float(above[nodes].max()), int(nodes[-1])))
-    return _paired(template, legs)
+    girths = np.bincount(slices[half], template.areas[half], slices.max() + 1) / step
+    low = int(0.6 * len(girths))
+    if low < 3 or not girths[1:low].any():  # nothing there stands on the ground
+        return None
+    thin = 1 + int(np.where(girths[1:low] > 0, girths[1:low], np.inf).argmin())
+    wider = np.flatnonzero(girths[thin:] > _AS_THIN * girths[thin])
+    top = thin + int(wider[0]) if len(wider) else len(girths)
+    if top * step < 2 * _STILT * tall or girths.max() < _BODY * girths[thin]:
+        return None
+    below = np.flatnonzero(half & (slices < top))
+    _, piece = connected_components(graph[below][:, below], directed=False)
+    nodes = below[piece == piece[above[below].argmin()]]
+    nodes = nodes[np.argsort(-above[nodes])]
+    return Branch(nodes, tall - float(above[nodes].max()), int(nodes[-1]))
+
+
+def _is_open(template: Template, leg: Branch, seam: NDArray[np.int64]) -> bool:
+    """Whether there is a gap beside a leg at half of its heights at least.
+
+    Args:
+        seam: nodes of the halves that touch the other one.
+    """
+    heights = template.rest[leg.nodes, 1]
+    step = max(float(np.ptp(heights)) / _HEIGHTS, 1.2 * template.edge)
+    places = ((heights - heights.min()) / step).astype(int)
+    closed = np.unique(places[np.isin(leg.nodes, seam)])
+    return len(closed) <= 0.5 * (places.max() + 1)
 
 
 def halves(template: Template, graph: sparse.csr_matrix) -> sparse.csr_matrix:
