@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -88,12 +88,12 @@ class Body:
         """How many legs there are on the side that has fewer."""
         return min(sum(part.name == "leg" and part.side == side for part in self.parts) for side in (-1, 1))
 
-    def asked_for(self, names: Iterable[str]) -> Body:
+    def asked_for(self, names: Collection[str]) -> Body:
         """The same body with propellers, lids and jaws, where these are among the names and it has none yet.
 
         Where petals or tentacles are, heads and tails may be some of them.
         """
-        if self.squared is not None and set(names) <= _SQUARE:
+        if self.squared is not None and names and set(names) <= _SQUARE:
             return self.squared().asked_for(names)
         if self.plain is not None and _MANY & set(names):
             return replace(self.plain(), turn=self.turn)
@@ -207,7 +207,7 @@ def find_body(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[
     found = zip(single, names, sides(single), strict=True)
     named = [_Named(branch, limbs[id(branch)], name, side) for branch, name, side in found]
     named = [_evened(found, named, template, height) for found in named]
-    named = _with_stilts(named, template, graph, height)
+    named = _with_stilts(named, template, graph)
     limbs_alone = [found.plain() for found in named if found.name]
     for branch in branches:
         named = _with_head(branch, limbs[id(branch)], named, template, graph)
@@ -241,9 +241,7 @@ class _Named:
         return replace(self, cut=True, is_limb=True)
 
 
-def _with_stilts(
-    named: list[_Named], template: Template, graph: sparse.csr_matrix, height: Points
-) -> list[_Named]:
+def _with_stilts(named: list[_Named], template: Template, graph: sparse.csr_matrix) -> list[_Named]:
     """The named branches, with more legs where more are seen from below."""
     found = find_stilts(template, graph)
     apart = False
@@ -339,13 +337,13 @@ def _assembled(
         shares = np.concatenate([shares, np.isin(np.arange(template.n_nodes), nodes)[None]])
     shares[1:] /= np.maximum(shares[1:].sum(axis=0), 1.0)
     shares[0] = 1.0 - shares[1:].sum(axis=0)
-    heads = [number for number, part in enumerate(parts) if part.name == "head"][:1]
+    head = next((number for number, part in enumerate(parts) if part.name == "head"), 0)
 
     def extras(name: str) -> Extras:
         found = {
             "propeller": lambda: find_propellers(template),
             "lid": lambda: find_lids(template),
-            "jaw": lambda: find_jaws(template, *heads or [0], shares[sum(heads)]),
+            "jaw": lambda: find_jaws(template, head, shares[head]),
         }.get(name, list)()
         return [(extra.part, template.spread(extra.follows[None])[0]) for extra in found]
 

@@ -150,8 +150,9 @@ def crown_of(template: Template) -> Mask | None:
     step = max(_STEP * float(np.ptp(template.rest, axis=0).max()), 1.2 * template.edge)
     slices = (above / step).astype(int)
     areas = np.maximum(np.bincount(slices, template.areas), 1e-12)
-    middles = np.stack([np.bincount(slices, template.areas * template.rest[:, axis]) / areas for axis in (0, 2)], axis=1)
-    out = np.linalg.norm(template.rest[:, [0, 2]] - middles[slices], axis=1)
+    x, z = (template.rest[:, axis] for axis in (0, 2))
+    middles = [(np.bincount(slices, template.areas * place) / areas)[slices] for place in (x, z)]
+    out = np.hypot(x - middles[0], z - middles[1])
     girths = np.bincount(slices, template.areas * out) / areas
     over = 1.0 - np.cumsum(areas) / areas.sum()
     places = [place for place in range(1, len(girths) - 1) if _CROWN[0] < over[place] < _CROWN[1]]
@@ -165,7 +166,8 @@ def crown_of(template: Template) -> Mask | None:
 
 def _is_loose(template: Template, inside: Mask) -> bool:
     """Whether a limb meets its body at bonds alone, nearly."""
-    links, bonds = (int((inside[pairs[:, 0]] != inside[pairs[:, 1]]).sum()) for pairs in (template.links, template.bonds.pairs))
+    ends = (inside[template.links], inside[template.bonds.pairs])
+    links, bonds = (int((pairs[:, 0] != pairs[:, 1]).sum()) for pairs in ends)
     return bonds > _LOOSE * (links + bonds) or links + bonds == 0
 
 

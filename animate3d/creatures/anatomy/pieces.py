@@ -24,7 +24,7 @@ _SMALLEST = 0.04
 _THIN = 0.5
 """Depth of a propeller against its diameter, at most."""
 _ALIKE = 0.09
-"""How far a propeller is off itself, turned by one blade, at most; a disc is no farther off half a blade on. In radii."""
+"""How far a propeller is off itself after a turn by one blade, in radii, at most; half a blade on it is farther off."""
 _HUB = 0.5
 """How far the hub of a propeller is from its body, at most, in radii."""
 _TOUCH = 0.05
@@ -107,8 +107,9 @@ def find_propellers(template: Template) -> list[Extra]:
         depth = float(np.abs(along[piece.nodes]).max())
         with_it = piece.nodes.copy()
         for other in _pieces(template):  # a cap on its hub
-            inside = off[other.nodes].max() < 0.5 * radius and np.abs(along[other.nodes]).max() < 2.0 * depth + 0.1 * radius
-            with_it |= other.nodes & inside
+            flat = np.abs(along[other.nodes]).max() < 2.0 * depth + 0.1 * radius
+            if flat and off[other.nodes].max() < 0.5 * radius:
+                with_it |= other.nodes
         body = ~with_it & (off < 0.6 * radius)
         if radius < _SMALLEST * size or not body.any() or np.abs(along[body]).min() > _HUB * radius:
             continue
@@ -116,7 +117,8 @@ def find_propellers(template: Template) -> list[Extra]:
         if np.median(off[piece.nodes][gap < gap.min() + _TOUCH * radius]) > _HUB * radius:
             continue  # a fin touches its body with its end
         taken |= with_it
-        found.append(Extra(_propeller(template, hub, axis, radius, body & (np.abs(along) < 3 * radius)), with_it.astype(float)))
+        part = _propeller(template, hub, axis, radius, body & (np.abs(along) < 3 * radius))
+        found.append(Extra(part, with_it.astype(float)))
     return found
 
 
