@@ -31,6 +31,8 @@ _SQUARE = {"lid", "propeller"}
 """What a body may have without any front."""
 _MANY = {"petal", "tentacle"}
 """Limbs of which there are a few alike."""
+_MIDDLE = 0.25
+"""How much nearer to the plane of symmetry than the root of a limb its skin may be."""
 _CUT_HEAD = 0.35
 """Share of the surface above which a head has to end at a waist."""
 _WAISTED = {"head": 0.03, "tail": 0.015}
@@ -357,6 +359,8 @@ def _attached(
     inside, waist = np.zeros(template.n_nodes, dtype=bool), None
     graph = halves(template, graph) if found.apart else graph
     inside[found.branch.nodes] = True
+    if found.side and not found.carried_by:
+        inside &= ~_central(template, found)
     if found.name in _WAISTED and not (found.side or found.cut) and (stands or found.name == "head"):
         waist = waist_behind(template, graph, found.branch.tip, _WAISTED[found.name])
         if waist is not None and (waist.is_narrow or found.name == "tail"):
@@ -371,6 +375,14 @@ def _attached(
     hinge, length = hinge_for(found.name, along, along), float(np.linalg.norm(found.limb.tip - joint))
     part = Part(found.name, parent, joint, along, hinge, length, found.side, order)
     return part, share_of(template, graph, inside, radius)
+
+
+def _central(template: Template, found: _Named) -> NDArray[np.bool_]:
+    """The middle of the body beside the root of a limb, such as a tail between thighs. ``[M]``"""
+    middle = 0.5 * float(template.rest[:, 0].min() + template.rest[:, 0].max())
+    off = (template.rest[:, 0] - middle) * found.side
+    beside = (template.rest - found.limb.root) @ found.limb.along < 0.5 * found.limb.length
+    return np.asarray(beside & (off < _MIDDLE * (found.limb.root[0] - middle) * found.side))
 
 
 def _towards(tip: Points, root: Points) -> Points:

@@ -40,7 +40,9 @@ _AS_NARROW = 1.12
 _FLARE = 1.6
 """Girth where a limb ends, against the usual one on the way there."""
 _GIVES = 1.0
-"""How far to both sides the skin gives way, in half thicknesses of the root."""
+"""How far along a limb the skin gives way, in half thicknesses of the root."""
+_BEYOND = 0.5
+"""How far it does so on the body, against that."""
 
 
 def share_of(template: Template, graph: sparse.csr_matrix, inside: Mask, radius: float) -> Points:
@@ -55,8 +57,9 @@ def share_of(template: Template, graph: sparse.csr_matrix, inside: Mask, radius:
         return inside.astype(float)
     within = _from(graph, ~inside)
     reach = max(min(_GIVES * radius, _ROOT * float(within[inside].max())), template.edge)
-    depth = np.where(inside, within, -_from(graph, inside, reach))
-    place = np.clip(0.5 + 0.5 * depth / reach, 0.0, 1.0)
+    beyond = max(_BEYOND * reach, template.edge)  # what is near a thigh, such as a tail, is not to go with it
+    depth = np.where(inside, within / reach, -_from(graph, inside, beyond) / beyond)
+    place = np.clip(0.5 + 0.5 * depth, 0.0, 1.0)
     return np.asarray(place * place * (3 - 2 * place))
 
 
