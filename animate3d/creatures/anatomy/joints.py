@@ -136,7 +136,7 @@ def waist_behind(template: Template, graph: sparse.csr_matrix, tip: int, least: 
     if min(narrow) < _WAIST:
         waist = places[int(np.argmin(narrow))]
         bulge = int(girths[:waist].argmax())
-        first = bulge + int(np.flatnonzero(girths[bulge : waist + 1] < _AS_NARROW * girths[waist])[0])
+        first = bulge + int(np.flatnonzero(girths[bulge : waist + 1] <= _AS_NARROW * girths[waist])[0])
         return Waist(distance < (first + 0.5) * step, True)
     for place in places:
         if girths[place : place + 3].max() < _WAIST * widest[place - 1]:

@@ -27,6 +27,8 @@ _ALIKE = 0.09
 """How far a propeller is off itself after a turn by one blade, in radii, at most; half a blade on it is farther off."""
 _HUB = 0.5
 """How far the hub of a propeller is from its body, at most, in radii."""
+_NEAREST = 20
+"""Nodes of the body nearest to a hub that tell where it sits."""
 _TOUCH = 0.05
 """Within what share of its radius a propeller touches its body where it is nearest to it."""
 _LID = 0.12
@@ -97,10 +99,14 @@ def find_propellers(template: Template) -> list[Extra]:
     taken = np.zeros(template.n_nodes, dtype=bool)
     for piece in _pieces(template):
         points = template.rest[piece.nodes]
-        star = None if taken[piece.nodes].any() or len(points) < 8 else _star(points)
-        if star is None:
+        stars = [] if taken[piece.nodes].any() or len(points) < 8 else _stars(points)
+        if not stars:
             continue
-        hub, axis, radius = star
+        hub = points.mean(axis=0)
+        others = template.rest[~piece.nodes]
+        nearest = others[np.argsort(np.linalg.norm(others - hub, axis=1))[:_NEAREST]].mean(axis=0)
+        # Of a bar several axes are possible: it turns about the one that leads to its body.
+        axis, radius = max(stars, key=lambda star: float(abs(star[0] @ (hub - nearest))))
         out = template.rest - hub
         along = out @ axis
         off = np.linalg.norm(out - np.outer(along, axis), axis=1)
@@ -132,30 +138,25 @@ def _propeller(template: Template, hub: Points, axis: Points, radius: float, beh
     return Part("propeller", 0, hub, across / np.linalg.norm(across), hinge, radius)
 
 
-def _star(points: Points) -> tuple[Points, Points, float] | None:
-    """Hub, axis and radius of points ``[K, 3]`` that are blades around an axis."""
-    best = None
+def _stars(points: Points) -> list[tuple[Points, float]]:
+    """Axes and radii about which points ``[K, 3]`` may be blades."""
+    found = []
     _, axes = np.linalg.eigh(np.cov(points.T))
+    centered = points - points.mean(axis=0)
+    tree = cKDTree(centered)
     for axis in axes.T:
-        along = points @ axis
-        flat = points - np.outer(along, axis)
-        # The hub is in the middle of the farthest tips, whichever way these point.
-        hub = flat.mean(axis=0)
-        radius = float(np.linalg.norm(flat - hub, axis=1).max())
+        along = centered @ axis
+        radius = float(np.linalg.norm(centered - np.outer(along, axis), axis=1).max())
         if np.ptp(along) > _THIN * 2 * radius:
             continue
-        centered = points - hub - np.outer(np.full(len(points), along.mean()), axis)
-        tree = cKDTree(centered)
 
-        def off(angle: float, axis: Points = axis, centered: Points = centered, tree: cKDTree = tree) -> float:
+        def off(angle: float, axis: Points = axis) -> float:
             return float(tree.query(centered @ rotation_matrices(angle * axis).T)[0].mean())
 
-        for blades in _BLADES:
-            turn = 2 * np.pi / blades
-            whole, half = off(turn), off(0.5 * turn)
-            if whole < _ALIKE * radius and half > 1.6 * whole + 0.02 * radius and (best is None or whole < best[0]):
-                best = whole, hub + along.mean() * axis, axis, radius
-    return None if best is None else best[1:]
+        turns = [(off(2 * np.pi / blades), off(np.pi / blades)) for blades in _BLADES]
+        if any(whole < _ALIKE * radius and half > 1.6 * whole + 0.02 * radius for whole, half in turns):
+            found.append((axis, radius))
+    return found
 
 
 def find_lids(template: Template) -> list[Extra]:

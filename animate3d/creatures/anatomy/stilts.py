@@ -105,9 +105,15 @@ def _middle(template: Template) -> float:
 def _paired(template: Template, legs: list[Branch]) -> list[tuple[Branch, int]]:
     """Those that have a fellow at the other side, with their sides."""
     size, middle = float(np.ptp(template.rest, axis=0).max()), _middle(template)
-    feet = np.array([template.rest[leg.tip] for leg in legs]).reshape(-1, 3)
+    feet = np.array([_foot(template.rest[leg.nodes]) for leg in legs]).reshape(-1, 3)
     off = np.linalg.norm((feet * [-1, 1, 1] + [2 * middle, 0, 0])[:, None] - feet, axis=2)
     np.fill_diagonal(off, np.inf)
     kept = [n for n in range(len(legs)) if off[n].min() < _PAIR * size and np.sign(feet[n, 0] - middle)]
     sides = {n: int(np.sign(feet[n, 0] - middle)) for n in kept}
     return [(legs[n], sides[n]) for n in kept if sides.get(int(off[n].argmin())) == -sides[n]]
+
+
+def _foot(points: Points) -> Points:
+    """Middle of the lowest points ``[K, 3]`` of a leg: of a flat sole no point is the lowest. ``[3]``"""
+    heights = points[:, 1]
+    return np.asarray(points[heights <= heights.min() + _FEET * np.ptp(heights)].mean(axis=0))
