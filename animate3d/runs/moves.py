@@ -293,7 +293,8 @@ def suited_among(moves: Sequence[Move], bodies: Iterable[Body]) -> Body | None:
     are surer than two, which may be the ears of what lies on its face. None where no move can be done.
     """
     best, most = None, (0, False, 0.0)
-    for body in bodies:
+    needed = set().union(*(move.needs for move in moves))
+    for body in (found.asked_for(needed) for found in bodies):
         for called in _callings(moves, body):
             other = body.called(called)
             does = [move for move in moves if can_do(move, other)]
@@ -301,7 +302,6 @@ def suited_among(moves: Sequence[Move], bodies: Iterable[Body]) -> Body | None:
             found = len(does), sure, _limbs(does, other)
             if does and (found[:2] > most[:2] or (found[:2] == most[:2] and found[2] > _FAR_LARGER * most[2])):
                 best, most = other, found
-        needed = set().union(*(move.needs for move in moves))
         if not needed & {"leg", "wheel"} or (most[0] == len(moves) and (most[1] or "leg" not in needed)):
             break
     return best
@@ -326,7 +326,7 @@ def can_do(move: Move, body: Body) -> bool:
     """Whether a body has the parts that a move needs; legs, on both of its sides."""
     if move.name in _BENDS_ALONG and body.count("leg") + body.count("wheel") < 2:
         return True  # what looks like arms are fins
-    if "leg" in move.needs and not body.pairs_of_legs:
+    if "leg" in move.needs and not body.pairs_of("leg"):
         return False
     return applies(move, body.parts)
 

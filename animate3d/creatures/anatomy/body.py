@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.spatial import cKDTree
 
 from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_distances, node_graph, without_twigs
+from animate3d.creatures.anatomy.joints import crown_of, joint_of, root_of, share_of, waist_behind
 from animate3d.creatures.anatomy.naming import Limb, is_head, names_of, sides_of
+from animate3d.creatures.anatomy.pieces import find_jaws, find_lids, find_propellers
+from animate3d.creatures.anatomy.stilts import find_stilts, find_stilts_apart, halves
 from animate3d.creatures.anatomy.wheels import find_wheels
 from animate3d.creatures.figures.part import Part
 from animate3d.creatures.figures.plan import hinge_for
@@ -22,8 +27,16 @@ Points = NDArray[np.float64]
 
 _RING = 0.15
 """Share of a branch, from where it begins, whose middle is the joint."""
-_SOFT = 0.3
-"""Share of a branch over which its skin gives way."""
+_SQUARE = {"lid", "propeller"}
+"""What a body may have without any front."""
+_MANY = {"petal", "tentacle"}
+"""Limbs of which there are a few alike."""
+_MIDDLE = 0.25
+"""How much nearer to the plane of symmetry than the root of a limb its skin may be."""
+_CUT_HEAD = 0.35
+"""Share of the surface above which a head has to end at a waist."""
+_WAISTED = {"head": 0.03, "tail": 0.015}
+"""What ends at a waist, and the least share of the surface that lies before it."""
 _HEAD = 1.7
 """Length of a head with ears, in distances of its middle from its joint."""
 _SIDEWAYS = 0.6
@@ -40,6 +53,9 @@ _TIP = 0.06
 """Share of a branch whose middle is its tip."""
 
 
+Extras = Sequence[tuple[Part, Points]]
+
+
 @dataclass(frozen=True, eq=False)
 class Body:
     """Parts of a mesh, y up and facing +z.
@@ -48,11 +64,18 @@ class Body:
         parts: the trunk first.
         shares: ``[N, P]`` how much each vertex follows each part, rows sum to 1.
         turn: ``[3, 3]`` rotation from the given axes to those in which it stands and faces +z.
+        extras: finds the parts of a name that count only where they are asked for, and how much each vertex ``[N]``
+            follows them.
+        plain: finds the same where heads and tails are limbs like any others.
+        squared: finds it facing less than half a right angle away from +z, if that is another way.
     """
 
     parts: tuple[Part, ...]
     shares: Points
     turn: Points = field(default_factory=lambda: np.eye(3))
+    extras: Callable[[str], Extras] = lambda name: ()
+    plain: Callable[[], Body] | None = None
+    squared: Callable[[], Body] | None = None
 
     def weights(self, points: Points) -> Points:
         """`shares`; the points have to be the vertices."""
@@ -62,10 +85,25 @@ class Body:
         """How many parts have a name."""
         return sum(part.name == name for part in self.parts)
 
-    @property
-    def pairs_of_legs(self) -> int:
-        """How many legs there are on the side that has fewer."""
-        return min(sum(part.name == "leg" and part.side == side for part in self.parts) for side in (-1, 1))
+    def pairs_of(self, *names: str) -> int:
+        """How many parts of some names, such as legs, there are on the side that has fewer."""
+        return min(sum(part.name in names and part.side == side for part in self.parts) for side in (-1, 1))
+
+    def asked_for(self, names: Collection[str]) -> Body:
+        """The same body with propellers, lids and jaws, where these are among the names and it has none yet.
+
+        Where petals or tentacles are, heads and tails may be some of them.
+        """
+        if self.squared is not None and names and set(names) <= _SQUARE:
+            return self.squared().asked_for(names)
+        if self.plain is not None and _MANY & set(names):
+            return replace(self.plain(), turn=self.turn)
+        parts, shares = list(self.parts), self.shares
+        for name in names:
+            for part, follows in () if self.count(name) else self.extras(name):
+                parts.append(part)
+                shares = np.column_stack([shares * (1.0 - follows[:, None]), follows])
+        return replace(self, parts=tuple(parts), shares=shares)
 
     def called(self, names: Mapping[str, str]) -> Body:
         """The same body where parts are called something else, and swing as such parts do."""
@@ -96,11 +134,22 @@ def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArra
         yaws = facings(turned)
         bodies = []
         for yaw in yaws if yaws == (0.0,) else (*yaws, 0.0):
-            facing = rotation_matrices(np.deg2rad(-yaw) * UP)
-            bodies.append(replace(find_body(turned @ facing.T, triangles, groups), turn=facing @ lying))
+            body = _facing(vertices, triangles, groups, lying, yaw)
+            # What opens or spins without a head or legs faces as the cameras do, as nearly as its sides allow.
+            square = (yaw + 45.0) % 90.0 - 45.0
+            squared = partial(_facing, vertices, triangles, groups, lying, square) if square != yaw else None
+            bodies.append(replace(body, squared=squared))
         sideways, ahead = bodies[:-1], bodies[-1]
         best = max(sideways, key=_head_height, default=ahead)  # of a person who raises an arm the legs tell the front
-        yield ahead if ahead.pairs_of_legs > best.pairs_of_legs else best
+        yield ahead if ahead.pairs_of("leg", "wheel") > best.pairs_of("leg", "wheel") else best
+
+
+def _facing(
+    points: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer], lying: Points, yaw: float
+) -> Body:
+    """The parts of a mesh that lies and faces somewhere, the latter in degrees."""
+    turn = rotation_matrices(np.deg2rad(-yaw) * UP) @ lying
+    return replace(find_body(points @ turn.T, triangles, groups), turn=turn)
 
 
 def facings(points: Points) -> tuple[float, ...]:
@@ -159,26 +208,52 @@ def find_body(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[
     found = zip(single, names, sides(single), strict=True)
     named = [_Named(branch, limbs[id(branch)], name, side) for branch, name, side in found]
     named = [_evened(found, named, template, height) for found in named]
+    named = _with_stilts(named, template, graph)
+    limbs_alone = [found.plain() for found in named if found.name]
     for branch in branches:
-        named = _with_head(branch, limbs[id(branch)], named, template)
+        named = _with_head(branch, limbs[id(branch)], named, template, graph)
+    named = _crowned(named, template, bool(wheels))
     if wheels:  # what stands on wheels has no legs, and what is left of it may be an arm
         rolling = set(np.concatenate([nodes for _, nodes in wheels]).tolist())
         named = [found for found in named if found.name != "leg" and not rolling & set(found.branch.nodes.tolist())]
-    named = sorted(
-        (found for found in named if found.name), key=lambda found: (found.name == "ear", -found.limb.length)
-    )
-    return _assembled(template, height, trunk, named, wheels)
+    body = _assembled(template, graph, trunk, named, wheels)
+    return replace(body, plain=lambda: _assembled(template, graph, trunk, limbs_alone, wheels))
 
 
 @dataclass(frozen=True, eq=False)
 class _Named:
-    """A branch with its shape and what it is; it sits on the trunk where ``carried_by`` is None."""
+    """A branch with its shape and what it is.
+
+    It sits on the trunk where ``carried_by`` is None. One that is ``apart`` grew together with that of the other side,
+    one that is ``cut`` ends where it should.
+    """
 
     branch: Branch
     limb: Limb
     name: str
     side: int
     carried_by: Branch | None = None
+    apart: bool = False
+    cut: bool = False
+    is_limb: bool = False
+
+    def plain(self) -> _Named:
+        """The same where it is taken for a limb like any other."""
+        return replace(self, cut=True, is_limb=True)
+
+
+def _with_stilts(named: list[_Named], template: Template, graph: sparse.csr_matrix) -> list[_Named]:
+    """The named branches, with more legs where more are seen from below."""
+    found = find_stilts(template, graph)
+    apart = False
+    if not found and len({leg.side for leg in named if leg.name == "leg"} - {0}) < 2:
+        found, apart = find_stilts_apart(template, graph), True
+    above = template.rest[:, 1].max() - template.rest[:, 1]
+    legs = [_Named(branch, _limb(template, above, branch), "leg", side, apart=apart) for branch, side in found]
+    if len(legs) <= sum(leg.name == "leg" for leg in named):
+        return named
+    standing = set(np.concatenate([branch.nodes for branch, _ in found]).tolist())
+    return [other for other in named if other.name != "leg" and other.branch.tip not in standing] + legs
 
 
 def _evened(found: _Named, named: list[_Named], template: Template, height: Points) -> _Named:
@@ -195,14 +270,20 @@ def _evened(found: _Named, named: list[_Named], template: Template, height: Poin
     return replace(found, branch=cut, limb=_limb(template, height, cut))
 
 
-def _with_head(branch: Branch, limb: Limb, named: list[_Named], template: Template) -> list[_Named]:
+def _with_head(
+    branch: Branch, limb: Limb, named: list[_Named], template: Template, graph: sparse.csr_matrix
+) -> list[_Named]:
     """The named branches, with one that carries some of them if that is a head with ears."""
     nodes = set(branch.nodes.tolist())
     inside = [found for found in named if found.name and found.branch.tip in nodes and found.branch is not branch]
     outside = [found.name for found in named if found not in inside]
     share = float(template.areas[branch.nodes].sum() / template.areas.sum())
     arms = {found.side for found in inside if found.name in ("arm", "wing")}
-    if not arms >= {-1, 1} or not is_head([found.name for found in inside], outside, share):
+    if not arms >= {-1, 1}:
+        return named
+    if share > _CUT_HEAD and (waist := waist_behind(template, graph, branch.tip, _WAISTED["head"])) is not None:
+        share = float(template.areas[waist.inside].sum() / template.areas.sum()) if waist.is_narrow else share
+    if not is_head([found.name for found in inside], outside, share):
         return named
     others = [found for found in named if found not in inside]
     ears = [replace(found, name="ear", carried_by=branch) for found in inside if found.name != "head"]
@@ -211,32 +292,101 @@ def _with_head(branch: Branch, limb: Limb, named: list[_Named], template: Templa
     return [*others, _Named(branch, middle, "head", 0), *ears]
 
 
+def _crowned(named: list[_Named], template: Template, rolls: bool) -> list[_Named]:
+    """The named branches, with what stands on a neck as the head of something upright without legs."""
+    stands = any(found.name == "leg" and found.side for found in named)
+    if rolls or stands or (crown := crown_of(template)) is None:
+        return named
+    if any(found.name in ("head", "tail") and not crown[found.branch.tip] for found in named):
+        return named
+    nodes = np.flatnonzero(crown)
+    nodes = nodes[np.argsort(template.rest[nodes, 1])]
+    top = template.rest[nodes]
+    neck, tip = top[: max(len(top) // 20, 3)].mean(axis=0), top.mean(axis=0)
+    head = Branch(nodes, float(top[0, 1]), int(nodes[-1]))
+    on_it = [found for found in named if crown[found.branch.tip]]
+    ears = [replace(found, name="ear", carried_by=head) for found in on_it if found.side]
+    limb = Limb(neck, neck + _HEAD * (tip - neck), 0.0, 0.0)
+    others = [found for found in named if found not in on_it and found.name]
+    return [*others, _Named(head, limb, "head", 0, cut=True), *ears]
+
+
 def _assembled(
     template: Template,
-    height: Points,
+    graph: sparse.csr_matrix,
     trunk: Part,
     named: list[_Named],
     wheels: list[tuple[Part, NDArray[np.int64]]],
 ) -> Body:
     """Parts and weights of named branches and of wheels."""
+    named = sorted(
+        (found for found in named if found.name), key=lambda found: (found.name == "ear", -found.limb.length)
+    )
     parts = [trunk]
     legs = sorted((found for found in named if found.name == "leg"), key=lambda found: -found.limb.root[2])
     shares = np.zeros((len(named) + 1, template.n_nodes))
     places = {id(found.branch): place for place, found in enumerate(named, start=1)}
     for place, found in enumerate(named, start=1):
         parent = places.get(id(found.carried_by), 0)  # a head that holds a wheel is none, and leaves its ears behind
-        limb = found.limb
         order = (legs.index(found) // 2) / max((len(legs) + 1) // 2 - 1, 1) if found in legs else 0.0
-        hinge = hinge_for(found.name, limb.along, limb.along)
-        parts.append(Part(found.name, parent, limb.root, limb.along, hinge, limb.length, found.side, order))
-        shares[place] = _share(template, height, found.branch)
+        part, shares[place] = _attached(template, graph, found, parent, order, bool(legs))
+        parts.append(part)
         if parent:
             shares[parent] *= 1.0 - shares[place]
     for wheel, nodes in wheels:
         parts.append(wheel)
         shares = np.concatenate([shares, np.isin(np.arange(template.n_nodes), nodes)[None]])
-    shares[0] = 1.0 - shares[1:].sum(axis=0).clip(0, 1)
-    return Body(tuple(parts), template.spread(shares).T)
+    shares[1:] /= np.maximum(shares[1:].sum(axis=0), 1.0)
+    shares[0] = 1.0 - shares[1:].sum(axis=0)
+    head = next((number for number, part in enumerate(parts) if part.name == "head"), 0)
+
+    def extras(name: str) -> Extras:
+        found = {
+            "propeller": lambda: find_propellers(template),
+            "lid": lambda: find_lids(template),
+            "jaw": lambda: find_jaws(template, head, shares[head]),
+        }.get(name, list)()
+        return [(extra.part, template.spread(extra.follows[None])[0]) for extra in found]
+
+    return Body(tuple(parts), template.spread(shares).T, extras=extras)
+
+
+def _attached(
+    template: Template, graph: sparse.csr_matrix, found: _Named, parent: int, order: float, stands: bool
+) -> tuple[Part, Points]:
+    """The part of a named branch, and how much every node follows it ``[M]``."""
+    inside, waist = np.zeros(template.n_nodes, dtype=bool), None
+    graph = halves(template, graph) if found.apart else graph
+    inside[found.branch.nodes] = True
+    if found.side and not found.carried_by:
+        inside &= ~_central(template, found)
+    if found.name in _WAISTED and not (found.side or found.cut) and (stands or found.name == "head"):
+        waist = waist_behind(template, graph, found.branch.tip, _WAISTED[found.name])
+        if waist is not None and (waist.is_narrow or found.name == "tail"):
+            inside = waist.inside
+    rim, _ = root_of(template, graph, inside, found.limb.along)
+    along = _towards(found.limb.tip, rim)
+    rim, radius = root_of(template, graph, inside, along)
+    # The branch of a head or of a tail without a waist reaches into the body already.
+    in_body = not (found.side or found.is_limb) and (found.name == "head" or (found.name == "tail" and waist is None))
+    joint = rim if in_body else joint_of(template, inside, rim, along, radius)
+    along = _towards(found.limb.tip, joint)
+    hinge, length = hinge_for(found.name, along, along), float(np.linalg.norm(found.limb.tip - joint))
+    part = Part(found.name, parent, joint, along, hinge, length, found.side, order)
+    return part, share_of(template, graph, inside, radius)
+
+
+def _central(template: Template, found: _Named) -> NDArray[np.bool_]:
+    """The middle of the body beside the root of a limb, such as a tail between thighs. ``[M]``"""
+    middle = 0.5 * float(template.rest[:, 0].min() + template.rest[:, 0].max())
+    off = (template.rest[:, 0] - middle) * found.side
+    beside = (template.rest - found.limb.root) @ found.limb.along < 0.5 * found.limb.length
+    return np.asarray(beside & (off < _MIDDLE * (found.limb.root[0] - middle) * found.side))
+
+
+def _towards(tip: Points, root: Points) -> Points:
+    """Unit direction. ``[3]``"""
+    return np.asarray((tip - root) / max(float(np.linalg.norm(tip - root)), 1e-9))
 
 
 def _limb(template: Template, height: Points, branch: Branch) -> Limb:
@@ -253,11 +403,3 @@ def _limb(template: Template, height: Points, branch: Branch) -> Limb:
 def _reach(height: Points, branch: Branch) -> Points:
     """How far along a branch its nodes are, 0 to 1."""
     return np.asarray((height[branch.nodes] - branch.level) / max(float(height[branch.tip] - branch.level), 1e-9))
-
-
-def _share(template: Template, height: Points, branch: Branch) -> Points:
-    """How much every node follows a branch ``[M]``: softly from where it begins."""
-    share = np.zeros(template.n_nodes)
-    reach = np.clip(_reach(height, branch) / _SOFT, 0.0, 1.0)
-    share[branch.nodes] = reach * reach * (3 - 2 * reach)
-    return share

@@ -78,15 +78,16 @@ def mean_distances(template: Template, graph: sparse.csr_matrix) -> Points:
     return np.asarray(share @ distances / share.sum())
 
 
-def find_branches(graph: sparse.csr_matrix, height: Points) -> list[Branch]:
+def find_branches(graph: sparse.csr_matrix, height: Points, share: float = _STANDS_OUT) -> list[Branch]:
     """The branches that stand out, each before those that it is carried by.
 
     Args:
         graph: neighbours, see `node_graph`.
-        height: ``[M]`` mean distances.
+        height: ``[M]`` mean distances, or another function that is greatest at tips.
+        share: of its range, by which a tip stands out at least.
     """
     both = (graph + graph.T).tocsr()
-    least = _STANDS_OUT * max(float(np.ptp(height)), _ROUND * float(height.max()))
+    least = share * max(float(np.ptp(height)), _ROUND * float(height.max()))
     found: list[Branch] = []
     rising = _Rising(len(height))
     for node in np.argsort(-height, kind="stable").tolist():

@@ -22,8 +22,10 @@ _FLAT = 0.45
 """Width of a wing against its length, at least, and three times its thickness."""
 _UP, _UP_ON_TWO = 0.7, 1.5
 """How much being high tells a head, against being ahead; more on two legs."""
-_LARGEST_HEAD = 0.35
-"""Share of the surface of a body."""
+_LARGEST_HEAD, _BUST = 0.35, 0.7
+"""Share of the surface of a body, and of a bust: nothing else but a stand."""
+_STANDS = 0.8
+"""How far down a tail points, at most, as the sine of the angle; what points down more is a stand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +97,7 @@ def names_of(limbs: Sequence[Limb], sides: Sequence[int], low: Points, high: Poi
     ahead = [float((limbs[n].tip - center) @ (FRONT + up * UP)) for n in central]
     if central and max(ahead) > 0:
         names[central[int(np.argmax(ahead))]] = "head"
-    behind = [number for number in central if not names[number] and limbs[number].tip[2] < center[2]]
+    behind = [n for n in central if not names[n] and limbs[n].tip[2] < center[2] and limbs[n].along[1] > -_STANDS]
     if behind:
         names[min(behind, key=lambda number: limbs[number].tip[2])] = "tail"
     if names.count("leg") >= 4:  # what has so many legs has no arms
@@ -130,7 +132,7 @@ def is_head(inside: Sequence[str], outside: Sequence[str], share: float) -> bool
         inside, outside: names of what it carries and of all the other branches.
         share: of the whole surface.
     """
-    if share > _LARGEST_HEAD or "ear" in outside or set(inside) - {"arm", "wing", "head"}:
+    if share > (_LARGEST_HEAD if any(outside) else _BUST) or "ear" in outside or set(inside) - {"arm", "wing", "head"}:
         return False
     # Arms and a head make a chest, where the legs are two; ears and a snout a head, where they are four.
     return outside.count("leg") >= 4 or ("head" not in inside and "head" not in outside)
