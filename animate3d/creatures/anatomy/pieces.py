@@ -231,14 +231,14 @@ def find_jaws(template: Template, head: int, follows: Points) -> list[Extra]:
         if central and lies and within and _hangs(points, piece):
             joint = np.array([piece.center[0], piece.center[1], piece.low[2]])
             return [Extra(Part("jaw", head, joint, FRONT, LEFT, float(piece.extent[2])), piece.nodes.astype(float))]
-    if not head:
+    if not head or top[2] - bottom[2] <= 0 or top[1] - bottom[1] <= 0:  # a flat head has no mouth
         return []
     tip = points[skull][points[skull][:, 2].argmax()]
     mouth = tip[1] - _MOUTH * (top[1] - bottom[1])
     joint = np.array([0.5 * (bottom[0] + top[0]), mouth, 0.5 * (bottom[2] + tip[2])])
     length = float(tip[2] - joint[2])
     ahead = np.clip((points[:, 2] - joint[2]) / (0.5 * length), 0.0, 1.0)
-    under = np.clip(0.5 + (mouth - points[:, 1]) / max(_MOUTH * float(top[1] - bottom[1]), 1e-9), 0.0, 1.0)
+    under = np.clip(0.5 + (mouth - points[:, 1]) / (_MOUTH * float(top[1] - bottom[1])), 0.0, 1.0)
     return [Extra(Part("jaw", head, joint, FRONT, LEFT, length), follows * ahead * under)]
 
 

@@ -7,12 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from animate3d.creatures.anatomy import Body, find_bodies, find_body
+from animate3d.creatures.anatomy.pieces import find_jaws
 from animate3d.creatures.dragon import demo_asset
 from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.mesh import figure_mesh
 from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.rigs import FRONT, LEFT, UP
 from animate3d.meshes import Mesh, load_mesh
+from animate3d.motion.template import Template
 
 Points = NDArray[np.float64]
 
@@ -81,6 +83,14 @@ def test_a_mouth_is_the_lower_front_of_a_head() -> None:
 
 def test_what_has_no_head_has_no_mouth() -> None:
     assert body_of(boxes(((0, 0, 0), (0.6, 0.4, 0.4)))).asked_for(("jaw",)).count("jaw") == 0
+
+
+def test_a_head_without_depth_has_no_mouth() -> None:
+    mesh = boxes(((0, 0, 0), (0.6, 0.4, 0.4)))
+    for depth, found in ((1.0, 1), (0.0, 0)):
+        points = mesh.vertices * [1.0, 1.0, depth]
+        body = Template(points, mesh.triangles()[0], mesh.welded(), np.zeros((len(points), 3)))
+        assert len(find_jaws(body, 1, np.ones(len(points)))) == found
 
 
 def test_limbs_turn_about_places_inside_of_the_body() -> None:
