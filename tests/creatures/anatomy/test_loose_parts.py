@@ -90,7 +90,7 @@ def test_a_head_without_depth_has_no_mouth() -> None:
     for depth, found in ((1.0, 1), (0.0, 0)):
         points = mesh.vertices * [1.0, 1.0, depth]
         body = Template(points, mesh.triangles()[0], mesh.welded(), np.zeros((len(points), 3)))
-        assert len(find_jaws(body, 1, np.ones(len(points)))) == found
+        assert len(find_jaws(body, 1, np.ones(len(body.rest)))) == found
 
 
 def test_limbs_turn_about_places_inside_of_the_body() -> None:
