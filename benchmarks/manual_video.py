@@ -193,6 +193,14 @@ def table_clips(name: str, folder: Path, size: int, frames: int) -> tuple[Known,
     return known, views[0]
 
 
+def with_true_distances(known: Known, found: Array, view: Viewpoint) -> Array:
+    """Positions ``[F, N, 3]`` moved along their lines of sight to the distance from the camera that is true."""
+    eye = view.c2w()[:3, 3]
+    sight = np.asarray(known.placement.apply(found)) - eye
+    true = np.linalg.norm(np.asarray(known.placement.apply(known.positions)) - eye, axis=-1, keepdims=True)
+    return np.asarray(known.placement.invert(eye + sight / np.linalg.norm(sight, axis=-1, keepdims=True) * true))
+
+
 def measure_row(name: str, label: str, out: Path, size: int, frames: int) -> dict[str, Any] | None:
     """One motion in one case; none where the command stops."""
     folder = out / name.replace(" ", "_")
@@ -209,6 +217,7 @@ def measure_row(name: str, label: str, out: Path, size: int, frames: int) -> dic
     return {
         "error": score.error,
         "share": score.relative_error,
+        "distances_true": recovery(with_true_distances(known, found, view), known.positions).error,
         "azimuth": abs((seen["azimuth"] - view.azimuth + 180) % 360 - 180),
         "elevation": abs(seen["elevation"] - view.elevation),
         "overlap": facts["overlap"][0],
@@ -220,7 +229,9 @@ def measure_table(out: Path, size: int, frames: int, wanted: Sequence[str]) -> N
     """The rows whose names hold one of the texts (all without any); those in ``rows.json`` are not measured again."""
     kept = out / "rows.json"
     rows: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
-    print("| motion | clip | error | of the displacement | azimuth off | elevation off | IoU | CPU s |")
+    print(
+        "| motion | clip | error | of the displacement | azimuth off | elevation off | IoU | CPU s | distances true |"
+    )
     for label in CASES:
         for name in MOTIONS:
             row_name = f"{name}: {label}"
@@ -231,11 +242,12 @@ def measure_table(out: Path, size: int, frames: int, wanted: Sequence[str]) -> N
                 kept.write_text(json.dumps(rows, indent=1))
             row = rows[row_name]
             if row is None:
-                print(f"| {name} | {label} | stopped | | | | | |", flush=True)
+                print(f"| {name} | {label} | stopped | | | | | | |", flush=True)
                 continue
             print(
                 f"| {name} | {label} | {100 * row['error']:.2f} % | {row['share']:.2f} | {row['azimuth']:.1f}° | "
-                f"{row['elevation']:.1f}° | {row['overlap']:.3f} | {row['cpu']:.0f} |",
+                f"{row['elevation']:.1f}° | {row['overlap']:.3f} | {row['cpu']:.0f} | "
+                f"{100 * row['distances_true']:.2f} % |",
                 flush=True,
             )
 
