@@ -70,7 +70,20 @@ def test_a_sentence_about_the_whole_body_is_read_with_its_manner() -> None:
 def test_what_moves_parts_is_left_out_and_told() -> None:
     found = understood("a robot is floating while waving its arm")
     assert found is not None and [name for name, _ in found.moves] == ["float"]
-    assert "“waving” is left out" in found.told(unknown=True)
+    assert "“waving” is left out, as no arms were found" in found.told(unknown=True)
+
+
+def test_what_has_no_wheels_slides_where_it_is_to_drive() -> None:
+    found = understood("the car drives backward")
+    assert found is not None and found.moves == (("slide", Manner(direction="backward")),)
+    assert "“driving” is left out, as no wheels were found" in found.told(unknown=True)
+
+
+def test_of_what_cannot_be_computed_the_missing_parts_are_told() -> None:
+    told: list[str] = []
+    options = replace(AnimateOptions(Path("m.obj"), None, Path("o")), video=VideoOptions("the dog wags its tail", weights=Path("w"), bundled=True))
+    assert computed_of(options, lambda: False, lambda: [Body((TRUNK,), np.ones((1, 1)))], told.append) is None
+    assert told == ["“wagging its tail” can be computed, but no tails were found; the video model is asked instead"]
 
 
 def test_one_body_does_all_moves_of_a_sentence() -> None:
