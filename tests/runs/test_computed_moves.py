@@ -81,7 +81,10 @@ def test_what_has_no_wheels_slides_where_it_is_to_drive() -> None:
 
 def test_of_what_cannot_be_computed_the_missing_parts_are_told() -> None:
     told: list[str] = []
-    options = replace(AnimateOptions(Path("m.obj"), None, Path("o")), video=VideoOptions("the dog wags its tail", weights=Path("w"), bundled=True))
+    options = replace(
+        AnimateOptions(Path("m.obj"), None, Path("o")),
+        video=VideoOptions("the dog wags its tail", weights=Path("w"), bundled=True),
+    )
     assert computed_of(options, lambda: False, lambda: [Body((TRUNK,), np.ones((1, 1)))], told.append) is None
     assert told == ["“wagging its tail” can be computed, but no tails were found; the video model is asked instead"]
 

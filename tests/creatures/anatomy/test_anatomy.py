@@ -76,6 +76,14 @@ def test_a_body_is_turned_to_where_it_faces(yaw: float) -> None:
     assert body.count("wing") == 2 and body.count("leg") == 2
 
 
+@pytest.mark.parametrize("yaw", [0.0, 180.0])
+def test_a_thin_tail_and_a_thick_head_tell_what_walks_backwards(yaw: float) -> None:
+    mesh = figure_mesh(draw_figure(9500, "animal"), 0.1)
+    body = next(find_bodies(yawed(mesh.vertices, yaw), mesh.triangles()[0], mesh.welded()))
+    np.testing.assert_allclose(body.turn @ yawed(FRONT, yaw), FRONT, atol=0.01)
+    assert counted(body) == {"trunk": 1, "leg": 4, "head": 1, "tail": 1}
+
+
 def test_what_lies_on_its_back_stands_in_the_second_try() -> None:
     mesh = figure_mesh(draw_figure(23, "animal"), 0.07)
     lying = mesh.vertices @ rotation_matrices(-np.pi / 2 * LEFT).T
