@@ -193,7 +193,7 @@ def test_known_models_and_those_who_refuse_get_videos(tmp_path: Path) -> None:
     assert computed_of(full, lambda: False, nothing) is None
     assert MeshRun(replace(options, field=True), print).computed is None
     with pytest.raises(InputError, match="asks for nothing that can be computed of this model"):
-        animate(hopping(tmp_path, "the teapot is driving", moves="always"))
+        animate(hopping(tmp_path, "the teapot spins its propeller", moves="always"))
 
 
 def test_objects_of_a_scene_move_as_they_are_told(tmp_path: Path) -> None:
