@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from animate3d.bundled_model.manners import sayings
@@ -9,6 +10,11 @@ from animate3d.bundled_model.mending import mended
 from animate3d.bundled_model.reading import Reading, bundled_reader, read, reading_notices
 from animate3d.bundled_model.sentences import words_of
 from animate3d.creatures.moves import MOVES, Manner, allowed_adverbs, canonical, combine, manner_of
+
+_OF_A_PART = re.compile(
+    r"\b(?:heads?|tail|wings?|arms?|legs?|ears?|propeller|rotor|blades?|wheels?|lid|door|cover|jaw|mouth)$"
+)
+"""Ends what moves where that is no whole."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,13 @@ def directions_of(prompt: str) -> tuple[str, ...]:
 
 
 def literal(prompt: str) -> Reading | None:
-    """What a prompt in the words of the captions asks for, whoever moves; None for any other wording."""
-    said = prompt.lower().strip(" .!").split(" is ")[-1]
+    """What a prompt in the words of the captions asks for, whoever moves; None for any other wording.
+
+    It says one thing of the whole: "the propeller is spinning" asks for another move than "the toy is spinning".
+    """
+    *whose, said = prompt.lower().strip(" .!").split(" is ")
+    if len(whose) > 1 or any(_OF_A_PART.search(who) for who in whose):
+        return None
     moves = [_named(part) for part in said.split(" while ")]
     named = tuple(found for found in moves if found)
     if len(named) < len(moves) or len(named) > 2:

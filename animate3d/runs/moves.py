@@ -116,6 +116,8 @@ class Computed:
                 text += ", which was taken to stand or to face another way"
         if self.left_out:
             text += f"; “{' and '.join(self.left_out)}” is left out"
+            reasons = dict.fromkeys(_not_found(phrase, self.body) for phrase in self.left_out)
+            text += "".join(f", as {reason}" for reason in reasons if reason)
         if self.crowded:
             text += f", as all of it takes --frame-count {self.crowded}"
         if unknown:
@@ -165,6 +167,9 @@ def computed_of(
             "and the parts that they need; without --moves always the video model tries."
         )
     if found is None:
+        asked = [move for clause in in_turn(video.prompt) for move in _asked(clause)[0] or ()]
+        for phrase in dict.fromkeys(MOVES[name].phrases[0] for name, _ in asked):
+            announce(f"“{phrase}” can be computed, but {_not_found(phrase, None)}; the video model is asked instead")
         return None
     announce(found.told(options.moves == "auto"))
     return found.stronger(options.move_strength)
@@ -198,7 +203,11 @@ def read_moves(prompt: str, find: Callable[[], Iterable[Body]], frames: int = MO
     able |= {name for name, move in MOVES.items() if not move.needs}
     if "flap" not in able and _FLIES.search(prompt):  # what has no wings flies all the same
         acts = [tuple(("rise" if name == "flap" else name, manner) for name, manner in act) for act in acts]
-    left += [MOVES[name].phrases[0] for act in acts for name, _ in act if name not in able]
+    lacking = [name for act in acts for name, _ in act if name not in able]
+    left += [MOVES[name].phrases[0] for name in lacking]
+    if "drive" in lacking:  # a car whose wheels are one piece with it goes along all the same
+        acts = [tuple(_gliding(name, manner) for name, manner in act) for act in acts]
+        body = body or next(iter(find()))
     done = [tuple((name, manner) for name, manner in act if name in able) for act in acts]
     done = [now for now, all_of_it in zip(done, acts, strict=True) if now or not all_of_it]
     if not any(done):
@@ -223,6 +232,20 @@ def _asked(clause: str) -> tuple[Moves | None, list[str]]:
         else:
             left.append(MOVES[name].phrases[0])
     return tuple(asked), left
+
+
+def _gliding(name: str, manner: Manner) -> tuple[str, Manner]:
+    """The same move, or sliding the same way where that is driving."""
+    return ("slide", replace(manner, direction=manner.direction or "forward")) if name == "drive" else (name, manner)
+
+
+def _not_found(phrase: str, body: Body | None) -> str:
+    """Why a move of a sentence cannot be done by a body, where that is for want of parts; else nothing."""
+    move = next((move for move in MOVES.values() if phrase in move.phrases), None)
+    if move is None or not move.needs or (body is not None and can_do(move, body)):
+        return ""
+    few = "too few" if move.least > 1 or (body is not None and applies(move, body.parts)) else "no"
+    return f"{few} {move.needs[0]}s were found"
 
 
 def parts_of(surface: Surface) -> Iterator[Body]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from animate3d.bundled_model.prompts import asked_moves, understand
+from animate3d.bundled_model.prompts import asked_moves, reading_of, understand
 from animate3d.creatures.moves import FAMILY_MOVES, MOVES, STILL, Manner, allowed_adverbs, canonical, manner_of
 
 
@@ -51,3 +51,17 @@ def test_of_moves_that_exclude_each_other_the_first_is_done_which_is_said() -> N
 
 def test_adverbs_that_a_move_does_not_have_are_no_part_of_its_caption() -> None:
     assert asked_moves("the car is spinning backward") == (("spin", Manner()),)
+
+
+@pytest.mark.parametrize(
+    "prompt, moves",
+    [
+        ("the propeller is spinning", ["propeller"]),
+        ("the robot's head is turning", ["turn_head"]),
+        ("the plane is spinning", ["spin"]),
+        ("a dog is walking while it is nodding", ["walk", "nod"]),
+    ],
+)
+def test_what_moves_may_be_a_part(prompt: str, moves: list[str]) -> None:
+    reading = reading_of(prompt)
+    assert sorted([*(name for name, _ in reading.moves), *reading.left_out]) == sorted(moves)

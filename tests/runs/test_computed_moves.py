@@ -70,7 +70,23 @@ def test_a_sentence_about_the_whole_body_is_read_with_its_manner() -> None:
 def test_what_moves_parts_is_left_out_and_told() -> None:
     found = understood("a robot is floating while waving its arm")
     assert found is not None and [name for name, _ in found.moves] == ["float"]
-    assert "“waving” is left out" in found.told(unknown=True)
+    assert "“waving” is left out, as no arms were found" in found.told(unknown=True)
+
+
+def test_what_has_no_wheels_slides_where_it_is_to_drive() -> None:
+    found = understood("the car drives backward")
+    assert found is not None and found.moves == (("slide", Manner(direction="backward")),)
+    assert "“driving” is left out, as no wheels were found" in found.told(unknown=True)
+
+
+def test_of_what_cannot_be_computed_the_missing_parts_are_told() -> None:
+    told: list[str] = []
+    options = replace(
+        AnimateOptions(Path("m.obj"), None, Path("o")),
+        video=VideoOptions("the dog wags its tail", weights=Path("w"), bundled=True),
+    )
+    assert computed_of(options, lambda: False, lambda: [Body((TRUNK,), np.ones((1, 1)))], told.append) is None
+    assert told == ["“wagging its tail” can be computed, but no tails were found; the video model is asked instead"]
 
 
 def test_one_body_does_all_moves_of_a_sentence() -> None:
@@ -177,7 +193,7 @@ def test_known_models_and_those_who_refuse_get_videos(tmp_path: Path) -> None:
     assert computed_of(full, lambda: False, nothing) is None
     assert MeshRun(replace(options, field=True), print).computed is None
     with pytest.raises(InputError, match="asks for nothing that can be computed of this model"):
-        animate(hopping(tmp_path, "the teapot is driving", moves="always"))
+        animate(hopping(tmp_path, "the teapot spins its propeller", moves="always"))
 
 
 def test_objects_of_a_scene_move_as_they_are_told(tmp_path: Path) -> None:

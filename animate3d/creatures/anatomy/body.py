@@ -51,6 +51,11 @@ _UNEVEN = 1.15
 """How much longer than its fellow a limb of a pair may be."""
 _TIP = 0.06
 """Share of a branch whose middle is its tip."""
+_MANY_LEGS = 4
+_THIN, _THICK = 0.5, 0.6
+"""Width of a tail against its length, at most, and of a head, at least, where these tell how a body faces."""
+_FOOT = 0.25
+"""Diameter of a foot that looks like a wheel, against the length of its leg, at most."""
 
 
 Extras = Sequence[tuple[Part, Points]]
@@ -68,6 +73,8 @@ class Body:
             follows them.
         plain: finds the same where heads and tails are limbs like any others.
         squared: finds it facing less than half a right angle away from +z, if that is another way.
+        on_legs: finds the same where its wheels are the feet of legs, if they may be.
+        is_backward: what was taken for its head looks like a tail, and the other way round.
     """
 
     parts: tuple[Part, ...]
@@ -76,6 +83,8 @@ class Body:
     extras: Callable[[str], Extras] = lambda name: ()
     plain: Callable[[], Body] | None = None
     squared: Callable[[], Body] | None = None
+    on_legs: Callable[[], Body] | None = None
+    is_backward: bool = False
 
     def weights(self, points: Points) -> Points:
         """`shares`; the points have to be the vertices."""
@@ -92,10 +101,12 @@ class Body:
     def asked_for(self, names: Collection[str]) -> Body:
         """The same body with propellers, lids and jaws, where these are among the names and it has none yet.
 
-        Where petals or tentacles are, heads and tails may be some of them.
+        Where petals or tentacles are, heads and tails may be some of them; where legs are, small wheels are their feet.
         """
         if self.squared is not None and names and set(names) <= _SQUARE:
             return self.squared().asked_for(names)
+        if self.on_legs is not None and "leg" in names:
+            return replace(self.on_legs(), turn=self.turn).asked_for(names)
         if self.plain is not None and _MANY & set(names):
             return replace(self.plain(), turn=self.turn)
         parts, shares = list(self.parts), self.shares
@@ -149,7 +160,13 @@ def _facing(
 ) -> Body:
     """The parts of a mesh that lies and faces somewhere, the latter in degrees."""
     turn = rotation_matrices(np.deg2rad(-yaw) * UP) @ lying
-    return replace(find_body(points @ turn.T, triangles, groups), turn=turn)
+    body = find_body(points @ turn.T, triangles, groups)
+    if body.is_backward:
+        around = rotation_matrices(np.pi * UP) @ turn
+        other = find_body(points @ around.T, triangles, groups)
+        if not other.is_backward:
+            return replace(other, turn=around)
+    return replace(body, turn=turn)
 
 
 def facings(points: Points) -> tuple[float, ...]:
@@ -213,11 +230,16 @@ def find_body(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[
     for branch in branches:
         named = _with_head(branch, limbs[id(branch)], named, template, graph)
     named = _crowned(named, template, bool(wheels))
+    on_legs = named if wheels and _is_on_legs(named, wheels) else []
     if wheels:  # what stands on wheels has no legs, and what is left of it may be an arm
         rolling = set(np.concatenate([nodes for _, nodes in wheels]).tolist())
         named = [found for found in named if found.name != "leg" and not rolling & set(found.branch.nodes.tolist())]
-    body = _assembled(template, graph, trunk, named, wheels)
-    return replace(body, plain=lambda: _assembled(template, graph, trunk, limbs_alone, wheels))
+    return replace(
+        _assembled(template, graph, trunk, named, wheels),
+        plain=lambda: _assembled(template, graph, trunk, limbs_alone, wheels),
+        is_backward=_is_backward(named, template),
+        on_legs=(lambda: _assembled(template, graph, trunk, on_legs, [])) if on_legs else None,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,6 +276,23 @@ def _with_stilts(named: list[_Named], template: Template, graph: sparse.csr_matr
         return named
     standing = set(np.concatenate([branch.nodes for branch, _ in found]).tolist())
     return [other for other in named if other.name != "leg" and other.branch.tip not in standing] + legs
+
+
+def _is_on_legs(named: list[_Named], wheels: list[tuple[Part, NDArray[np.int64]]]) -> bool:
+    """Whether wheels may be the feet of legs: pairs of long legs end in small ones."""
+    ends = [(leg, wheel) for leg in named for wheel, _ in wheels if leg.name == "leg" and leg.side == wheel.side]
+    return {leg.side for leg, wheel in ends if 2 * wheel.length < _FOOT * leg.limb.length} >= {-1, 1}
+
+
+def _is_backward(named: list[_Named], template: Template) -> bool:
+    """Whether what stands on four legs or more has a thick tail and a thin head, and so looks the other way."""
+    ends = {found.name: found for found in named if found.name in _WAISTED}
+    if len(ends) < len(_WAISTED) or sum(found.name == "leg" for found in named) < _MANY_LEGS:
+        return False
+    head, tail = ends["head"], ends["tail"]
+    thin, thick = (found.limb.width / max(found.limb.length, 1e-9) for found in (head, tail))
+    head_area, tail_area = (float(template.areas[found.branch.nodes].sum()) for found in (head, tail))
+    return thin < _THIN and thick > max(_THICK, 2 * thin) and tail_area > 0.5 * head_area
 
 
 def _evened(found: _Named, named: list[_Named], template: Template, height: Points) -> _Named:
@@ -335,6 +374,7 @@ def _assembled(
             shares[parent] *= 1.0 - shares[place]
     for wheel, nodes in wheels:
         parts.append(wheel)
+        shares[:, nodes] = 0.0  # half of it turning with a limb, half on its axle, would collapse onto the axle
         shares = np.concatenate([shares, np.isin(np.arange(template.n_nodes), nodes)[None]])
     shares[1:] /= np.maximum(shares[1:].sum(axis=0), 1.0)
     shares[0] = 1.0 - shares[1:].sum(axis=0)

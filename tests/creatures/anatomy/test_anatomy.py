@@ -76,6 +76,14 @@ def test_a_body_is_turned_to_where_it_faces(yaw: float) -> None:
     assert body.count("wing") == 2 and body.count("leg") == 2
 
 
+@pytest.mark.parametrize("yaw", [0.0, 180.0])
+def test_a_thin_tail_and_a_thick_head_tell_what_walks_backwards(yaw: float) -> None:
+    mesh = figure_mesh(draw_figure(9500, "animal"), 0.1)
+    body = next(find_bodies(yawed(mesh.vertices, yaw), mesh.triangles()[0], mesh.welded()))
+    np.testing.assert_allclose(body.turn @ yawed(FRONT, yaw), FRONT, atol=0.01)
+    assert counted(body) == {"trunk": 1, "leg": 4, "head": 1, "tail": 1}
+
+
 def test_what_lies_on_its_back_stands_in_the_second_try() -> None:
     mesh = figure_mesh(draw_figure(23, "animal"), 0.07)
     lying = mesh.vertices @ rotation_matrices(-np.pi / 2 * LEFT).T
@@ -100,6 +108,35 @@ def test_legs_tell_the_front_of_who_is_alike_in_front_and_behind(monkeypatch: py
     mesh = figure_mesh(draw_figure(21, "person"), 0.07)
     body = next(find_bodies(mesh.vertices, mesh.triangles()[0], mesh.welded()))
     assert np.allclose(body.turn, np.eye(3)) and body.pairs_of("leg") == 1
+
+
+def rod(low: tuple[float, ...], high: tuple[float, ...], sides: int = 4) -> Mesh:
+    """A box, or a disc around the x axis, of a few points along its length."""
+    turns = np.linspace(0, 2 * np.pi, sides, endpoint=False) + np.pi / sides
+    ring = np.stack([np.cos(turns), np.sin(turns)], -1) / np.cos(np.pi / sides)
+    along = 0 if sides > 4 else 1
+    levels = np.linspace(-1, 1, 9)
+    points = np.insert(np.repeat(ring[None], 9, axis=0).reshape(-1, 2), along, np.repeat(levels, sides), axis=1)
+    i, j = (k.ravel() for k in np.meshgrid(np.arange(8), np.arange(sides), indexing="ij"))
+    k = (j + 1) % sides
+    quads = np.stack([i * sides + j, (i + 1) * sides + j, (i + 1) * sides + k, i * sides + k], axis=1)
+    middle, half = 0.5 * (np.add(low, high)), 0.5 * np.subtract(high, low)
+    return Mesh.from_faces(middle + half * points, quads)
+
+
+def test_small_wheels_under_long_legs_are_feet_where_legs_are_asked_for() -> None:
+    pieces = [rod((-0.2, 0.9, -0.5), (0.2, 1.1, 0.5))]
+    for x, z in ((-0.2, -0.45), (0.2, -0.45), (-0.2, 0.45), (0.2, 0.45)):
+        pieces.append(rod((x - 0.04, 0.08, z - 0.04), (x + 0.04, 0.92, z + 0.04)))
+        pieces.append(rod((x - 0.03, 0.0, z - 0.05), (x + 0.03, 0.1, z + 0.05), 12))
+    starts = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
+    points = np.concatenate([piece.vertices for piece in pieces])
+    triangles = np.concatenate([piece.triangles()[0] + start for piece, start in zip(pieces, starts, strict=False)])
+    body = find_body(points, triangles, np.arange(len(points)))
+    assert counted(body.asked_for(["wheel"]))["wheel"] == 4 and counted(body.asked_for(["wheel"]))["leg"] == 0
+    assert counted(body.asked_for(["leg"]))["wheel"] == 0 and counted(body.asked_for(["leg"]))["leg"] == 4
+    rolls = body.shares[:, [part.name == "wheel" for part in body.parts]].sum(axis=1)
+    assert set(np.unique(rolls)) == {0.0, 1.0}  # no wheel turns by half
 
 
 def test_where_a_body_stands_changes_nothing() -> None:
