@@ -111,10 +111,8 @@ def test_the_guidance_gets_noise_from_a_velocity() -> None:
     def velocity(sample: Tensor, timesteps: Tensor, *args: object, **kwargs: object) -> tuple[Tensor]:
         return ((signal * noise - sigma * clean).flatten(0, 1).transpose(1, 2),)
 
-    fake = types.SimpleNamespace(dtype=torch.float32)
-    guidance.pipeline = types.SimpleNamespace(  # type: ignore[assignment]
-        unet=type("Fake", (), {"__call__": staticmethod(velocity), "dtype": fake.dtype})(), scheduler=schedule
-    )
+    fake = type("Fake", (), {"__call__": staticmethod(velocity), "parameters": lambda self: iter([torch.zeros(1)])})
+    guidance.pipeline = types.SimpleNamespace(unet=fake(), scheduler=schedule)  # type: ignore[assignment]
     rows = 3 * VIEWS
     conditions = Conditions(torch.zeros(rows, 5, 8), torch.zeros(rows, 5, 8), torch.zeros(rows, 6), None)
     for answer in guidance.predictor(conditions)(noisy, data.timesteps):

@@ -55,7 +55,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[GeneratedRun
     monkeypatch.setattr(generated, "load_generator", lambda *arguments: painter)
     model = VideoModel("some/wan", "a tube bends", settings={"height": 128, "width": 192})
     return GeneratedRunOptions(
-        tmp_path / "tube", None, out, generator=model, still_view="75,20", formats=("glb",)
+        tmp_path / "tube", None, out, generator=model, still_view="90,10", formats=("glb",)
     ), painter
 
 
@@ -66,7 +66,7 @@ def test_a_sentence_moves_the_mesh_by_way_of_a_generated_video(
     lines: list[str] = []
     result = animate_generated(options, lines.append)
     truth = bend(painter.mesh.vertices, unit_times(5))
-    assert recovery(result.trajectory, truth).relative_error < 0.7
+    assert recovery(result.trajectory, truth).relative_error < 0.3
     assert result.trajectory.fps == 16, "the frame rate of the family"
     record = json.loads(result.record.read_text())
     assert record["prompt"] == "a tube bends" and record["video_model"] == "some/wan"
