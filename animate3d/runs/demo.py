@@ -130,7 +130,9 @@ def animate_creature(given: DemoCommand, asked: Mapping[str, Any], announce: Cal
     video = preset_videos(prompt, preset, size=given.size, frames=given.frame_count)
     subject = write_prompted_creature(given.out, family, prompt, given.machine.seed)
     announce(f"“{subject.prompt}”: animating {subject.folder} in {given.out}")
-    asked = {"rigidity": preset.rigidity, "move_frames": given.frame_count or MOVE_FRAMES, **asked}
+    filmed = subject.intended(2) is not None  # the model was trained on it, though this creature is odd
+    usual = {"rigidity": preset.rigidity, "move_frames": given.frame_count or MOVE_FRAMES}
+    asked = {**usual, "moves": "never" if filmed else "auto", **asked}
     options = AnimateOptions(subject.folder, None, given.out, video=video, **asked)
     result = mesh.animate(options, announce)
     positions = result.trajectory.positions.astype("float64")
