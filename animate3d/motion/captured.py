@@ -21,7 +21,8 @@ class Captured:
     """Calls a function, on a GPU as a CUDA graph where gradients are wanted.
 
     The function must not wait for the device nor decide anything by the values of its tensors. Its results stand until
-    the next call, and their backward pass comes before that: in a training that calls it once a step.
+    the next call, and their backward pass comes before that: in a training that calls it once a step. When a form is
+    captured, at its third call, no result of an earlier call without a graph may still wait for its backward pass.
 
     Args:
         function: tensors or None, and keywords that are constant, to a tensor or tensors.
@@ -65,11 +66,15 @@ class Captured:
             torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
         # What the graph reads is its own; the parameters change in place and are read where they are.
         held = [torch.empty_like(t).copy_(t.detach()).requires_grad_(t.requires_grad) for t in inputs if t is not None]
+        generators = [torch.cuda.default_generators[index] for index in {t.get_device() for t in held if t.is_cuda}]
+        states = [generator.clone_state() for generator in generators]
         try:
             graph = torch.cuda.make_graphed_callables(
                 lambda *tensors: plain(*tensors[: len(held)]), (*held, *parameters), allow_unused_input=True
             )
         except RuntimeError as error:
+            for generator, state in zip(generators, states, strict=True):
+                generator.graphsafe_set_state(state)  # a capture that broke off leaves them unusable
             warnings.warn(f"A part of the step runs without a CUDA graph, slower: {error}", stacklevel=2)
             return plain
         return lambda *tensors: graph(*tensors, *parameters)  # type: ignore[operator]

@@ -79,21 +79,17 @@ def test_a_graph_of_the_field_has_its_values_and_gradients() -> None:
     static = (torch.rand(n, 3) - 0.5, torch.randn(n, 4), torch.randn(n, 3) - 3)
     static = tuple(part.cuda() for part in static)  # type: ignore[assignment]
     graph = Captured(field.move, field.parameters)
+
+    def run(times: Tensor, scale: bool, move: Any) -> list[Tensor]:
+        field.zero_grad()
+        parts = field.deform(*static, times, use_delta_scale=scale, move=move)
+        sum(((i + 1) * p.square().sum() for i, p in enumerate(parts)), start=torch.zeros((), device="cuda")).backward()
+        gradients = [p.grad.clone() for p in field.parameters() if p.grad is not None]
+        return [*(p.detach().clone() for p in parts), *gradients]
+
     for call in range(WARM_UP + 3):
         times = torch.rand(3).sort().values
-        found = []
-        for move in (None, graph):
-            field.zero_grad()
-            parts = field.deform(*static, times, use_delta_scale=call % 2 == 0, move=move)
-            sum(
-                ((i + 1) * part.square().sum() for i, part in enumerate(parts)), start=torch.zeros((), device="cuda")
-            ).backward()
-            found.append(
-                [
-                    *(p.detach().clone() for p in parts),
-                    *(p.grad.clone() for p in field.parameters() if p.grad is not None),
-                ]
-            )
+        found = [run(times, call % 2 == 0, move) for move in (None, graph)]
         for a, b in zip(*found, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4 * float(b.abs().max() + 1e-6))
 
@@ -117,3 +113,15 @@ def test_a_graph_of_the_energy_has_its_values_and_gradients() -> None:
         torch.testing.assert_close(values[1], values[0], rtol=1e-4, atol=1e-6)
         a, b = (torch.autograd.grad(value, means)[0] for value in values)
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_random_numbers_go_on_after_a_capture_that_failed() -> None:
+    function = Captured(lambda x: x * x.sum().item())  # waits for the device, which no graph can
+    x = torch.ones(3, device="cuda", requires_grad=True)
+    for _ in range(WARM_UP):
+        function(x)
+    with pytest.warns(UserWarning, match="without a CUDA graph"):
+        assert torch.equal(function(x), 3 * x)
+    assert torch.rand(3, device="cuda").isfinite().all()

@@ -336,7 +336,7 @@ def _both_branches(attn: Attention, normed: Any, call: _Call) -> tuple[tuple[Ten
     heads, channels = attn.heads, timed.shape[-1]
     layers = cast(list[nn.Linear], [attn.to_q, attn.to_k, attn.to_v])
     joint = side_by_side(layers, timed).view(call.batch, call.frames, -1, 3 * channels)
-    temporal = cast(Any, attn.to_out)[0](attend_frames(joint, heads).view_as(timed))
+    temporal = cast(Any, attn.to_out)[0](attend_frames(joint, heads).reshape(timed.shape))
     joint = side_by_side([processor.to_q_sp, processor.to_k_sp, processor.to_v_sp], placed)
     joint = joint.view(call.batch * call.frames, -1, 3, heads, channels // heads)
     spatial = processor.to_out_sp(attend(joint[:, :, 0], joint[:, :, 1], joint[:, :, 2]).reshape(timed.shape))
