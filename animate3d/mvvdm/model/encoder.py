@@ -10,7 +10,6 @@ The modules are diffusers' and keep their weights; here they are only read. Chan
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, cast
 
 import torch
@@ -21,11 +20,11 @@ from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.unets.unet_2d_blocks import DownEncoderBlock2D
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import conv2d, conv_transpose2d, pad
+from torch.nn.functional import conv2d, pad
 from torch.utils.checkpoint import checkpoint
 
-from animate3d.errors import available
 from animate3d.mvvdm.model import fused
+from animate3d.mvvdm.model.gradients import FrozenConv, GroupNormGradients, conv_backward
 
 KEPT_GIB = 2.5
 """Memory for what is kept from the forward for the backward pass."""
@@ -136,23 +135,7 @@ def _norm_conv(norm: nn.GroupNorm, conv: nn.Conv2d, hidden: Tensor) -> Tensor:
 
 
 def _conv(conv: nn.Conv2d, hidden: Tensor) -> Tensor:
-    return _Conv.apply(hidden, conv)  # type: ignore[no-untyped-call]
-
-
-def _backward(conv: nn.Conv2d, gradient: Tensor, shape: torch.Size) -> Tensor:
-    """Gradient of a convolution's input; which needs the input's shape, and not the input."""
-    rest = [
-        size - ((out - 1) * stride - 2 * padding + kernel)
-        for size, out, stride, padding, kernel in zip(
-            shape[2:],
-            gradient.shape[2:],
-            conv.stride,
-            cast(tuple[int, ...], conv.padding),
-            conv.kernel_size,
-            strict=True,
-        )
-    ]
-    return conv_transpose2d(gradient, _last(conv), None, conv.stride, cast(Any, conv.padding), rest)
+    return FrozenConv.apply(hidden, _last(conv), conv, True)  # type: ignore[no-untyped-call]
 
 
 def _forward(conv: nn.Conv2d, hidden: Tensor) -> Tensor:
@@ -161,20 +144,6 @@ def _forward(conv: nn.Conv2d, hidden: Tensor) -> Tensor:
 
 def _last(conv: nn.Conv2d) -> Tensor:
     return conv.weight.contiguous(memory_format=torch.channels_last)  # as it is already, after `channels_last`
-
-
-class _Conv(torch.autograd.Function):
-    """A convolution of frozen weights that does not keep its input."""
-
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, conv: nn.Conv2d) -> Tensor:
-        ctx.conv, ctx.shape = conv, hidden.shape
-        return _forward(conv, hidden)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        return _backward(ctx.conv, gradient, ctx.shape), None
 
 
 class _NormConv(torch.autograd.Function):
@@ -191,8 +160,8 @@ class _NormConv(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         (hidden,) = ctx.saved_tensors
-        gradient = _backward(ctx.conv, gradient, hidden.shape)
-        return _images(norm_backward(_tokens(hidden), _tokens(gradient), ctx.norm), hidden), None, None
+        gradient = conv_backward(ctx.conv, gradient, hidden.shape, _last(ctx.conv))
+        return _images(GroupNormGradients(_tokens(hidden), _tokens(gradient), ctx.norm).of_x, hidden), None, None
 
 
 def _tokens(images: Tensor) -> Tensor:
@@ -202,100 +171,3 @@ def _tokens(images: Tensor) -> Tensor:
 
 def _images(tokens: Tensor, like: Tensor) -> Tensor:
     return tokens.unflatten(1, like.shape[2:]).permute(0, 3, 1, 2)
-
-
-def norm_backward(x: Tensor, gradient: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """Gradient of x ``[N, P, C]`` from that of ``silu(norm(x))``.
-
-    With the mean m, the deviation d and n numbers of a group: ``gain g - (sum(gain g) + x̂ sum(gain g x̂)) / n``, where
-    ``gain = weight / d``, ``x̂ = (x - m) / d`` and g is the gradient before SiLU.
-    """
-    _, pixels, channels = x.shape
-    groups, count = norm.num_groups, pixels * (channels // norm.num_groups)
-    kernels = _kernels(x)
-
-    def of_groups(per_channel: Tensor) -> Tensor:  # [N, C] summed over each group, for every channel of it
-        return (
-            per_channel.unflatten(1, (groups, -1)).sum(-1, keepdim=True).expand(-1, -1, channels // groups).flatten(1)
-        )
-
-    total, square = _sums(x)
-    mean = of_groups(total) / count
-    inverse = (of_groups(square) / count - mean.square()).clamp_min(0).add(norm.eps).rsqrt()
-    gain = inverse * norm.weight.float()
-    offset = norm.bias.float() - mean * gain
-    if kernels is None:
-        before = _silu_backward(x.float() * gain[:, None] + offset[:, None], gradient.float())
-        sums, products = before.sum(1), (before * x.float()).sum(1)
-    else:
-        sums, products = _launch_sums(kernels, x, gradient, gain.contiguous(), offset.contiguous())
-    weighted = of_groups(gain * sums)  # times n: mean of gain g
-    against = of_groups(gain * (products - mean * sums)) * inverse  # of gain g x̂
-    slope = -against * inverse / count
-    constant = -weighted / count - mean * slope
-    if kernels is None:
-        return (before * gain[:, None] + constant[:, None] + slope[:, None] * x.float()).to(x.dtype)
-    return _launch_input(kernels, x, gradient, *(part.contiguous() for part in (gain, offset, constant, slope)))
-
-
-def _silu_backward(value: Tensor, gradient: Tensor) -> Tensor:
-    share = value.sigmoid()
-    return gradient * share * (1 + value * (1 - share))
-
-
-@lru_cache(maxsize=1)
-def _module() -> Any:
-    if fused.kernels() is None or not available("triton"):
-        return None
-    from animate3d.mvvdm.model import encoder_kernels
-
-    return encoder_kernels
-
-
-def _kernels(tensor: Tensor) -> Any:
-    half = tensor.dtype in (torch.float16, torch.bfloat16)
-    return _module() if tensor.device.type == "cuda" and half else None
-
-
-def _grid(x: Tensor) -> tuple[int, int, int, int]:
-    """Channels and pixels that a program takes, and how many programs that makes of each."""
-    _, pixels, channels = x.shape
-    block = min(128, 1 << (channels - 1).bit_length())
-    chunk = max(64, -(-pixels // 32))
-    return block, chunk, -(-pixels // chunk), -(-channels // block)
-
-
-def _sums(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum and sum of squares of every channel ``[N, C]``, float32."""
-    if _kernels(x) is None:
-        return x.float().sum(1), x.float().square().sum(1)
-    images, pixels, channels = x.shape
-    block, chunk, chunks, columns = _grid(x)
-    sums, squares = x.new_empty((2, images, chunks, channels), dtype=torch.float32)
-    fused.kernels().channel_sums[(images, chunks, columns)](
-        x, sums, squares, pixels, channels, chunk, chunks, ROWS=32, BLOCK=block, num_warps=4
-    )
-    return sums.sum(1), squares.sum(1)
-
-
-def _launch_sums(kernels: Any, x: Tensor, gradient: Tensor, gain: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-    images, pixels, channels = x.shape
-    block, chunk, chunks, columns = _grid(x)
-    sums, products = x.new_empty((2, images, chunks, channels), dtype=torch.float32)
-    kernels.gradient_sums[(images, chunks, columns)](
-        *(x, gradient, gain, offset, sums, products, pixels, channels, chunk, chunks),
-        ROWS=32,
-        BLOCK=block,
-        num_warps=4,
-    )
-    return sums.sum(1), products.sum(1)
-
-
-def _launch_input(kernels: Any, x: Tensor, gradient: Tensor, *numbers: Tensor) -> Tensor:
-    images, pixels, channels = x.shape
-    block, _, _, columns = _grid(x)
-    out = torch.empty_like(x)
-    kernels.gradient_of_input[(images, -(-pixels // 32), columns)](
-        x, gradient, *numbers, out, pixels, channels, ROWS=32, BLOCK=block, num_warps=4
-    )
-    return out

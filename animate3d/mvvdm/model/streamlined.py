@@ -1,4 +1,4 @@
-"""The UNet's forward pass without gradient: the same numbers as its modules, in few passes over memory.
+"""The UNet's forward pass, also with gradient: the same numbers as its modules, in few passes over memory.
 
 The modules are diffusers' and keep their weights; here they are only read. Images stand in the order (b, f, v) with
 channels last, from the first convolution to the last, so that no attention moves its tokens: over the views and pixels
@@ -22,6 +22,7 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, linear, silu
+from torch.utils.checkpoint import checkpoint
 
 from animate3d.mvvdm.model.attention import (
     Layout,
@@ -34,7 +35,6 @@ from animate3d.mvvdm.model.attention import (
 )
 from animate3d.mvvdm.model.compiled import Compiler, run_plainly
 from animate3d.mvvdm.model.fused import (
-    Table,
     add_norm,
     attend_frames,
     attend_prompt,
@@ -42,6 +42,8 @@ from animate3d.mvvdm.model.fused import (
     group_norm,
     side_by_side,
 )
+from animate3d.mvvdm.model.gradients import FrozenConv
+from animate3d.mvvdm.model.launches import Table
 from animate3d.mvvdm.model.motion_module import MotionTransformer, NoMotion
 
 _Tables: TypeAlias = tuple[Table | None, Table | None]
@@ -62,20 +64,39 @@ class _Call:
     def expand(self, tensor: Tensor) -> Tensor:
         return tensor.repeat(self.copies, *[1] * (tensor.ndim - 1))
 
+    def through(self, function: Callable[..., Tensor], module: nn.Module, *arguments: Any) -> Tensor:
+        """Call the function of a block, whose activations are computed again in the backward pass where it says so."""
+        if torch.is_grad_enabled() and getattr(module, "recomputed", False):
+            return cast(Tensor, checkpoint(function, module, *arguments, use_reentrant=False))
+        return self.run(function, module, *arguments)
+
     def shared(self) -> None:
         """From here on every prompt has its own tokens."""
         self.embedding = self.expand(self.embedding)
         self.batch, self.copies = self.batch * self.copies, 1
 
 
-def supports(unet: nn.Module, device: torch.device) -> bool:
-    """Whether this file can compute the model: known kinds of layers with plain weights on the device."""
+def supports(unet: nn.Module, device: torch.device, *, learns: bool = False) -> bool:
+    """Whether this file can compute the model: known kinds of layers with plain weights on the device.
+
+    Args:
+        learns: with gradient, for which nothing may hang on the layers that only their own call would see.
+    """
     layers = list(_layers_of(unet))
     for layer in layers:
         for parameter in layer._parameters.values():
             if parameter is not None and (type(parameter) is not nn.Parameter or parameter.device != device):
                 return False  # spread over processes, quantised, or waiting on the CPU
-    return all(_known(layer) for layer in layers if layer is not unet)
+    inner = [layer for layer in layers if layer is not unet]
+    return all(map(_known, inner)) and not (learns and any(map(_called_for_more, inner)))
+
+
+def _called_for_more(module: nn.Module) -> bool:
+    """Whether a layer's own call does more than its formula: hooks, a compiler's version, dropout."""
+    if isinstance(module, nn.Dropout):
+        return module.training and module.p > 0
+    compiled = getattr(module, "_compiled_call_impl", None) is not None
+    return compiled or bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 def _layers_of(module: nn.Module) -> Iterator[nn.Module]:
@@ -114,7 +135,7 @@ def features(unet: Any, sample: Tensor, embedding: Tensor, prompt: Prompt, layou
     embedding = rearrange(embedding, "(b v f) t -> (b f v) t", v=layout.views, f=layout.frames)
     x = _conv(x, unet.conv_in)
     if unet.positions is not None:
-        x = x + unet.position_map(*x.shape[1:3]).permute(0, 2, 3, 1)
+        x = x + unet.position_map(*x.shape[1:3]).permute(0, 2, 3, 1).to(x.dtype)
     compiler: Compiler | None = unet.compiler
     if compiler is None:
         x = _blocks(unet, x, embedding, prompt, layout)
@@ -148,7 +169,8 @@ def _blocks(
         taken, skips = skips[-count:], skips[:-count]
         *_, x = _layers(block, x, call, taken)
         for sampler in block.upsamplers or ():
-            x = interpolate(x.permute(0, 3, 1, 2), scale_factor=2.0, mode="nearest").permute(0, 2, 3, 1)
+            with torch.autocast(x.device.type, enabled=False):  # which would make it float32
+                x = interpolate(x.permute(0, 3, 1, 2), scale_factor=2.0, mode="nearest").permute(0, 2, 3, 1)
             x = _conv(x, sampler.conv)
     if call.copies > 1:
         x = call.expand(x)
@@ -164,7 +186,7 @@ def _layers(block: Any, x: Tensor, call: _Call, skips: list[Tensor] | None = Non
             if len(skip) != len(x):  # made before the prompts parted
                 skip = skip.repeat(len(x) // len(skip), 1, 1, 1)
             x = torch.cat([x, skip], dim=-1)
-        x = call.run(_resnet, resnet, x, call)
+        x = call.through(_resnet, resnet, x, call)
         if attention is not None:
             x = _spatial(attention, x, call)
         x = _motion(motion, x, call)
@@ -172,13 +194,13 @@ def _layers(block: Any, x: Tensor, call: _Call, skips: list[Tensor] | None = Non
 
 
 def _middle(block: Any, x: Tensor, call: _Call) -> Tensor:
-    x = call.run(_resnet, block.resnets[0], x, call)
+    x = call.through(_resnet, block.resnets[0], x, call)
     motions = getattr(block, "motion_modules", None) or [None] * len(block.attentions)
     for attention, resnet, motion in zip(block.attentions, block.resnets[1:], motions, strict=True):
         x = _spatial(attention, x, call)
         if motion is not None:
             x = _motion(motion, x, call)
-        x = call.run(_resnet, resnet, x, call)
+        x = call.through(_resnet, resnet, x, call)
     return x
 
 
@@ -186,8 +208,17 @@ def _middle(block: Any, x: Tensor, call: _Call) -> Tensor:
 
 
 def _conv(x: Tensor, layer: nn.Conv2d, *, bias: bool = True, stride: int = 1) -> Tensor:
-    out = conv2d(x.permute(0, 3, 1, 2), layer.weight, layer.bias if bias else None, stride, layer.padding)
+    images = x.permute(0, 3, 1, 2)
+    if torch.is_grad_enabled() and x.requires_grad and not layer.weight.requires_grad:
+        out = FrozenConv.apply(images, layer.weight.to(x.dtype), layer, bias)  # type: ignore[no-untyped-call]
+    else:
+        out = conv2d(images, layer.weight, layer.bias if bias else None, stride, layer.padding)
     return out.permute(0, 2, 3, 1).contiguous()  # on a GPU it is already
+
+
+def _sum(made: Tensor, other: Tensor) -> Tensor:
+    """The sum of a tensor that was just made and another one; in its memory where no gradient needs it as it was."""
+    return made + other if torch.is_grad_enabled() else made.add_(other)
 
 
 def _normed(x: Tensor, norm: nn.GroupNorm, addend: Tensor | None = None) -> Tensor:
@@ -202,8 +233,8 @@ def _resnet(block: ResnetBlock2D, x: Tensor, call: _Call) -> Tensor:
     shortcut: Any = block.conv_shortcut
     hidden = _conv(_normed(hidden, block.norm2, addend), block.conv2, bias=shortcut is None)
     if shortcut is None:
-        return hidden.add_(x)
-    return linear(x, shortcut.weight.flatten(1), shortcut.bias + block.conv2.bias).add_(hidden)
+        return _sum(hidden, x)
+    return _sum(linear(x, shortcut.weight.flatten(1), shortcut.bias + block.conv2.bias), hidden)
 
 
 # -- transformers ----------------------------------------------------------------------------------------------------
@@ -218,7 +249,7 @@ def _spatial(model: Transformer2DModel, x: Tensor, call: _Call) -> Tensor:
     """``[(b f v), h, w, c]``; more rows come back where the prompts part."""
     attentions = [cast(Attention, block.attn2) for block in model.transformer_blocks]
     keys = [cast(PromptProcessor, attn.processor).keys(attn, call.prompt) for attn in attentions]
-    return call.run(_spatial_blocks, model, x, call, keys)
+    return call.through(_spatial_blocks, model, x, call, keys)
 
 
 def _spatial_blocks(model: Transformer2DModel, x: Tensor, call: _Call, keys: list[PromptKeys]) -> Tensor:
@@ -228,7 +259,7 @@ def _spatial_blocks(model: Transformer2DModel, x: Tensor, call: _Call, keys: lis
     for block, read in zip(model.transformer_blocks, keys, strict=True):
         tokens = _spatial_block(cast(BasicTransformerBlock, block), tokens, call, read)
     out = _dense(model.proj_out, tokens).unflatten(1, size)
-    return out.add_(x if len(x) == len(out) else x.repeat(len(out) // len(x), 1, 1, 1))
+    return _sum(out, x if len(x) == len(out) else x.repeat(len(out) // len(x), 1, 1, 1))
 
 
 def _spatial_block(block: BasicTransformerBlock, tokens: Tensor, call: _Call, keys: PromptKeys) -> Tensor:
@@ -240,7 +271,7 @@ def _spatial_block(block: BasicTransformerBlock, tokens: Tensor, call: _Call, ke
         call.shared()
     read = _prompted(block.attn2, normed, call, keys)
     tokens, normed = add_norm(tokens, (read,), cast(nn.LayerNorm, block.norm3))
-    return _feed_forward(block, normed).add_(tokens)
+    return _sum(_feed_forward(block, normed), tokens)
 
 
 def _feed_forward(block: BasicTransformerBlock, normed: Tensor) -> Tensor:
@@ -252,16 +283,23 @@ def _multi_view(attn: Attention, normed: Tensor, call: _Call) -> Tensor:
     """`MultiViewProcessor` on ``[(b f v), s, c]``."""
     processor = cast(MultiViewProcessor, attn.processor)
     heads, channels = attn.heads, normed.shape[-1]
-    layers = [attn.to_q, attn.to_k, attn.to_v, *([processor.to_q_i2v] if processor.image_attn else [])]
+    layers, learns = [attn.to_q, attn.to_k, attn.to_v], torch.is_grad_enabled()
+    if processor.image_attn and not learns:
+        layers.append(processor.to_q_i2v)
     joint = side_by_side(layers, normed).view(call.batch, call.frames, -1, len(layers), channels)
     query, key, value, *more = joint.unflatten(-1, (heads, -1)).unbind(3)  # [b, f, (v s), h, d]
     out = attend(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1)).reshape(-1, channels)
     layer = cast(Any, attn.to_out)[0]
     bias = layer.bias
-    if more:
-        reference = attend(more[0].flatten(1, 2), key[:, 0], value[:, 0]).reshape(-1, channels)
-        out.addmm_(reference, processor.to_out_i2v.weight.t())
-        bias = linear(processor.to_out_i2v.bias, layer.weight, bias)
+    if processor.image_attn:
+        # With gradient the adapter's query is a product of its own: it learns, the other three may not.
+        adapter = linear(normed, processor.to_q_i2v.weight).view_as(query) if learns else more[0]
+        reference = attend(adapter.flatten(1, 2), key[:, 0], value[:, 0]).reshape(-1, channels)
+        if learns:
+            out = out + linear(reference, processor.to_out_i2v.weight, processor.to_out_i2v.bias)
+        else:
+            out.addmm_(reference, processor.to_out_i2v.weight.t())
+            bias = linear(processor.to_out_i2v.bias, layer.weight, bias)
     return linear(out, layer.weight, bias).view_as(normed)
 
 
@@ -287,7 +325,7 @@ def _motion(model: nn.Module, x: Tensor, call: _Call) -> Tensor:
         return x
     blocks = [cast(BasicTransformerBlock, block) for block in cast(MotionTransformer, model).transformer_blocks]
     tables = [[_tables(block, attn, x, call) for attn in (block.attn1, block.attn2)] for block in blocks]
-    return call.run(_motion_blocks, model, x, call, tables)
+    return call.through(_motion_blocks, model, x, call, tables)
 
 
 def _motion_blocks(model: MotionTransformer, x: Tensor, call: _Call, tables: list[list[_Tables]]) -> Tensor:
@@ -296,7 +334,7 @@ def _motion_blocks(model: MotionTransformer, x: Tensor, call: _Call, tables: lis
     tokens = _dense(model.proj_in, tokens)
     for block, added in zip(model.transformer_blocks, tables, strict=True):
         tokens = _motion_block(cast(BasicTransformerBlock, block), tokens, call, added)
-    return _dense(model.proj_out, tokens).view_as(x).add_(x)
+    return _sum(_dense(model.proj_out, tokens).view_as(x), x)
 
 
 def _motion_block(block: BasicTransformerBlock, tokens: Tensor, call: _Call, tables: list[_Tables]) -> Tensor:
@@ -307,7 +345,7 @@ def _motion_block(block: BasicTransformerBlock, tokens: Tensor, call: _Call, tab
         tokens, *normed = add_norm(tokens, addends, cast(nn.LayerNorm, norm), added, share)  # type: ignore[assignment]
         addends, share = _both_branches(attn, normed, call)
     tokens, last = add_norm(tokens, addends, cast(nn.LayerNorm, block.norm3), (None,), share)
-    return _feed_forward(block, last).add_(tokens)
+    return _sum(_feed_forward(block, last), tokens)
 
 
 def _tables(block: BasicTransformerBlock, attn: Attention, x: Tensor, call: _Call) -> _Tables:

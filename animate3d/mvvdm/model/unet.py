@@ -34,6 +34,7 @@ from animate3d.mvvdm.model.attention import (
     encodes_frames,
 )
 from animate3d.mvvdm.model.compiled import Compiler
+from animate3d.mvvdm.model.launches import kernels
 from animate3d.mvvdm.model.motion_module import MotionTransformer, NoMotion
 from animate3d.mvvdm.model.origins import OriginHead, Origins
 
@@ -95,7 +96,7 @@ class MultiViewUNet(UNetMotionModel):
     """
 
     streamlined: bool | None = None
-    """Compute calls without gradient by `animate3d.mvvdm.model.streamlined`; None: on a GPU, or with a compiler."""
+    """Compute calls by `animate3d.mvvdm.model.streamlined`; None: on a GPU, or with a compiler."""
     compiler: Compiler | None = None
     """Compiles what `streamlined` computes; None leaves it as it is."""
 
@@ -324,7 +325,7 @@ class MultiViewUNet(UNetMotionModel):
         if prompt.embeds is not None:  # only now are the weights sure to be where the call is
             prompt.images, prompt.embeds = cast(nn.Module, self.encoder_hid_proj)(prompt.embeds), None
         timesteps = torch.as_tensor(timestep, device=sample.device).expand(len(sample))
-        if self._streamlines(sample):
+        if self._streamlines(sample, len(prompt.text) // len(sample)):
             out, features = self._streamlined(sample, timesteps, camera, prompt, layout)
         else:
             out, features = self._modular(sample, timesteps, camera, prompt, layout)
@@ -341,13 +342,20 @@ class MultiViewUNet(UNetMotionModel):
         embeds = None if self.encoder_hid_proj is None else self._image_embeds(added_cond_kwargs)
         return Prompt(text, embeds=embeds, kept={} if keep else None)
 
-    def _streamlines(self, sample: Tensor) -> bool:
-        """Whether `streamlined` computes this call: on a GPU without gradient, if nothing forbids it."""
-        preferred = sample.device.type == "cuda" or self.compiler is not None
-        wanted = preferred if self.streamlined is None else self.streamlined
-        if not wanted or torch.is_grad_enabled() or torch.is_autocast_enabled(sample.device.type):
+    def _streamlines(self, sample: Tensor, prompts: int = 1) -> bool:
+        """Whether `streamlined` computes this call: on a GPU, with gradient in half precision, if nothing forbids."""
+        device = sample.device
+        learns, casts = torch.is_grad_enabled(), torch.is_autocast_enabled(device.type)
+        preferred = device.type == "cuda" and (not learns or (kernels() is not None and self._in_half(sample)))
+        wanted = preferred or self.compiler is not None if self.streamlined is None else self.streamlined
+        if not wanted or (learns and prompts > 1) or (casts and not learns) or (learns and self.compiler is not None):
             return False
-        return next(iter(self._processors())).backend == "sdpa" and streamlined.supports(self, sample.device)
+        return next(iter(self._processors())).backend == "sdpa" and streamlined.supports(self, device, learns=learns)
+
+    @staticmethod
+    def _in_half(sample: Tensor) -> bool:
+        casts = torch.is_autocast_enabled(sample.device.type)
+        return (torch.get_autocast_dtype(sample.device.type) if casts else sample.dtype) != torch.float32
 
     def _processors(self) -> Iterator[Processor]:
         return (attn.processor for _, attn in self._attentions())  # type: ignore[misc]

@@ -68,10 +68,11 @@ def recompute_activations(unet: nn.Module, names: Sequence[str] = ()) -> Callabl
         raise InputError(f"`recomputed_blocks` is {list(names)}: no block of the model has such a name.")
     for module in changed:
         module.forward = _recomputed(module.forward)  # type: ignore[method-assign]
+        module.recomputed = True  # for `streamlined`, which does not call it
 
     def restore() -> None:
         for module in changed:
-            del module.forward
+            del module.forward, module.recomputed
 
     return restore
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from animate3d.mvvdm.model import encoder
+from animate3d.mvvdm.model.gradients import GroupNormGradients
 from animate3d.mvvdm.model.patch_autoencoder import PatchAutoencoder
 
 
@@ -50,7 +51,7 @@ def test_the_gradient_of_norm_and_silu_is_that_of_autograd() -> None:
     x, gradient = torch.randn(2, 2, 35, 12, dtype=torch.float64)
     leaf = x.clone().requires_grad_()
     silu(norm(leaf.transpose(1, 2)).transpose(1, 2)).backward(gradient)
-    torch.testing.assert_close(encoder.norm_backward(x, gradient, norm), leaf.grad, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(GroupNormGradients(x, gradient, norm).of_x, leaf.grad, rtol=1e-5, atol=1e-6)
 
 
 def test_only_the_input_of_every_norm_is_kept(vae: AutoencoderKL) -> None:
@@ -82,6 +83,6 @@ def test_the_kernels_compute_the_formula(channels: int, groups: int) -> None:
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
     x, gradient = torch.randn(2, 3, 1030, channels).half()
-    expected = encoder.norm_backward(x, gradient, norm.half())
-    found = encoder.norm_backward(x.cuda(), gradient.cuda(), norm.cuda()).cpu()
+    expected = GroupNormGradients(x, gradient, norm.half()).of_x
+    found = GroupNormGradients(x.cuda(), gradient.cuda(), norm.cuda()).of_x.cpu()
     assert (found - expected).float().norm() / expected.float().norm() < 2e-3
