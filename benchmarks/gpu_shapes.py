@@ -47,13 +47,14 @@ def attention() -> dict[str, Any]:
         last = image.contiguous(memory_format=torch.channels_last)
         norm = nn.GroupNorm(32, channels, device=DEVICE, dtype=HALF)
         tokens = last.permute(0, 2, 3, 1).flatten(1, 2)
-        feed = nn.Linear(channels, 8 * channels, device=DEVICE, dtype=HALF)
+        sides = (channels, 8 * channels), (4 * channels, channels)
+        feed, out = (nn.Linear(*pair, device=DEVICE, dtype=HALF) for pair in sides)
         found[f"{channels}@{size}"] = {
             "conv nchw": milliseconds(lambda: conv2d(image, weight, padding=1)),  # noqa: B023
             "conv nhwc": milliseconds(lambda: conv2d(last, weight, padding=1)),  # noqa: B023
             "norm torch": milliseconds(lambda: silu(group_norm(image, 32, norm.weight, norm.bias))),  # noqa: B023
             "norm kernel": milliseconds(lambda: fused.group_norm(tokens, norm, activate=True)),  # noqa: B023
             "linear": milliseconds(lambda: feed(tokens)),  # noqa: B023
-            "linear and gate": milliseconds(lambda: fused.gated_linear(tokens, feed)),  # noqa: B023
+            "feed-forward": milliseconds(lambda: fused.gated_linear(tokens, feed, out)),  # noqa: B023
         }
     return found

@@ -134,8 +134,12 @@ def _kernel_calls(fused: Any) -> Iterator[Callable[[], Any]]:
         yield lambda x=x, group=group: fused.group_norm(x, group, activate=True)
         yield lambda x=x, group=group: fused.group_norm(x, group, activate=False, frames=FRAMES, views=VIEWS)
         yield lambda x=x, group=group: fused.group_norm(x, group, activate=True, addend=x[:, 0].contiguous())
-        feed = nn.Linear(channels, 8 * channels, device=DEVICE, dtype=torch.float16)
-        yield lambda x=x, feed=feed: fused.gated_linear(x, feed)
+        feed = [nn.Linear(*sides, device=DEVICE, dtype=torch.float16) for sides in _feed_forward(channels)]
+        yield lambda x=x, feed=feed: fused.gated_linear(x, *feed)
+
+
+def _feed_forward(channels: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (channels, 8 * channels), (4 * channels, channels)
 
 
 # -- the UNet ----------------------------------------------------------------------------------------------------------

@@ -24,17 +24,24 @@ def _before_silu(x, gradient, gain, offset, SILU: tl.constexpr):
     return gradient
 
 
-@triton.jit(do_not_specialize=["pixels", "chunk", "chunks"])
+@triton.jit
+def _sample_of(image, frames, views):
+    """The (b, v) of an image (b, f, v)."""
+    return (image // (frames * views)) * views + image % views
+
+
+@triton.jit(do_not_specialize=["frames", "views", "pixels", "chunk", "chunks"])
 def gradient_sums(
-    x, gradient, gain, offset, sums, products, pixels, channels, chunk, chunks,
+    x, gradient, scale, shift, sums, products, frames, views, pixels, channels, chunk, chunks,
     SILU: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Sums of the gradient before SiLU and of its product with x. ``[images, chunks, channels]``"""
     image, part, block = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     columns = block * BLOCK + tl.arange(0, BLOCK)
     inside = columns < channels
-    gains = tl.load(gain + image * channels + columns, mask=inside, other=0.0)
-    offsets = tl.load(offset + image * channels + columns, mask=inside, other=0.0)
+    here = _sample_of(image, frames, views) * channels + columns
+    gains = tl.load(scale + here, mask=inside, other=0.0)
+    offsets = tl.load(shift + here, mask=inside, other=0.0)
     total = tl.zeros([BLOCK], tl.float32)
     product = tl.zeros([BLOCK], tl.float32)
     for start in range(0, chunk, ROWS):
@@ -52,26 +59,68 @@ def gradient_sums(
     tl.store(products + to, product, mask=inside)
 
 
-@triton.jit(do_not_specialize=["pixels"])
-def gradient_of_input(
-    x, gradient, gain, offset, constant, slope, out, pixels, channels,
-    SILU: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+@triton.jit(do_not_specialize=["frames", "views", "pixels", "per_group", "chunks"])
+def gradient_statistics(
+    sums, products, scale, addend, means, inverses, constant, slope, weights, biases,
+    frames, views, pixels, channels, per_group, chunks,
+    ADD: tl.constexpr, LEARNS: tl.constexpr, CHUNKS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``gain * before SiLU + constant + slope * x``, where constant and slope are those of the channel's group."""
+    """Constant and slope of every group ``[samples, groups]``, and with LEARNS each sample's share of the gradients
+    of weight and bias ``[samples, channels]``."""
+    sample, group = tl.program_id(0), tl.program_id(1)
+    lane = tl.arange(0, BLOCK)
+    columns = group * per_group + lane
+    inside = lane < per_group
+    part = tl.arange(0, CHUNKS)
+    total = tl.zeros([BLOCK], tl.float32)
+    product = tl.zeros([BLOCK], tl.float32)
+    for frame in range(0, frames):
+        image = ((sample // views) * frames + frame) * views + sample % views
+        mask = (part < chunks)[:, None] & inside[None, :]
+        at = (image * chunks + part)[:, None] * channels + columns[None, :]
+        total += tl.sum(tl.load(sums + at, mask=mask, other=0.0), axis=0)
+        product += tl.sum(tl.load(products + at, mask=mask, other=0.0), axis=0)
+    here = sample * channels + columns
+    if ADD:  # one image per sample here
+        product += tl.load(addend + here, mask=inside, other=0.0).to(tl.float32) * total
+    place = sample * tl.num_programs(1) + group
+    mean, inverse = tl.load(means + place), tl.load(inverses + place)
+    gain = tl.load(scale + here, mask=inside, other=0.0)
+    against = product - mean * total
+    count = (frames * pixels * per_group).to(tl.float32)
+    tilt = -tl.sum(gain * against, axis=0) * inverse * inverse / count
+    tl.store(slope + place, tilt)
+    tl.store(constant + place, -tl.sum(gain * total, axis=0) / count - mean * tilt)
+    if LEARNS:
+        tl.store(weights + here, against * inverse, mask=inside)
+        tl.store(biases + here, total, mask=inside)
+
+
+@triton.jit(do_not_specialize=["frames", "views", "pixels", "per_group"])
+def gradient_of_input(
+    x, gradient, scale, shift, constant, slope, addend, out, frames, views, pixels, channels, per_group,
+    SILU: tl.constexpr, ADD: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """``scale * before SiLU + constant + slope * (x + addend)``, constant and slope those of the channel's group."""
     image, part, block = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    sample = _sample_of(image, frames, views)
     columns = block * BLOCK + tl.arange(0, BLOCK)
     inside = columns < channels
     row = part * ROWS + tl.arange(0, ROWS)
     mask = (row < pixels)[:, None] & inside[None, :]
     at = (image.to(tl.int64) * pixels + row)[:, None] * channels + columns[None, :]
-    here = image * channels + columns
-    gains = tl.load(gain + here, mask=inside, other=0.0)[None, :]
-    offsets = tl.load(offset + here, mask=inside, other=0.0)[None, :]
-    constants = tl.load(constant + here, mask=inside, other=0.0)[None, :]
-    slopes = tl.load(slope + here, mask=inside, other=0.0)[None, :]
+    here = sample * channels + columns
+    gains = tl.load(scale + here, mask=inside, other=0.0)[None, :]
+    offsets = tl.load(shift + here, mask=inside, other=0.0)[None, :]
+    group = sample * (channels // per_group) + columns // per_group
+    slopes = tl.load(slope + group, mask=inside, other=0.0)
+    constants = tl.load(constant + group, mask=inside, other=0.0)
+    if ADD:
+        constants += slopes * tl.load(addend + here, mask=inside, other=0.0).to(tl.float32)
     value = tl.load(x + at, mask=mask, other=0.0).to(tl.float32)
     incoming = tl.load(gradient + at, mask=mask, other=0.0).to(tl.float32)
-    result = gains * _before_silu(value, incoming, gains, offsets, SILU) + constants + slopes * value
+    before = _before_silu(value, incoming, gains, offsets, SILU)
+    result = gains * before + constants[None, :] + slopes[None, :] * value
     tl.store(out + at, result.to(out.dtype.element_ty), mask=mask)
 
 
@@ -80,7 +129,7 @@ def gradient_of_input(
 
 @triton.jit(do_not_specialize=["rows", "steps"])
 def add_and_normalize_backward(
-    total, onward, gradient_a, gradient_b, first, second, share, weight,
+    total, onward, gradient_a, gradient_b, difference, share, weight,
     out, out_first, out_second, weights, biases, shares, rows, steps, channels, eps,
     ONWARD: tl.constexpr, TWO: tl.constexpr, BLEND: tl.constexpr, LEARNS: tl.constexpr,
     ROWS: tl.constexpr, BLOCK: tl.constexpr,
@@ -123,9 +172,8 @@ def add_and_normalize_backward(
             result += tl.load(onward + at, mask=mask, other=0.0).to(tl.float32)
         tl.store(out + at, result.to(out.dtype.element_ty), mask=mask)
         if BLEND:
-            one = tl.load(first + at, mask=mask, other=0.0).to(tl.float32)
-            two = tl.load(second + at, mask=mask, other=0.0).to(tl.float32)
-            share_sum += tl.sum(tl.where(mask, result * (two - one), 0.0), axis=0)
+            apart = tl.load(difference + at, mask=mask, other=0.0).to(tl.float32)
+            share_sum += tl.sum(tl.where(mask, result * apart, 0.0), axis=0)
             tl.store(out_first + at, ((1.0 - part) * result).to(out.dtype.element_ty), mask=mask)
             tl.store(out_second + at, (part * result).to(out.dtype.element_ty), mask=mask)
     if LEARNS:

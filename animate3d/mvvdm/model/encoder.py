@@ -23,8 +23,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, pad
 from torch.utils.checkpoint import checkpoint
 
-from animate3d.mvvdm.model import fused
-from animate3d.mvvdm.model.gradients import FrozenConv, GroupNormGradients, conv_backward
+from animate3d.mvvdm.model import fused, launches
+from animate3d.mvvdm.model.gradients import FrozenConv, conv_backward, norm_backward
+from animate3d.mvvdm.model.launches import Places, Statistics
 
 KEPT_GIB = 2.5
 """Memory for what is kept from the forward for the backward pass."""
@@ -151,17 +152,26 @@ class _NormConv(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, norm: nn.GroupNorm, conv: nn.Conv2d) -> Tensor:
-        ctx.save_for_backward(hidden)
         ctx.norm, ctx.conv = norm, conv
-        active = fused.group_norm(_tokens(hidden), norm, activate=True)
+        tokens = _tokens(hidden)
+        if launches.kernels_for(tokens) is None:
+            ctx.save_for_backward(hidden)
+            active = fused.group_norm(tokens, norm, activate=True)
+        else:
+            active, statistics = launches.group_norm(tokens, norm, Places(), True, None)
+            ctx.save_for_backward(hidden, *statistics)
         return _forward(conv, _images(active, hidden))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        (hidden,) = ctx.saved_tensors
-        gradient = conv_backward(ctx.conv, gradient, hidden.shape, _last(ctx.conv))
-        return _images(GroupNormGradients(_tokens(hidden), _tokens(gradient), ctx.norm).of_x, hidden), None, None
+        hidden, *statistics = ctx.saved_tensors
+        x, gradient = _tokens(hidden), _tokens(conv_backward(ctx.conv, gradient, hidden.shape, _last(ctx.conv)))
+        if statistics:
+            found, _ = launches.group_norm_backward(x, gradient, Statistics(*statistics), Places(), activate=True)
+        else:
+            found = norm_backward(x, gradient, ctx.norm)
+        return _images(found, hidden), None, None
 
 
 def _tokens(images: Tensor) -> Tensor:

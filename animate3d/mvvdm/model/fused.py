@@ -37,7 +37,7 @@ def group_norm(
     if kernels_for(x) is not None:
         if _learns(x, norm.weight, norm.bias, addend):
             return gradients.GroupNorm.apply(x, norm.weight, norm.bias, addend, norm, places, activate)  # type: ignore[no-untyped-call]
-        return launches.group_norm(x, norm, places, activate, addend)
+        return launches.group_norm(x, norm, places, activate, addend)[0]
     if addend is not None:
         x = x + addend[:, None]
     images, pixels, channels = x.shape
@@ -92,13 +92,15 @@ def add_norm(
 # -- feed-forward ----------------------------------------------------------------------------------------------------
 
 
-def gated_linear(x: Tensor, layer: nn.Linear) -> Tensor:
-    """A linear layer to twice the width, and one half gated by the GELU of the other. ``[..., C]`` to ``[..., W]``"""
-    hidden = layer(x)
-    if kernels_for(hidden) is not None:
-        return gradients.Gate.apply(hidden) if _learns(hidden) else launches.gated_gelu(hidden)  # type: ignore[no-untyped-call]
-    value, gate = hidden.chunk(2, dim=-1)
-    return value * gelu(gate)
+def gated_linear(x: Tensor, gate: nn.Linear, out: nn.Linear) -> Tensor:
+    """A linear layer to twice the width, one half gated by the GELU of the other, and a second one."""
+    hidden = gate(x)
+    if kernels_for(hidden) is None:
+        value, opening = hidden.chunk(2, dim=-1)
+        return out(value * gelu(opening))
+    if out.bias is not None and _learns(out.weight, out.bias):
+        return gradients.GatedLinear.apply(hidden, out.weight, out.bias)  # type: ignore[no-untyped-call]
+    return out(gradients.Gate.apply(hidden) if _learns(hidden) else launches.gated_gelu(hidden))  # type: ignore[no-untyped-call]
 
 
 # -- attention -------------------------------------------------------------------------------------------------------

@@ -10,117 +10,32 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import conv2d, conv_transpose2d
+from torch.nn.functional import conv2d, conv_transpose2d, linear
 
 from animate3d.mvvdm.model import launches
-from animate3d.mvvdm.model.launches import Places, Readers, Table, kernels_for
+from animate3d.mvvdm.model.launches import Blend, Places, Readers, Statistics, Table
 
 # -- group norm ------------------------------------------------------------------------------------------------------
 
 
-class GroupNormGradients:
-    """Gradients of a group norm, from that of its result.
+def norm_backward(x: Tensor, gradient: Tensor, norm: nn.GroupNorm) -> Tensor:
+    """Gradient of images x ``[N, P, C]`` from that of ``silu(norm(x))``.
 
     With the mean m, the deviation d and n numbers of a group: ``gain g - (sum(gain g) + x̂ sum(gain g x̂)) / n``, where
     ``gain = weight / d``, ``x̂ = (x - m) / d`` and g is the gradient before SiLU.
-
-    Args:
-        x: ``[images, pixels, C]``, images (b, f, v).
-        gradient: like x, of ``silu(norm(x + addend))``, or of the norm alone without ``activate``.
-        addend: ``[images, C]``
-
-    Attributes:
-        of_x: like x.
     """
-
-    def __init__(
-        self,
-        x: Tensor,
-        gradient: Tensor,
-        norm: nn.GroupNorm,
-        places: Places = Places(),  # noqa: B008  # a tuple
-        activate: bool = True,
-        addend: Tensor | None = None,
-    ) -> None:
-        self.places, self.groups = places, norm.num_groups
-        _, self.pixels, channels = x.shape
-        count = places.frames * self.pixels * (channels // self.groups)
-        fused = kernels_for(x) is not None
-        self.shift = None if addend is None else addend.float()
-        self.total, square = launches.channel_sums(x) if fused else (x.float().sum(1), x.float().square().sum(1))
-        total = self.total
-        if self.shift is not None:
-            square = square + 2 * self.shift * total + self.pixels * self.shift.square()
-            total = total + self.pixels * self.shift
-        self.mean = self._of_groups(self._of_samples(total)) / count
-        variance = self._of_groups(self._of_samples(square)) / count - self.mean.square()
-        self.inverse = variance.clamp_min(0).add(norm.eps).rsqrt()
-        gain = self.inverse * norm.weight.float()
-        gains, offsets = self._of_images(gain), self._of_images(norm.bias.float() - self.mean * gain)
-        if self.shift is not None:
-            offsets = offsets + gains * self.shift
-        if fused:
-            self.sums, products = launches.gradient_sums(x, gradient, gains, offsets, activate)
-        else:
-            before = gradient.float()
-            if activate:
-                before = _silu_backward(x.float() * gains[:, None] + offsets[:, None], before)
-            self.sums, products = before.sum(1), (before * x.float()).sum(1)
-        if self.shift is not None:
-            products = products + self.shift * self.sums
-        self.sample_sums = self._of_samples(self.sums)
-        self.against = self._of_samples(products) - self.mean * self.sample_sums  # g times what the mean is taken from
-        weighted = self._of_groups(gain * self.sample_sums)
-        slope = -self._of_groups(gain * self.against) * self.inverse.square() / count
-        self.slopes = self._of_images(slope)
-        self.constants = self._of_images(-weighted / count - self.mean * slope)
-        self.gains = gains
-        if self.shift is not None:
-            self.constants = self.constants + self.slopes * self.shift
-        numbers = (gains, offsets, self.constants, self.slopes)
-        if fused:
-            self.of_x = launches.gradient_of_input(x, gradient, numbers, activate)
-        else:
-            of_x = before * gains[:, None] + self.constants[:, None] + self.slopes[:, None] * x.float()
-            self.of_x = of_x.to(x.dtype)
-
-    @property
-    def of_weight(self) -> Tensor:
-        """``[C]``"""
-        return (self.inverse * self.against).sum(0)
-
-    @property
-    def of_bias(self) -> Tensor:
-        """``[C]``"""
-        return self.sample_sums.sum(0)
-
-    @property
-    def of_addend(self) -> Tensor:
-        """``[images, C]``, the sum of that of x over the pixels."""
-        return self.gains * self.sums + self.pixels * self.constants + self.slopes * self.total
-
-    def _of_groups(self, per_channel: Tensor) -> Tensor:
-        """``[samples, C]`` summed over each group, for every channel of it."""
-        grouped = per_channel.unflatten(1, (self.groups, -1))
-        return grouped.sum(-1, keepdim=True).expand_as(grouped).flatten(1)
-
-    def _of_samples(self, per_image: Tensor) -> Tensor:
-        """``[images, C]`` summed over the frames of every sample."""
-        if self.places.frames == 1:
-            return per_image
-        return per_image.unflatten(0, (-1, *self.places)).sum(1).flatten(0, 1)
-
-    def _of_images(self, per_sample: Tensor) -> Tensor:
-        """The numbers ``[samples, C]`` of every image's sample."""
-        if self.places.frames == 1:
-            return per_sample
-        samples = per_sample.unflatten(0, (-1, 1, self.places.views))
-        return samples.expand(-1, self.places.frames, -1, -1).flatten(0, 2)
-
-
-def _silu_backward(value: Tensor, gradient: Tensor) -> Tensor:
+    groups = x.float().unflatten(2, (norm.num_groups, -1))
+    variance, mean = torch.var_mean(groups, dim=(1, 3), keepdim=True, correction=0)
+    inverse = (variance + norm.eps).rsqrt()
+    normal = (groups - mean) * inverse
+    weight, bias = (side.float().view(norm.num_groups, -1) for side in (norm.weight, norm.bias))
+    value = weight * normal + bias
     share = value.sigmoid()
-    return gradient * share * (1 + value * (1 - share))
+    before = gradient.float().view_as(groups) * share * (1 + value * (1 - share))
+    scaled = before * weight
+    even = scaled.mean(dim=(1, 3), keepdim=True)
+    along = (scaled * normal).mean(dim=(1, 3), keepdim=True)
+    return (inverse * (scaled - even - along * normal)).view_as(x).to(x.dtype)
 
 
 class GroupNorm(torch.autograd.Function):
@@ -137,19 +52,34 @@ class GroupNorm(torch.autograd.Function):
         places: Places,
         activate: bool,
     ) -> Tensor:
-        ctx.save_for_backward(x, addend)
+        out, found = launches.group_norm(x, norm, places, activate, addend)
+        ctx.save_for_backward(x, addend, *found)
         ctx.norm, ctx.places, ctx.activate = norm, places, activate
-        return launches.group_norm(x, norm, places, activate, addend)
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        x, addend = ctx.saved_tensors
-        found = GroupNormGradients(x, gradient.contiguous(), ctx.norm, ctx.places, ctx.activate, addend)
-        weight = found.of_weight.to(ctx.norm.weight.dtype) if ctx.needs_input_grad[1] else None
-        bias = found.of_bias.to(ctx.norm.bias.dtype) if ctx.needs_input_grad[2] else None
-        moved = found.of_addend.to(addend.dtype) if ctx.needs_input_grad[3] else None
-        return found.of_x, weight, bias, moved, None, None, None
+        x, addend, *found = ctx.saved_tensors
+        of_x, of_norm = launches.group_norm_backward(
+            x,
+            gradient.contiguous(),
+            Statistics(*found),
+            ctx.places,
+            activate=ctx.activate,
+            addend=addend,
+            learns=ctx.needs_input_grad[1] or ctx.needs_input_grad[2],
+        )
+        weight, bias = of_norm or (None, None)
+        return (
+            of_x,
+            None if weight is None else weight.to(ctx.norm.weight.dtype),
+            None if bias is None else bias.to(ctx.norm.bias.dtype),
+            of_x.sum(1, dtype=torch.float32).to(addend.dtype) if ctx.needs_input_grad[3] else None,
+            None,
+            None,
+            None,
+        )
 
 
 # -- layer norm ------------------------------------------------------------------------------------------------------
@@ -172,8 +102,8 @@ class AddNorm(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         addends = tuple(addend for addend in (first, second) if addend is not None)
         total, *normed = launches.add_norm(x, addends, norm, tables, share)
-        blended = () if share is None else (first, second, share)
-        ctx.save_for_backward(total, *blended)
+        blend = () if first is None or second is None or share is None else (second - first, share)
+        ctx.save_for_backward(total, *blend)
         ctx.norm, ctx.addends = norm, len(addends)
         ctx.set_materialize_grads(False)
         return (total, *normed) if addends else tuple(normed)
@@ -181,12 +111,13 @@ class AddNorm(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        total, *blended = ctx.saved_tensors
+        total, *kept = ctx.saved_tensors
+        blend = Blend(*kept) if kept else None
         onward, normed = (gradients[0], gradients[1:]) if ctx.addends else (None, gradients)
         given = [gradient.contiguous() for gradient in normed if gradient is not None] or [torch.zeros_like(total)]
         learns = ctx.needs_input_grad[4] or ctx.needs_input_grad[5]
         of_sum, of_blend, of_norm = launches.add_norm_backward(
-            total, None if onward is None else onward.contiguous(), given, ctx.norm, tuple(blended) or None, learns
+            total, None if onward is None else onward.contiguous(), given, ctx.norm, blend, learns
         )
         first, second, share = of_blend or (of_sum, of_sum, None)
         weight, bias = of_norm or (None, None)
@@ -194,7 +125,7 @@ class AddNorm(torch.autograd.Function):
             of_sum,
             first if ctx.addends > 0 else None,
             second if ctx.addends > 1 else None,
-            None if share is None else share.to(blended[2].dtype).view_as(blended[2]),
+            None if share is None or blend is None else share.to(blend.share.dtype).view_as(blend.share),
             None if weight is None else weight.to(ctx.norm.weight.dtype),
             None if bias is None else bias.to(ctx.norm.bias.dtype),
             None,
@@ -218,6 +149,27 @@ class Gate(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
         (hidden,) = ctx.saved_tensors
         return launches.gated_gelu_backward(hidden, gradient.contiguous())
+
+
+class GatedLinear(torch.autograd.Function):
+    """`Gate` and a linear layer that learns; keeps what is gated, and gates it again for the weight's gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        half = weight.to(hidden.dtype)
+        ctx.save_for_backward(hidden, half)
+        ctx.kinds = weight.dtype, bias.dtype
+        return linear(launches.gated_gelu(hidden), half, bias.to(hidden.dtype))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        hidden, half = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        rows = gradient.flatten(0, -2)
+        of_weight = rows.t() @ launches.gated_gelu(hidden).flatten(0, -2)
+        of_hidden = launches.gated_gelu_backward(hidden, gradient @ half)
+        return of_hidden, of_weight.to(ctx.kinds[0]), rows.sum(0).to(ctx.kinds[1])
 
 
 # -- attention -------------------------------------------------------------------------------------------------------

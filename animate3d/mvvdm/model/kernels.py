@@ -36,11 +36,13 @@ def channel_sums(x, sums, squares, pixels, channels, chunk, chunks, ROWS: tl.con
 
 @triton.jit(do_not_specialize=["frames", "views", "pixels", "per_group", "chunks"])
 def group_statistics(
-    sums, squares, weight, bias, addend, scale, shift,
+    sums, squares, weight, bias, addend, scale, shift, means, inverses,
     frames, views, pixels, channels, per_group, chunks, eps,
     ADD: tl.constexpr, CHUNKS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Scale and shift of every channel of a sample ``[samples, channels]`` from the sums of its images.
+
+    Mean and inverse deviation of every group, ``[samples, groups]``, are what the backward pass needs.
 
     A sample is (b, v) with ``frames`` images (b, f, v); ``addend`` ``[images, channels]`` is added to x beforehand.
     """
@@ -66,7 +68,10 @@ def group_statistics(
     count = (frames * pixels * per_group).to(tl.float32)
     mean = tl.sum(total, axis=0) / count
     variance = tl.maximum(tl.sum(square, axis=0) / count - mean * mean, 0.0)
-    gain = tl.load(weight + columns, mask=inside, other=0.0).to(tl.float32) / tl.sqrt(variance + eps)
+    inverse = 1.0 / tl.sqrt(variance + eps)
+    tl.store(means + sample * tl.num_programs(1) + group, mean)
+    tl.store(inverses + sample * tl.num_programs(1) + group, inverse)
+    gain = tl.load(weight + columns, mask=inside, other=0.0).to(tl.float32) * inverse
     offset = tl.load(bias + columns, mask=inside, other=0.0).to(tl.float32) - mean * gain
     if ADD:  # one image per sample here
         offset += tl.load(addend + sample * channels + columns, mask=inside, other=0.0).to(tl.float32) * gain

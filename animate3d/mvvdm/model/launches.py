@@ -91,32 +91,33 @@ def _grid(x: Tensor) -> tuple[int, int, int, int]:
     return block, chunk, -(-pixels // chunk), -(-channels // block)
 
 
-def _chunk_sums(x: Tensor) -> tuple[Tensor, Tensor]:
+class Statistics(NamedTuple):
+    """What a group norm found in x, float32, for its backward pass."""
+
+    scale: Tensor  # [samples, C]
+    shift: Tensor  # [samples, C]
+    means: Tensor  # [samples, groups]
+    inverses: Tensor  # [samples, groups], of the deviations
+
+
+def group_norm(
+    x: Tensor, norm: nn.GroupNorm, places: Places, activate: bool, addend: Tensor | None
+) -> tuple[Tensor, Statistics]:
+    """`fused.group_norm`, and its statistics."""
     images, pixels, channels = x.shape
     block, chunk, chunks, columns = _grid(x)
     sums, squares = x.new_empty((2, images, chunks, channels), dtype=torch.float32)
-    kernels().channel_sums[(images, chunks, columns)](
+    module = kernels()
+    module.channel_sums[(images, chunks, columns)](
         x, sums, squares, pixels, channels, chunk, chunks, ROWS=32, BLOCK=block, num_warps=4
     )
-    return sums, squares
-
-
-def channel_sums(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum and sum of squares of every channel ``[images, C]``, float32, of ``[images, pixels, C]``."""
-    sums, squares = _chunk_sums(x)
-    return sums.sum(1), squares.sum(1)
-
-
-def group_norm(x: Tensor, norm: nn.GroupNorm, places: Places, activate: bool, addend: Tensor | None) -> Tensor:
-    """`fused.group_norm`"""
-    images, pixels, channels = x.shape
-    block, _, chunks, columns = _grid(x)
-    sums, squares = _chunk_sums(x)
     samples, per_group = images // places.frames, channels // norm.num_groups
-    scale, shift = x.new_empty((2, samples, channels), dtype=torch.float32)
-    module = kernels()
+    found = Statistics(
+        *x.new_empty((2, samples, channels), dtype=torch.float32),
+        *x.new_empty((2, samples, norm.num_groups), dtype=torch.float32),
+    )
     module.group_statistics[(samples, norm.num_groups)](
-        *(sums, squares, norm.weight, norm.bias, addend, scale, shift),
+        *(sums, squares, norm.weight, norm.bias, addend, *found),
         *(*places, pixels, channels, per_group, chunks, norm.eps),
         ADD=addend is not None,
         CHUNKS=32,
@@ -125,39 +126,61 @@ def group_norm(x: Tensor, norm: nn.GroupNorm, places: Places, activate: bool, ad
     )
     out = torch.empty_like(x)
     module.scale_shift[(images, -(-pixels // 32), columns)](
-        *(x, scale, shift, out, *places, pixels, channels), SILU=activate, ROWS=32, BLOCK=block, num_warps=4
+        *(x, found.scale, found.shift, out, *places, pixels, channels),
+        SILU=activate,
+        ROWS=32,
+        BLOCK=block,
+        num_warps=4,
     )
-    return out
+    return out, found
 
 
-def gradient_sums(x: Tensor, gradient: Tensor, gain: Tensor, offset: Tensor, silu: bool) -> tuple[Tensor, Tensor]:
-    """Sums over the pixels of the gradient before SiLU and of its product with x. ``[images, C]``"""
+def group_norm_backward(
+    x: Tensor,
+    gradient: Tensor,
+    found: Statistics,
+    places: Places,
+    *,
+    activate: bool,
+    addend: Tensor | None = None,
+    learns: bool = False,
+) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+    """Gradient of x, and those of the norm's weight and bias where it ``learns``."""
     images, pixels, channels = x.shape
     block, chunk, chunks, columns = _grid(x)
+    samples, groups = found.means.shape
+    per_group = channels // groups
+    module = _backward()
     sums, products = x.new_empty((2, images, chunks, channels), dtype=torch.float32)
-    _backward().gradient_sums[(images, chunks, columns)](
-        *(x, gradient, gain.contiguous(), offset.contiguous(), sums, products, pixels, channels, chunk, chunks),
-        SILU=silu,
+    module.gradient_sums[(images, chunks, columns)](
+        *(x, gradient, found.scale, found.shift, sums, products, *places, pixels, channels, chunk, chunks),
+        SILU=activate,
         ROWS=32,
         BLOCK=block,
         num_warps=4,
     )
-    return sums.sum(1), products.sum(1)
-
-
-def gradient_of_input(x: Tensor, gradient: Tensor, numbers: tuple[Tensor, ...], silu: bool) -> Tensor:
-    """Gradient of x from gain, offset, constant and slope ``[images, C]``."""
-    images, pixels, channels = x.shape
-    block, _, _, columns = _grid(x)
+    constant, slope = torch.empty_like(found.means), torch.empty_like(found.means)
+    shares = x.new_empty((2, samples, channels), dtype=torch.float32) if learns else (None, None)
+    module.gradient_statistics[(samples, groups)](
+        *(sums, products, found.scale, addend, found.means, found.inverses, constant, slope, *shares),
+        *(*places, pixels, channels, per_group, chunks),
+        ADD=addend is not None,
+        LEARNS=learns,
+        CHUNKS=32,
+        BLOCK=max(128, _block(per_group)),
+        num_warps=4,
+    )
     out = torch.empty_like(x)
-    _backward().gradient_of_input[(images, -(-pixels // 32), columns)](
-        *(x, gradient, *(part.contiguous() for part in numbers), out, pixels, channels),
-        SILU=silu,
+    module.gradient_of_input[(images, -(-pixels // 32), columns)](
+        *(x, gradient, found.scale, found.shift, constant, slope, addend, out),
+        *(*places, pixels, channels, per_group),
+        SILU=activate,
+        ADD=addend is not None,
         ROWS=32,
         BLOCK=block,
         num_warps=4,
     )
-    return out
+    return out, tuple(shares.sum(1)) if isinstance(shares, Tensor) else None  # type: ignore[return-value]
 
 
 # -- layer norm ------------------------------------------------------------------------------------------------------
@@ -192,12 +215,19 @@ def add_norm(
     return (total, *outs)
 
 
+class Blend(NamedTuple):
+    """Two addends that were mixed: their difference, and the share of the second."""
+
+    difference: Tensor
+    share: Tensor
+
+
 def add_norm_backward(
     total: Tensor,
     onward: Tensor | None,
     gradients: list[Tensor],
     norm: nn.LayerNorm,
-    blend: tuple[Tensor, Tensor, Tensor] | None,
+    blend: Blend | None,
     learns: bool,
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None, tuple[Tensor, Tensor] | None]:
     """Gradients of the sum, of both addends and their share, and of the norm's weight and bias.
@@ -205,21 +235,19 @@ def add_norm_backward(
     Args:
         onward: gradient of the sum itself, None where nothing else reads it.
         gradients: of the one or two normalised tensors.
-        blend: both addends and the share of the second; None where they are not blended.
     """
     channels = total.shape[-1]
     rows, block = total.numel() // channels, _block(channels)
     at_once = max(1, 2048 // block)
     steps = max(1, -(-rows // (at_once * PROGRAMS)))
     programs = -(-rows // (at_once * steps))
-    first, second, share = blend or (None, None, None)
     out = torch.empty_like(total)
-    outs = (None, None) if blend is None else (torch.empty_like(total), torch.empty_like(total))
+    first, second = (None, None) if blend is None else (torch.empty_like(total), torch.empty_like(total))
     sums = total.new_empty((2, programs, channels), dtype=torch.float32) if learns else (None, None)
-    shares = None if share is None else total.new_empty(programs, dtype=torch.float32)
+    shares = None if blend is None else total.new_empty(programs, dtype=torch.float32)
     _backward().add_and_normalize_backward[(programs,)](
-        *(total, onward, gradients[0], gradients[-1], first, second, share, norm.weight),
-        *(out, *outs, *sums, shares, rows, steps, channels, norm.eps),
+        *(total, onward, gradients[0], gradients[-1], *(blend or (None, None)), norm.weight),
+        *(out, first, second, *sums, shares, rows, steps, channels, norm.eps),
         ONWARD=onward is not None,
         TWO=len(gradients) == 2,
         BLEND=blend is not None,
@@ -228,8 +256,8 @@ def add_norm_backward(
         BLOCK=block,
         num_warps=4,
     )
-    blended = None if shares is None else (*outs, shares.sum())
-    return out, blended, (sums[0].sum(0), sums[1].sum(0)) if learns else None  # type: ignore[return-value, union-attr]
+    blended = None if shares is None else (first, second, shares.sum())
+    return out, blended, tuple(sums.sum(1)) if isinstance(sums, Tensor) else None  # type: ignore[return-value]
 
 
 # -- feed-forward ----------------------------------------------------------------------------------------------------

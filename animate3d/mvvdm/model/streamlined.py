@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -67,7 +68,10 @@ class _Call:
     def through(self, function: Callable[..., Tensor], module: nn.Module, *arguments: Any) -> Tensor:
         """Call the function of a block, whose activations are computed again in the backward pass where it says so."""
         if torch.is_grad_enabled() and getattr(module, "recomputed", False):
-            return cast(Tensor, checkpoint(function, module, *arguments, use_reentrant=False))
+            again = partial(function, module, *arguments)
+            # Nothing is drawn in there, and nothing depends on chance: what would be checked costs the host's time.
+            found = checkpoint(again, use_reentrant=False, preserve_rng_state=False, determinism_check="none")
+            return cast(Tensor, found)
         return self.run(function, module, *arguments)
 
     def shared(self) -> None:
@@ -82,20 +86,20 @@ def supports(unet: nn.Module, device: torch.device, *, learns: bool = False) -> 
     Args:
         learns: with gradient, for which nothing may hang on the layers that only their own call would see.
     """
-    layers = list(_layers_of(unet))
-    for layer in layers:
+    for layer in _layers_of(unet):
         for parameter in layer._parameters.values():
             if parameter is not None and (type(parameter) is not nn.Parameter or parameter.device != device):
                 return False  # spread over processes, quantised, or waiting on the CPU
-    inner = [layer for layer in layers if layer is not unet]
-    return all(map(_known, inner)) and not (learns and any(map(_called_for_more, inner)))
+        if layer is not unet and (not _known(layer) or (learns and _called_for_more(layer))):
+            return False
+    return True
 
 
 def _called_for_more(module: nn.Module) -> bool:
     """Whether a layer's own call does more than its formula: hooks, a compiler's version, dropout."""
     if isinstance(module, nn.Dropout):
         return module.training and module.p > 0
-    compiled = getattr(module, "_compiled_call_impl", None) is not None
+    compiled = vars(module).get("_compiled_call_impl") is not None
     return compiled or bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
@@ -108,7 +112,7 @@ def _layers_of(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _known(module: nn.Module) -> bool:
-    if type(module).__module__.startswith("peft") or hasattr(module, "_hf_hook"):
+    if "_hf_hook" in vars(module) or type(module).__module__.startswith("peft"):
         return False
     if isinstance(module, SpatioTemporalProcessor):
         return module.spatial_attn and not module.image_attn
@@ -276,7 +280,7 @@ def _spatial_block(block: BasicTransformerBlock, tokens: Tensor, call: _Call, ke
 
 def _feed_forward(block: BasicTransformerBlock, normed: Tensor) -> Tensor:
     gate, _, out = cast(Any, block.ff).net
-    return out(gated_linear(normed, gate.proj))
+    return gated_linear(normed, gate.proj, out)
 
 
 def _multi_view(attn: Attention, normed: Tensor, call: _Call) -> Tensor:

@@ -8,8 +8,9 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from animate3d.mvvdm.model import encoder
-from animate3d.mvvdm.model.gradients import GroupNormGradients
+from animate3d.mvvdm.model import encoder, launches
+from animate3d.mvvdm.model.gradients import norm_backward
+from animate3d.mvvdm.model.launches import Places
 from animate3d.mvvdm.model.patch_autoencoder import PatchAutoencoder
 
 
@@ -51,7 +52,7 @@ def test_the_gradient_of_norm_and_silu_is_that_of_autograd() -> None:
     x, gradient = torch.randn(2, 2, 35, 12, dtype=torch.float64)
     leaf = x.clone().requires_grad_()
     silu(norm(leaf.transpose(1, 2)).transpose(1, 2)).backward(gradient)
-    torch.testing.assert_close(GroupNormGradients(x, gradient, norm).of_x, leaf.grad, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(norm_backward(x, gradient, norm), leaf.grad, rtol=1e-5, atol=1e-6)
 
 
 def test_only_the_input_of_every_norm_is_kept(vae: AutoencoderKL) -> None:
@@ -83,6 +84,8 @@ def test_the_kernels_compute_the_formula(channels: int, groups: int) -> None:
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
     x, gradient = torch.randn(2, 3, 1030, channels).half()
-    expected = GroupNormGradients(x, gradient, norm.half()).of_x
-    found = GroupNormGradients(x.cuda(), gradient.cuda(), norm.cuda()).of_x.cpu()
+    expected = norm_backward(x, gradient, norm.half())
+    x, gradient = x.cuda(), gradient.cuda()
+    _, statistics = launches.group_norm(x, norm.cuda(), Places(), True, None)
+    found = launches.group_norm_backward(x, gradient, statistics, Places(), activate=True)[0].cpu()
     assert (found - expected).float().norm() / expected.float().norm() < 2e-3

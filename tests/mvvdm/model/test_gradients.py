@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from animate3d.mvvdm.model import fused
-from animate3d.mvvdm.model.gradients import GroupNormGradients
-from animate3d.mvvdm.model.launches import Places, Table
+from animate3d.mvvdm.model.launches import Table
 from animate3d.mvvdm.model.unet import TRAINED, MultiViewUNet
 from animate3d.mvvdm.training.trainable import freeze, recompute_activations, shrink_frozen
 from tests.mvvdm.model.test_streamlined import MODELS, call, model
@@ -100,20 +99,6 @@ def test_what_only_the_layers_calls_see_keeps_the_modules(obstacle: str) -> None
     assert not unet._streamlines(sample, prompts=2 if obstacle == "several prompts" else 1)
 
 
-def test_a_norm_over_frames_has_the_gradients_of_autograd() -> None:
-    frames, views = 3, 2
-    norm = nn.GroupNorm(4, 12).double()
-    nn.init.normal_(norm.weight)
-    nn.init.normal_(norm.bias)
-    x, gradient = torch.randn(2, 2 * frames * views, 7, 12, dtype=torch.float64)
-    leaf = x.clone().requires_grad_()
-    fused.group_norm(leaf, norm, frames=frames, views=views, activate=False).backward(gradient)
-    found = GroupNormGradients(x, gradient, norm, Places(frames, views), activate=False)
-    pairs = ((found.of_x, leaf.grad), (found.of_weight, norm.weight.grad), (found.of_bias, norm.bias.grad))
-    for ours, theirs in pairs:
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5, check_dtype=False)
-
-
 # -- kernels ---------------------------------------------------------------------------------------------------------
 
 
@@ -137,6 +122,13 @@ def layered(addends: int, tables: tuple[Table | None, ...], blend: bool) -> Call
     return function
 
 
+def fed_forward(x: Tensor, *weights: Tensor) -> Tensor:
+    gate, out = nn.Linear(24, 64, bias=False), nn.Linear(32, 24).to(x).requires_grad_(False)
+    gate._parameters["weight"] = weights[0]  # type: ignore[assignment]
+    out._parameters.update(zip(("weight", "bias"), weights[1:], strict=False))  # type: ignore[arg-type]
+    return fused.gated_linear(x, gate, out)
+
+
 def read_prompt(query: Tensor) -> Tensor:
     draw = torch.Generator().manual_seed(1)
     sides = [torch.randn(4, count, 40, generator=draw).to(query) for count in (7, 7, 3, 3)]
@@ -155,7 +147,8 @@ CASES: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
     "sum and layer norm": (layered(1, (None,), False), [TOKENS, WEIGHTS, WEIGHTS, TOKENS]),
     "two tables": (layered(0, TABLES, False), [TOKENS, WEIGHTS, WEIGHTS]),
     "blend": (layered(2, TABLES, True), [TOKENS, WEIGHTS, WEIGHTS, TOKENS, TOKENS, (1,)]),
-    "gate": (lambda x: fused.gated_linear(x, nn.Linear(24, 64).to(x)), [TOKENS]),
+    "feed-forward": (fed_forward, [TOKENS, (64, 24), (24, 32), (24,)]),
+    "frozen feed-forward": (lambda x: fed_forward(x, torch.randn(64, 24).to(x), torch.randn(24, 32).to(x)), [TOKENS]),
     "frames": (lambda qkv: fused.attend_frames(qkv, 2), [(2, 5, 7, 120)]),
     "16 frames, wide heads": (lambda qkv: fused.attend_frames(qkv, 2), [(1, 16, 9, 960)]),
     "prompt": (read_prompt, [(12, 33, 40)]),
