@@ -104,9 +104,9 @@ class SceneTemplate(Template):
 class ObjectFits:
     """`RigidFit` of every object of a scene."""
 
-    def __init__(self, template: SceneTemplate) -> None:
+    def __init__(self, template: SceneTemplate, *, joints: bool = False) -> None:
         self._own = template.own
-        self._fits = [RigidFit(own.template) for own in template.own]
+        self._fits = [RigidFit(own.template, joints=joints) for own in template.own]
 
     def solve(self, start: Array, rays: Rays, stiffness: float, turns: int, anchors: Anchors | None = None) -> Array:
         """See `RigidFit.solve`."""
@@ -219,9 +219,10 @@ def template_of(surface: Surface, *, nodes: int = NODES) -> Template:
     return SceneTemplate(surface, nodes=nodes)
 
 
-def fit_of(template: Template) -> Fit:
-    """The solver of a template."""
-    return ObjectFits(template) if isinstance(template, SceneTemplate) else RigidFit(template)
+def fit_of(template: Template, *, joints: bool = False) -> Fit:
+    """The solver of a template; ``joints``: see `RigidFit`."""
+    several = isinstance(template, SceneTemplate)
+    return ObjectFits(template, joints=joints) if several else RigidFit(template, joints=joints)  # type: ignore[arg-type]
 
 
 def prior_of(template: Template, cameras: Cameras, weight: float) -> Prior:

@@ -14,6 +14,8 @@ from animate3d.motion.surfaces import Array, Ids
 from animate3d.motion.template import Template
 
 _HOLD = 1e-3  # pull towards the start, against the stiffness: what nothing observes stays
+_JOINT = 0.1  # of the usual distance of nodes: a link this far from its shape is at a joint and holds half as firmly
+_LEFT = 0.05  # of its firmness, at least
 _CG_STEPS = 12  # enough with the preconditioner; the turns of rotations and positions do the rest
 _CG_TOLERANCE = 1e-5
 _EYES = 8  # cameras among which one is sought that sees across the first one's line of sight
@@ -54,12 +56,17 @@ class _System(NamedTuple):
 
 
 class RigidFit:
-    """The solver of one template; everything that depends on the rest shape alone is prepared once."""
+    """The solver of one template; everything that depends on the rest shape alone is prepared once.
 
-    def __init__(self, template: Template) -> None:
+    Args:
+        joints: links that are far from their shape hold less firmly and all others more, so that a limb turns about its
+            joint where it would otherwise bend and shrink a little everywhere.
+    """
+
+    def __init__(self, template: Template, *, joints: bool = False) -> None:
         self._rest, self._triangles = template.rest, template.triangles
         self._n, self._inner = template.n_nodes, len(template.links)
-        self._bond_reach = template.edge
+        self._edge, self._joints = template.edge, joints
         self._pairs = np.ascontiguousarray(np.concatenate([template.links, template.bonds.pairs]))
         i, j = self._pairs.T
         # Every part of the surface has the same say, however many nodes and links it has.
@@ -89,7 +96,7 @@ class RigidFit:
             ``[M, 3]``
         """
         scale = stiffness * max(float(rays.weights.sum()), 1.0) / self._n
-        weights = scale * self._unbroken(start)
+        weights = scale * self._firmness(start)
         system = self._system(start, rays, weights, _HOLD * scale, anchors, scale)
         positions = start
         for _ in range(turns):
@@ -108,15 +115,26 @@ class RigidFit:
         fit_kernels.find_rotations(self._rest, positions, weights, *self._graph, found)
         return found
 
-    def _unbroken(self, positions: Array) -> Array:
-        """Weights of the links; bonds between pieces that the frames have pulled apart lose theirs. ``[E]``"""
-        pairs = self._pairs[self._inner :]
+    def _firmness(self, positions: Array) -> Array:
+        """Weights of the links, as firmly as they hold at ``positions``. ``[E]``
+
+        Bonds between pieces that the frames have pulled apart lose theirs, with joints the links inside of a piece too,
+        in favour of the others.
+        """
+        first = 0 if self._joints else self._inner
+        pairs = self._pairs[first:]
         if not len(pairs):
             return self._weights
         stretch = np.empty(len(pairs))
         fit_kernels.link_stretch(self._rest, positions, self.rotations(positions), pairs, stretch)
+        stretch /= self._edge
         weights = self._weights.copy()
-        weights[self._inner :] /= (1.0 + (stretch / self._bond_reach) ** 2) ** 2
+        weights[self._inner :] /= (1.0 + stretch[self._inner - first :] ** 2) ** 2
+        if self._joints:
+            inner = weights[: self._inner]
+            whole = inner.sum()
+            inner *= _LEFT + (1.0 - _LEFT) / (1.0 + (stretch[: self._inner] / _JOINT) ** 2)
+            inner *= whole / max(inner.sum(), 1e-30)
         return weights
 
     def _system(

@@ -98,8 +98,8 @@ def track(
     settings = settings or TrackSettings()
     frames, cameras = _reduced(frames, cameras)
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
-    fit = fit_of(template)
     few = frames.shape[0] <= _FEW_VIEWS
+    fit = fit_of(template, joints=few and frames.shape[0] > 1)
     if not few:
         settings = replace(settings, velocity=settings.velocity[:1])
     pulls = settings.depth if frames.shape[0] == 1 else ()

@@ -47,6 +47,22 @@ def test_what_is_firm_along_one_direction_alone_leaves_the_other_free() -> None:
     assert abs(moved[:, 1].mean()) < 0.01
 
 
+def test_with_joints_half_of_a_body_turns_about_its_middle_and_does_not_bend_as_a_whole() -> None:
+    template = template_of(patterned_capsule(2))
+    turn = trimesh.transformations.rotation_matrix(0.6, [0, 1, 0])[:3, :3]
+    truth = np.where(template.rest[:, 2:] > 0, template.rest @ turn.T, template.rest)
+    eyes = np.array([3.0, 0, 0]), np.array([0, 3.0, 0])
+    rays = join(*(rays_to(template, truth, eye) for eye in eyes))
+
+    def error(joints: bool) -> float:
+        fit, found = RigidFit(template, joints=joints), template.rest
+        for stiffness in (10.0, 3.0, 3.0, 3.0):
+            found = fit.solve(found, rays, stiffness, turns=10)
+        return float(np.linalg.norm(found - truth, axis=1).mean())
+
+    assert error(joints=True) < 0.6 * error(joints=False)
+
+
 def test_no_rays_leave_the_start() -> None:
     template = template_of(patterned_capsule(1))
     none = Rays(*(part[:0] for part in rays_to(template, template.rest, np.array([3.0, 0, 0]))))
