@@ -61,6 +61,8 @@ _ON_THE_SPOT = ("walk", "run", "gallop", "crawl")
 """Moves that look the same forwards and backwards: the way that is gone tells."""
 _BENDS_ALONG = ("swim", "slither", "dive")
 """Moves that bend or turn a body from its front to its back, whatever it has."""
+_TO_THE_FRONT, _WAYS = ("bow", "rock"), ("forward", "backward")
+"""Moves of the whole that go to the front, and directions that do."""
 _FAR_LARGER = 1.5
 """How much longer other limbs are, at least, for them to be taken for what was asked for."""
 _ALIKE: tuple[dict[str, str], ...] = ({"arm": "wing", "wing": "fin"}, {"wing": "arm"}, {"arm": "fin", "wing": "fin"})
@@ -82,6 +84,7 @@ class Computed:
         body: the parts, where a move needs some.
         then: what is done after that, in turn; nothing at all where it is to rest.
         crowded: number of frames that all would need, where there are fewer.
+        facing: where it faces, degrees from the front towards its left, where a move needs that and no parts.
     """
 
     moves: Moves
@@ -89,6 +92,7 @@ class Computed:
     body: Body | None = None
     then: tuple[Moves, ...] = ()
     crowded: int = 0
+    facing: float = 0.0
 
     def __str__(self) -> str:
         return ", then ".join(canonical([(MOVES[name], manner) for name, manner in act]) for act in self.acts)
@@ -101,7 +105,8 @@ class Computed:
     def identity(self, frames: int) -> dict[str, Any]:
         """What so many frames of it depend on."""
         first, *then = ([[name, asdict(manner)] for name, manner in act] for act in self.acts)
-        return {"moves": first, "frames": frames, **({"then": then} if then else {})}
+        others = {"then": then, "facing": self.facing}
+        return {"moves": first, "frames": frames, **{name: value for name, value in others.items() if value}}
 
     def told(self, unknown: bool) -> str:
         """One line for the user.
@@ -114,6 +119,8 @@ class Computed:
             text += f", as of something with {_listed(self.body)} (parts.png shows what was found)"
             if not np.allclose(self.body.turn, np.eye(3)):
                 text += ", which was taken to stand or to face another way"
+        elif self.facing:
+            text += ", as of something that faces another way"
         if self.left_out:
             text += f"; “{' and '.join(self.left_out)}” is left out"
             reasons = dict.fromkeys(_not_found(phrase, self.body) for phrase in self.left_out)
@@ -212,7 +219,16 @@ def read_moves(prompt: str, find: Callable[[], Iterable[Body]], frames: int = MO
     done = [now for now, all_of_it in zip(done, acts, strict=True) if now or not all_of_it]
     if not any(done):
         return None
-    return Computed(done[0], tuple(dict.fromkeys(left)), body, tuple(done[1:]), crowded)
+    facing = 0.0
+    if body is None and any(_has_a_way(name, manner) for act in done for name, manner in act):
+        seen = next(iter(find()))
+        facing = seen.yaw if seen.fronted else 0.0
+    return Computed(done[0], tuple(dict.fromkeys(left)), body, tuple(done[1:]), crowded, facing)
+
+
+def _has_a_way(name: str, manner: Manner) -> bool:
+    """Whether a move of the whole goes to where a body faces, or back."""
+    return name in _TO_THE_FRONT or (manner.direction or next(iter(MOVES[name].directions), "")) in _WAYS
 
 
 def _asked(clause: str) -> tuple[Moves | None, list[str]]:
@@ -371,9 +387,14 @@ class MovingBody:
 
     def __init__(self, points: NDArray[np.floating], computed: Computed, frames: int) -> None:
         body = computed.body
-        self._turn = np.eye(3) if body is None else body.turn
+        # Left and right are those of the picture, so a body that stands is not turned, but faces another way.
+        facing = computed.facing if body is None else body.yaw
+        self._turn = np.eye(3) if body is None else rotation_matrices(np.deg2rad(facing) * UP) @ body.turn
         upright = self._upright(points)
-        self._subject = subject_of_points(upright) if body is None else subject_of(body, upright)
+        if body is None:
+            self._subject = subject_of_points(upright, facing)
+        else:
+            self._subject = subject_of(body, upright @ rotation_matrices(-np.deg2rad(facing) * UP).T, facing)
         self._acts = list(acts_of(self._subject, computed.acts, frames))
         self.frames = frames
 
