@@ -14,7 +14,7 @@ from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_dis
 from animate3d.creatures.anatomy.facing import STRAIGHT, SURE, evenly, facings
 from animate3d.creatures.anatomy.joints import crown_of, joint_of, root_of, share_of, waist_behind
 from animate3d.creatures.anatomy.naming import Limb, is_head, names_of, sides_of
-from animate3d.creatures.anatomy.pieces import find_jaws, find_lids, find_propellers
+from animate3d.creatures.anatomy.pieces import find_jaws, find_lids, find_propellers, find_turrets
 from animate3d.creatures.anatomy.stilts import find_stilts, find_stilts_apart, halves
 from animate3d.creatures.anatomy.wheels import find_wheels
 from animate3d.creatures.figures.part import Part
@@ -363,6 +363,7 @@ def _assembled(
             "propeller": lambda: find_propellers(template),
             "lid": lambda: find_lids(template),
             "jaw": lambda: find_jaws(template, head, shares[head]),
+            "turret": lambda: find_turrets(template),
         }.get(name, list)()
         return [(extra.part, template.spread(extra.follows[None])[0]) for extra in found]
 

@@ -30,7 +30,7 @@ _ALIKE = 0.02
 """Mean distance from its mirror image of a body that is surely symmetric, as a share of its size."""
 STRAIGHT = 12.0
 """Degrees within which a body faces +z."""
-SURE = 0.5
+SURE = 0.75
 """How likely the best side is, at least, to be taken for the front; else a body faces the side nearest to +z."""
 _GIVEN = 4.0
 """How much likelier +z is than any other side before a body is looked at: most files face the front."""
