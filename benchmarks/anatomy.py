@@ -17,7 +17,7 @@ import numpy as np
 from animate3d.creatures.anatomy import Body, find_body
 from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.figure import Figure
-from animate3d.creatures.figures.mesh import figure_mesh
+from animate3d.creatures.figures.mesh import plain_mesh
 from animate3d.creatures.figures.part import Part
 from animate3d.creatures.moves import MOVES, Manner, pose_at, shows, subject_of
 from animate3d.runs.moves import suited_among
@@ -76,7 +76,7 @@ def main() -> None:
         counts = {name: [0, 0, 0] for name in SOUGHT}
         for seed in range(args.seed, args.seed + args.count):
             figure = draw_figure(seed, kind)
-            mesh = figure_mesh(figure)
+            mesh = plain_mesh(figure)
             start = time.process_time()
             body = find_body(mesh.vertices, mesh.triangles()[0], mesh.welded())
             seconds.append(time.process_time() - start)

@@ -16,7 +16,7 @@ from collections import defaultdict
 import numpy as np
 
 from animate3d.creatures.anatomy import find_bodies
-from animate3d.creatures.figures.mesh import figure_mesh
+from animate3d.creatures.figures.mesh import plain_mesh
 from animate3d.creatures.moves import Manner, move_points, subject_of
 from animate3d.runs.moves import UPRIGHT, MovingBody, read_moves
 from animate3d.small_model.cases import Cast, casts
@@ -27,7 +27,7 @@ MOVING = 0.01  # of the size: what goes less far should not move
 
 def judged(cast: Cast, yaw: float) -> tuple[float, float, bool]:
     """Cosine, amplitude against the truth, and whether the asked motion is the nearest; 0 where nothing is computed."""
-    mesh = figure_mesh(cast.figure)
+    mesh = plain_mesh(cast.figure)
     subject = subject_of(cast.figure, mesh.vertices, yaw)
     rest, triangles = subject.points, mesh.triangles()[0]
     asked = read_moves(cast.prompt, lambda: find_bodies(rest, triangles, mesh.welded()))

@@ -64,6 +64,17 @@ SENTENCES = {
     "the {} wiggles": "wiggling",
 }
 """Wordings of motions of the whole body, and what they mean in the captions' words."""
+FRONTS = {
+    "duck": -90.0,
+    "spider": -90.0,
+    "boat": 90.0,
+    "aliengo": 90.0,
+    "jeep": 180.0,
+    "r2d2": 180.0,
+    "teddy": 180.0,
+    "wuson": 180.0,
+}
+"""Where those meshes face that do not face +z, degrees towards +x, as a person sees it; what has no front faces +z."""
 STEP = 9
 """Sentences from one to the next of a mesh."""
 
@@ -76,10 +87,12 @@ def wanted(phrase: str) -> tuple[Move, Manner]:
     return MOVES[name], manner
 
 
-def against_truth(made: Animated, phrase: str, generator: np.random.Generator) -> tuple[float, bool]:
+def against_truth(
+    made: Animated, phrase: str, generator: np.random.Generator, front: float = 0.0
+) -> tuple[float, bool]:
     """The cosine to the truth, and whether that is nearer than nine other motions and than standing still."""
     move, manner = wanted(phrase)
-    subject = subject_of_points(made.positions[0])
+    subject = subject_of_points(made.positions[0], front)
     others = [other for other in MOVES.values() if not other.needs and other is not move]
     chosen = [others[place] for place in generator.permutation(len(others))[: CANDIDATES - 1]]
     candidates = [[(move, manner)], *([(other, Manner())] for other in chosen)]
@@ -133,7 +146,8 @@ def whole(found: dict[str, Path], each: int) -> None:
             sentence = sentences[(number + turn * STEP) % len(sentences)]
             said = sentence.format(name.replace("_", " "))
             made = animated(path, said)
-            rows.append(against_truth(made, SENTENCES[sentence], generator) if made else (0.0, False))
+            front = FRONTS.get(name, 0.0)
+            rows.append(against_truth(made, SENTENCES[sentence], generator, front) if made else (0.0, False))
             print(f"{said}: {made and made.moves}, cosine {rows[-1][0]:.3f}, nearest {rows[-1][1]}", flush=True)
     values, nearest = np.array(rows).T
     print(
@@ -168,7 +182,8 @@ def facings(found: dict[str, Path], marks: dict[str, Any]) -> None:
         sentences = list(SENTENCES)
         sentence = sentences[(7 * len(name)) % len(sentences)]
         said = sentence.format(name.replace("_", " "))
-        values = [value for _, made in _turned(path, said) for value in [_whole_cosine(made, SENTENCES[sentence])]]
+        front = FRONTS.get(name, 0.0)
+        values = [_whole_cosine(made, SENTENCES[sentence], front + yaw) for yaw, made in _turned(path, said)]
         print(f"| {name} | {said} | {_span(values)} | {max(values) - min(values):.2f} | |", flush=True)
     for name in sorted(marks.keys() & found.keys()):
         sentence, part = next(iter(marks[name]["asks"].items()))
@@ -184,8 +199,8 @@ def facings(found: dict[str, Path], marks: dict[str, Any]) -> None:
         print(f"| {name} | {sentence} | {_span(values)} to that at 0° | {spread:.2f} | {right} of 8 |", flush=True)
 
 
-def _whole_cosine(made: Animated | None, phrase: str) -> float:
-    return against_truth(made, phrase, np.random.default_rng(0))[0] if made else 0.0
+def _whole_cosine(made: Animated | None, phrase: str, front: float) -> float:
+    return against_truth(made, phrase, np.random.default_rng(0), front)[0] if made else 0.0
 
 
 def _span(values: list[float]) -> str:

@@ -28,6 +28,8 @@ WORLD = "world.safetensors"
 AXES = 12  # a family's ways to differ
 _CELL = 4  # pixels per value of an outline
 _HEARD = 0.5  # share of a phrase that has to be said
+_NAMED = 1.4
+"""How far from a family's reach a creature may look that the prompt names, with one of the family's motions."""
 _SMALL = frozenset(
     ["a", "an", "the", "its", "his", "her", "to", "at", "in", "into", "from", "and", "of", "on", "is", "are"]
 )
@@ -119,18 +121,19 @@ class World:
         """Sentences for the user about the model, by its outline ``[D]``, that is to move and the prompt for it."""
         notices = prompt_notices(prompt)
         distance = self.distances(outline[None])[0]
-        nearest = list(FAMILY_MOTIONS)[int(distance.argmin())]
-        if float(distance.min()) > 1:
+        nearest, reading = list(FAMILY_MOTIONS)[int(distance.argmin())], read_prompt(prompt)
+        named = reading.family == nearest and reading.motion is not None
+        if float(distance.min()) > (_NAMED if named else 1.0):
             notices.append(
                 "This model looks like none of the creatures the bundled model was trained on, which are smooth, "
                 f"colourful cartoons of these kinds: {', '.join(FAMILY_MOTIONS)}. Expect small or wrong motion; use "
                 "the released weights (--preset full) or videos of your own (--frames), or ask for a motion "
                 "that can be computed, such as hopping (docs/moves.md)."
             )
-        elif (family := read_prompt(prompt).family) is not None and family != nearest:
+        elif reading.family is not None and reading.family != nearest:
             notices.append(
-                f"The prompt speaks of a {family}; to the bundled model this looks more like a {nearest}. If it faces "
-                "sideways or lies on its side, turn it with --rot-x-degree and --rot-z-degree."
+                f"The prompt speaks of a {reading.family}; to the bundled model this looks more like a {nearest}. If "
+                "it faces sideways or lies on its side, turn it with --rot-x-degree and --rot-z-degree."
             )
         return notices
 

@@ -28,7 +28,7 @@ from animate3d.motion.returns import Returns
 from animate3d.motion.surfaces import Array, Ids
 from animate3d.motion.template import Template
 
-_FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
+FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
 _BETTER = 1.1  # times less of the frames missed: what more motion in depth must gain
 _FAR_BETTER = 1.35  # the same for what was found before, where what is found now is to be left for it
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
@@ -49,6 +49,7 @@ class TrackSettings:
             views that whose picture is nearest to the frame, from more the first.
         depth: pulls of every node towards its distance at rest, against its links, where only one view is given; all
             are tried, and an earlier one is kept unless a later one explains the frames clearly better.
+        thorough: follow more than two views as few are followed: from several starts, there and back.
     """
 
     stiffness: tuple[float, ...] = (30.0, 10.0, 3.0, 1.0, 1.0)
@@ -59,6 +60,7 @@ class TrackSettings:
     outline: float = 0.3
     velocity: tuple[float, ...] = (0.8, 0.4, 0.0)
     depth: tuple[float, ...] = (0.05, 0.002)
+    thorough: bool = False
 
     def scaled(self, rigidity: float) -> TrackSettings:
         """The same with every round's stiffness multiplied."""
@@ -98,9 +100,10 @@ def track(
     settings = settings or TrackSettings()
     frames, cameras = _reduced(frames, cameras)
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
-    few = frames.shape[0] <= _FEW_VIEWS
+    few = frames.shape[0] <= FEW_VIEWS
     fit = fit_of(template, joints=few and frames.shape[0] > 1)
-    if not few:
+    thorough = settings.thorough or few
+    if not thorough:
         settings = replace(settings, velocity=settings.velocity[:1])
     pulls = settings.depth if frames.shape[0] == 1 else ()
     priors: list[Prior | None] = [prior_of(template, cameras, weight) for weight in pulls] or [None]
@@ -114,10 +117,10 @@ def track(
             if earlier is None and f == frames.shape[1] - 1:
                 earlier = 0  # what is lost here is lost on the way back as well
             list(pool.map(partial(_Way.follow, frame=f, earlier=earlier), ways))  # list() raises what a way raised
-            progress(f // 2 if few else f)
+            progress(f // 2 if thorough else f)
     chosen = _simplest(ways)
     del ways  # a long clip does not hold what was not chosen any longer
-    if few:
+    if thorough:
         chosen.go_back(template.links, lambda done: progress((frames.shape[1] + done) // 2))
         progress(frames.shape[1] - 1)
     positions = np.empty((frames.shape[1], *template.vertices.shape))

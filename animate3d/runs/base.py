@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from animate3d.runs.lock import alone_in
 from animate3d.runs.moves import Computed, computed_of, parts_of
 from animate3d.runs.options import RunOptions
 from animate3d.runs.overrides import FIT, settings_of
-from animate3d.runs.quality import Followed, judged, quality_sentence
+from animate3d.runs.quality import Followed, followed, quality_sentence
 from animate3d.runs.steps import Steps
 from animate3d.runs.videos import (
     INFERENCE_CONFIG,
@@ -377,15 +377,15 @@ class Run(ABC):
     def track_surface(self, surface: Surface) -> Followed:
         """The surface followed through the frames, and how much of them its motion explains."""
         if self.frames_hash not in self._followed:  # it was tracked already if a sample was scored
-            tracked, cameras = self.follow(surface), self.cameras(self.frames.shape[2])
-            self._followed[self.frames_hash] = judged(
-                self.shown(surface), tracked, self.frames, cameras, keep=self.ends_in_tracking
+            follow, cameras = partial(self.follow, surface), self.cameras(self.frames.shape[2])
+            self._followed[self.frames_hash] = followed(
+                follow, self.shown(surface), self.frames, cameras, keep=self.ends_in_tracking
             )
         return self._followed[self.frames_hash]
 
-    def follow(self, surface: Surface) -> Tracked:
+    def follow(self, surface: Surface, thorough: bool) -> Tracked:
         """The surface followed through the frames, the first of which shows it at rest."""
-        cameras, settings = self.cameras(self.frames.shape[2]), TrackSettings().scaled(self.rigidity)
+        cameras, settings = self.cameras(self.frames.shape[2]), TrackSettings(thorough=thorough).scaled(self.rigidity)
         with counted(self.frames.shape[1] - 1, "tracking", "frame") as tell:
             return track(
                 template_of(surface), self.frames.numpy(), cameras, settings, progress=tell, ids=self.object_ids

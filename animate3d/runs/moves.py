@@ -40,6 +40,7 @@ from animate3d.meshes import Mesh, Placement
 from animate3d.motion.template import Surface
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.in_turn import LEAST, Moves, acts_of
+from animate3d.runs.named_parts import said_otherwise, standing_in
 from animate3d.runs.options import MOVE_FRAMES, RunOptions
 from animate3d.runs.sentences import in_turn
 
@@ -61,6 +62,8 @@ _ON_THE_SPOT = ("walk", "run", "gallop", "crawl")
 """Moves that look the same forwards and backwards: the way that is gone tells."""
 _BENDS_ALONG = ("swim", "slither", "dive")
 """Moves that bend or turn a body from its front to its back, whatever it has."""
+_TO_THE_FRONT, _WAYS = ("bow", "rock", "undulate", "wiggle"), ("forward", "backward")
+"""Moves of the whole that go to the front or along the body, and directions that do."""
 _FAR_LARGER = 1.5
 """How much longer other limbs are, at least, for them to be taken for what was asked for."""
 _ALIKE: tuple[dict[str, str], ...] = ({"arm": "wing", "wing": "fin"}, {"wing": "arm"}, {"arm": "fin", "wing": "fin"})
@@ -82,6 +85,7 @@ class Computed:
         body: the parts, where a move needs some.
         then: what is done after that, in turn; nothing at all where it is to rest.
         crowded: number of frames that all would need, where there are fewer.
+        facing: where it faces, degrees from the front towards its left, where a move needs that and no parts.
     """
 
     moves: Moves
@@ -89,6 +93,7 @@ class Computed:
     body: Body | None = None
     then: tuple[Moves, ...] = ()
     crowded: int = 0
+    facing: float = 0.0
 
     def __str__(self) -> str:
         return ", then ".join(canonical([(MOVES[name], manner) for name, manner in act]) for act in self.acts)
@@ -101,7 +106,8 @@ class Computed:
     def identity(self, frames: int) -> dict[str, Any]:
         """What so many frames of it depend on."""
         first, *then = ([[name, asdict(manner)] for name, manner in act] for act in self.acts)
-        return {"moves": first, "frames": frames, **({"then": then} if then else {})}
+        others = {"then": then, "facing": self.facing}
+        return {"moves": first, "frames": frames, **{name: value for name, value in others.items() if value}}
 
     def told(self, unknown: bool) -> str:
         """One line for the user.
@@ -114,6 +120,8 @@ class Computed:
             text += f", as of something with {_listed(self.body)} (parts.png shows what was found)"
             if not np.allclose(self.body.turn, np.eye(3)):
                 text += ", which was taken to stand or to face another way"
+        elif self.facing:
+            text += ", as of something that faces another way"
         if self.left_out:
             text += f"; “{' and '.join(self.left_out)}” is left out"
             reasons = dict.fromkeys(_not_found(phrase, self.body) for phrase in self.left_out)
@@ -183,7 +191,8 @@ def read_moves(prompt: str, find: Callable[[], Iterable[Body]], frames: int = MO
         find: finds the parts of the body, as they may be.
         frames: that all of it has.
     """
-    clauses = in_turn(prompt)
+    prompt, stand = said_otherwise(prompt)
+    bodies, clauses = (lambda: standing_in(find(), stand)), in_turn(prompt)
     acts, left = [], []
     for clause in clauses:
         moves, others = _asked(clause)
@@ -198,7 +207,7 @@ def read_moves(prompt: str, find: Callable[[], Iterable[Body]], frames: int = MO
     left += [MOVES[name].phrases[0] for act in acts[room:] for name, _ in act]
     acts = acts[:room]
     with_parts = [MOVES[name] for act in acts for name, _ in act if MOVES[name].needs]
-    body = suited_among(with_parts, find()) if with_parts else None
+    body = suited_among(with_parts, bodies()) if with_parts else None
     able = {move.name for move in with_parts if body is not None and can_do(move, body)}
     able |= {name for name, move in MOVES.items() if not move.needs}
     if "flap" not in able and _FLIES.search(prompt):  # what has no wings flies all the same
@@ -212,7 +221,16 @@ def read_moves(prompt: str, find: Callable[[], Iterable[Body]], frames: int = MO
     done = [now for now, all_of_it in zip(done, acts, strict=True) if now or not all_of_it]
     if not any(done):
         return None
-    return Computed(done[0], tuple(dict.fromkeys(left)), body, tuple(done[1:]), crowded)
+    facing = 0.0
+    if body is None and any(_has_a_way(name, manner) for act in done for name, manner in act):
+        seen = next(iter(find()))
+        facing = seen.yaw if seen.fronted else 0.0
+    return Computed(done[0], tuple(dict.fromkeys(left)), body, tuple(done[1:]), crowded, facing)
+
+
+def _has_a_way(name: str, manner: Manner) -> bool:
+    """Whether a move of the whole goes to where a body faces, or back."""
+    return name in _TO_THE_FRONT or (manner.direction or next(iter(MOVES[name].directions), "")) in _WAYS
 
 
 def _asked(clause: str) -> tuple[Moves | None, list[str]]:
@@ -296,11 +314,21 @@ def save_parts(folder: Path, surface: Surface, computed: Computed) -> None:
     drawn = render_mesh(painted, surface.vertices[None], cameras, supersample=3)[:, 0].astype(np.float32)
     alpha = drawn[..., 3:] / 255
     pictures = np.hstack(list((drawn[..., :3] * alpha + 127.5 * (1 - alpha) + 0.5).astype(np.uint8)))
-    legend, at = np.full((_LEGEND, pictures.shape[1], 3), 40, np.uint8), 8
-    for part, color in zip(body.parts, 255 * colors, strict=True):
-        cv2.putText(legend, part.name, (at, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color.tolist(), 1, cv2.LINE_AA)
-        at += 12 + 9 * len(part.name)
+    legend = _legend([part.name for part in body.parts], np.asarray(255 * colors, np.float64), pictures.shape[1])
     save_image(folder / PARTS, np.vstack([pictures, legend]))
+
+
+def _legend(names: Sequence[str], colors: NDArray[np.float64], width: int) -> NDArray[np.uint8]:
+    """Names in their colours, in as many rows as they take. ``[H, width, 3]``"""
+    rows, at = [np.full((_LEGEND, width, 3), 40, np.uint8)], 8
+    for name, color in zip(names, colors, strict=True):
+        (long, _), _ = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
+        if at + long > width - 8 and at > 8:
+            rows.append(np.full_like(rows[0], 40))
+            at = 8
+        cv2.putText(rows[-1], name, (at, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color.tolist(), 1, cv2.LINE_AA)
+        at += long + 12
+    return np.vstack(rows)
 
 
 def _palette(count: int) -> NDArray[np.float64]:
@@ -371,9 +399,14 @@ class MovingBody:
 
     def __init__(self, points: NDArray[np.floating], computed: Computed, frames: int) -> None:
         body = computed.body
-        self._turn = np.eye(3) if body is None else body.turn
+        # Left and right are those of the picture, so a body that stands is not turned, but faces another way.
+        facing = computed.facing if body is None else body.yaw
+        self._turn = np.eye(3) if body is None else rotation_matrices(np.deg2rad(facing) * UP) @ body.turn
         upright = self._upright(points)
-        self._subject = subject_of_points(upright) if body is None else subject_of(body, upright)
+        if body is None:
+            self._subject = subject_of_points(upright, facing)
+        else:
+            self._subject = subject_of(body, upright @ rotation_matrices(-np.deg2rad(facing) * UP).T, facing)
         self._acts = list(acts_of(self._subject, computed.acts, frames))
         self.frames = frames
 

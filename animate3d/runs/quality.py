@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +13,11 @@ from animate3d.meshes import Mesh
 from animate3d.motion.harmless import keep_what_explains
 from animate3d.motion.matching import FrameSource
 from animate3d.motion.score import Explained, explained
-from animate3d.motion.tracking import Tracked
+from animate3d.motion.tracking import FEW_VIEWS, Tracked
 from animate3d.rasterize.textured import render_mesh
 
 _WELL = 0.8  # a motion that explains less may be wrong in places that people notice
+_POORLY = 0.65  # a motion that explains less is looked for once more, thoroughly
 _LAGS = 0.15  # a frame that is explained so much worse than the whole is named
 
 
@@ -46,6 +47,22 @@ class Followed(NamedTuple):
             "explained_views": [round(share, 3) for share in self.explained.views],
             "held_still": round(self.held, 4),
         }
+
+
+def followed(
+    follow: Callable[[bool], Tracked], mesh: Mesh, frames: FrameSource, cameras: Cameras, *, keep: bool
+) -> Followed:
+    """What a surface does in some frames; where this explains little of many views, followed again and thoroughly.
+
+    Args:
+        follow: follows it, thoroughly or not.
+        mesh, frames, cameras, keep: see `judged`.
+    """
+    found = judged(mesh, follow(False), frames, cameras, keep=keep)
+    if found.explained.total >= _POORLY or frames.shape[0] <= FEW_VIEWS:
+        return found
+    again = judged(mesh, follow(True), frames, cameras, keep=keep)
+    return max(found, again, key=lambda either: either.explained.total)
 
 
 def judged(mesh: Mesh, tracked: Tracked, frames: FrameSource, cameras: Cameras, *, keep: bool) -> Followed:

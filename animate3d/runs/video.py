@@ -350,9 +350,9 @@ class VideoRun(MeshRun):
 
     # Step 5
 
-    def follow(self, surface: Surface) -> Tracked:
+    def follow(self, surface: Surface, thorough: bool) -> Tracked:
         """Frame 0 followed from the pose at rest, and the other frames from there."""
-        settings = TrackSettings().scaled(self.rigidity)
+        settings = TrackSettings(thorough=thorough).scaled(self.rigidity)
         views, count, size = self.frames.shape[:3]
         cameras = self.cameras(size)
         first = np.stack([np.asarray(self.frames[v, 0]) for v in range(views)])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from animate3d.bundled_model.knowledge import in_own_words, read_prompt
+from animate3d.bundled_model.knowledge import World, in_own_words, read_prompt
+from animate3d.creatures.captions import FAMILY_MOTIONS
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,21 @@ def test_other_words_for_a_familys_motion_become_its_caption(prompt: str, captio
 )
 def test_own_words_denials_and_what_a_family_cannot_do_stay_as_they_are(prompt: str) -> None:
     assert in_own_words(prompt) == prompt
+
+
+def test_an_odd_creature_is_known_where_its_family_and_a_motion_of_it_are_named() -> None:
+    families = list(FAMILY_MOTIONS)
+    count, fish = len(families), families.index("fish")
+    apart = torch.eye(count + 1)[:count]  # every family has an outline of its own, and one cell is nobody's
+    world = World(apart, torch.zeros(count, 1, count + 1), torch.full((count,), 0.5))
+
+    def notices(prompt: str, odd: float) -> list[str]:
+        outline = apart[fish].clone()
+        outline[-1] = odd
+        return world.notices(outline, prompt)
+
+    assert notices("a fish is swimming", 0.1) == []
+    assert notices("a fish is swimming", 0.7) == []  # at 1.15 of the reach
+    assert notices("a fish is reading", 0.7)[-1].startswith("This model looks like none")
+    assert notices("a dog is walking", 0.7)[-1].startswith("This model looks like none")
+    assert notices("a fish is swimming", 1.5)[-1].startswith("This model looks like none")

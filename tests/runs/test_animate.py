@@ -29,7 +29,7 @@ from animate3d.runs.mesh import AnimateOptions, AnimateResult, animate
 from animate3d.runs.quality import Followed
 from animate3d.runs.videos import VideoOptions
 
-JUDGED = run_module.judged
+FOLLOWED = run_module.followed
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,8 @@ class Pretend:
             shape = (frames.shape[1], len(template.vertices))  # type: ignore[attr-defined]
             return Tracked(np.zeros((*shape, 3)), np.broadcast_to(np.eye(3), (*shape, 3, 3)).copy(), np.ones(shape))
 
-        def judged(mesh: object, tracked: Tracked, *rest: object, **more: object) -> Followed:
+        def followed(follow: Callable[[bool], Tracked], *rest: object, **more: object) -> Followed:
+            tracked = follow(False)
             shares = [0.5] * (len(tracked.positions) - 1)
             return Followed(*tracked, Explained(0.5, shares, [0.5] * 4, shares), 0.0)
 
@@ -145,7 +146,7 @@ class Pretend:
 
         patch.setattr(Training, "launch", launch)
         patch.setattr(run_module, "track", track)
-        patch.setattr(run_module, "judged", judged)
+        patch.setattr(run_module, "followed", followed)
         patch.setattr(module, "fit_appearance", lambda gaussians, *rest, **more: gaussians)
         patch.setattr(module.MeshRun, "positions", positions)
 
@@ -382,7 +383,7 @@ def test_of_several_samples_the_one_that_the_mesh_can_follow_is_taken(
         return []
 
     monkeypatch.setattr(run_module, "track", track)
-    monkeypatch.setattr(run_module, "judged", JUDGED)
+    monkeypatch.setattr(run_module, "followed", FOLLOWED)
     monkeypatch.setattr(run_module, "make_videos", make_videos)
     monkeypatch.setattr(run_module, "make_masks", make_masks)
     weights = tmp_path / "weights"

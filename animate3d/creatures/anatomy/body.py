@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.spatial import cKDTree
 
 from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_distances, node_graph, without_twigs
+from animate3d.creatures.anatomy.facing import STRAIGHT, SURE, evenly, facings
 from animate3d.creatures.anatomy.joints import crown_of, joint_of, root_of, share_of, waist_behind
 from animate3d.creatures.anatomy.naming import Limb, is_head, names_of, sides_of
-from animate3d.creatures.anatomy.pieces import find_jaws, find_lids, find_propellers
+from animate3d.creatures.anatomy.pieces import find_jaws, find_lids, find_propellers, find_turrets
 from animate3d.creatures.anatomy.stilts import find_stilts, find_stilts_apart, halves
 from animate3d.creatures.anatomy.wheels import find_wheels
 from animate3d.creatures.figures.part import Part
@@ -39,14 +39,6 @@ _WAISTED = {"head": 0.03, "tail": 0.015}
 """What ends at a waist, and the least share of the surface that lies before it."""
 _HEAD = 1.7
 """Length of a head with ears, in distances of its middle from its joint."""
-_SIDEWAYS = 0.6
-"""Distance from the mirror image of a body that faces another way, against that of one that faces +z, at most."""
-_ALIKE = 0.02
-"""Mean distance from its mirror image of a body that surely faces +z, as a share of its size."""
-_STRAIGHT = 12.0
-"""Degrees within which a body faces +z."""
-_COMPARED = 4000
-"""Points that are compared with their mirror image, about."""
 _UNEVEN = 1.15
 """How much longer than its fellow a limb of a pair may be."""
 _TIP = 0.06
@@ -75,6 +67,7 @@ class Body:
         squared: finds it facing less than half a right angle away from +z, if that is another way.
         on_legs: finds the same where its wheels are the feet of legs, if they may be.
         is_backward: what was taken for its head looks like a tail, and the other way round.
+        fronted: its shape tells where it faces.
     """
 
     parts: tuple[Part, ...]
@@ -85,6 +78,15 @@ class Body:
     squared: Callable[[], Body] | None = None
     on_legs: Callable[[], Body] | None = None
     is_backward: bool = False
+    fronted: bool = False
+
+    @property
+    def yaw(self) -> float:
+        """Where it faces as it was given, degrees from +z towards +x; 0 where it lies and has to be turned upright."""
+        if self.turn[1, 1] < 1.0 - 1e-6:
+            return 0.0
+        front = self.turn.T @ FRONT
+        return float(np.rad2deg(np.arctan2(front[0], front[2])))
 
     def weights(self, points: Points) -> Points:
         """`shares`; the points have to be the vertices."""
@@ -131,8 +133,7 @@ class Body:
 def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer]) -> Iterator[Body]:
     """The parts of a mesh as it stands, then as if it lay on its back, then on its face.
 
-    It is turned to where it faces (`facings`), unless fewer legs make pairs so; of two directions it is the one in
-    which the head is higher.
+    It is turned to where it faces (`facings`), unless fewer legs or wheels make pairs so than as it is given.
 
     Args:
         vertices: ``[N, 3]``, y up, the front towards +z.
@@ -141,62 +142,39 @@ def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArra
     """
     for pitch in (0.0, 90.0, -90.0):
         lying = rotation_matrices(np.deg2rad(pitch) * LEFT)
-        turned = vertices @ lying.T
-        yaws = facings(turned)
-        bodies = []
-        for yaw in yaws if yaws == (0.0,) else (*yaws, 0.0):
-            body = _facing(vertices, triangles, groups, lying, yaw)
+        sides = facings(evenly(vertices @ lying.T, triangles))
+        side = sides[0] if sides[0].likely >= SURE else min(sides, key=lambda side: abs(side.yaw))
+        yaw = 0.0 if abs(side.yaw) <= STRAIGHT else side.yaw
+        best = _facing(vertices, triangles, groups, lying, yaw, sides[0].likely)
+        best = replace(best, fronted=sides[0].likely >= SURE)
+        if yaw:
             # What opens or spins without a head or legs faces as the cameras do, as nearly as its sides allow.
             square = (yaw + 45.0) % 90.0 - 45.0
-            squared = partial(_facing, vertices, triangles, groups, lying, square) if square != yaw else None
-            bodies.append(replace(body, squared=squared))
-        sideways, ahead = bodies[:-1], bodies[-1]
-        best = max(sideways, key=_head_height, default=ahead)  # of a person who raises an arm the legs tell the front
-        yield ahead if ahead.pairs_of("leg", "wheel") > best.pairs_of("leg", "wheel") else best
+            squared = partial(_facing, vertices, triangles, groups, lying, square)
+            best = replace(best, squared=squared if square != yaw else None)
+        if STRAIGHT < abs(yaw) < 180.0 - STRAIGHT:
+            ahead = _facing(vertices, triangles, groups, lying, 0.0)
+            best = ahead if ahead.pairs_of("leg", "wheel") > best.pairs_of("leg", "wheel") else best
+        yield best
 
 
 def _facing(
-    points: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer], lying: Points, yaw: float
+    points: Points,
+    triangles: NDArray[np.integer],
+    groups: NDArray[np.integer],
+    lying: Points,
+    yaw: float,
+    likely: float = 0.0,
 ) -> Body:
     """The parts of a mesh that lies and faces somewhere, the latter in degrees."""
     turn = rotation_matrices(np.deg2rad(-yaw) * UP) @ lying
     body = find_body(points @ turn.T, triangles, groups)
-    if body.is_backward:
+    if body.is_backward and likely < SURE:
         around = rotation_matrices(np.pi * UP) @ turn
         other = find_body(points @ around.T, triangles, groups)
         if not other.is_backward:
             return replace(other, turn=around)
     return replace(body, turn=turn)
-
-
-def facings(points: Points) -> tuple[float, ...]:
-    """Where points ``[N, 3]`` may face, degrees from +z towards +x: to the side from which both halves look alike.
-
-    That is +z unless another direction shows far more of a mirror image; of a quarter turn either way both are named.
-    """
-    some = points[:: max(len(points) // _COMPARED, 1)]
-    centered = some - 0.5 * (some.min(axis=0) + some.max(axis=0))
-    tree = cKDTree(centered)
-
-    def unlike(yaw: float) -> float:
-        across = rotation_matrices(np.deg2rad(yaw) * UP) @ LEFT
-        mirrored = centered - 2 * np.outer(centered @ across, across)
-        return float(tree.query(mirrored)[0].mean())
-
-    straight = unlike(0.0)
-    if straight < _ALIKE * float(np.ptp(centered, axis=0).max()):  # front and back may look more alike still
-        return (0.0,)
-    found = min(np.arange(-90.0, 90.0, 15.0), key=unlike)
-    found = min(found + np.arange(-10.0, 11.0, 5.0), key=unlike)
-    if abs(found) <= _STRAIGHT or unlike(found) > _SIDEWAYS * straight:
-        return (0.0,)
-    return (found, found - 180.0 * np.sign(found)) if abs(found) > 90.0 - _STRAIGHT else (found,)
-
-
-def _head_height(body: Body) -> float:
-    """How high the head is above the tail."""
-    tips = {part.name: float((part.joint + part.length * part.along)[1]) for part in reversed(body.parts)}
-    return tips.get("head", -np.inf) - tips.get("tail", 0.0)
 
 
 def find_body(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer]) -> Body:
@@ -385,6 +363,7 @@ def _assembled(
             "propeller": lambda: find_propellers(template),
             "lid": lambda: find_lids(template),
             "jaw": lambda: find_jaws(template, head, shares[head]),
+            "turret": lambda: find_turrets(template),
         }.get(name, list)()
         return [(extra.part, template.spread(extra.follows[None])[0]) for extra in found]
 

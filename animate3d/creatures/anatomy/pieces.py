@@ -1,4 +1,4 @@
-"""Loose pieces that are parts of their own: propellers, lids, doors, and jaws, by how they sit on their body."""
+"""Pieces that are parts of their own: propellers, lids, doors, jaws and turrets, by how they sit on their body."""
 
 from __future__ import annotations
 
@@ -45,6 +45,13 @@ _CENTRAL = 0.05
 """How far a jaw is from the plane of symmetry at most, against the size of the body."""
 _MOUTH = 0.1
 """How far a mouth is below the foremost point of a head, against the height of the head."""
+_TURRET = (0.35, 0.9)
+"""Share of the height at which a turret begins, at least and at most."""
+_ON_TOP = 0.12
+"""Width of a turret against the size of its body, at least."""
+_STEP_IN = 0.85
+"""How wide a turret that is one piece with its body is where it begins, against what is below, at most."""
+_LEVELS = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,3 +253,42 @@ def _hangs(points: Points, piece: _Piece) -> bool:
     """Whether a piece is below what else is where it is seen from above."""
     over = ~piece.nodes & (points > piece.low)[:, [0, 2]].all(axis=1) & (points < piece.high)[:, [0, 2]].all(axis=1)
     return bool(over.any()) and float(np.median(points[over, 1])) > piece.center[1] + 0.2 * float(piece.extent[1])
+
+
+def find_turrets(template: Template) -> list[Extra]:
+    """What sits on top and turns about the vertical: a loose piece with all that is above its rim, else a step in."""
+    low, high = float(template.rest[:, 1].min()), float(template.rest[:, 1].max())
+    size, tall = float(np.ptp(template.rest, axis=0).max()), high - low
+    least, most = (low + share * tall for share in _TURRET)
+    tops = [
+        piece
+        for piece in _pieces(template)
+        if least < piece.low[1] < most and min(piece.extent[0], piece.extent[2]) > _ON_TOP * size
+    ]
+    if tops:
+        base, follows = float(tops[0].low[1]), tops[0].nodes.copy()
+        for piece in _pieces(template):
+            if piece.low[1] > base - 0.02 * tall:  # its gun, and what stands on it
+                follows |= piece.nodes
+        middle = tops[0].center
+    elif (step := _step_in(template, least, most)) is not None:
+        base, follows = step, template.rest[:, 1] >= step
+        middle = np.average(template.rest[follows], axis=0, weights=template.areas[follows])
+    else:
+        return []
+    joint = np.array([middle[0], base, middle[2]])
+    return [Extra(Part("turret", 0, joint, UP, LEFT, high - base), follows.astype(float))]
+
+
+def _step_in(template: Template, least: float, most: float) -> float | None:
+    """The height between two others above which a body is narrowest against what is below, if it is narrower."""
+    middle = 0.5 * (template.rest.min(axis=0) + template.rest.max(axis=0))
+    out = np.linalg.norm((template.rest - middle)[:, [0, 2]], axis=1)
+    heights = template.rest[:, 1]
+    shares = {}
+    for level in np.linspace(least, most, _LEVELS).tolist():
+        above = heights >= level
+        if above.any() and not above.all():
+            over, under = (np.average(out[side], weights=template.areas[side]) for side in (above, ~above))
+            shares[level] = float(over / max(float(under), 1e-9))
+    return min(shares, key=lambda level: shares[level]) if shares and min(shares.values()) <= _STEP_IN else None

@@ -27,6 +27,23 @@ def figure_mesh(figure: Figure, spacing: float | None = None) -> Mesh:
     Args:
         spacing: about the distance between neighbouring vertices. Solids thinner than that are made a little thicker.
     """
+    points, faces = _surface(figure, spacing)
+    _, slope = distance_and_slope(figure.distance, points, 2e-3)
+    normals = slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
+    base = with_texels(points, faces, normals, _TEXTURE_SIZE)
+    colors = np.clip(figure.paint(base.texel_points, base.texel_normals), 0.0, 1.0)
+    texture = (colors * 255 + 0.5).astype(np.uint8)[base.texels]
+    material = Material(figure.kind, base_color=(1.0, 1.0, 1.0, 1.0), textures={"diffuse": texture})
+    return Mesh.from_faces(points, faces, corner_uvs=base.corner_uvs, material=material)
+
+
+def plain_mesh(figure: Figure, spacing: float | None = None) -> Mesh:
+    """`figure_mesh` without its texture, which takes most of the time."""
+    return Mesh.from_faces(*_surface(figure, spacing))
+
+
+def _surface(figure: Figure, spacing: float | None) -> tuple[Points, Quads]:
+    """Vertices ``[N, 3]`` and quads of all loose pieces."""
     if spacing is None:
         # A grid much coarser than a thin plate would need to thicken it too much.
         coarsest = float(np.clip(1.4 * figure.solids.thickness.min(), 0.05, 0.09))
@@ -37,14 +54,7 @@ def figure_mesh(figure: Figure, spacing: float | None = None) -> Mesh:
         corners, faces = _piece_surface(figure, number, int(piece), spacing)
         quads.append(faces + sum(len(v) for v in vertices))
         vertices.append(corners)
-    points, faces = np.concatenate(vertices).round(6), np.concatenate(quads)
-    _, slope = distance_and_slope(figure.distance, points, 2e-3)
-    normals = slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
-    base = with_texels(points, faces, normals, _TEXTURE_SIZE)
-    colors = np.clip(figure.paint(base.texel_points, base.texel_normals), 0.0, 1.0)
-    texture = (colors * 255 + 0.5).astype(np.uint8)[base.texels]
-    material = Material(figure.kind, base_color=(1.0, 1.0, 1.0, 1.0), textures={"diffuse": texture})
-    return Mesh.from_faces(points, faces, corner_uvs=base.corner_uvs, material=material)
+    return np.concatenate(vertices).round(6), np.concatenate(quads)
 
 
 def _piece_surface(figure: Figure, number: int, piece: int, spacing: float) -> tuple[Points, Quads]:

@@ -34,10 +34,10 @@ class Cue:
         """1 for left (counter-clockwise from above), -1 for right."""
         return -1.0 if self.direction == "right" else 1.0
 
-    @property
-    def towards(self) -> Points:
-        """Unit vector of the direction. ``[3]``"""
-        return DIRECTIONS[self.direction]
+    def towards(self, subject: Subject) -> Points:
+        """Unit vector of the direction ``[3]``: forward is where a body looks, left and right are the picture's."""
+        ahead = {"forward": 1.0, "backward": -1.0}.get(self.direction)
+        return DIRECTIONS[self.direction] if ahead is None else ahead * subject.front
 
 
 Warp = Callable[[Subject, Points, Cue], Points]

@@ -23,7 +23,7 @@ def _sway(subject: Subject, points: Points, cue: Cue) -> Points:
 
 
 def _bend(subject: Subject, points: Points, cue: Cue) -> Points:
-    return _bent(points, subject, cue.towards, 0.85 * min(cue.amplitude, 1.5) * settle(cue.t))
+    return _bent(points, subject, cue.towards(subject), 0.85 * min(cue.amplitude, 1.5) * settle(cue.t))
 
 
 def _bow(subject: Subject, points: Points, cue: Cue) -> Points:
@@ -34,7 +34,7 @@ def _bow(subject: Subject, points: Points, cue: Cue) -> Points:
 def _lean(subject: Subject, points: Points, cue: Cue) -> Points:
     """Sheared: the base stays, the top goes."""
     far = subject.stride(0.26 * cue.amplitude) * settle(cue.t)
-    return points + far * subject.rising[:, None] * cue.towards
+    return points + far * subject.rising[:, None] * cue.towards(subject)
 
 
 def _twist(subject: Subject, points: Points, cue: Cue) -> Points:

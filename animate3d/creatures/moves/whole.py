@@ -24,7 +24,7 @@ def squeezed(points: Points, base: Points, height: float) -> Points:
 
 def _topple(points: Points, subject: Subject, cue: Cue, angle: float) -> Points:
     """Turned so that the top goes the cue's way."""
-    return rotated(points, subject.center, np.cross(UP, cue.towards), angle)
+    return rotated(points, subject.center, np.cross(UP, cue.towards(subject)), angle)
 
 
 def _spin(subject: Subject, points: Points, cue: Cue) -> Points:
@@ -39,7 +39,7 @@ def _turn(subject: Subject, points: Points, cue: Cue) -> Points:
 def _roll(subject: Subject, points: Points, cue: Cue) -> Points:
     done = settle(cue.t)
     rolled = _topple(points, subject, cue, np.deg2rad(150.0) * min(cue.amplitude, 1.2) * done)
-    return rolled + subject.stride(0.14 * cue.amplitude) * done * cue.towards
+    return rolled + subject.stride(0.14 * cue.amplitude) * done * cue.towards(subject)
 
 
 def _tip(subject: Subject, points: Points, cue: Cue) -> Points:
@@ -47,7 +47,7 @@ def _tip(subject: Subject, points: Points, cue: Cue) -> Points:
     done = drop(cue.t)
     lying = _topple(points, subject, cue, np.deg2rad(84.0) * min(cue.amplitude, 1.1) * done)
     lying[:, 1] += min(points[:, 1].min() - lying[:, 1].min(), subject.lift(0.1))
-    return lying + subject.stride(0.1 * cue.amplitude) * done * cue.towards
+    return lying + subject.stride(0.1 * cue.amplitude) * done * cue.towards(subject)
 
 
 def _tilt(subject: Subject, points: Points, cue: Cue) -> Points:
@@ -109,7 +109,7 @@ def _fall(subject: Subject, points: Points, cue: Cue) -> Points:
 
 
 def _slide(subject: Subject, points: Points, cue: Cue) -> Points:
-    return points + subject.stride(0.24 * cue.amplitude) * settle(cue.t) * cue.towards
+    return points + subject.stride(0.24 * cue.amplitude) * settle(cue.t) * cue.towards(subject)
 
 
 def _tremble(subject: Subject, points: Points, cue: Cue) -> Points:

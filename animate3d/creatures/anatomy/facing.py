@@ -1,0 +1,166 @@
+"""Where a body faces: of the four sides of its plane of symmetry, the one that looks most like a front.
+
+What tells a front is learnt from random figures that face +z (`animate3d.small_model.facing`): heads are high, tails
+thin, feet point ahead. Each side is scored by a weighted sum of how the body's front differs from its back and its
+length from its breadth, in layers of its height and in slices of its length.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from animate3d.creatures.moves.skeleton import rotation_matrices
+from animate3d.creatures.rigs import LEFT, UP
+
+Points = NDArray[np.float64]
+
+WEIGHTS = Path(__file__).with_name("facing.json")
+SAMPLE = 1500
+"""Points that are looked at."""
+_SIDEWAYS = 0.6
+"""Distance from the mirror image of a body that faces another way, against that of one that faces +z, at most."""
+_ALIKE = 0.02
+"""Mean distance from its mirror image of a body that is surely symmetric, as a share of its size."""
+STRAIGHT = 12.0
+"""Degrees within which a body faces +z."""
+SURE = 0.75
+"""How likely the best side is, at least, to be taken for the front; else a body faces the side nearest to +z."""
+_GIVEN = 4.0
+"""How much likelier +z is than any other side before a body is looked at: most files face the front."""
+_LAYERS, _SLICES = 5, 8
+_FEW = 8
+"""Points of a layer or slice, at least, that say something."""
+_FAR = 3.0
+"""The largest value that counts."""
+
+
+class Facing(NamedTuple):
+    """A side that a body may face.
+
+    Attributes:
+        yaw: degrees from +z towards +x.
+        likely: share of 1, among the four sides, by its shape alone.
+    """
+
+    yaw: float
+    likely: float
+
+
+def facings(points: Points) -> list[Facing]:
+    """The four sides that a body may face, the likeliest first.
+
+    Args:
+        points: ``[N, 3]`` spread evenly over its surface, y up.
+    """
+    axis = _axis(points)
+    yaws = [(axis + quarter + 180.0) % 360.0 - 180.0 for quarter in (0.0, 90.0, 180.0, 270.0)]
+    scores = np.array([looks(turned(points, -yaw)) for yaw in yaws]) @ _weights()
+    shares = np.exp(scores - scores.max())
+    shares /= shares.sum()
+    sides = [Facing(yaw, float(share)) for yaw, share in zip(yaws, shares, strict=True)]
+    return sorted(sides, key=lambda side: -side.likely * (_GIVEN if abs(side.yaw) <= STRAIGHT else 1.0))
+
+
+def evenly(vertices: Points, triangles: NDArray[np.integer]) -> Points:
+    """`SAMPLE` points spread evenly over a surface, the same ones every time. ``[N, 3]``"""
+    generator = np.random.default_rng(0)
+    a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
+    areas = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    if not areas.sum() > 0:
+        return vertices
+    chosen = generator.choice(len(triangles), SAMPLE, p=areas / areas.sum())
+    u, v = np.sqrt(generator.random(SAMPLE)), generator.random(SAMPLE)
+    shares = np.stack([1 - u, u * (1 - v), u * v], axis=-1)
+    return np.asarray(np.einsum("nk,nkd->nd", shares, np.stack([a, b, c], axis=1)[chosen]))
+
+
+def turned(points: Points, yaw: float) -> Points:
+    """Points ``[N, 3]`` turned about the vertical, degrees from +z towards +x."""
+    return np.asarray(points @ rotation_matrices(np.deg2rad(yaw) * UP).T)
+
+
+def _axis(points: Points) -> float:
+    """The yaw, within a right angle of +z, at which both halves look alike; +z unless another shows far more of it."""
+    centered = points - 0.5 * (points.min(axis=0) + points.max(axis=0))
+    tree = cKDTree(centered)
+
+    def unlike(yaw: float) -> float:
+        across = rotation_matrices(np.deg2rad(yaw) * UP) @ LEFT
+        return float(tree.query(centered - 2 * np.outer(centered @ across, across))[0].mean())
+
+    straight = unlike(0.0)
+    if straight < _ALIKE * float(np.ptp(centered, axis=0).max()):
+        return 0.0
+    coarse = sorted(np.arange(-90.0, 90.0, 15.0), key=unlike)[:2]
+    found = min((near + fine for near in coarse for fine in np.arange(-10.0, 11.0, 5.0)), key=unlike)
+    return 0.0 if abs(found) <= STRAIGHT or unlike(found) > _SIDEWAYS * straight else float(found)
+
+
+@lru_cache(maxsize=1)
+def _weights() -> Points:
+    return np.array(json.loads(WEIGHTS.read_text()))
+
+
+def looks(points: Points) -> Points:
+    """What tells whether points ``[N, 3]`` of a body, y up, show a front towards +z. ``[D]``"""
+    low, high = points.min(axis=0), points.max(axis=0)
+    size = float((high - low).max())
+    place = (points - 0.5 * (low + high)) / size
+    height = (points[:, 1] - low[1]) / size
+    broad, tall, long = (high - low) / size
+    layers = np.minimum((_LAYERS * height / max(tall, 1e-9)).astype(int), _LAYERS - 1)
+    ahead = np.concatenate([_ahead(place, layers), _front_against_back(place, height)])
+    across = _across(place, layers, float(np.log(max(broad, 1e-9) / max(long, 1e-9))))
+    ahead, across = (np.clip(values, -_FAR, _FAR) for values in (ahead, across))
+    # What a difference says depends on how tall, broad and long a body is.
+    whole = np.array([1.0, tall - 0.7, max(broad, long) - 0.7, min(broad, long) - 0.5])
+    both = np.outer(whole, np.concatenate([ahead, across])).ravel()
+    return np.concatenate([both, np.outer(ahead, [broad - 0.7, long - 0.7]).ravel()])
+
+
+def _ahead(place: Points, layers: NDArray[np.int64]) -> Points:
+    """How far the whole, and each layer of its height, lies ahead."""
+    z = place[:, 2]
+    apart = z - z.mean()
+    values = [5 * z.mean(), np.mean(apart**3) / max(float(z.std()), 1e-6) ** 3]
+    for layer in range(_LAYERS):
+        own = z[layers == layer]
+        ends = np.quantile(own, [0.03, 0.97]) if len(own) >= _FEW else np.zeros(2)
+        values += [5 * (own.mean() - z.mean()) if len(own) >= _FEW else 0.0, 5 * ends.mean()]
+    return np.array(values)
+
+
+def _front_against_back(place: Points, height: Points) -> Points:
+    """How slices of the front differ from those as far behind: area, mean, lowest and highest height, breadth."""
+    x, z = place[:, 0], place[:, 2]
+    share = 0.5 * (z / max(float(np.abs(z).max()), 1e-9) + 1.0)
+    slices = np.clip((_SLICES * share).astype(int), 0, _SLICES - 1)
+    rows = np.tile([0.0, 0.5, 0.0, 0.0, 0.0], (_SLICES, 1))
+    for number in range(_SLICES):
+        own = slices == number
+        if own.sum() >= _FEW:
+            up = height[own]
+            rows[number] = [_SLICES * own.mean(), up.mean(), *np.quantile(up, [0.03, 0.97]), x[own].std()]
+    half = _SLICES // 2
+    return np.asarray((rows[::-1][:half] - rows[:half]) * [1.0, 4.0, 4.0, 4.0, 8.0]).ravel()
+
+
+def _across(place: Points, layers: NDArray[np.int64], broader: float) -> Points:
+    """How much broader than long it and its layers are, and how far from its mirror image."""
+    values = [broader]
+    for layer in range(_LAYERS):
+        own = np.abs(place[layers == layer]), place[layers == layer]
+        if len(own[0]) < _FEW:
+            values += [0.0, 0.0]
+            continue
+        spread, reach = own[1].std(axis=0), own[0].max(axis=0)
+        values += [4 * (spread[0] - spread[2]), 4 * (reach[0] - reach[2])]
+    apart = 20 * float(cKDTree(place).query(place * [-1, 1, 1])[0].mean())
+    return np.array([*values, apart, min(apart, 0.5)])

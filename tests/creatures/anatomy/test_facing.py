@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+
+from animate3d.creatures.anatomy import find_bodies
+from animate3d.creatures.anatomy.facing import SAMPLE, SURE, evenly, facings, looks, turned
+from animate3d.creatures.figures.draw import draw_figure
+from animate3d.creatures.figures.mesh import figure_mesh
+from animate3d.creatures.figures.sampling import surface_points
+
+ANYWHERE = (0.0, 45.0, 90.0, 135.0, 180.0, -135.0, -90.0, -45.0)
+
+
+def apart(one: float, other: float) -> float:
+    return abs((one - other + 180.0) % 360.0 - 180.0)
+
+
+def test_creatures_are_seen_to_face_where_they_face() -> None:
+    right = []
+    for kind in ("animal", "bird", "fish", "snake"):
+        for seed in (31, 33, 35):
+            points = surface_points(draw_figure(seed, kind), SAMPLE, np.random.default_rng(0))[0]
+            right += [apart(facings(turned(points, yaw))[0].yaw, yaw) <= 15.0 for yaw in ANYWHERE]
+    assert np.mean(right) > 0.9
+
+
+def test_a_ball_faces_the_camera() -> None:
+    points = np.random.default_rng(0).normal(size=(SAMPLE, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    side = facings(points)[0]
+    assert side.yaw == 0.0
+
+
+def test_a_body_that_faces_away_is_turned_and_says_so() -> None:
+    mesh = figure_mesh(draw_figure(21, "animal"), 0.07)
+    away = turned(mesh.vertices, 180.0)
+    body = next(find_bodies(away, mesh.triangles()[0], mesh.welded()))
+    assert body.fronted and apart(body.yaw, 180.0) <= 15.0
+    assert facings(evenly(away, mesh.triangles()[0]))[0].likely >= SURE
+
+
+def test_what_is_looked_at_says_as_much_in_any_size() -> None:
+    points = np.random.default_rng(0).normal(size=(SAMPLE, 3)) * [0.3, 0.5, 1.0]
+    np.testing.assert_allclose(looks(points), looks(7.0 * points + [1.0, 2.0, 3.0]), atol=1e-9)
