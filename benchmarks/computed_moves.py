@@ -25,12 +25,17 @@ FRAMES = 16
 MOVING = 0.01  # of the size: what goes less far should not move
 
 
-def judged(cast: Cast, yaw: float) -> tuple[float, float, bool]:
-    """Cosine, amplitude against the truth, and whether the asked motion is the nearest; 0 where nothing is computed."""
+def judged(cast: Cast, yaw: float, facing: float | None = None) -> tuple[float, float, bool]:
+    """Cosine, amplitude against the truth, and whether the asked motion is the nearest; 0 where nothing is computed.
+
+    Args:
+        yaw: where the figure faces.
+        facing: where that is said to be; None lets it be found.
+    """
     mesh = plain_mesh(cast.figure)
     subject = subject_of(cast.figure, mesh.vertices, yaw)
     rest, triangles = subject.points, mesh.triangles()[0]
-    asked = read_moves(cast.prompt, lambda: find_bodies(rest, triangles, mesh.welded()))
+    asked = read_moves(cast.prompt, lambda: find_bodies(rest, triangles, mesh.welded(), facing))
     if asked is None:
         return 0.0, 0.0, False
     placed = UPRIGHT.apply(rest)
@@ -52,10 +57,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=120, help="cases, half of them of the whole body")
     parser.add_argument("--seed", type=int, default=77)
     parser.add_argument("--any-yaw", action="store_true", help="figures face anywhere")
+    parser.add_argument("--facing-given", action="store_true", help="where they face is said, as by --facing")
     args = parser.parse_args()
     rows: dict[str, list[tuple[float, float, bool]]] = defaultdict(list)
     for cast in casts(args.count, args.seed):
-        rows[cast.group].append(judged(cast, cast.yaw if args.any_yaw else 0.0))
+        yaw = cast.yaw if args.any_yaw else 0.0
+        rows[cast.group].append(judged(cast, yaw, yaw if args.facing_given else None))
     print("| | cases | nothing computed | nearest | median cosine | at least 0.7 | amplitude 0.7 to 1.3 |")
     print("|---|---|---|---|---|---|---|")
     for group, cases in rows.items():

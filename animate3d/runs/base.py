@@ -194,7 +194,7 @@ class Run(ABC):
     @cached_property
     def computed(self) -> Computed | None:
         """What the model does where that is computed; None where videos show what moves."""
-        is_known, find = lambda: bool(self.understood["known"]), lambda: parts_of(self.surface())
+        is_known, find = lambda: bool(self.understood["known"]), lambda: parts_of(self.surface(), self.options.facing)
         return None if self.needs_videos else computed_of(self.options, is_known, find, self.announce)
 
     # Steps 2 to 4

@@ -106,7 +106,7 @@ class Computed:
     def identity(self, frames: int) -> dict[str, Any]:
         """What so many frames of it depend on."""
         first, *then = ([[name, asdict(manner)] for name, manner in act] for act in self.acts)
-        others = {"then": then, "facing": self.facing}
+        others = {"then": then, "facing": self.facing if self.body is None else round(self.body.yaw, 3)}
         return {"moves": first, "frames": frames, **{name: value for name, value in others.items() if value}}
 
     def told(self, unknown: bool) -> str:
@@ -119,9 +119,9 @@ class Computed:
         if self.body is not None:
             text += f", as of something with {_listed(self.body)} (parts.png shows what was found)"
             if not np.allclose(self.body.turn, np.eye(3)):
-                text += ", which was taken to stand or to face another way"
+                text += ", which was taken to stand or to face another way (--facing says which)"
         elif self.facing:
-            text += ", as of something that faces another way"
+            text += ", as of something that faces another way (--facing says which)"
         if self.left_out:
             text += f"; “{' and '.join(self.left_out)}” is left out"
             reasons = dict.fromkeys(_not_found(phrase, self.body) for phrase in self.left_out)
@@ -162,6 +162,8 @@ def computed_of(
     Raises:
         InputError: it is to be computed, but nothing of it can.
     """
+    if options.facing is not None and not np.isfinite(options.facing):
+        raise InputError(f"--facing is an azimuth in degrees, got {options.facing}.")
     video = options.video
     if options.frames is not None or video is None or options.moves == "never":
         return None
@@ -266,13 +268,18 @@ def _not_found(phrase: str, body: Body | None) -> str:
     return f"{few} {move.needs[0]}s were found"
 
 
-def parts_of(surface: Surface) -> Iterator[Body]:
+def parts_of(surface: Surface, facing: float | None = None) -> Iterator[Body]:
     """The parts of a placed surface, upright, see `find_bodies`; then as if it looked to its left or right.
+
+    With ``facing``, the azimuth from which its face is seen, it looks nowhere else.
 
     What has four legs, and a longer way between its left and right ones than between its front and hind ones, looks
     there first: a body that is alike from all sides walks along its length.
     """
     upright = UPRIGHT.invert(surface.vertices)
+    if facing is not None:
+        yield from find_bodies(upright, surface.triangles, surface.groups, facing)
+        return
     for number, body in enumerate(find_bodies(upright, surface.triangles, surface.groups)):
         yield length_first(body) if number == 0 else body
     yield from _aside(upright, surface)

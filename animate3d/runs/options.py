@@ -105,6 +105,7 @@ class RunOptions(Views, Work):
         moves: whether motions of the whole body are computed (`animate3d.runs.moves`): ``auto``, ``always``, ``never``.
         move_frames: frames of a motion that is computed.
         move_strength: factor on how far it goes.
+        facing: azimuth from which the face of the model is seen, for such a motion; None where it is to be found.
     """
 
     model: Path
@@ -119,6 +120,7 @@ class RunOptions(Views, Work):
     moves: str = field(default="auto", kw_only=True)
     move_frames: int = field(default=MOVE_FRAMES, kw_only=True)
     move_strength: float = field(default=1.0, kw_only=True)
+    facing: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,9 @@ class FromPrompt:
     moves: Literal["auto", "always", "never"] = "auto"
     """compute motions such as hopping or walking, without videos: where the bundled model does not know the
     model or the motion, always, or never (docs/moves.md)"""
+    facing: Annotated[float | None, arg(metavar="AZIMUTH", help_behavior_hint="")] = None
+    """from where its face is seen, for a computed motion: 0 in front of the first view, 90 a quarter turn on
+    (default: it is found)"""
     motion_strength: float = 1.0
     """0.25 to 4; more is more motion"""
     num_samples: int = 1

@@ -54,6 +54,7 @@ def requested(given: AnimateCommand, overrides: Sequence[str] = ()) -> Requested
         "moves": given.from_prompt.moves,
         "move_frames": given.from_prompt.frame_count or MOVE_FRAMES,
         "move_strength": given.from_prompt.motion_strength,
+        "facing": given.from_prompt.facing,
         **({"config": given.motion.config} if given.motion.config else {}),
     }
     groups = (given.from_videos, given.output, given.machine)

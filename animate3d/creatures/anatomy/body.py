@@ -130,7 +130,12 @@ class Body:
         return replace(self, parts=tuple(renamed(part) for part in self.parts))
 
 
-def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer]) -> Iterator[Body]:
+def find_bodies(
+    vertices: Points,
+    triangles: NDArray[np.integer],
+    groups: NDArray[np.integer],
+    facing: float | None = None,
+) -> Iterator[Body]:
     """The parts of a mesh as it stands, then as if it lay on its back, then on its face.
 
     It is turned to where it faces (`facings`), unless fewer legs or wheels make pairs so than as it is given.
@@ -139,9 +144,13 @@ def find_bodies(vertices: Points, triangles: NDArray[np.integer], groups: NDArra
         vertices: ``[N, 3]``, y up, the front towards +z.
         triangles: ``[T, 3]``
         groups: ``[N]`` representative id of coincident vertices.
+        facing: where it faces, degrees from +z towards +x, where that is known.
     """
     for pitch in (0.0, 90.0, -90.0):
         lying = rotation_matrices(np.deg2rad(pitch) * LEFT)
+        if facing is not None:
+            yield replace(_facing(vertices, triangles, groups, lying, facing, likely=1.0), fronted=True)
+            continue
         sides = facings(evenly(vertices @ lying.T, triangles))
         side = sides[0] if sides[0].likely >= SURE else min(sides, key=lambda side: abs(side.yaw))
         yaw = 0.0 if abs(side.yaw) <= STRAIGHT else side.yaw

@@ -39,6 +39,17 @@ def test_a_body_that_faces_away_is_turned_and_says_so() -> None:
     assert facings(evenly(away, mesh.triangles()[0]))[0].likely >= SURE
 
 
+def test_a_body_faces_where_it_is_said_to() -> None:
+    mesh = figure_mesh(draw_figure(21, "animal"), 0.07)
+    triangles, groups = mesh.triangles()[0], mesh.welded()
+    ahead = next(find_bodies(mesh.vertices, triangles, groups, 0.0))
+    for yaw in (90.0, -135.0):
+        body = next(find_bodies(turned(mesh.vertices, yaw), triangles, groups, yaw))
+        assert body.fronted and apart(body.yaw, yaw) < 1e-6
+        assert [part.name for part in body.parts] == [part.name for part in ahead.parts]
+        np.testing.assert_allclose(body.shares, ahead.shares, atol=1e-6)
+
+
 def test_what_is_looked_at_says_as_much_in_any_size() -> None:
     points = np.random.default_rng(0).normal(size=(SAMPLE, 3)) * [0.3, 0.5, 1.0]
     np.testing.assert_allclose(looks(points), looks(7.0 * points + [1.0, 2.0, 3.0]), atol=1e-9)
