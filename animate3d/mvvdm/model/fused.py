@@ -166,9 +166,8 @@ def attend_prompt(
 def side_by_side(layers: list[nn.Linear], x: Tensor) -> Tensor:
     """Several linear layers without bias that read the same tokens, as one product. ``[..., C]`` to ``[..., sum]``"""
     weights = [layer.weight for layer in layers]
-    if torch.compiler.is_compiling() or _learns(
-        *weights
-    ):  # neither can follow addresses; a copy of weights costs little
+    # Neither the compiler nor a gradient can follow addresses; a copy of weights costs them little.
+    if torch.compiler.is_compiling() or _learns(*weights):
         return linear(x, torch.cat(weights))
     return linear(x, joint_weight(layers))
 

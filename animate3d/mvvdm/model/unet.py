@@ -346,7 +346,7 @@ class MultiViewUNet(UNetMotionModel):
         """Whether `streamlined` computes this call: on a GPU, with gradient in half precision, if nothing forbids."""
         device = sample.device
         learns, casts = torch.is_grad_enabled(), torch.is_autocast_enabled(device.type)
-        preferred = device.type == "cuda" and (not learns or (kernels() is not None and self._in_half(sample)))
+        preferred = device.type == "cuda" and (not learns or (self._in_half(sample) and kernels() is not None))
         wanted = preferred or self.compiler is not None if self.streamlined is None else self.streamlined
         if not wanted or (learns and prompts > 1) or (casts and not learns) or (learns and self.compiler is not None):
             return False
