@@ -18,6 +18,7 @@ from animate3d.rasterize.textured import render_mesh
 
 _WELL = 0.8  # a motion that explains less may be wrong in places that people notice
 _POORLY = 0.65  # a motion that explains less is looked for once more, thoroughly
+_SOMETHING = 0.2  # what explains less is chance, however thoroughly it was looked for
 _LAGS = 0.15  # a frame that is explained so much worse than the whole is named
 
 
@@ -62,7 +63,7 @@ def followed(
     if found.explained.total >= _POORLY or frames.shape[0] <= FEW_VIEWS:
         return found
     again = judged(mesh, follow(True), frames, cameras, keep=keep)
-    return max(found, again, key=lambda either: either.explained.total)
+    return again if again.explained.total > max(found.explained.total, _SOMETHING) else found
 
 
 def judged(mesh: Mesh, tracked: Tracked, frames: FrameSource, cameras: Cameras, *, keep: bool) -> Followed:

@@ -29,6 +29,7 @@ from animate3d.mvvdm.training.stopping import StopRequest
 from animate3d.mvvdm.training.trainable import keep_norms_in_half
 from animate3d.small_model.data.stream import CHUNK, Feed, Pool
 from animate3d.small_model.encoders import normalized
+from animate3d.small_model.half import half_products
 from animate3d.small_model.origins import Truth, origin_losses
 
 CHECKPOINT, AVERAGES, LOG = "joint.ckpt", "joint", "joint.jsonl"
@@ -227,7 +228,7 @@ class Training:
         timesteps = (places**NOISY * self.pipeline.scheduler.config["num_train_timesteps"]).long()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with half_products(self.device):
             losses = self.worker(
                 pixels, *(value.to(self.device, non_blocking=True) for value in (ids, dropped, timesteps)), truth
             )

@@ -15,6 +15,7 @@ from animate3d.mvvdm.training.draws import draw
 from animate3d.mvvdm.training.encode import Encoder
 from animate3d.mvvdm.training.loss import predict
 from animate3d.small_model.clips import Clips
+from animate3d.small_model.half import half_products
 
 MOST_NOISE = 0.3
 """Deviation of the noise on scaled latents: a sampler's latents are never clean."""
@@ -43,7 +44,7 @@ def estimated_latents(pipeline: MultiViewVideoPipeline, clips: Clips, seed: int 
         draws = draw(seed, len(found), [0], latents, train_timesteps=1, text_dropout=0)
         clip = pixels.float() / 127.5 - 1
         batch = encoder(clip[None], [text], camera[None], dataclasses.replace(draws, timesteps=timesteps))
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_products(batch.latents.device):
             velocity = predict(pipeline.unet, batch, scheduler)[:, :, :, 1:].float()
         alpha = scheduler.alphas_cumprod[timesteps]
         noisy = scheduler.add_noise(batch.latents[:, :, :, 1:], batch.noise, timesteps)
@@ -85,7 +86,7 @@ def train_refiner(
         latents = latents + MOST_NOISE * torch.rand(batch, 1, 1, 1, generator=generator) * noise
         if estimates is not None:
             latents[: batch // 2] = estimates.flatten(0, 2)[index[: batch // 2]]
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_products(latents.device):
             decoded = autoencoder.decode(latents).sample.float()
         loss = l1_loss(decoded, images) + 2 * mse_loss(decoded, images)
         optimizer.zero_grad()

@@ -38,3 +38,17 @@ def test_what_is_explained_well_is_followed_once() -> None:
         return Tracked(truth, np.zeros((*truth.shape, 3)), np.ones(truth.shape[:2]))
 
     assert followed(follow, mesh, torch.from_numpy(frames), cameras, keep=True).explained.total > 0.99
+
+
+def test_a_second_search_that_finds_next_to_nothing_changes_nothing() -> None:
+    mesh = patterned_capsule(2)
+    frames, cameras = footage(mesh, bending(mesh, FRAMES), SIZE)
+    wrong, hardly = bending(mesh, FRAMES, angle=-0.7), bending(mesh, FRAMES, angle=0.02)
+
+    def follow(thorough: bool) -> Tracked:
+        positions = hardly if thorough else wrong
+        return Tracked(positions, np.zeros((*positions.shape, 3)), np.ones(positions.shape[:2]))
+
+    assert followed(follow, mesh, torch.from_numpy(frames), cameras, keep=False).positions is wrong
+    explains = followed(lambda _: follow(True), mesh, torch.from_numpy(frames), cameras, keep=False).explained.total
+    assert 0.0 < explains < 0.2

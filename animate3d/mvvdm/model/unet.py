@@ -345,7 +345,9 @@ class MultiViewUNet(UNetMotionModel):
     def _streamlines(self, sample: Tensor, prompts: int = 1) -> bool:
         """Whether `streamlined` computes this call: on a GPU, with gradient in half precision, if nothing forbids."""
         device = sample.device
-        learns, casts = torch.is_grad_enabled(), torch.is_autocast_enabled(device.type)
+        learns = torch.is_grad_enabled()
+        # Asking about a device that never casts, such as one without memory, is an error.
+        casts = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
         preferred = device.type == "cuda" and (not learns or (self._in_half(sample) and kernels() is not None))
         wanted = preferred or self.compiler is not None if self.streamlined is None else self.streamlined
         if not wanted or (learns and prompts > 1) or (casts and not learns) or (learns and self.compiler is not None):

@@ -152,6 +152,12 @@ def test_views_frames_and_size_come_from_the_call(views: int, frames: int, heigh
     torch.testing.assert_close(run(unet, second, num_views=views), both[views:], atol=1e-5, rtol=0)
 
 
+def test_shapes_can_be_asked_for_without_memory() -> None:
+    with torch.device("meta"):
+        unet, tensors = small_unet(), {name: value.to("meta") for name, value in random_inputs(4, 3, 8, 8).items()}
+        assert run(unet, tensors).shape == tensors["sample"].shape
+
+
 def test_permuting_the_views_permutes_the_output() -> None:
     unet, tensors = small_unet().eval(), random_inputs(4, 3, 4, 4)
     order = torch.tensor([2, 0, 3, 1])
