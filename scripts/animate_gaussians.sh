@@ -64,9 +64,9 @@ for step in $steps; do
     case $step in 1 | 2 | 3 | 4) ;; *) fail "STEPS holds '$step'; the steps are 1 2 3 4." ;; esac
 done
 [ -f launch.py ] || fail "run this script in the folder that holds launch.py."
-[ -f "$model" ] || fail "there is no Gaussian model $model; put the test data below $data (see the README) or set MODEL=FILE.ply."
+[ -f "$model" ] || fail "there is no Gaussian model $model; put the test data below $data (see docs/evaluation.md) or set MODEL=FILE.ply."
 if wants 1; then
-    [ -d "$images" ] || fail "there is no folder of frames $images; put the test data below $data (see the README) or set FRAMES_DIR=DIR."
+    [ -d "$images" ] || fail "there is no folder of frames $images; put the test data below $data (see docs/evaluation.md) or set FRAMES_DIR=DIR."
     count=$(find "$images" -maxdepth 1 -name '[0-9]*.png' | wc -l)
     [ "$count" -eq $((4 * frames)) ] || fail "$images holds $count numbered PNG images; 4 views of $frames frames need $((4 * frames)) (FRAMES=N sets the number of frames)."
 fi

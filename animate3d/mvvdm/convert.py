@@ -20,7 +20,13 @@ from transformers.utils import logging as transformers_logging
 from animate3d.errors import InputError, run_command
 from animate3d.files import atomic_directory, existing_file, existing_folder, read_json
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
-from animate3d.mvvdm.weights import ip_adapter_files, load_motion_checkpoint, load_unet, resolve
+from animate3d.mvvdm.weights import (
+    existing_motion_checkpoint,
+    ip_adapter_files,
+    load_motion_checkpoint,
+    load_unet,
+    resolve,
+)
 
 MVDREAM_FILES = ["model_index.json", "unet/*", "vae/*", "text_encoder/*", "tokenizer/*"]
 ADAPTER_FILES = ["config.json", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"]
@@ -50,7 +56,7 @@ def assemble(
     """
     source = resolve(config["pretrained_model_path"], what="base model", patterns=MVDREAM_FILES)
     if motion_checkpoint:
-        existing_file(motion_checkpoint, "motion checkpoint")  # before the large files are read
+        existing_motion_checkpoint(motion_checkpoint)  # before the large files are read
     if is_converted(source):
         pipeline = load_converted(source, dtype=dtype)
         if motion_checkpoint:

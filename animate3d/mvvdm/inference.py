@@ -31,6 +31,7 @@ from animate3d.mvvdm.model.quantized import quantize
 from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
+from animate3d.mvvdm.weights import existing_motion_checkpoint
 
 FPS = 8.0
 ENOUGH_MEMORY = 11 * 2**30
@@ -186,7 +187,7 @@ def record_of(request: VideoRequest, config: dict[str, Any], checkpoint: Path | 
     if config.get("quantize"):  # absent in records of before, which stay valid
         model["quantize"] = config["quantize"]
     local = {key: stamp(path) for key, path in model.items() if key.endswith("_path") and path and Path(path).exists()}
-    motion = None if checkpoint is None else stamp(existing_file(checkpoint, "motion checkpoint"))
+    motion = None if checkpoint is None else stamp(existing_motion_checkpoint(checkpoint))
     settings = asdict(request)
     del settings["decode_chunk_size"]  # changes nothing
     settings["images"] = [{"path": str(path), "sha256": sha256(path)} for path in request.images]

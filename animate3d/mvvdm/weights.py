@@ -7,6 +7,7 @@ them.
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from torch import Tensor
 from animate3d.errors import InputError
 from animate3d.files import existing_file, existing_folder, read_json
 from animate3d.mvvdm.model.unet import MultiViewUNet, is_trained
+
+logger = logging.getLogger(__name__)
 
 IP_ADAPTER_FILES = ("models/ip-adapter_sd15.safetensors", "models/ip-adapter_sd15.bin")
 IP_ADAPTER_ENCODER = "models/image_encoder"
@@ -54,6 +57,7 @@ def resolve(source: str | os.PathLike[str], *, what: str, patterns: list[str] | 
         raise InputError(f"The {what} {name} does not exist.")
     from huggingface_hub import snapshot_download
 
+    _announce(name, what, patterns)
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except (OSError, ValueError) as error:  # the hub's own errors are kinds of these
@@ -62,6 +66,26 @@ def resolve(source: str | os.PathLike[str], *, what: str, patterns: list[str] | 
             f"The {what} `{name}` is neither a local folder nor reachable on the model hub ({reason}); "
             "download it elsewhere and give the path of the folder."
         ) from error
+
+
+def _announce(name: str, what: str, patterns: list[str] | None) -> None:
+    """Say how much of a hub repository will be downloaded, if anything."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        files = snapshot_download(name, allow_patterns=patterns, dry_run=True)
+    except (OSError, ValueError):  # without a connection, what is here already may do
+        return
+    size = sum(file.file_size or 0 for file in files if file.will_download)
+    if size:
+        logger.warning("Downloading the %s %s from the model hub, %.2g GB.", what, name, size / 1e9)
+
+
+def existing_motion_checkpoint(path: str | os.PathLike[str]) -> Path:
+    """A motion checkpoint that is there; otherwise an `InputError` that says where the released one is described."""
+    if not Path(path).exists():
+        raise InputError(f"The motion checkpoint {path} does not exist; docs/mvvdm.md says where the released one is.")
+    return existing_file(path, "motion checkpoint")
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:

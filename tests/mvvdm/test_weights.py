@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -140,6 +141,28 @@ def test_a_source_that_is_neither_here_nor_on_the_hub_is_one_sentence(monkeypatc
         resolve("someone/model", what="base model")
     with pytest.raises(InputError, match="does not exist"):
         resolve("./someone/model", what="base model")
+
+
+def test_what_the_hub_sends_is_announced_with_its_size(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    import huggingface_hub
+
+    def file(size: int, wanted: bool) -> SimpleNamespace:
+        return SimpleNamespace(file_size=size, will_download=wanted)
+
+    files = [file(3_000_000_000, True), file(5_000_000_000, False), file(400_000_000, True)]
+
+    def download(name: str, *, allow_patterns: list[str] | None, dry_run: bool = False) -> object:
+        return files if dry_run else tmp_path
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert resolve("someone/model", what="base model") == tmp_path
+    assert "base model someone/model from the model hub, 3.4 GB" in caplog.text
+    caplog.clear()
+    files[:] = files[1:2]
+    assert resolve("someone/model", what="base model") == tmp_path
+    assert not caplog.text
 
 
 def test_missing_parts_are_named_before_large_files_are_read(releases: Path, config: dict, tmp_path: Path) -> None:

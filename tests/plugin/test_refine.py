@@ -351,3 +351,10 @@ def test_targets_of_eight_bits_are_the_same_targets(toy: Toy, refining: Callable
     assert torch.equal(parts["rgb"].float() / 255, whole["rgb"])
     assert torch.equal(parts["mask"].float(), whole["mask"])
     assert load_frames(toy.frames, 4, FRAMES).shape[2] == SIZE
+
+
+def test_without_the_methods_weights_nothing_is_fetched(toy: Toy, out: Path, recon_run: LaunchResult) -> None:
+    """The text encoder, which is asked for at the hub, would come next."""
+    keys = [*toy.keys(out), *toy.model_keys(), *toy.data_keys(), "system.guidance.pretrained_unet_path=absent.ckpt"]
+    with pytest.raises(InputError, match=r"motion checkpoint absent\.ckpt does not exist; docs/mvvdm.md"):
+        run("refine_frame_16", "train", keys, f"system.weights={out}/recon/toy/ckpts/epoch=0-step=4.ckpt")

@@ -1,5 +1,6 @@
 """`animatemv-diffusion-guidance`: 4D score distillation from the multi-view video model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,14 @@ from animate3d.studio import api as threestudio
 
 RELEASED_MOTION = "pretrained_models/animate3d_motion_modules.ckpt"
 HALF = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def _own_motion(source: str, motion: str | None) -> str | None:
+    """The motion checkpoint that is read beside a model; a converted folder has its own."""
+    from animate3d.mvvdm.convert import is_converted
+
+    held = Path(source).is_dir() and is_converted(Path(source)) and motion == RELEASED_MOTION
+    return None if held else motion
 
 
 @threestudio.register("animatemv-diffusion-guidance")
@@ -61,15 +70,23 @@ class AnimateMVGuidance(threestudio.BaseObject):
         self._model = VideoGuidance(pipeline, self.cfg.n_view, self.cfg.n_frame, self.cfg.image_size)
         self.update_step(0, 0)
 
+    @staticmethod
+    def check_files(config: Mapping[str, Any]) -> None:
+        """Say that the method's weights are missing before anything else is fetched or encoded."""
+        from animate3d.mvvdm.weights import existing_motion_checkpoint
+
+        config = {**AnimateMVGuidance.Config().__dict__, **config}
+        motion = _own_motion(config["pretrained_model_name_or_path"], config["pretrained_unet_path"])
+        if motion is not None:
+            existing_motion_checkpoint(motion)
+
     def _load(self) -> Any:
-        from animate3d.mvvdm.convert import assemble, is_converted
+        from animate3d.mvvdm.convert import assemble
         from animate3d.mvvdm.inference import prepare_unet
 
         prepare = prepare_unet(torch.device(self.device), self.cfg.quantize, compiled=self.cfg.compile)
         source = self.cfg.pretrained_model_name_or_path
-        motion = self.cfg.pretrained_unet_path
-        if Path(source).is_dir() and is_converted(Path(source)) and motion == RELEASED_MOTION:
-            motion = None
+        motion = _own_motion(source, self.cfg.pretrained_unet_path)
         threestudio.info(f"Loading the multi-view video model {source} ...")
         config = {
             "pretrained_model_path": source,

@@ -120,7 +120,9 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         self._captured = self.cfg.cuda_graphs and self.trainer.accumulate_grad_batches == 1
         self._check_frame_count()
         if self.cfg.load_guidance:
-            guidance = threestudio.find(self.cfg.guidance_type)  # before the prompt is encoded, which takes time
+            guidance = threestudio.find(self.cfg.guidance_type)
+            if hasattr(guidance, "check_files"):  # before the prompt is encoded, which takes time
+                guidance.check_files(self.cfg.guidance)
             self.prompt_processor = threestudio.find(self.cfg.prompt_processor_type)(self.cfg.prompt_processor)
             self.prompt_utils = self.prompt_processor()
             self.guidance = guidance(self.cfg.guidance)
