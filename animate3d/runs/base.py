@@ -409,6 +409,7 @@ class Run(ABC):
         Returns:
             the first of ``paths``.
         """
+        beside = {} if self.origins is None else {"origins": self.origins}
         # Frames that were given may show the pose at rest again: those are left as they are.
         seams = [] if self.options.video is None else find_seams(self.frames.numpy())
 
@@ -423,8 +424,7 @@ class Run(ABC):
         facts = self.steps.run(
             "5 tracking",
             follow,
-            inputs={"model": model, "placement": self.placement_file, "frames": self.frames_hash}
-            | ({} if self.origins is None else {"origins": self.origins}),
+            inputs={"model": model, "placement": self.placement_file, "frames": self.frames_hash, **beside},
             settings={
                 "azimuths": self.azimuths,
                 "rigidity": self.rigidity,
