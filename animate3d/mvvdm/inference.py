@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,11 +25,13 @@ from animate3d.files import (
     write_json,
 )
 from animate3d.frames import save_frames, save_gif, save_mp4, side_by_side
+from animate3d.motion.pixel_origins import PixelOrigins
 from animate3d.mvvdm.convert import DTYPES, assemble
 from animate3d.mvvdm.model.compiled import Compiler
+from animate3d.mvvdm.model.origins import own_origins
 from animate3d.mvvdm.model.quantized import quantize
 from animate3d.mvvdm.model.unet import MultiViewUNet
-from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
+from animate3d.mvvdm.pipeline import MultiViewVideoOutput, MultiViewVideoPipeline
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 from animate3d.mvvdm.weights import existing_motion_checkpoint
 
@@ -102,19 +104,32 @@ def goes_together(request: VideoRequest) -> bool:
     return request.sampler.frames <= request.sampler.context_length
 
 
+class MadeVideos(NamedTuple):
+    """Videos of one object.
+
+    Attributes:
+        frames: uint8 ``[V, F, H, W, 3]``
+        origins: where in the first image of their view the pixels of frames 1 and later come from; None for models that
+            do not say.
+    """
+
+    frames: np.ndarray
+    origins: PixelOrigins | None = None
+
+
 def make_videos(pipeline: MultiViewVideoPipeline, request: VideoRequest) -> np.ndarray:
     """Run the model. uint8 ``[V, F, H, W, 3]``"""
-    return make_videos_together(pipeline, [request])[0]
+    return make_videos_together(pipeline, [request])[0].frames
 
 
-def make_videos_together(pipeline: MultiViewVideoPipeline, requests: Sequence[VideoRequest]) -> list[np.ndarray]:
+def make_videos_together(pipeline: MultiViewVideoPipeline, requests: Sequence[VideoRequest]) -> list[MadeVideos]:
     """Run the model once for several objects, each with random numbers of its own seed.
 
     Args:
         requests: which may differ in their images, prompts and seeds.
 
     Returns:
-        uint8 ``[V, F, H, W, 3]`` of each; not to the last bit what each alone gives.
+        those of each; not to the last bit what each alone gives.
     """
     request, sampler = requests[0], requests[0].sampler
     generators = [torch.Generator().manual_seed(each.sampler.seed) for each in requests]
@@ -122,7 +137,7 @@ def make_videos_together(pipeline: MultiViewVideoPipeline, requests: Sequence[Vi
         pipeline.enable_free_init(num_iters=sampler.freeinit_num_iters)
     else:
         pipeline.disable_free_init()
-    videos = pipeline(
+    made = pipeline(
         [each.prompt for each in requests],
         [[_open(path) for path in each.images] for each in requests],
         num_frames=sampler.frames,
@@ -137,8 +152,13 @@ def make_videos_together(pipeline: MultiViewVideoPipeline, requests: Sequence[Vi
         sequential_guidance=request.sequential_guidance,
         decode_chunk_size=request.decode_chunk_size,
         output_type="np",
-    ).frames  # type: ignore[union-attr]
-    return [(frames * 255).round().astype(np.uint8) for frames in videos]
+    )
+    assert isinstance(made, MultiViewVideoOutput)
+    videos = [(frames * 255).round().astype(np.uint8) for frames in made.frames]
+    if made.origins is None:
+        return [MadeVideos(frames) for frames in videos]
+    parts = [part.float().cpu().numpy() for part in own_origins(made.origins)]
+    return [MadeVideos(frames, PixelOrigins(*own)) for frames, *own in zip(videos, *parts, strict=True)]
 
 
 def _open(path: Path) -> Image.Image:

@@ -24,7 +24,7 @@ from animate3d.errors import InputError
 from animate3d.mvvdm.conditions import Conditions, embed_text, group_images, prepare_images, to_tensor
 from animate3d.mvvdm.free_init import low_pass, mix_frequencies
 from animate3d.mvvdm.model.camera import get_camera
-from animate3d.mvvdm.model.origins import Origins, paint_from_origins
+from animate3d.mvvdm.model.origins import Origins, at_rest, paint_from_origins
 from animate3d.mvvdm.model.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.noise import generator_list, normal, uniform
@@ -46,9 +46,11 @@ class MultiViewVideoOutput(BaseOutput):
     Attributes:
         frames: by output type: ``pil`` nested lists [B][V][F] of images; ``np`` ``[B, V, F, H, W, 3]`` and ``pt``
             ``[B, V, F, 3, H, W]`` float in 0..1; ``latent`` ``[(b v), c, f, h, w]``.
+        origins: of the pixels of frames 1 and later; None where the frames were not painted from them.
     """
 
     frames: Any
+    origins: Origins | None = None
 
 
 class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMixin):
@@ -213,7 +215,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
         colours = pixels if conditions.first_frame is encoded else None  # a callback can replace it
         frames = self._output(video, call, conditions, colours, origins)
         self.maybe_free_model_hooks()
-        return MultiViewVideoOutput(frames=frames) if return_dict else (frames,)
+        return MultiViewVideoOutput(frames=frames, origins=origins) if return_dict else (frames,)
 
     def _denoise(self, sample: Tensor, timesteps: Tensor, conditions: Conditions, call: SamplingOptions) -> Tensor:
         """One round: latents of frames 1 and later ``[(b v), c, f-1, h, w]``, from noise to clean."""
@@ -258,8 +260,7 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             raise InputError(f"{seen} frames asked for; this model makes 2 to {longest}, more with `context_length`.")
         if call.output_type not in get_args(OutputType):
             raise InputError(f"`output_type` is `{call.output_type}`; it can be {', '.join(get_args(OutputType))}.")
-        wanted = call.callback_on_step_end_tensor_inputs
-        unknown = [name for name in wanted if name not in self._callback_tensor_inputs]
+        unknown = [name for name in call.callback_on_step_end_tensor_inputs if name not in self._callback_tensor_inputs]
         if unknown:
             raise InputError(
                 f"A callback cannot have `{unknown[0]}`; it can have {', '.join(self._callback_tensor_inputs)}."
@@ -465,9 +466,9 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
             found = self._unet(rows, latents, timestep, conditions, return_origins=True)[1]
             return found.places[:, :, 1:], found.sources[:, :, 1:]
 
-        if conditions.windows is None:
+        if (windows := conditions.windows) is None:
             return Origins(*find(noised))
-        return Origins(*conditions.windows.blend(lambda frames: find(noised[:, :, frames - 1])))
+        return at_rest(Origins(*windows.blend(lambda at: find(noised[:, :, at - 1]))), windows.copies - 1)
 
     # -- result ------------------------------------------------------------------------------------------------------
 

@@ -64,6 +64,25 @@ def color_difference(first: Tensor, model: Tensor) -> float:
     return float(((gain * seen - wanted).square().mean() / size).sqrt())
 
 
+def color_warning(first: Tensor, model: Tensor, overlap: list[float], picture: Path, called: str) -> str | None:
+    """What to say, with a picture, if frame 0 has the model's outline, but other colours: tracking goes by both.
+
+    Args:
+        first, model, overlap, picture: see `save_comparison`.
+        called: the model.
+    """
+    apart = color_difference(first, model)
+    if apart < OTHER_COLORS:
+        picture.unlink(missing_ok=True)
+        return None
+    text = (
+        f"frame 0 has the outline of the {called}, but other colours (they differ by {100 * apart:.0f} %): is it "
+        "another object, or did a texture not load?"
+    )
+    save_comparison(first, model, overlap, text, picture)
+    return f"warning: {text} See {picture}."
+
+
 def save_comparison(first: Tensor, model: Tensor, overlap: list[float], caption: str, path: Path) -> Path:
     """A picture of both, one column a view: frame 0 above, the placed model in the middle, both outlines below.
 

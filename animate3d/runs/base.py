@@ -24,7 +24,9 @@ from animate3d.files import atomic_directory, atomic_file, content_hash, existin
 from animate3d.frames import composite, contact_sheet, count_frames, load_frames, numbered_images, save_image
 from animate3d.gaussians import Gaussians
 from animate3d.meshes import Mesh, Placement, given_placement
+from animate3d.motion.by_origins import track_by_origins
 from animate3d.motion.objects import template_of
+from animate3d.motion.pixel_origins import ORIGINS, load_origins
 from animate3d.motion.seams import find_seams, smooth_seams
 from animate3d.motion.template import Surface
 from animate3d.motion.tracking import Tracked, TrackSettings, track
@@ -37,7 +39,7 @@ from animate3d.runs.lock import alone_in
 from animate3d.runs.moves import Computed, computed_of, parts_of
 from animate3d.runs.options import RunOptions
 from animate3d.runs.overrides import FIT, settings_of
-from animate3d.runs.quality import Followed, followed, quality_sentence
+from animate3d.runs.quality import Followed, followed, frame_confidence, quality_sentence
 from animate3d.runs.steps import Steps
 from animate3d.runs.videos import (
     INFERENCE_CONFIG,
@@ -347,7 +349,8 @@ class Run(ABC):
             overlap = [max(pair) for pair in zip(overlap, splats, strict=True)]
         picture, better = self.options.out / "alignment.png", self.work / "suggested_placement.json"
         if min(overlap) >= alignment.MIN_ALIGNMENT:
-            self._compare_colors(first, model, overlap, picture)
+            if warning := alignment.color_warning(first, model, overlap, picture, self.called):
+                self.announce(warning)
             return
         advice = alignment.suggest(self.model, self.placement, first[..., 3], cameras)
         text = advice.text
@@ -361,26 +364,13 @@ class Run(ABC):
             f"{self.called} (IoU {overlap[worst]:.2f}, {alignment.MIN_ALIGNMENT} is needed; see {picture}). {text}"
         )
 
-    def _compare_colors(self, first: Tensor, model: Tensor, overlap: list[float], picture: Path) -> None:
-        """Say so if frame 0 has the model's outline, but other colours: tracking goes by both."""
-        apart = alignment.color_difference(first, model)
-        if apart < alignment.OTHER_COLORS:
-            picture.unlink(missing_ok=True)
-            return
-        text = (
-            f"frame 0 has the outline of the {self.called}, but other colours (they differ by {100 * apart:.0f} %): is "
-            "it another object, or did a texture not load?"
-        )
-        alignment.save_comparison(first, model, overlap, text, picture)
-        self.announce(f"warning: {text} See {picture}.")
-
     def track_surface(self, surface: Surface) -> Followed:
         """The surface followed through the frames, and how much of them its motion explains."""
         if self.frames_hash not in self._followed:  # it was tracked already if a sample was scored
-            follow, cameras = partial(self.follow, surface), self.cameras(self.frames.shape[2])
-            self._followed[self.frames_hash] = followed(
-                follow, self.shown(surface), self.frames, cameras, keep=self.ends_in_tracking
-            )
+            ways = partial(self.follow, surface), self.follow_origins(surface)
+            shown, cameras, keep = self.shown(surface), self.cameras(self.frames.shape[2]), self.ends_in_tracking
+            found = followed(ways[0], shown, self.frames, cameras, keep=keep, by_origins=ways[1])
+            self._followed[self.frames_hash] = found
         return self._followed[self.frames_hash]
 
     def follow(self, surface: Surface, thorough: bool) -> Tracked:
@@ -390,6 +380,20 @@ class Run(ABC):
             return track(
                 template_of(surface), self.frames.numpy(), cameras, settings, progress=tell, ids=self.object_ids
             )
+
+    @property
+    def origins(self) -> Path | None:
+        """What the video model says of the pixels of its videos, if it does; None for given frames."""
+        path = self.frames_folder.parent / "videos" / ORIGINS
+        return path if self.options.frames is None and path.is_file() else None
+
+    def follow_origins(self, surface: Surface) -> Callable[[], Tracked] | None:
+        """What follows the surface by the origins of the pixels, where there are any."""
+        if self.origins is None:
+            return None
+        given = load_origins(self.origins), self.frames.numpy(), self.cameras(self.frames.shape[2])
+        settings = TrackSettings().scaled(self.rigidity)
+        return lambda: track_by_origins(template_of(surface), *given, settings)
 
     def score(self) -> float:
         """How much of the current frames' change the tracked model shows too."""
@@ -405,6 +409,7 @@ class Run(ABC):
         Returns:
             the first of ``paths``.
         """
+        beside = {} if self.origins is None else {"origins": self.origins}
         # Frames that were given may show the pose at rest again: those are left as they are.
         seams = [] if self.options.video is None else find_seams(self.frames.numpy())
 
@@ -419,7 +424,7 @@ class Run(ABC):
         facts = self.steps.run(
             "5 tracking",
             follow,
-            inputs={"model": model, "placement": self.placement_file, "frames": self.frames_hash},
+            inputs={"model": model, "placement": self.placement_file, "frames": self.frames_hash, **beside},
             settings={
                 "azimuths": self.azimuths,
                 "rigidity": self.rigidity,
@@ -453,12 +458,6 @@ class Run(ABC):
             inputs={**inputs, "frames": self.frames_hash},
             settings={"overrides": overrides, "azimuths": self.azimuths, "rigidity": self.rigidity},
         )
-
-
-def frame_confidence(confidence: np.ndarray) -> list[float]:
-    """How well each frame was followed, 0..1: the mean over what a camera saw of ``[F, N]``."""
-    mean = confidence.sum(axis=1) / np.maximum((confidence > 0).sum(axis=1), 1)
-    return [round(float(value), 3) for value in mean]
 
 
 def check_options(options: RunOptions) -> None:

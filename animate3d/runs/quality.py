@@ -51,19 +51,29 @@ class Followed(NamedTuple):
 
 
 def followed(
-    follow: Callable[[bool], Tracked], mesh: Mesh, frames: FrameSource, cameras: Cameras, *, keep: bool
+    follow: Callable[[bool], Tracked],
+    mesh: Mesh,
+    frames: FrameSource,
+    cameras: Cameras,
+    *,
+    keep: bool,
+    by_origins: Callable[[], Tracked] | None = None,
 ) -> Followed:
     """What a surface does in some frames; where this explains little of many views, followed again and thoroughly.
 
     Args:
         follow: follows it, thoroughly or not.
         mesh, frames, cameras, keep: see `judged`.
+        by_origins: follows it by what the video model says of its pixels; kept where it explains more.
     """
-    found = judged(mesh, follow(False), frames, cameras, keep=keep)
-    if found.explained.total >= _POORLY or frames.shape[0] <= FEW_VIEWS:
-        return found
+    found = [judged(mesh, follow(False), frames, cameras, keep=keep)]
+    if by_origins is not None:
+        found.append(judged(mesh, by_origins(), frames, cameras, keep=keep))
+    best = max(found, key=lambda each: each.explained.total)
+    if best.explained.total >= _POORLY or frames.shape[0] <= FEW_VIEWS:
+        return best
     again = judged(mesh, follow(True), frames, cameras, keep=keep)
-    return again if again.explained.total > max(found.explained.total, _SOMETHING) else found
+    return again if again.explained.total > max(best.explained.total, _SOMETHING) else best
 
 
 def judged(mesh: Mesh, tracked: Tracked, frames: FrameSource, cameras: Cameras, *, keep: bool) -> Followed:
@@ -80,6 +90,12 @@ def judged(mesh: Mesh, tracked: Tracked, frames: FrameSource, cameras: Cameras, 
     drawn = render_mesh(mesh, tracked.positions, cameras, supersample=1, shading=False)
     assert isinstance(frames, torch.Tensor)
     return Followed(*tracked, explained(frames, torch.from_numpy(drawn).float() / 255), 0.0)
+
+
+def frame_confidence(confidence: np.ndarray) -> list[float]:
+    """How well each frame was followed, 0..1: the mean over what a camera saw of ``[F, N]``."""
+    mean = confidence.sum(axis=1) / np.maximum((confidence > 0).sum(axis=1), 1)
+    return [round(float(value), 3) for value in mean]
 
 
 def quality_sentence(facts: Mapping[str, Any], views: int, size: int) -> str:

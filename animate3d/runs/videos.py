@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 from PIL import Image
 
 from animate3d.errors import InputError
 from animate3d.files import atomic_directory, stamp
 from animate3d.frames import numbered_images
+from animate3d.motion.pixel_origins import ORIGINS, save_origins
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 from animate3d.progress import count_steps, counted
 from animate3d.resources import find_resource
@@ -94,7 +94,7 @@ class VideoOptions:
 Wanted: TypeAlias = tuple[VideoOptions, tuple[Path, ...]]
 """What videos are made from: how, and the condition image of every view."""
 
-_ahead: dict[Wanted, tuple[np.ndarray, dict[str, Any]]] = {}  # frames that `make_ahead` has made, and facts
+_ahead: dict[Wanted, tuple[Any, dict[str, Any]]] = {}  # the `MadeVideos` of `make_ahead`, and facts
 
 
 def preset_videos(prompt: str, preset: Preset, **given: Any) -> VideoOptions:
@@ -123,7 +123,7 @@ def import_ahead() -> None:
 
 
 def make_videos(options: VideoOptions, images: tuple[Path, ...], folder: Path) -> dict[str, Any]:
-    """Step 3: lossless frames `made_frames` in ``folder``, a GIF and an MP4 beside them.
+    """Step 3: lossless frames `made_frames` in ``folder``; a GIF, an MP4 and, if known, `ORIGINS` beside them.
 
     Args:
         images: the condition image of every view.
@@ -134,12 +134,14 @@ def make_videos(options: VideoOptions, images: tuple[Path, ...], folder: Path) -
     from animate3d.mvvdm import inference  # diffusers takes seconds to import
 
     request, config = _asked(options, images)
-    frames, facts = _ahead.pop((options, images), (None, {}))
-    if frames is None:
-        (frames,) = _sampled([options], [request], config)
+    made, facts = _ahead.pop((options, images), (None, {}))
+    if made is None:
+        (made,) = _sampled([options], [request], config)
     shutil.rmtree(folder, ignore_errors=True)  # of another prompt
     base = folder / inference.result_name(0, options.prompt)
-    inference.write_videos(base, frames, inference.record_of(request, config, options.checkpoint))
+    inference.write_videos(base, made.frames, inference.record_of(request, config, options.checkpoint))
+    if made.origins is not None:
+        save_origins(made.origins, folder / ORIGINS)
     if options.sampler.size < SMALLEST:
         _enlarge(base, folder / "enlarged")
     return facts
@@ -181,7 +183,7 @@ def _make_together(wanted: Sequence[Wanted]) -> None:
         return
     share = (time.perf_counter() - start) / len(wanted)
     facts = {"objects_in_call": len(wanted), "seconds_in_call": round(share, 2)}
-    _ahead.update({one: (frames, facts) for one, frames in zip(wanted, made, strict=True)})
+    _ahead.update({one: (each, facts) for one, each in zip(wanted, made, strict=True)})
 
 
 def _asked(options: VideoOptions, images: tuple[Path, ...]) -> tuple[Any, dict[str, Any]]:
@@ -198,7 +200,7 @@ def _asked(options: VideoOptions, images: tuple[Path, ...]) -> tuple[Any, dict[s
     return inference.request_of(config, images, options.prompt, options.sampler), config
 
 
-def _sampled(options: Sequence[VideoOptions], requests: Sequence[Any], config: dict[str, Any]) -> list[np.ndarray]:
+def _sampled(options: Sequence[VideoOptions], requests: Sequence[Any], config: dict[str, Any]) -> list[Any]:
     from animate3d.mvvdm import inference
 
     pipeline = inference.kept_pipeline(config, options[0].checkpoint)

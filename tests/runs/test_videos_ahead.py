@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 from animate3d.errors import InputError
+from animate3d.motion.pixel_origins import ORIGINS, PixelOrigins, load_origins
 from animate3d.mvvdm import inference
-from animate3d.mvvdm.inference import VideoRequest
+from animate3d.mvvdm.inference import MadeVideos, VideoRequest
 from animate3d.mvvdm.sampler import SamplerSettings
 from animate3d.runs import videos
 from animate3d.runs.videos import VideoOptions, Wanted, make_ahead, make_videos
@@ -34,14 +35,14 @@ class Model:
     def set_progress_bar_config(self, **settings: Any) -> None:
         pass
 
-    def make(self, pipeline: Any, requests: Sequence[VideoRequest]) -> list[np.ndarray]:
+    def make(self, pipeline: Any, requests: Sequence[VideoRequest]) -> list[MadeVideos]:
         seeds = [request.sampler.seed for request in requests]
         self.calls.append(seeds)
         if len(requests) > self.most:
             raise torch.cuda.OutOfMemoryError
         if 99 in seeds:
             raise InputError("99 cannot be made.")
-        return [np.full((1, 2, 256, 256, 3), seed, np.uint8) for seed in seeds]
+        return [MadeVideos(np.full((1, 2, 256, 256, 3), seed, np.uint8)) for seed in seeds]
 
 
 @pytest.fixture
@@ -94,3 +95,16 @@ def test_videos_depend_on_the_precision_of_the_weights_and_not_on_the_compiler(i
     assert replace(plain, compile=True, low_memory=True).identity() == plain.identity()
     assert "quantize" not in plain.identity()  # runs of before go on
     assert replace(plain, quantize="int8").identity() != plain.identity()
+
+
+def test_origins_lie_beside_the_videos_of_models_that_say_them(
+    model: Model, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = image.parent / "videos"
+    make_videos(*wanted(image, 1), folder)
+    assert not (folder / ORIGINS).exists()
+    own = PixelOrigins(np.full((1, 1, 2, 8, 8), 2.5), np.ones((1, 1, 8, 8)))
+    frames = np.zeros((1, 2, 256, 256, 3), np.uint8)
+    monkeypatch.setattr(inference, "make_videos_together", lambda *_: [MadeVideos(frames, own)])
+    make_videos(*wanted(image, 1), folder)
+    np.testing.assert_array_equal(load_origins(folder / ORIGINS).places, own.places)

@@ -17,6 +17,8 @@ _REACH = 10.0
 """Pixels per unit of the head's output, so that usual motions are of order one."""
 _CONTRAST = 4.0
 """Logits per unit of the head's output."""
+_SURE = 20.0
+"""Logit of a source beside which no other counts."""
 _DECISION = 2.0
 """Sharpens the choice among the sources when painting: two pictures half a pixel apart would mix to a blurred one."""
 
@@ -76,6 +78,24 @@ def _starts(views: int, like: Tensor) -> Tensor:
     )
     own, middle = torch.stack([x, y]), torch.stack([torch.full_like(x, width / 2), y])
     return torch.stack([own] + [middle] * (views - 1))
+
+
+def at_rest(origins: Origins, frames: Tensor) -> Origins:
+    """The origins, with those of pixels that stay where they are in ``frames [S]``."""
+    places, sources = origins.places.clone(), origins.sources.clone()
+    places[:, :, frames] = _starts(places.shape[3], places)
+    sources[:, :, frames] = 0.0
+    sources[:, :, frames, 0] = _SURE
+    return Origins(places, sources)
+
+
+def own_origins(origins: Origins) -> tuple[Tensor, Tensor]:
+    """Where in the first image of its own view every pixel comes from, and how surely that shows its point.
+
+    Returns:
+        places ``[B, V, F, 2, H, W]`` and shares ``[B, V, F, H, W]`` 0..1.
+    """
+    return origins.places[:, :, :, 0], origins.sources.softmax(dim=3)[:, :, :, 0]
 
 
 def paint_from_origins(frames: Tensor, first: Tensor, origins: Origins) -> Tensor:

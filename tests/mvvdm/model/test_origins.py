@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from animate3d.errors import InputError
-from animate3d.mvvdm.model.origins import OriginHead, Origins, paint_from_origins, views_from
+from animate3d.mvvdm.model.origins import OriginHead, Origins, at_rest, own_origins, paint_from_origins, views_from
 from animate3d.mvvdm.model.patch_autoencoder import PatchAutoencoder
 from animate3d.mvvdm.model.unet import is_trained
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
@@ -143,6 +143,24 @@ def test_origins_do_not_depend_on_the_timesteps_of_the_sampler(kind: type[Schedu
     pipeline.scheduler = kind.from_config(pipeline.scheduler.config)
     frames = generate(pipeline)
     assert frames.shape == (1, VIEWS, FRAMES, 32, 32, 3) and np.isfinite(frames).all()
+
+
+def test_origins_of_the_own_view_come_with_the_videos() -> None:
+    pipeline = small_pipeline(origin_factor=4)
+    picture = Image.fromarray((noise(32, 32, 3) * 255).byte().numpy())
+    settings = {"num_frames": FRAMES, "height": 32, "width": 32, "num_inference_steps": 2}
+    made = pipeline("a cube is jumping", [picture] * VIEWS, output_type="pt", **settings)
+    places, trust = own_origins(made.origins)
+    assert places.shape == (1, VIEWS, FRAMES - 1, 2, 32, 32) and trust.shape == (1, VIEWS, FRAMES - 1, 32, 32)
+    assert trust.min() >= 0 and trust.max() <= 1
+    assert small_pipeline()("a cube is jumping", [picture] * VIEWS, **settings).origins is None
+
+
+def test_a_frame_that_repeats_frame_0_comes_from_where_it_is() -> None:
+    found = Origins(torch.zeros(1, VIEWS, 3, VIEWS, 2, 4, 6), torch.zeros(1, VIEWS, 3, VIEWS + 1, 4, 6))
+    places, trust = own_origins(at_rest(found, torch.tensor([1])))
+    assert places[0, 2, 1, :, 3, 5].tolist() == [5.5, 3.5] and trust[:, :, 1].min() > 0.99
+    assert not places[:, :, [0, 2]].any() and trust[:, :, [0, 2]].max() < 0.3
 
 
 def test_other_numbers_of_views_stay_unpainted_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
