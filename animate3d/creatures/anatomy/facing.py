@@ -2,7 +2,8 @@
 
 What tells a front is learnt from random figures that face +z (`animate3d.small_model.facing`): heads are high, tails
 thin, feet point ahead. Each side is scored by a weighted sum of how the body's front differs from its back and its
-length from its breadth, in layers of its height and in slices of its length.
+length from its breadth, in layers of its height and in slices of its length, and by a small net on its side view
+(`animate3d.creatures.anatomy.fronts`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from animate3d.creatures.anatomy.fronts import score, view
 from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.rigs import LEFT, UP
 
@@ -38,8 +40,8 @@ _LIKELY = 0.5
 """The same where no side is near +z."""
 _GIVEN = 4.0
 """How much likelier +z is than any other side before a body is looked at: most files face the front."""
-_SEEN = 1500
-"""Points that scores were learnt from."""
+SEEN = 1500
+"""Points that the weights were learnt from."""
 _LAYERS, _SLICES = 5, 8
 _FEW = 8
 """Points of a layer or slice, at least, that say something."""
@@ -52,7 +54,7 @@ class Facing(NamedTuple):
 
     Attributes:
         yaw: degrees from +z towards +x.
-        likely: share of 1, among the four sides, by its shape alone.
+        likely: 0 to 1, among the four sides, by its shape alone.
     """
 
     yaw: float
@@ -67,11 +69,17 @@ def facings(points: Points) -> list[Facing]:
     """
     axis = _axis(points)
     yaws = [(axis + quarter + 180.0) % 360.0 - 180.0 for quarter in (0.0, 90.0, 180.0, 270.0)]
-    scores = np.array([looks(turned(points[:_SEEN], -yaw)) for yaw in yaws]) @ _weights()
-    shares = np.exp(scores - scores.max())
-    shares /= shares.sum()
+    linear = np.array([looks(turned(points[:SEEN], -yaw)) for yaw in yaws]) @ _weights()
+    seen = score(np.stack([view(turned(points, -yaw)) for yaw in yaws])).astype(np.float64)
+    # Where the two disagree neither is sure, and two guesses that agree are not yet sure.
+    shares = np.minimum(_shares(linear + seen), np.maximum(_shares(linear), _shares(seen)))
     sides = [Facing(yaw, float(share)) for yaw, share in zip(yaws, shares, strict=True)]
     return sorted(sides, key=lambda side: -side.likely * (_GIVEN if abs(side.yaw) <= STRAIGHT else 1.0))
+
+
+def _shares(scores: Points) -> Points:
+    powers = np.exp(scores - scores.max())
+    return np.asarray(powers / powers.sum())
 
 
 def chosen(sides: list[Facing]) -> Facing:
