@@ -55,7 +55,7 @@ def score(views: Images) -> Images:
 def _convolved(images: Images, kernel: Images, bias: Images) -> Images:
     """Every other place of images ``[N, C, H, W]`` convolved with a kernel ``[D, C, 3, 3]``, at least 0."""
     padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    windows = sliding_window_view(padded, (3, 3), axis=(2, 3))[:, :, ::2, ::2]
+    windows = sliding_window_view(padded, (3, 3), axis=(2, 3))[:, :, ::2, ::2]  # type: ignore[call-overload]
     found = np.einsum("nchwij,dcij->ndhw", windows, kernel, optimize=True)
     return np.asarray(np.maximum(found + bias[:, None, None], 0.0))
 
