@@ -22,7 +22,7 @@ from animate3d.creatures.figures.flyers import ROCKETS
 from animate3d.creatures.figures.sampling import surface_points
 from animate3d.small_model.facing import FRONTED, SIDES
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 FRONTLESS = ("furniture", "vessel", "plant", "tool", "tree", "octopus", "mushroom", "geometric", "blob")
 """Kinds that have none: all sides are to look alike."""
