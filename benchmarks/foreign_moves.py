@@ -73,6 +73,8 @@ FRONTS = {
     "r2d2": 180.0,
     "teddy": 180.0,
     "wuson": 180.0,
+    "stanford_dragon": -90.0,
+    "wooden_dragon": -90.0,
 }
 """Where those meshes face that do not face +z, degrees towards +x, as a person sees it; what has no front faces +z."""
 STEP = 9

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from tqdm import tqdm
 
-from animate3d.creatures.anatomy.facing import SAMPLE, WEIGHTS, looks, turned
+from animate3d.creatures.anatomy.facing import SEEN, WEIGHTS, looks, turned
 from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.sampling import surface_points
 
@@ -37,7 +37,7 @@ def examples(each: int) -> tuple[Array, Array, list[str]]:
     for kind in tqdm((*FRONTED, *FRONTLESS), desc="kinds"):
         for number in range(each if kind in FRONTED else each // 3):
             figure = draw_figure(_FIRST_SEED + 2 * number, kind)
-            points = turned(surface_points(figure, SAMPLE, generator)[0], generator.uniform(-_ASKEW, _ASKEW))
+            points = turned(surface_points(figure, SEEN, generator)[0], generator.uniform(-_ASKEW, _ASKEW))
             seen.append([looks(turned(points, -yaw)) for yaw in SIDES])
             answers.append([1.0, 0.0, 0.0, 0.0] if kind in FRONTED else [0.25] * 4)
             kinds.append(kind)

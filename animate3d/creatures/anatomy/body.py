@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_distances, node_graph, without_twigs
-from animate3d.creatures.anatomy.facing import STRAIGHT, SURE, evenly, facings
+from animate3d.creatures.anatomy.facing import STRAIGHT, SURE, chosen, evenly, facings
 from animate3d.creatures.anatomy.joints import crown_of, joint_of, root_of, share_of, waist_behind
 from animate3d.creatures.anatomy.naming import Limb, is_head, names_of, sides_of
 from animate3d.creatures.anatomy.pieces import find_jaws, find_lids, find_propellers, find_turrets
@@ -152,7 +152,7 @@ def find_bodies(
             yield replace(_facing(vertices, triangles, groups, lying, facing, likely=1.0), fronted=True)
             continue
         sides = facings(evenly(vertices @ lying.T, triangles))
-        side = sides[0] if sides[0].likely >= SURE else min(sides, key=lambda side: abs(side.yaw))
+        side = chosen(sides)
         yaw = 0.0 if abs(side.yaw) <= STRAIGHT else side.yaw
         best = _facing(vertices, triangles, groups, lying, yaw, sides[0].likely)
         best = replace(best, fronted=sides[0].likely >= SURE)

@@ -2,13 +2,14 @@
 
 What tells a front is learnt from random figures that face +z (`animate3d.small_model.facing`): heads are high, tails
 thin, feet point ahead. Each side is scored by a weighted sum of how the body's front differs from its back and its
-length from its breadth, in layers of its height and in slices of its length.
+length from its breadth, in layers of its height and in slices of its length, and by a small net on its side view
+(`animate3d.creatures.anatomy.fronts`).
 """
 
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,24 +17,31 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from animate3d.creatures.anatomy.fronts import score, view
 from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.rigs import LEFT, UP
 
 Points = NDArray[np.float64]
 
 WEIGHTS = Path(__file__).with_name("facing.json")
-SAMPLE = 1500
+SAMPLE = 4000
 """Points that are looked at."""
 _SIDEWAYS = 0.6
 """Distance from the mirror image of a body that faces another way, against that of one that faces +z, at most."""
-_ALIKE = 0.02
+_ALIKE = 0.005
 """Mean distance from its mirror image of a body that is surely symmetric, as a share of its size."""
+_LOOKED_AT = 800
+"""Points whose mirror images are sought, the first of all."""
 STRAIGHT = 12.0
 """Degrees within which a body faces +z."""
 SURE = 0.75
 """How likely the best side is, at least, to be taken for the front; else a body faces the side nearest to +z."""
+_LIKELY = 0.5
+"""The same where no side is near +z."""
 _GIVEN = 4.0
 """How much likelier +z is than any other side before a body is looked at: most files face the front."""
+SEEN = 1500
+"""Points that the weights were learnt from."""
 _LAYERS, _SLICES = 5, 8
 _FEW = 8
 """Points of a layer or slice, at least, that say something."""
@@ -46,7 +54,7 @@ class Facing(NamedTuple):
 
     Attributes:
         yaw: degrees from +z towards +x.
-        likely: share of 1, among the four sides, by its shape alone.
+        likely: 0 to 1, among the four sides, by its shape alone.
     """
 
     yaw: float
@@ -61,11 +69,30 @@ def facings(points: Points) -> list[Facing]:
     """
     axis = _axis(points)
     yaws = [(axis + quarter + 180.0) % 360.0 - 180.0 for quarter in (0.0, 90.0, 180.0, 270.0)]
-    scores = np.array([looks(turned(points, -yaw)) for yaw in yaws]) @ _weights()
-    shares = np.exp(scores - scores.max())
-    shares /= shares.sum()
+    linear = np.array([looks(turned(points[:SEEN], -yaw)) for yaw in yaws]) @ _weights()
+    seen = score(np.stack([view(turned(points, -yaw)) for yaw in yaws])).astype(np.float64)
+    # Where the two disagree neither is sure, and two guesses that agree are not yet sure.
+    shares = np.minimum(_shares(linear + seen), np.maximum(_shares(linear), _shares(seen)))
     sides = [Facing(yaw, float(share)) for yaw, share in zip(yaws, shares, strict=True)]
     return sorted(sides, key=lambda side: -side.likely * (_GIVEN if abs(side.yaw) <= STRAIGHT else 1.0))
+
+
+def _shares(scores: Points) -> Points:
+    powers = np.exp(scores - scores.max())
+    return np.asarray(powers / powers.sum())
+
+
+def chosen(sides: list[Facing]) -> Facing:
+    """The side that a body is taken to face: the likeliest where that is sure, else the one nearest to +z.
+
+    Where none of them is +z the file says nothing, and the likeliest need only be likelier than all others together.
+
+    Args:
+        sides: of `facings`.
+    """
+    best, nearest = sides[0], min(sides, key=lambda side: abs(side.yaw))
+    needed = SURE if abs(nearest.yaw) <= STRAIGHT else _LIKELY
+    return best if best.likely >= needed else nearest
 
 
 def evenly(vertices: Points, triangles: NDArray[np.integer]) -> Points:
@@ -88,18 +115,22 @@ def turned(points: Points, yaw: float) -> Points:
 
 def _axis(points: Points) -> float:
     """The yaw, within a right angle of +z, at which both halves look alike; +z unless another shows far more of it."""
-    centered = points - 0.5 * (points.min(axis=0) + points.max(axis=0))
-    tree = cKDTree(centered)
+    # The plane of symmetry runs through the centroid however a body is turned, but not through the middle of its box.
+    centered = points - points.mean(axis=0)
+    size = float(np.ptp(centered, axis=0).max())
+    tree, some = cKDTree(centered), centered[:_LOOKED_AT]
+    grain = float(tree.query(some, k=2)[0][:, 1].mean())
 
+    @cache
     def unlike(yaw: float) -> float:
         across = rotation_matrices(np.deg2rad(yaw) * UP) @ LEFT
-        return float(tree.query(centered - 2 * np.outer(centered @ across, across))[0].mean())
+        return float(tree.query(some - 2 * np.outer(some @ across, across))[0].mean()) - grain
 
     straight = unlike(0.0)
-    if straight < _ALIKE * float(np.ptp(centered, axis=0).max()):
+    if straight < _ALIKE * size:
         return 0.0
-    coarse = sorted(np.arange(-90.0, 90.0, 15.0), key=unlike)[:2]
-    found = min((near + fine for near in coarse for fine in np.arange(-10.0, 11.0, 5.0)), key=unlike)
+    coarse = sorted(np.arange(-90.0, 90.0, 15.0), key=unlike)[:3]
+    found = min((near + fine for near in coarse for fine in np.arange(-7.5, 8.0, 2.5)), key=unlike)
     return 0.0 if abs(found) <= STRAIGHT or unlike(found) > _SIDEWAYS * straight else float(found)
 
 

@@ -144,9 +144,29 @@ def draw_person(plan: Plan) -> str:
     for x in (-0.38, 0.38):
         plan.eye(center + size * point(x, 0.15, 0.87), pupil)
     _headgear(plan, head, center, size)
+    with plan.aside():
+        _front_of_person(plan, trunk, head, center, size, tall, wide, deep)
     plan.tints["head"] = (0.88, 0.68, 0.54) if plan.chance(0.6) else (0.36, 0.22, 0.14)
     plan.tints["arm"] = plan.tints["head"]
     return plan.pick(PERSONS)
+
+
+def _front_of_person(
+    plan: Plan, trunk: int, head: int, center: np.ndarray, size: float, tall: float, wide: float, deep: float
+) -> None:
+    """What tells the front of a person from the back: a nose, a chin, hair behind, a chest or belly, a seat."""
+    if plan.chance(0.8):
+        root, tip = center + size * point(0, 0.1, 0.85), center + size * point(0, -0.12, plan.among(1.05, 1.25))
+        plan.limb(Place(head), [(root, 0.12 * size), (tip, 0.17 * size)])
+    if plan.chance(0.5):
+        plan.ball(Place(head), center + size * point(0, -0.7, 0.45), 0.35 * size)
+    if plan.chance(0.35):
+        plan.ball(Place(head), center + size * point(0, 0.15, -0.25), 1.05 * size)
+    if plan.chance(0.6):
+        height = plan.among(-0.25, 0.3) * tall
+        plan.ball(Place(trunk), point(0, height, 0.55 * deep), [0.75 * wide, 0.22 * tall, 0.65 * deep])
+    if plan.chance(0.6):
+        plan.ball(Place(trunk), point(0, -0.42 * tall, -0.5 * deep), [0.8 * wide, 0.2 * tall, 0.7 * deep])
 
 
 def _headgear(plan: Plan, head: int, center: np.ndarray, size: float) -> None:
@@ -170,10 +190,15 @@ def _person_limbs(plan: Plan, trunk: int, tall: float, wide: float) -> None:
     thick, slim = plan.size(0.38, 0.3) * wide, plan.size(0.28, 0.3) * wide
     stance, fist = plan.size(0.08, 0.5), plan.size(1.15, 0.15)
     pose = plan.pick(("hanging", "hanging", "out", "spread", "forward"))
+    with plan.aside():  # feet are longer ahead of the ankle than behind it
+        toes = plan.among(0.7, 1.5) if plan.chance(0.85) else 0.0
     for side in (1, -1):
         hip = point(0.5 * wide * side, -0.45 * tall, 0)
         foot = hip + plan.near(leg) * unit(point(stance * side, -1, 0))
-        add_foot(plan, add_leg(plan, trunk, hip, foot, thick, side, 0.0), foot, 0.8 * thick, "paw")
+        part = add_leg(plan, trunk, hip, foot, thick, side, 0.0)
+        add_foot(plan, part, foot, 0.8 * thick, "paw")
+        if toes:
+            plan.ball(Place(part), foot + toes * thick * FRONT - 0.1 * thick * UP, thick * np.array([0.95, 0.55, 1.2]))
         shoulder = point(0.9 * wide * side, 0.4 * tall, 0)
         direction = {
             "hanging": point(0.3 * side, -1, 0.05),

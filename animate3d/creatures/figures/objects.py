@@ -188,6 +188,11 @@ def draw_bust(plan: Plan) -> str:
     center = joint + 0.7 * size * unit(point(0, 1.0, 0.2))
     mouth = plan.pick(("none", "snout", "jaw", "jaw", "beak"))
     head = add_head(plan, trunk, joint, center, size, plan.size(0.25, 0.5), mouth)
+    with plan.aside():  # a face has a nose and a chin
+        if mouth == "none" and plan.chance(0.85):
+            root, tip = center + size * point(0, 0.1, 0.85), center + size * point(0, -0.15, plan.among(1.1, 1.3))
+            plan.limb(Place(head), [(root, 0.12 * size), (tip, 0.18 * size)])
+            plan.ball(Place(head), center + size * point(0, -0.65, 0.5), 0.38 * size)
     if plan.chance(0.5):
         add_ears(plan, head, center, size, plan.pick(("pointed", "round", "long", "hanging")))
     if plan.chance(0.25):

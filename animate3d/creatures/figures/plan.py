@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -112,6 +113,15 @@ class Plan:
         self.tints: dict[str, tuple[float, float, float]] = {}
 
     # --- chance -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is drawn in here changes nothing of what is drawn after it."""
+        before, self.random = self.random, self.random.spawn(1)[0]
+        try:
+            yield
+        finally:
+            self.random = before
 
     def chance(self, share: float) -> bool:
         """True in this share of plans."""

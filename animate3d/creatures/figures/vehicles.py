@@ -49,11 +49,23 @@ def _lamps(plan: Plan, place: Place, wide: float, long: float, height: float) ->
         plan.ball(place, point(x * wide, height, long), [0.06, 0.06, 0.03])
 
 
+def _mirrors(plan: Plan, place: Place, wide: float, height: float, long: float) -> None:
+    if plan.chance(0.7):
+        for x in (-1, 1):
+            plan.ball(place, point(x * (wide + 0.05), height, long), [0.07, 0.05, 0.035])
+
+
 def _car(plan: Plan, place: Place, long: float, wide: float, tall: float, rounding: float) -> None:
     plan.box(place, point(0, 0, 0), [wide, tall, long], rounding)
     cabin = plan.size(0.55, 0.15) * long
     at = point(0, tall + plan.among(0.1, 0.2), plan.among(-0.35, 0.05) * long)
-    plan.box(place, at, [0.88 * wide, plan.size(0.2), cabin], rounding, narrow=plan.among(0.0, 0.3))
+    high, narrow = plan.size(0.2), plan.among(0.0, 0.3)
+    with plan.aside():  # the windscreen leans more than the rear window, most often behind a hood
+        lean = plan.among(0.3, 0.9) if plan.chance(0.85) else 0.0
+        narrow = max(narrow, plan.among(0.12, 0.35) if lean else 0.0)
+        at[2] -= min(plan.among(0.0, 0.2) * long, max(0.95 * long - cabin + at[2], 0.0))
+        plan.box(place, at, [0.88 * wide, high, cabin], rounding, narrow=narrow, lean=-lean * narrow * cabin)
+        _mirrors(plan, place, 0.93 * wide, at[1] - 0.4 * high, at[2] + 0.8 * cabin)
     _lamps(plan, place, wide, long, 0.1 * tall)
     if plan.chance(0.25):
         plan.box(place, point(0, tall + 0.2, -long), [wide, 0.025, 0.1], 0.01)
@@ -78,6 +90,11 @@ def _bus(plan: Plan, place: Place, long: float, wide: float, tall: float, roundi
     high = plan.size(0.42)
     plan.box(place, point(0, high - tall, 0), [wide, high, long], rounding)
     _lamps(plan, place, wide, long, -0.6 * tall)
+    with plan.aside():
+        if plan.chance(0.6):  # the windscreen leans back over a short nose
+            nose = plan.among(0.08, 0.2) * long
+            plan.box(place, point(0, 0.35 * high - tall, long), [0.97 * wide, 0.35 * high, nose], rounding)
+        _mirrors(plan, place, wide, high - tall + 0.4 * high, 0.97 * long)
     if plan.chance(0.4):
         plan.box(place, point(0, 2 * high - tall + 0.04, 0), [0.6 * wide, 0.06, 0.5 * long], 0.02)
 

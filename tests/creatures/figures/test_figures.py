@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from animate3d.creatures.figures import KINDS, Figure, Part, draw_figure, figure_mesh, surface_points
-from animate3d.creatures.figures.plan import hinge_for, unit
+from animate3d.creatures.figures.plan import Plan, hinge_for, unit
 from animate3d.creatures.figures.solids import Solids
 from animate3d.creatures.rigs import turn_points
 from animate3d.errors import InputError
@@ -181,3 +181,12 @@ def test_a_mesh_is_closed_and_textured(kind: str, seed: int) -> None:
     ).all()
     # Thin wings and legs are there: the box is filled to its sides.
     assert (np.ptp(mesh.vertices, axis=0) > 0.85 * (figure.high - figure.low)).all()
+
+
+def test_what_is_drawn_aside_changes_nothing_after_it() -> None:
+    one, other = Plan(np.random.default_rng(5)), Plan(np.random.default_rng(5))
+    with one.aside():
+        drawn = one.among(0.0, 1.0)
+    assert one.among(0.0, 1.0) == other.among(0.0, 1.0) != drawn
+    with one.aside():
+        assert one.among(0.0, 1.0) != drawn
