@@ -31,6 +31,8 @@ from animate3d.motion.template import Template
 FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
 _BETTER = 1.1  # times less of the frames missed: what more motion in depth must gain
 _FAR_BETTER = 1.35  # the same for what was found before, where what is found now is to be left for it
+_JOINT_TURNS = 6  # per round where links let go at joints: what has bent there takes longer to settle
+_LAST_ROUNDS = 3  # of the mean of both ways there; elsewhere one
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
@@ -101,7 +103,10 @@ def track(
     frames, cameras = _reduced(frames, cameras)
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
     few = frames.shape[0] <= FEW_VIEWS
-    fit = fit_of(template, joints=few and frames.shape[0] > 1)
+    joints = few and frames.shape[0] > 1
+    fit = fit_of(template, joints=joints)
+    if joints:
+        settings = replace(settings, turns=max(settings.turns, _JOINT_TURNS))
     thorough = settings.thorough or few
     if not thorough:
         settings = replace(settings, velocity=settings.velocity[:1])
@@ -121,7 +126,8 @@ def track(
     chosen = _simplest(ways)
     del ways  # a long clip does not hold what was not chosen any longer
     if thorough:
-        chosen.go_back(template.links, lambda done: progress((frames.shape[1] + done) // 2))
+        rounds = _LAST_ROUNDS if joints else 1
+        chosen.go_back(template.links, rounds, lambda done: progress((frames.shape[1] + done) // 2))
         progress(frames.shape[1] - 1)
     positions = np.empty((frames.shape[1], *template.vertices.shape))
     rotations = np.empty((*positions.shape, 3), np.float32)
@@ -172,7 +178,7 @@ class _Way:
         self.confidence.append(found)
         self.missed.append(missed)
 
-    def go_back(self, links: Ids, progress: Callable[[int], None]) -> None:
+    def go_back(self, links: Ids, rounds: int, progress: Callable[[int], None]) -> None:
         """Follow the surface again from the last frame to the first, and make one motion of both, see `back_share`.
 
         A limb that was lost behind another one when it began to move is often found again later, and not lost on the
@@ -180,6 +186,7 @@ class _Way:
 
         Args:
             links: ``[E, 2]`` nodes that are neighbours.
+            rounds: of the mean of both ways.
             progress: called with the number of frames that are done.
         """
         before = last = self.nodes[-1]
@@ -200,7 +207,7 @@ class _Way:
         def settle(frame: int) -> None:
             nodes, share = found[-frame], shares[frame - 1]
             mean = self.nodes[frame] + share[:, None] * (nodes - self.nodes[frame])
-            self.nodes[frame], self.confidence[frame] = self._find(mean, frame, rounds=1)
+            self.nodes[frame], self.confidence[frame] = self._find(mean, frame, rounds)
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             list(pool.map(settle, reversed(backwards)))

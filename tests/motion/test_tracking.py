@@ -133,7 +133,7 @@ def test_the_way_back_finds_a_frame_that_was_lost_and_keeps_the_other(lost: int)
     way.nodes[lost] = template.rest - 3 * step
     way.confidence = [np.full(template.n_nodes, -1.0)] * 4
     told: list[int] = []
-    way.go_back(template.links, told.append)
+    way.go_back(template.links, 1, told.append)
     for frame in (1, 2):
         np.testing.assert_allclose(way.nodes[frame], template.rest + frame * step, atol=0.03)
         assert way.confidence[frame].max() > 0.5
