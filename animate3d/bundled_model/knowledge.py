@@ -33,6 +33,8 @@ _NAMED = 1.4
 _SMALL = frozenset(
     ["a", "an", "the", "its", "his", "her", "to", "at", "in", "into", "from", "and", "of", "on", "is", "are"]
 )
+_FAINT = frozenset([("dog", "walk")])
+"""Motions that the model's videos show too little of (docs/bundled_model.md): computed where parts are found."""
 _NEGATIONS = frozenset(("not", "no", "never", "without"))
 
 
@@ -178,7 +180,9 @@ def understand_families(prompt: str, images: Sequence[Path], model: str | os.Pat
     own = in_own_words(prompt)
     said = [] if own == prompt else [f"The prompt is read as “{own}”."]
     unknown = notices(own, images, model)
-    return Understood(own, (*said, *unknown), known=not unknown)
+    reading = read_prompt(own)
+    faint = (reading.family, reading.motion) in _FAINT
+    return Understood(own, (*said, *unknown), known=not unknown, faint=faint)
 
 
 def notices(prompt: str, images: Sequence[Path], model: str | os.PathLike[str] | None = None) -> list[str]:

@@ -25,11 +25,13 @@ class Understood:
         caption: the canonical one.
         notes: sentences for the user about what was not taken at its word.
         known: the prompt is understood; else the caption is that of the nearest move.
+        faint: the model's videos show too little of what is asked for.
     """
 
     caption: str
     notes: tuple[str, ...]
     known: bool
+    faint: bool = False
 
 
 def understand(prompt: str) -> Understood:

@@ -36,7 +36,7 @@ from animate3d.runs import alignment
 from animate3d.runs.console import compiling_told
 from animate3d.runs.fit import Training, frame_settings, rigidity_settings
 from animate3d.runs.lock import alone_in
-from animate3d.runs.moves import Computed, computed_of, parts_of
+from animate3d.runs.moves import Computed, computed_of, parts_of, why_computed
 from animate3d.runs.options import RunOptions
 from animate3d.runs.overrides import FIT, settings_of
 from animate3d.runs.quality import Followed, followed, frame_confidence, quality_sentence
@@ -196,8 +196,8 @@ class Run(ABC):
     @cached_property
     def computed(self) -> Computed | None:
         """What the model does where that is computed; None where videos show what moves."""
-        is_known, find = lambda: bool(self.understood["known"]), lambda: parts_of(self.surface(), self.options.facing)
-        return None if self.needs_videos else computed_of(self.options, is_known, find, self.announce)
+        reason, find = lambda: why_computed(self.understood), lambda: parts_of(self.surface(), self.options.facing)
+        return None if self.needs_videos else computed_of(self.options, reason, find, self.announce)
 
     # Steps 2 to 4
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import colorsys
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +71,10 @@ _ALIKE: tuple[dict[str, str], ...] = ({"arm": "wing", "wing": "fin"}, {"wing": "
 _MANY = {"petal": ("arm", "wing", "tail", "head"), "tentacle": ("leg", "arm", "wing", "tail")}
 """Limbs that are petals or tentacles, where those are asked for and there are a few of them."""
 _FEWEST = 3
+_NOT_LEARNT, _TOO_LITTLE = (
+    "the bundled model was not trained on this",
+    "the bundled model's videos show too little of it",
+)
 _FLIES = re.compile(r"\b(?:fly|flies|flying|flew)\b", re.IGNORECASE)
 
 
@@ -109,11 +113,11 @@ class Computed:
         others = {"then": then, "facing": self.facing if self.body is None else round(self.body.yaw, 3)}
         return {"moves": first, "frames": frames, **{name: value for name, value in others.items() if value}}
 
-    def told(self, unknown: bool) -> str:
+    def told(self, reason: str) -> str:
         """One line for the user.
 
         Args:
-            unknown: they are computed because the bundled model does not know the model or the motion.
+            reason: why the bundled model is not asked for it; empty where the user wants it computed.
         """
         text = f"“{self}” is computed, without videos"
         if self.body is not None:
@@ -128,8 +132,8 @@ class Computed:
             text += "".join(f", as {reason}" for reason in reasons if reason)
         if self.crowded:
             text += f", as all of it takes --frame-count {self.crowded}"
-        if unknown:
-            text += " (the bundled model was not trained on this; --moves never lets it try)"
+        if reason:
+            text += f" ({reason}; --moves never lets it try)"
         return text
 
     def facts(self) -> dict[str, Any]:
@@ -146,16 +150,23 @@ class Computed:
         return replace(self, moves=first, then=tuple(then))
 
 
+def why_computed(understood: Mapping[str, Any]) -> str:
+    """What speaks against videos of the bundled model, by what it made of the prompt; empty where nothing does."""
+    if not understood["known"]:
+        return _NOT_LEARNT
+    return _TOO_LITTLE if understood.get("faint") else ""
+
+
 def computed_of(
     options: RunOptions,
-    is_known: Callable[[], bool],
+    reason: Callable[[], str],
     find: Callable[[], Iterable[Body]],
     announce: Callable[[str], None] = lambda line: None,
 ) -> Computed | None:
     """What is computed of what a run is asked for; None where videos show what moves.
 
     Args:
-        is_known: whether the bundled model was trained on the model and the motion.
+        reason: what speaks against videos of the bundled model; empty where nothing does.
         find: finds the parts of the body, upright, as they may be.
         announce: told what is computed.
 
@@ -167,9 +178,12 @@ def computed_of(
     video = options.video
     if options.frames is not None or video is None or options.moves == "never":
         return None
-    in_one = len(in_turn(video.prompt)) == 1  # the bundled model does nothing in turn
-    if options.moves == "auto" and (not video.bundled or (in_one and is_known())):
-        return None
+    why = ""
+    if options.moves == "auto":
+        in_one = len(in_turn(video.prompt)) == 1  # the bundled model does nothing in turn
+        why = "" if not video.bundled else reason() if in_one else _NOT_LEARNT
+        if not why:
+            return None
     found = read_moves(video.prompt, find, options.move_frames)
     if found is None and options.moves == "always":
         raise InputError(
@@ -181,7 +195,7 @@ def computed_of(
         for phrase in dict.fromkeys(MOVES[name].phrases[0] for name, _ in asked):
             announce(f"“{phrase}” can be computed, but {_not_found(phrase, None)}; the video model is asked instead")
         return None
-    announce(found.told(options.moves == "auto"))
+    announce(found.told(why))
     return found.stronger(options.move_strength)
 
 

@@ -13,6 +13,7 @@ from small_asset import finned_tube
 
 from animate3d.bundled_model import bundled_model_folder
 from animate3d.cameras import reconstruction_cameras
+from animate3d.creatures import make_creature, move
 from animate3d.creatures.anatomy import Body
 from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.mesh import figure_mesh
@@ -20,6 +21,7 @@ from animate3d.creatures.figures.part import Part
 from animate3d.creatures.moves import Manner
 from animate3d.creatures.rigs import FRONT, LEFT, UP
 from animate3d.errors import InputError
+from animate3d.evaluation.clip_metrics import score_trajectory
 from animate3d.files import read_json
 from animate3d.gaussians import from_mesh, save_ply
 from animate3d.meshes import save_obj
@@ -70,13 +72,13 @@ def test_a_sentence_about_the_whole_body_is_read_with_its_manner() -> None:
 def test_what_moves_parts_is_left_out_and_told() -> None:
     found = understood("a robot is floating while waving its arm")
     assert found is not None and [name for name, _ in found.moves] == ["float"]
-    assert "“waving” is left out, as no arms were found" in found.told(unknown=True)
+    assert "“waving” is left out, as no arms were found" in found.told("")
 
 
 def test_what_has_no_wheels_slides_where_it_is_to_drive() -> None:
     found = understood("the car drives backward")
     assert found is not None and found.moves == (("slide", Manner(direction="backward")),)
-    assert "“driving” is left out, as no wheels were found" in found.told(unknown=True)
+    assert "“driving” is left out, as no wheels were found" in found.told("")
 
 
 def test_of_what_cannot_be_computed_the_missing_parts_are_told() -> None:
@@ -85,7 +87,7 @@ def test_of_what_cannot_be_computed_the_missing_parts_are_told() -> None:
         AnimateOptions(Path("m.obj"), None, Path("o")),
         video=VideoOptions("the dog wags its tail", weights=Path("w"), bundled=True),
     )
-    assert computed_of(options, lambda: False, lambda: [Body((TRUNK,), np.ones((1, 1)))], told.append) is None
+    assert computed_of(options, lambda: "not learnt", lambda: [Body((TRUNK,), np.ones((1, 1)))], told.append) is None
     assert told == ["“wagging its tail” can be computed, but no tails were found; the video model is asked instead"]
 
 
@@ -183,14 +185,28 @@ def test_what_the_bundled_model_does_not_know_is_computed(tmp_path: Path) -> Non
     assert any("5 move up to date" in line for line in again)
 
 
+def test_a_dog_that_the_bundled_model_knows_walks_without_its_videos(tmp_path: Path) -> None:
+    dog = make_creature("dog", 3)
+    options = replace(
+        hopping(tmp_path, "the dog is walking"),
+        model=save_obj(dog.mesh, tmp_path / "dog"),
+        move_frames=16,
+    )
+    told: list[str] = []
+    result = animate(options, told.append)
+    assert any("show too little of it" in line for line in told)
+    score = score_trajectory(result.trajectory.positions.astype(np.float64), move(dog, "walk", 16))
+    assert score.cosine > 0.9 and 0.7 < score.amplitude < 1.3
+
+
 def test_known_models_and_those_who_refuse_get_videos(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a video was made"):
         animate(hopping(tmp_path, moves="never"))
     options = hopping(tmp_path)
-    assert options.video is not None and computed_of(options, lambda: True, nothing) is None
-    assert computed_of(replace(options, moves="always"), lambda: True, nothing) is not None
+    assert options.video is not None and computed_of(options, lambda: "", nothing) is None
+    assert computed_of(replace(options, moves="always"), lambda: "", nothing) is not None
     full = replace(options, video=replace(options.video, bundled=False))
-    assert computed_of(full, lambda: False, nothing) is None
+    assert computed_of(full, lambda: "not learnt", nothing) is None
     assert MeshRun(replace(options, field=True), print).computed is None
     with pytest.raises(InputError, match="asks for nothing that can be computed of this model"):
         animate(hopping(tmp_path, "the teapot spins its propeller", moves="always"))

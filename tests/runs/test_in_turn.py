@@ -103,7 +103,7 @@ def test_a_sentence_says_what_happens_in_turn(prompt: str, said: str, left_out: 
     found = read_moves(prompt, lambda: [])
     assert found is not None and (str(found), found.left_out) == (said, left_out)
     if "falling" in left_out:
-        assert "--frame-count 20" in found.told(unknown=False)
+        assert "--frame-count 20" in found.told("")
         longer = read_moves(prompt, lambda: [], 20)
         assert longer is not None and not longer.left_out and len(longer.acts) == 4
     assert len(found.identity(16).get("then", ())) == len(found.acts) - 1
