@@ -27,6 +27,9 @@ demo: $(READY) ## animate a robot, or CREATURE=butterfly, from a sentence: FBX, 
 train-bundled: $(READY) ## train a small model for any mesh, into outputs/bundled/model (continues where it stopped)
 	$(BIN)/python -m animate3d.small_model.train
 
+# Each worker would compile all tests anew, and each program that a test starts the package: 4 s and more.
+test test-all: export PYTHONDONTWRITEBYTECODE =
+
 test: $(READY) ## the fast tests
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 

@@ -27,16 +27,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # Files that take longest, which start first: the last file that runs keeps one worker busy while the others wait.
 LONGEST = (
-    "test_readme.py",
-    "cluster/test_engine.py",
+    "training/test_training_processes.py",
+    "model/test_compiled.py",
+    "meshes/test_fuzz.py",
+    "motion/test_objects.py",
+    "motion/test_never_worse.py",
+    "batch/test_batch.py",
+    "runs/test_foreign_meshes.py",
+    "test_packaging.py",
+    "test_gpu_benchmark.py",
     "training/test_training_loop.py",
-    "plugin/test_upstream.py",
-    "evaluation/test_vbench.py",
+    "runs/test_animate.py",
+    "plugin/test_refine.py",
+    "cluster/test_engine.py",
+    "mvvdm/test_pipeline.py",
     "runs/test_animate_gaussians.py",
-    "studio/test_plugins.py",
+    "anatomy/test_anatomy.py",
     "mvvdm/test_windows.py",
-    "small_model/test_bundled_models.py",
-    "tools/test_export_animated_mesh.py",
+    "test_readme.py",
     "runs/test_video.py",
 )
 

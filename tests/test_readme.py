@@ -94,7 +94,7 @@ class Shell:
         """The flags exist, for a command that cannot run here."""
         out = io.StringIO()
         with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as stop:
-            self([*words[:2], "--help"])
+            self([*words[: 3 if words[1] == "-m" else 2], "--help"])
         assert stop.value.code == 0
         for flag in (word for word in words if word.startswith("--")):
             assert re.search(rf"{flag}\b", out.getvalue()), f"{words[1]} does not know {flag}"
@@ -151,6 +151,16 @@ def test_every_command_is_known() -> None:
     assert found.count("launch.py") >= 5 and {"animate3d", "mesh2gaussian.py", "export_animated_mesh.py"} <= set(found)
 
 
+def test_every_flag_of_every_command_is_known(shell: Shell) -> None:
+    """The commands themselves run in the slow tests below."""
+    for words in readme():
+        if words[0] == "cd":
+            shell(words)
+        else:
+            shell.accepts(words)
+
+
+@pytest.mark.slow
 def test_the_commands_for_meshes_run_one_after_another(shell: Shell) -> None:
     for words in readme():
         if any("butterfly" in word for word in words):
@@ -197,6 +207,7 @@ def test_the_flags_of_the_original_place_and_export_too(shell: Shell) -> None:
     assert (shell.folder / "outputs/animate3d/static_vis/little_dragon/save/images/3.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_commands_for_gaussian_splatting_run_one_after_another(shell: Shell) -> None:
     testset = shell.folder / "data" / "animate3d" / "testset"
     folder, frames = write_asset(testset, frames=FRAMES)

@@ -51,7 +51,7 @@ def dino_vitb16(pretrained=True, **kwargs):
 
 
 @pytest.fixture
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _one_video: None) -> Path:
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """VBench's packages and weights; returns the folder of weights."""
     site, weights = tmp_path / "site", tmp_path / "weights"
     modules = {
@@ -76,16 +76,23 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _one_video: Non
     return weights
 
 
-@pytest.fixture
-def _one_video(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A video is encoded once for all views: what is in it matters to one test only."""
-    encoded: list[bytes] = []
+@pytest.fixture(scope="module")
+def encoded() -> dict[bytes, bytes]:
+    """Videos by their frames."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _encoded_once(monkeypatch: pytest.MonkeyPatch, encoded: dict[bytes, bytes]) -> None:
+    """The same frames are encoded once for all views and tests."""
 
     def save(path: Path, frames: np.ndarray, fps: float) -> None:
-        if not encoded:
+        key = np.ascontiguousarray(frames).tobytes()
+        if key not in encoded:
             save_mp4(path, frames, fps)
-            encoded.append(path.read_bytes())
-        path.write_bytes(encoded[0])
+            encoded[key] = path.read_bytes()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded[key])
 
     monkeypatch.setattr(exchange, "save_mp4", save)
 
@@ -178,6 +185,6 @@ def test_results_of_other_videos_are_not_taken(subjects: list[Subject], tmp_path
         read_results(folder, key)
 
 
-def test_a_missing_interpreter_is_one_sentence(subjects: list[Subject], tmp_path: Path, _one_video: None) -> None:
+def test_a_missing_interpreter_is_one_sentence(subjects: list[Subject], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no Python at"):
         run(subjects, tmp_path, python=tmp_path / "nowhere")

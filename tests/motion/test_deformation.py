@@ -151,6 +151,7 @@ def test_all_frames_at_once_equal_one_at_a_time_written_plainly(
             torch.testing.assert_close(gradients[name], parameter.grad)
 
 
+@pytest.mark.slow
 def test_the_compiled_path_passes_gradcheck() -> None:
     field, times = random_field(), torch.tensor([-0.4, 0.1, 1.0], dtype=torch.float64)
     xyz, _, _ = random_gaussians(6)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from .conftest import PLUGIN
 
 SCRIPT = """
@@ -28,6 +30,7 @@ print(*sorted(set(registry.registered()) - before))
 """
 
 
+@pytest.mark.slow
 def test_registered_names_beside_the_real_host() -> None:
     command = [sys.executable, "-c", SCRIPT, str(PLUGIN / "__init__.py")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

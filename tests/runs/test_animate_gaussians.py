@@ -139,11 +139,12 @@ def test_the_record_has_every_step_and_an_unchanged_run_does_nothing(
     assert again == [results[0], results[1], results[3], results[4]]
 
 
+@pytest.mark.slow
 def test_a_motion_fitted_to_fewer_gaussians_moves_all(
     small: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FITTED", 500)
-    options = GaussianOptions(*small, tmp_path / "out", overrides=FEW_STEPS)
+    options = GaussianOptions(*small, tmp_path / "out", overrides=FEW_STEPS, **SMALL)
     result = animate_gaussians(options)
     facts = json.loads(result.record.read_text())["steps"]["1 Gaussians"]["facts"]
     assert 300 < facts["fitted"] <= 500 and facts["gaussians"] == 1204

@@ -236,6 +236,7 @@ def test_gaussians_hop_without_a_fit(tmp_path: Path) -> None:
     assert result.mean_displacement > 0.005 and len(list(result.files["plys"].glob("*.ply"))) == 3
 
 
+@pytest.mark.slow
 def test_a_mesh_with_legs_walks_and_its_parts_are_shown(tmp_path: Path) -> None:
     figure = draw_figure(101, "person")
     save_obj(figure_mesh(figure), tmp_path / "person.obj")

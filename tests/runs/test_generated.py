@@ -59,6 +59,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[GeneratedRun
     ), painter
 
 
+@pytest.mark.slow
 def test_a_sentence_moves_the_mesh_by_way_of_a_generated_video(
     asked: tuple[GeneratedRunOptions, WanPainter],
 ) -> None:

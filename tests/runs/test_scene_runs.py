@@ -105,6 +105,7 @@ def film_alone(self: ObjectRun) -> None:
     self.read_frames(self.work / "frames")
 
 
+@pytest.mark.slow
 def test_objects_with_sentences_are_animated_alone(
     options: AnimateOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ def test_confidence_is_kept_for_every_frame_and_vertex_and_shown(
     assert np.array(Image.open(options.out / "confidence.png")).shape[1] == 2 * 384
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_with_the_step_it_stopped_in(
     done: tuple[VideoRunOptions, AnimateResult, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

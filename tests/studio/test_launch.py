@@ -143,6 +143,7 @@ def test_the_progress_bar_can_be_on(toy_config: Path, capfd: pytest.CaptureFixtu
     assert "4/" in err and "v_num" not in err
 
 
+@pytest.mark.slow
 def test_without_a_gpu_one_notice_and_no_chatter(toy_config: Path) -> None:
     code = f"""
 from studio import toy

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from animate3d.studio import plugins
+
 UPSTREAM_STYLE = """
 import threestudio
 from threestudio.utils.typing import *
@@ -44,6 +48,18 @@ def run(root: Path, code: str) -> str:
     return done.stdout + done.stderr
 
 
+def test_plugins_are_found_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("threestudio-up", "threestudio-3dgs", "zzz", "old_disabled"):
+        write(tmp_path, name, "")
+    (tmp_path / "custom" / "single.py").touch()
+    (tmp_path / "custom" / "no-plugin").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = [path.stem for path in plugins.plugin_paths()]
+    assert found[:2] == ["threestudio-3dgs", "single"] and found[-2:] == ["threestudio-up", "zzz"]
+    assert "threestudio-animate3d" in found and len(found) == 5
+
+
+@pytest.mark.slow
 def test_plugins_load_in_order_and_failures_name_the_plugin(tmp_path: Path) -> None:
     write(tmp_path, "threestudio-up", UPSTREAM_STYLE, part="VALUE = 2")
     write(tmp_path, "aaa-needs-3dgs", 'import importlib; importlib.import_module("threestudio-3dgs.part")\n')

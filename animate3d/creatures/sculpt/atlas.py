@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from animate3d.creatures.sculpt.fields import Points
 from animate3d.creatures.sculpt.surface import Quads
 
 _SMALLEST_CHART = 30  # faces; smaller ones join a neighbour
+_AT_ONCE = 1 << 20  # texels of bounding boxes
 _STEEPEST = 0.25  # least cosine between a face and its chart's direction when charts are joined
 
 
@@ -78,26 +80,41 @@ def bake(uvs: Points, values: Points, resolution: int) -> tuple[Points, NDArray[
         values ``[H, W, C]`` (row 0 is the top, v = 1; texels outside take those of the nearest inside), the texels
         whose centre a triangle covers ``[H, W]``, and by how many triangles ``[H, W]``.
     """
-    image = np.zeros((resolution, resolution, values.shape[-1]))
-    count = np.zeros((resolution, resolution), dtype=np.int64)
+    image = np.zeros((resolution * resolution, values.shape[-1]))
+    count = np.zeros(resolution * resolution, dtype=np.int64)
     texels = np.stack([uvs[..., 0], 1.0 - uvs[..., 1]], axis=-1) * resolution - 0.5
-    for corners, value in zip(texels, values, strict=True):
-        a, b, c = corners
-        area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-        low = np.ceil(corners.min(axis=0)).astype(int)
-        high = np.floor(corners.max(axis=0)).astype(int)
-        if abs(area) < 1e-12 or (high < low).any():
-            continue
-        x, y = np.meshgrid(np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1))
-        w1 = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
-        w2 = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
-        inside = (w1 >= 0) & (w2 >= 0) & (w1 + w2 <= 1)
-        weights = np.stack([1 - w1 - w2, w1, w2], axis=-1)[inside]
-        image[y[inside], x[inside]] = weights @ value
-        count[y[inside], x[inside]] += 1
+    for members, x, y, weights in _covered(texels):
+        at = y * resolution + x
+        image[at] = np.einsum("nk,nkc->nc", weights, values[members])
+        count += np.bincount(at, minlength=len(count))
+    image, count = image.reshape(resolution, resolution, -1), count.reshape(resolution, resolution)
     covered = count > 0
     rows, columns = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
     return image[rows, columns], covered, count
+
+
+def _covered(
+    texels: Points,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Points]]:
+    """Texels whose centre lies in a triangle ``[T, 3, 2]``, many triangles at a time, in their order.
+
+    Yields:
+        the triangle ``[n]``, x and y ``[n]`` and the shares of its corners ``[n, 3]``.
+    """
+    a, b, c = texels.transpose(1, 0, 2)
+    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    low, high = np.ceil(texels.min(axis=1)).astype(np.int64), np.floor(texels.max(axis=1)).astype(np.int64)
+    wide = np.maximum(high - low + 1, 0)
+    sizes = np.where(np.abs(area) < 1e-12, 0, wide.prod(axis=1))
+    parts = np.cumsum(sizes) // _AT_ONCE
+    for part in np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(parts)) + 1):
+        of = np.repeat(part, sizes[part])
+        place = np.arange(len(of)) - np.repeat(np.cumsum(sizes[part]) - sizes[part], sizes[part])
+        x, y = low[of, 0] + place % wide[of, 0], low[of, 1] + place // wide[of, 0]
+        w1 = ((x - a[of, 0]) * (c[of, 1] - a[of, 1]) - (y - a[of, 1]) * (c[of, 0] - a[of, 0])) / area[of]
+        w2 = ((b[of, 0] - a[of, 0]) * (y - a[of, 1]) - (b[of, 1] - a[of, 1]) * (x - a[of, 0])) / area[of]
+        inside = (w1 >= 0) & (w2 >= 0) & (w1 + w2 <= 1)
+        yield of[inside], x[inside], y[inside], np.stack([1 - w1 - w2, w1, w2], axis=-1)[inside]
 
 
 def _face_neighbours(quads: Quads) -> sparse.csr_matrix:
@@ -106,11 +123,9 @@ def _face_neighbours(quads: Quads) -> sparse.csr_matrix:
     _, number = np.unique(edges, axis=0, return_inverse=True)
     faces = np.repeat(np.arange(len(quads)), 4)
     incidence = sparse.csr_matrix((np.ones(len(faces)), (faces, number.ravel())))
-    adjacency = (incidence @ incidence.T).tolil()
-    adjacency.setdiag(0)
-    result = adjacency.tocsr()
-    result.eliminate_zeros()
-    return result
+    shared = (incidence @ incidence.T).tocoo()
+    others = shared.row != shared.col
+    return sparse.csr_matrix((shared.data[others], (shared.row[others], shared.col[others])), shape=shared.shape)
 
 
 def _smooth_labels(score: Points, neighbours: sparse.csr_matrix, rounds: int = 12) -> NDArray[np.int64]:

@@ -49,7 +49,7 @@ def motion(mesh: Mesh, frames: int) -> tuple[np.ndarray, np.ndarray]:
     return mesh.vertices + moves, CENTERS + shift
 
 
-@pytest.fixture(scope="module", params=["glb", "fbx"])
+@pytest.fixture(scope="module", params=["glb", pytest.param("fbx", marks=pytest.mark.slow)])
 def rendered(request, tmp_path_factory):
     pytest.importorskip("bpy")
     folder = tmp_path_factory.mktemp("rendered")

@@ -137,9 +137,9 @@ def test_recomputing_activations_changes_nothing(configure: Configure) -> None:
 
 
 def test_a_cache_changes_nothing(configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = configure("name=plain", "max_train_steps=2")
+    plain = configure("name=plain", "max_train_steps=1")
     train(plain)
-    cached = [configure(f"name=cached{i}", "max_train_steps=2", f"latent_cache={tmp_path}/cache") for i in range(2)]
+    cached = [configure(f"name=cached{i}", "max_train_steps=1", f"latent_cache={tmp_path}/cache") for i in range(2)]
     train(cached[0])
     entries = list((tmp_path / "cache").rglob("*.safetensors"))
     assert entries
@@ -149,15 +149,17 @@ def test_a_cache_changes_nothing(configure: Configure, tmp_path: Path, monkeypat
     trainer.run()
     assert losses(plain) == losses(cached[0]) == losses(cached[1])
     entries[0].write_bytes(b"cut off")
-    again = configure("name=again", "max_train_steps=2", f"latent_cache={tmp_path}/cache")
+    again = configure("name=again", "max_train_steps=1", f"latent_cache={tmp_path}/cache")
     train(again)
     assert losses(again) == losses(plain)
 
 
+LOW_RANK = ["lora.rank=2", "lora.dropout=0.1", "max_train_steps=2", "checkpointing_steps=1"]
+
+
 def test_low_rank_updates_train_alone_and_merge(configure: Configure, example: Path) -> None:
     pytest.importorskip("peft")
-    settings = ["lora.rank=2", "lora.dropout=0.1", "max_train_steps=2", "checkpointing_steps=1"]
-    config = configure(*settings)
+    config = configure(*LOW_RANK)
     trainer = train(config)
     state = read(config, "checkpoint-step-2.ckpt")["state_dict"]
     assert state and all(".lora_" in key and "motion_modules." in key for key in state)
@@ -177,7 +179,13 @@ def test_low_rank_updates_train_alone_and_merge(configure: Configure, example: P
         expected = trainer.pipeline.unet.eval()(sample, **inputs).sample
         torch.testing.assert_close(pipeline.unet.eval()(sample, **inputs).sample, expected, atol=1e-5, rtol=0)
 
-    part = configure(*settings, "name=part", "resume_from_checkpoint=latest")
+
+@pytest.mark.slow
+def test_low_rank_updates_continue(configure: Configure) -> None:
+    pytest.importorskip("peft")
+    config = configure(*LOW_RANK)
+    train(config)
+    part = configure(*LOW_RANK, "name=part", "resume_from_checkpoint=latest")
     first = Trainer(part)
     stop_after(first, 1)
     first.run()
