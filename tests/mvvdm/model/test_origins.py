@@ -189,6 +189,7 @@ def test_a_frame_0_that_a_callback_gives_is_what_is_painted_with() -> None:
         np.testing.assert_allclose(frames[0, :, frame], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_other_weights_have_no_use_for_the_head(tmp_path: Path) -> None:
     with_head, without = with_and_without_origins()
     trained = {key: value for key, value in without.unet.state_dict().items() if is_trained(key)}
