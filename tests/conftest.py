@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,14 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> t
             warnings.simplefilter("ignore")  # from 2.9 on PyTorch would like another name for it
             monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # its ten bits hide what is compared
     return torch.device(request.param)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _small_previews() -> Iterator[None]:
+    """Pictures for people are drawn small: at their own size they take most of a short run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("animate3d.runs.mesh.PREVIEW_SIZE", 96)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -340,6 +340,7 @@ def test_the_demo_animates_an_unseen_creature_from_a_sentence(
     assert "cosine of displacements 1.00, amplitude 0.50" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_demo_animates_a_robot_that_nothing_was_trained_on(
     bundled: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,6 +61,7 @@ __all__ = [
 
 FIT_CONFIG = MESH_CONFIG
 UNSEEN = (45.0, 225.0)  # degrees from the first video to views that no video shows
+PREVIEW_SIZE = 256  # pixels
 FIT_SIZE = 128  # pixels; where appearance and field are fitted
 APPEARANCE_STEPS = 120
 _SUPERSAMPLE = 4  # samples per pixel along each axis: what the video model sees has smooth edges
@@ -386,7 +387,7 @@ class MeshRun(Run):
 
         def show() -> dict[str, Any]:
             placed = trajectory.to_placed(self.placement)
-            cameras = orbit_cameras(ELEVATION, azimuths, size=256)
+            cameras = orbit_cameras(ELEVATION, azimuths, size=PREVIEW_SIZE)
             preview(self.model, placed, options.out, cameras, fps=options.fps)
             return write_run_page(self, MovingMesh(self.model, placed, options.fps, options.loop))
 

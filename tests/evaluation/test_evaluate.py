@@ -65,6 +65,7 @@ def test_the_table_for_people_says_why_columns_are_missing_and_shows_the_picture
             assert np.asarray(image.convert("L")).std() > 5
 
 
+@pytest.mark.slow
 def test_renders_of_step_4_are_used_while_they_are_newer_than_the_checkpoint(
     testset: Path, results: Path, out: Path, tmp_path: Path
 ) -> None:

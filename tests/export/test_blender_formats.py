@@ -144,7 +144,7 @@ def test_one_frame_is_a_static_fbx(tmp_path):
     assert relative_error(blender_positions(range(1, 2)), motion(mesh)[:1]) < TOLERANCE
 
 
-@pytest.mark.parametrize("up_axis", ["y", "z"])
+@pytest.mark.parametrize("up_axis", [pytest.param("y", marks=pytest.mark.slow), "z"])
 def test_alembic_moves_and_has_a_textured_glb_beside_it(tmp_path, up_axis):
     mesh = awkward_mesh(up_axis)
     trajectory = motion(mesh)
@@ -187,6 +187,7 @@ def test_blender_says_nothing_and_keeps_the_callers_scene(tmp_path, capfd):
     assert "mine" in bpy.data.objects
 
 
+@pytest.mark.slow
 def test_blender_reports_no_lost_memory_when_the_command_ends(tmp_path):
     script = (
         "from clips import awkward_mesh, motion\n"

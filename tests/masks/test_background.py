@@ -51,9 +51,9 @@ def test_all_motions_at_full_length(motion: str, grey_patches: bool, least: floa
 @pytest.mark.parametrize(
     ("options", "least"),
     [
-        ({"quality": None}, 0.95),
+        pytest.param({"quality": None}, 0.95, marks=pytest.mark.slow),
         ({"noise": 7.0}, 0.92),
-        ({"shadow": 0.5}, 0.95),
+        pytest.param({"shadow": 0.5}, 0.95, marks=pytest.mark.slow),
         ({"background": 105.0, "drift": 6.0}, 0.95),
     ],
     ids=["no compression", "strong noise", "dark shadow", "another grey that drifts"],

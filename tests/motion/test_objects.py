@@ -96,6 +96,7 @@ def test_two_objects_move_by_themselves_and_the_still_one_stands() -> None:
     assert miss < 0.2 * np.linalg.norm((truth[1:] - truth[0])[:, capsule], axis=-1).mean()
 
 
+@pytest.mark.slow
 def test_what_passes_one_camera_goes_straight_on() -> None:
     scene, frames = pair(), 8
     ball = scene.objects == 1

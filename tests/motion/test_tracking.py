@@ -66,6 +66,7 @@ def test_empty_frames_leave_the_object_where_it_was() -> None:
     assert np.abs(positions - mesh.vertices).max() < 0.2
 
 
+@pytest.mark.slow
 def test_from_one_view_the_least_motion_in_depth_is_taken_that_explains_the_frames() -> None:
     mesh = patterned_capsule()
     # Across the picture (the second camera sees the bend from the side) nothing asks for motion in depth.

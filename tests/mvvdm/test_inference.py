@@ -127,6 +127,7 @@ def test_flags_of_speed_and_memory_reach_the_model_and_the_record(
         inference.load_pipeline({**configs[0], "quantize": "int4"}, None)
 
 
+@pytest.mark.slow
 def test_many_prompts_give_the_results_of_each_alone(weights: Path, images: Path, tmp_path: Path) -> None:
     alone, many = tmp_path / "alone", tmp_path / "many"
     inference_command.main(arguments(weights, images, alone))

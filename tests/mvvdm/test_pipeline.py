@@ -31,7 +31,7 @@ CASES = [
     "no_freeinit",
     "freeinit2",
     "global_rng_like_inference_py_condtimezero",
-    "freeinit2_global_rng",
+    pytest.param("freeinit2_global_rng", marks=pytest.mark.slow),
     "generator_no_cfg",
     "similarity_init",
 ]
@@ -259,6 +259,7 @@ def test_no_switch_of_diffusers_drops_the_attention_processors(tiny: MultiViewVi
     assert all(tiny.unet.attn_processors[name] is processor for name, processor in before.items())
 
 
+@pytest.mark.slow
 def test_half_precision_runs(tmp_path: Path) -> None:
     pipe = tiny_pipeline().to(torch.bfloat16)
     pipe.set_progress_bar_config(disable=True)

@@ -80,7 +80,9 @@ def drawn(splats: Splats, cameras: Cameras, background: Tensor, grad_ratio: floa
     return Rendering(one.expand(*one.shape[:-1], 3) * background, one, one, one[..., 0, 0])
 
 
-@pytest.mark.parametrize("config", ["mesh_animation_frame_16", "motion_recon_frame_16"])
+@pytest.mark.parametrize(
+    "config", ["mesh_animation_frame_16", pytest.param("motion_recon_frame_16", marks=pytest.mark.slow)]
+)
 def test_a_reconstruction_step_does_not_wait(
     plugin: Any, load: Callable[..., Any], toy: Toy, tmp_path: Path, config: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

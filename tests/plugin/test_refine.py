@@ -121,6 +121,7 @@ def test_step_4_shows_the_learned_change_of_scale(toy: Toy, out: Path, refine_ru
     assert len(list((kept.trial_dir / "save" / "images").iterdir())) == 12
 
 
+@pytest.mark.slow
 def test_the_models_are_freed_after_training(
     toy: Toy, out: Path, weights: Path, recon_run: LaunchResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -365,6 +365,7 @@ def test_a_broken_placement_file_is_named(pretend: Pretend, tmp_path: Path) -> N
         pretend(placement=tmp_path / "p.json")
 
 
+@pytest.mark.slow
 def test_of_several_samples_the_one_that_the_mesh_can_follow_is_taken(
     pretend: Pretend, asset: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

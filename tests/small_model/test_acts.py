@@ -32,6 +32,7 @@ def tube(tmp_path: Path) -> Mesh:
     return load_mesh(tmp_path / "tube")
 
 
+@pytest.mark.slow
 def test_acts_begin_with_the_mesh_at_rest_and_the_prompted_motion() -> None:
     for uid, make in turns([figure_acts(1), family_acts(1)]):
         act = make()

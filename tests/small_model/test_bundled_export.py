@@ -47,6 +47,7 @@ def makes_videos(pipeline: MultiViewVideoPipeline) -> bool:
     return result.frames.shape == (1, 4, 4, 64, 64, 3) and bool(np.isfinite(result.frames).all())
 
 
+@pytest.mark.slow
 def test_the_exported_folder_makes_videos_and_says_what_it_is(
     untrained: Callable[[], MultiViewVideoPipeline], tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def test_sigterm_ends_a_training_with_a_checkpoint(
     assert checkpoints.read(tmp_path / CHECKPOINT)["global_step"] == 1
 
 
+@pytest.mark.slow
 def test_without_weights_there_is_nothing_to_look_at(
     small: None, untrained: Callable[[], MultiViewVideoPipeline], tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def test_resuming_continues_the_count(toy_config: Path) -> None:
     assert not (trial / "ckpts-old-0").exists()
 
 
+@pytest.mark.slow
 def test_a_rerun_does_not_leave_old_checkpoints_under_documented_names(toy_config: Path) -> None:
     first = launch(toy_config, ["system.geometry.size=3"])
     second = launch(toy_config, ["system.geometry.size=5"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, sparse
+from scipy import fft, ndimage, sparse
 from scipy.sparse.csgraph import connected_components
 
 from animate3d.creatures.sculpt.fields import Points
@@ -206,21 +206,24 @@ def _place(charts: list[Points], cells: int) -> list[Points] | None:
 
     Works on a grid of cells that a chart covers wholly or not at all, and keeps the cells around a chart free.
     """
-    from scipy import signal  # takes half a second to import, and few callers unwrap
-
     occupied = np.zeros((cells, cells))
     placed: list[Points] = [np.zeros(0)] * len(charts)
     footprints = [_footprint(chart, cells) for chart in charts]
+    if sum(int(mask.sum()) for mask in footprints) > cells**2:
+        return None
+    size = (fft.next_fast_len(cells, real=True),) * 2
     for index in sorted(range(len(charts)), key=lambda i: -footprints[i].sum()):
         options = []
+        spectrum = fft.rfft2(occupied, size)
         for turns in range(4):
-            mask = _footprint(_quarter_turns(charts[index], turns), cells)
+            mask = _footprint(_quarter_turns(charts[index], turns), cells) if turns else footprints[index]
             grown = np.pad(mask, 1)
             grown = ndimage.binary_dilation(grown, np.ones((3, 3))).astype(float)
             if max(grown.shape) > cells:
                 continue
-            overlap = signal.fftconvolve(occupied, grown[::-1, ::-1], mode="valid")
-            free = np.argwhere(overlap < 0.5)
+            # Correlation; where the chart stays inside nothing comes in from the other side.
+            overlap = fft.irfft2(spectrum * fft.rfft2(grown, size).conj(), size)
+            free = np.argwhere(overlap[: cells - grown.shape[0] + 1, : cells - grown.shape[1] + 1] < 0.5)
             if len(free):
                 corner = free[(free + mask.shape).max(axis=1).argmin()]  # stay near the first corner
                 options.append(((corner + mask.shape).max(), turns, corner, mask))
@@ -240,13 +243,21 @@ def _quarter_turns(chart: Points, turns: int) -> Points:
     return chart - chart.reshape(-1, 2).min(axis=0)
 
 
+def _spread(count: int) -> Points:
+    """Shares of a quad's corners in points spread evenly over it, on its edges too. ``[count * count, 4]``"""
+    u, v = np.meshgrid(*[np.linspace(0.0, 1.0, count)] * 2)
+    return np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v], axis=-1).reshape(-1, 4)
+
+
+_INSIDE = _spread(9)
+
+
 def _footprint(chart: Points, cells: int) -> NDArray[np.bool_]:
     """Cells that the quads of a chart touch. ``[rows, columns]``"""
-    share = np.linspace(0.0, 1.0, 9)
-    u, v = np.meshgrid(share, share)
-    weights = np.stack([(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v], axis=-1).reshape(-1, 4)
-    points = np.einsum("sk,pkc->psc", weights, chart).reshape(-1, 2) * cells
-    index = points.astype(int)
+    points = _INSIDE[:, 0, None] * chart[:, None, 0]
+    for k in range(1, 4):
+        points += _INSIDE[:, k, None] * chart[:, None, k]
+    index = (points.reshape(-1, 2) * cells).astype(int)
     mask = np.zeros(tuple(index.max(axis=0)[::-1] + 1), dtype=bool)
-    mask[index[:, 1], index[:, 0]] = True
+    mask.ravel()[index[:, 1] * mask.shape[1] + index[:, 0]] = True
     return mask

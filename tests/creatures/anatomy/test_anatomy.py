@@ -30,7 +30,12 @@ def counted(body: Body) -> Counter[str]:
 
 
 @pytest.mark.parametrize(
-    "kind, seed, move", [("person", 21, "walk"), ("animal", 23, "gallop"), ("vehicle", 20, "drive")]
+    "kind, seed, move",
+    [
+        pytest.param("person", 21, "walk", marks=pytest.mark.slow),
+        ("animal", 23, "gallop"),
+        ("vehicle", 20, "drive"),
+    ],
 )
 def test_parts_are_found_and_move_as_the_true_ones(kind: str, seed: int, move: str) -> None:
     figure = draw_figure(seed, kind)
@@ -77,7 +82,7 @@ def test_a_body_is_turned_to_where_it_faces(yaw: float) -> None:
     assert body.count("wing") == 2 and body.count("leg") == 2
 
 
-@pytest.mark.parametrize("yaw", [0.0, 180.0])
+@pytest.mark.parametrize("yaw", [pytest.param(0.0, marks=pytest.mark.slow), 180.0])
 def test_a_thin_tail_and_a_thick_head_tell_what_walks_backwards(yaw: float) -> None:
     mesh = figure_mesh(draw_figure(9500, "animal"), 0.1)
     body = next(find_bodies(yawed(mesh.vertices, yaw), mesh.triangles()[0], mesh.welded()))

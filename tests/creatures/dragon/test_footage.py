@@ -75,6 +75,7 @@ def test_trajectories_of_another_mesh_are_refused() -> None:
         recovery(np.zeros((3, 5, 3)), np.zeros((3, 4, 3)))
 
 
+@pytest.mark.slow
 def test_the_command_regenerates_asset_frames_and_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("animate3d.creatures.dragon.creature._TEXTURE_SIZE", 128)
     monkeypatch.setattr("animate3d.creatures.dragon.creature._SPACING", 0.07)

@@ -97,8 +97,15 @@ def test_the_order_in_files_does_not_depend_on_the_workers_and_little_on_the_ran
         assert torch.equal(batch["pixel_values"], expected)
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize("workers, stops", [(0, (1, 2, 3, 4)), (2, (2, 3))])
+@pytest.mark.parametrize(
+    "workers, stops, streamed",
+    [
+        (0, (1, 2, 3, 4), False),
+        pytest.param(0, (1, 2, 3, 4), True, marks=pytest.mark.slow),
+        pytest.param(2, (2, 3), False, marks=pytest.mark.slow),
+        (2, (2, 3), True),
+    ],
+)
 def test_continuing_gives_the_identical_rest(made, archives, streamed, workers, stops):
     source = archives if streamed else made
     settings = {**SMALL, "shuffle_window": 2}

@@ -47,8 +47,17 @@ def overall(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     )
 
 
-@pytest.mark.parametrize("trained", ["all", "motion"])
-@pytest.mark.parametrize("name", ["as the full one", "learned encodings", "small model's options"])
+@pytest.mark.parametrize(
+    ("name", "trained"),
+    [
+        ("as the full one", "all"),
+        pytest.param("as the full one", "motion", marks=pytest.mark.slow),
+        pytest.param("learned encodings", "all", marks=pytest.mark.slow),
+        ("learned encodings", "motion"),
+        ("small model's options", "all"),
+        pytest.param("small model's options", "motion", marks=pytest.mark.slow),
+    ],
+)
 def test_gradients_are_those_of_the_modules(name: str, trained: str) -> None:
     unet = model(**MODELS[name]).train()
     freeze(unet, TRAINED if trained == "motion" else [""])

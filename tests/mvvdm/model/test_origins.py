@@ -137,7 +137,9 @@ def test_the_videos_below_the_paint_are_those_of_the_same_model_without_origins(
     np.testing.assert_allclose(generate(with_head)[:, :, 1:], generate(without)[:, :, 1:], atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [EulerDiscreteScheduler, DPMSolverMultistepScheduler])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(EulerDiscreteScheduler, marks=pytest.mark.slow), DPMSolverMultistepScheduler]
+)
 def test_origins_do_not_depend_on_the_timesteps_of_the_sampler(kind: type[SchedulerMixin]) -> None:
     pipeline = small_pipeline(origin_factor=4)
     pipeline.scheduler = kind.from_config(pipeline.scheduler.config)
@@ -187,6 +189,7 @@ def test_a_frame_0_that_a_callback_gives_is_what_is_painted_with() -> None:
         np.testing.assert_allclose(frames[0, :, frame], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_other_weights_have_no_use_for_the_head(tmp_path: Path) -> None:
     with_head, without = with_and_without_origins()
     trained = {key: value for key, value in without.unet.state_dict().items() if is_trained(key)}

@@ -97,7 +97,7 @@ def stop_after(trainer: Trainer, step: int) -> None:
     trainer._step = counted  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_second_signal_does_not_stop_the_last_checkpoint(
     number: signal.Signals, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +124,7 @@ def test_accumulated_batches_have_the_gradient_of_their_mean(configure: Configur
     assert [step for step, _, _ in losses(config)] == [1, 2]
 
 
+@pytest.mark.slow
 def test_recomputing_activations_changes_nothing(configure: Configure) -> None:
     configs = [
         configure(f"name=recompute-{value}", f"gradient_checkpointing={value}", "max_train_steps=2")
@@ -193,6 +194,7 @@ def test_low_rank_updates_continue(configure: Configure) -> None:
     assert losses(part) == losses(config)
 
 
+@pytest.mark.slow
 def test_the_whole_model_on_request(configure: Configure, example: Path) -> None:
     config = configure("save_full_model=true", "max_train_steps=1")
     train(config)

@@ -53,6 +53,7 @@ def test_a_model_that_predicts_something_else_is_refused(config: dict[str, objec
         load_models(training_config({**config, "noise_scheduler_kwargs": schedule}))
 
 
+@pytest.mark.slow
 def test_a_head_for_origins_is_left_behind(
     config: dict[str, object], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
