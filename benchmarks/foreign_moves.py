@@ -69,6 +69,11 @@ FRONTS = {
     "spider": -90.0,
     "boat": 90.0,
     "aliengo": 90.0,
+    "humanoid": 90.0,
+    "husky": 90.0,
+    "racecar": 90.0,
+    "sydney": 90.0,
+    "bunny": -90.0,
     "jeep": 180.0,
     "r2d2": 180.0,
     "teddy": 180.0,
@@ -177,20 +182,21 @@ def parts(found: dict[str, Path], marks: dict[str, Any]) -> None:
     print(f"\n{len(rows)} meshes, {len(shares)} cases: right {(shares > 0.5).mean():.0%}\n")
 
 
-def facings(found: dict[str, Path], marks: dict[str, Any]) -> None:
-    """Whole bodies and parts from eight sides."""
+def facings(found: dict[str, Path], marks: dict[str, Any], given: bool = False) -> None:
+    """Whole bodies and parts from eight sides, which ``given`` says are told by `--facing`."""
     print("| mesh | sentence | cosine from eight sides | spread | part moves most |\n|---|---|---|---|---|")
     for name, path in list(found.items())[::2]:
         sentences = list(SENTENCES)
         sentence = sentences[(7 * len(name)) % len(sentences)]
         said = sentence.format(name.replace("_", " "))
         front = FRONTS.get(name, 0.0)
-        values = [_whole_cosine(made, SENTENCES[sentence], front + yaw) for yaw, made in _turned(path, said)]
+        made_of = _turned(path, said, front if given else None)
+        values = [_whole_cosine(made, SENTENCES[sentence], front + yaw) for yaw, made in made_of]
         print(f"| {name} | {said} | {_span(values)} | {max(values) - min(values):.2f} | |", flush=True)
     for name in sorted(marks.keys() & found.keys()):
         sentence, part = next(iter(marks[name]["asks"].items()))
         first, values, right = None, [], 0
-        for yaw, made in _turned(found[name], sentence):
+        for yaw, made in _turned(found[name], sentence, FRONTS.get(name, 0.0) if given else None):
             back = None if made is None else _yawed(made.went, -yaw)
             if made is not None:
                 rest = _yawed(made.positions[0], -yaw)
@@ -209,10 +215,10 @@ def _span(values: list[float]) -> str:
     return f"{min(values):.2f} to {max(values):.2f}"
 
 
-def _turned(path: Path, sentence: str) -> Iterator[tuple[float, Animated | None]]:
+def _turned(path: Path, sentence: str, front: float | None) -> Iterator[tuple[float, Animated | None]]:
     with tempfile.TemporaryDirectory() as folder:
         for yaw in FACINGS:
-            yield yaw, animated(turned(path, Path(folder), yaw), sentence)
+            yield yaw, animated(turned(path, Path(folder), yaw), sentence, None if front is None else front + yaw)
 
 
 def _yawed(points: NDArray[np.float64], yaw: float) -> NDArray[np.float64]:
@@ -227,6 +233,7 @@ def main() -> None:
     parser.add_argument("what", nargs="+", choices=("whole", "parts", "facings", "adverbs"))
     parser.add_argument("--only", nargs="*", default=list(SOURCES), help="names of meshes")
     parser.add_argument("--each", type=int, default=3, help="sentences for every mesh's whole body")
+    parser.add_argument("--facing-given", action="store_true", help="facings: where they face is said, as by --facing")
     args = parser.parse_args()
     found = dict(meshes(args.folder, args.only))
     marks = read_json(Path(__file__).with_name("foreign_parts.json"))
@@ -235,7 +242,7 @@ def main() -> None:
     if "parts" in args.what:
         parts({name: path for name, path in found.items() if name in marks}, marks)
     if "facings" in args.what:
-        facings(found, marks)
+        facings(found, marks, args.facing_given)
     if "adverbs" in args.what:
         adverbs(found)
 

@@ -43,8 +43,8 @@ class Animated:
         return self.positions - self.positions[:1]
 
 
-def animated(model: Path, sentence: str) -> Animated | None:
-    """A mesh animated as a sentence says; None where nothing of it is computed."""
+def animated(model: Path, sentence: str, facing: float | None = None) -> Animated | None:
+    """A mesh animated as a sentence says, ``facing`` as by the flag; None where nothing of it is computed."""
     preset = PRESETS["laptop"]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -56,6 +56,7 @@ def animated(model: Path, sentence: str) -> Animated | None:
             video=preset_videos(sentence, preset),
             rigidity=preset.rigidity,
             moves="always",
+            facing=facing,
         )
         try:
             with contextlib.redirect_stdout(io.StringIO()):

@@ -31,7 +31,7 @@ def preview(
         mesh: gives faces and materials.
         positions: ``[F, N, 3]`` in the placed frame, where the cameras are.
         out_dir: folder for ``preview.mp4`` (views side by side), ``preview.gif`` (the same, small) and
-            ``preview.png`` (a row per view, up to 8 frames evenly spread from the first to the last).
+            ``preview.png`` (a row per view, up to 8 frames from the first to the last, see `telling_frames`).
         cameras: ``[V]``; the four reconstruction cameras at 256² by default.
         fps: of the videos.
 
@@ -40,7 +40,7 @@ def preview(
     """
     cameras = reconstruction_cameras(views=4, size=256) if cameras is None else cameras
     count = len(positions)
-    chosen = np.unique(np.linspace(0, count - 1, _COLUMNS).round().astype(int))
+    chosen = telling_frames(positions, _COLUMNS)
     step, skip = max(1, cameras.height // _GIF_HEIGHT), -(-count // _GIF_FRAMES)
     # Made first: small pictures between large ones would keep the memory of these from being used again.
     views, height, width = len(cameras.c2w), cameras.height, cameras.width
@@ -59,6 +59,24 @@ def preview(
     save_gif(out / "preview.gif", small, fps / skip)
     save_image(out / "preview.png", contact_sheet(sheet))
     return [out / f"preview.{suffix}" for suffix in ("mp4", "gif", "png")]
+
+
+def telling_frames(positions: np.ndarray, columns: int) -> np.ndarray:
+    """Numbers of frames that tell most of a motion ``[F, N, 3]``: the first, the last and some about evenly between.
+
+    Frames that are exactly even show some hops at the same height each time, and so none. So each is, of those nearest
+    to its even place, the one that differs most from the one before.
+    """
+    count = len(positions)
+    if count <= columns:
+        return np.arange(count)
+    step, chosen = (count - 1) / (columns - 1), [0]
+    for column in range(1, columns - 1):
+        first, end = (int(np.floor((column + half) * step)) + 1 for half in (-0.5, 0.5))
+        before = positions[chosen[-1]]
+        apart = [float(np.square(positions[frame] - before).sum()) for frame in range(first, end)]
+        chosen.append(first + int(np.argmax(apart)))
+    return np.array([*chosen, count - 1])
 
 
 def _drawn(mesh: Mesh, positions: np.ndarray, cameras: Cameras) -> np.ndarray:

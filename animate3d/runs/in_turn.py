@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -33,17 +33,19 @@ class Act:
         subject: the body as it is when it begins.
         moves: what it does.
         start, frames: when.
+        turn: ``[3, 3]`` rotation from the axes of the points that are asked for to those of ``subject``.
     """
 
     subject: Subject
     moves: tuple[tuple[Move, Manner], ...]
     start: int
     frames: int
+    turn: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
 
     def at(self, points: NDArray[np.float64], weights: NDArray[np.float64], frame: float) -> NDArray[np.float64]:
         """Where points ``[N, 3]`` of the body as it begins are in a frame, at its end after that."""
         share = min((frame - self.start) / self.frames, 1.0)
-        return pose_at(self.subject.at(points, weights), self.moves, np.array([share]))[0]
+        return pose_at(self.subject.at(points @ self.turn.T, weights), self.moves, np.array([share]))[0] @ self.turn
 
     @cached_property
     def ended(self) -> NDArray[np.float64]:
@@ -56,7 +58,7 @@ class Act:
         return bool(np.abs(self.ended - self.subject.points).max() < _SAME * self.subject.size)
 
     def after(self) -> Subject:
-        """The body at its end: each part, and where the whole faces, turned as its points are."""
+        """The body at its end, in its own axes: each part, and where the whole faces, turned as its points are."""
         if self.rests:
             return self.subject
         subject, parts = self.subject, []
@@ -75,15 +77,38 @@ def shared_frames(acts: int, frames: int) -> list[tuple[int, int]]:
     return [(start, end - start) for start, end in pairwise(bounds)]
 
 
-def acts_of(subject: Subject, moves: Sequence[Moves], frames: int) -> Iterator[Act]:
-    """The acts of a body, the first from its rest."""
+def acts_of(
+    subject: Subject, moves: Sequence[Moves], frames: int, lies: NDArray[np.float64] | None = None
+) -> Iterator[Act]:
+    """The acts of a body, the first from its rest.
+
+    Args:
+        lies: rotation ``[3, 3]`` from the axes of the body to those of the picture, where it was turned upright. What
+            needs no parts is done in the latter: a hop goes up for who looks at it, as it does without any parts.
+    """
     for some, (start, count) in zip(moves, shared_frames(len(moves), frames), strict=True):
         done = tuple((MOVES[name], manner) for name, manner in some)
         if len(moves) > 1:
             done = tuple((move, _whole(move, manner, count)) for move, manner in done)
-        act = Act(subject, done, start, count)
+        if lies is None or any(move.needs for move, _ in done):
+            act = Act(subject, done, start, count)
+            subject = act.after()
+        else:
+            act = Act(_turned(subject, lies), done, start, count, lies)
+            # Where it faces is said in its own axes, which a turn in those of the picture does not change.
+            subject = subject if act.rests else replace(_turned(act.after(), lies.T), facing=subject.facing)
         yield act
-        subject = act.after()
+
+
+def _turned(subject: Subject, turn: NDArray[np.float64]) -> Subject:
+    """A body in other axes."""
+    points = subject.points @ turn.T
+    parts = [
+        replace(part, joint=turn @ part.joint, along=turn @ part.along, hinge=turn @ part.hinge)
+        for part in subject.parts
+    ]
+    low, high = points.min(axis=0), points.max(axis=0)
+    return replace(subject, points=points, parts=tuple(parts), low=low, high=high)
 
 
 def _whole(move: Move, manner: Manner, frames: int) -> Manner:

@@ -71,6 +71,8 @@ _ALIKE: tuple[dict[str, str], ...] = ({"arm": "wing", "wing": "fin"}, {"wing": "
 _MANY = {"petal": ("arm", "wing", "tail", "head"), "tentacle": ("leg", "arm", "wing", "tail")}
 """Limbs that are petals or tentacles, where those are asked for and there are a few of them."""
 _FEWEST = 3
+_LEVEL = 1e-6
+"""How far the vertical of a body that stands may be off."""
 _NOT_LEARNT, _TOO_LITTLE = (
     "the bundled model was not trained on this",
     "the bundled model's videos show too little of it",
@@ -428,7 +430,8 @@ class MovingBody:
             self._subject = subject_of_points(upright, facing)
         else:
             self._subject = subject_of(body, upright @ rotation_matrices(-np.deg2rad(facing) * UP).T, facing)
-        self._acts = list(acts_of(self._subject, computed.acts, frames))
+        lies = self._turn.T if self._turn[1, 1] < 1.0 - _LEVEL else None
+        self._acts = list(acts_of(self._subject, computed.acts, frames, lies))
         self.frames = frames
 
     def at(self, points: NDArray[np.floating], frame: int) -> NDArray[np.float64]:

@@ -144,6 +144,16 @@ def test_the_preview_shows_every_view_in_motion(tmp_path):
     assert Image.open(tmp_path / "preview.gif").n_frames == 10
 
 
+def test_the_sheet_shows_the_highest_frame_of_a_hop_that_even_frames_miss():
+    from animate3d.export.preview import telling_frames
+
+    heights = np.array([0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 9, 6, 0, 6, 9, 6])
+    chosen = telling_frames(heights[:, None, None] * np.ones((1, 4, 3)), 8)
+    assert chosen[0] == 0 and chosen[-1] == 15 and len(chosen) == 8
+    assert heights[chosen].max() == 9 and heights[chosen[5:]].min() == 0
+    assert list(telling_frames(np.zeros((5, 4, 3)), 8)) == [0, 1, 2, 3, 4]
+
+
 def test_all_formats_are_documented():
     from pathlib import Path
 

@@ -9,6 +9,7 @@ from small_asset import finned_tube
 from animate3d.creatures.anatomy import Body
 from animate3d.creatures.figures.part import Part
 from animate3d.creatures.moves import Manner, subject_of_points
+from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.rigs import FRONT, LEFT, UP
 from animate3d.gaussians import from_mesh
 from animate3d.runs.gaussians import carried
@@ -66,6 +67,20 @@ def acts_of_body(body: Body, name: str):
 
     acts = list(acts_of(subject_of(body, POINTS), (((name, Manner()),), (("hop", Manner()),)), 16))
     return acts[1].subject, acts
+
+
+def test_what_walks_lying_hops_up_in_the_picture() -> None:
+    lying = rotation_matrices(np.deg2rad(90.0) * LEFT)
+    legs = [Part("leg", 0, np.array([side, 0.0, 0.0]), -UP, LEFT, 1.0, side) for side in (1, -1)]
+    shares = np.column_stack([np.zeros(40), POINTS[:, 0] > 0, POINTS[:, 0] <= 0]).astype(float)
+    body = Body((Part("trunk", -1, np.zeros(3), UP, FRONT, 1.0), *legs), shares, turn=lying)
+    walk, hop = (("walk", Manner()),), (("hop", Manner()),)
+    both = MovingBody(POINTS, Computed(walk, body=body, then=(hop,)), 16)
+    alone = MovingBody(POINTS, Computed(hop), 8)
+    for frame in (2, 5):
+        np.testing.assert_allclose(both.at(POINTS, 8 + frame), alone.at(POINTS, frame), atol=1e-9)
+    grown = MovingBody(POINTS, Computed((("grow", Manner()),), body=body, then=(walk,)), 16)
+    np.testing.assert_allclose(np.ptp(grown.at(POINTS, 8), axis=0) / np.ptp(POINTS, axis=0), 1.5, atol=0.3)
 
 
 def test_gaussians_of_a_part_keep_their_sizes_where_it_begins() -> None:

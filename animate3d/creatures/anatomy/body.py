@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from animate3d.creatures.anatomy.branches import Branch, find_branches, mean_distances, node_graph, without_twigs
-from animate3d.creatures.anatomy.facing import STRAIGHT, SURE, chosen, evenly, facings
+from animate3d.creatures.anatomy.facing import STRAIGHT, SURE, chosen, evenly, facings, symmetry
 from animate3d.creatures.anatomy.joints import crown_of, joint_of, root_of, share_of, waist_behind
 from animate3d.creatures.anatomy.naming import Limb, is_head, names_of, sides_of
 from animate3d.creatures.anatomy.pieces import find_jaws, find_lids, find_propellers, find_turrets
@@ -138,7 +138,8 @@ def find_bodies(
 ) -> Iterator[Body]:
     """The parts of a mesh as it stands, then as if it lay on its back, then on its face.
 
-    It is turned to where it faces (`facings`), unless fewer legs or wheels make pairs so than as it is given.
+    It is turned to where it faces (`facings`), or to its left or right where more legs or wheels make pairs so. All of
+    this turns with it, but for what the file gives as front where its shape hardly tells.
 
     Args:
         vertices: ``[N, 3]``, y up, the front towards +z.
@@ -146,10 +147,15 @@ def find_bodies(
         groups: ``[N]`` representative id of coincident vertices.
         facing: where it faces, degrees from +z towards +x, where that is known.
     """
+    # It lies down about its own left, so that how it is found to lie turns with it.
+    straight = facing if facing is not None else symmetry(evenly(vertices, triangles))
     for pitch in (0.0, 90.0, -90.0):
         lying = rotation_matrices(np.deg2rad(pitch) * LEFT)
+        if pitch:
+            lying = lying @ rotation_matrices(np.deg2rad(-straight) * UP)
         if facing is not None:
-            yield replace(_facing(vertices, triangles, groups, lying, facing, likely=1.0), fronted=True)
+            yaw = 0.0 if pitch else facing
+            yield replace(_facing(vertices, triangles, groups, lying, yaw, likely=1.0), fronted=True)
             continue
         sides = facings(evenly(vertices @ lying.T, triangles))
         side = chosen(sides)
@@ -161,10 +167,17 @@ def find_bodies(
             square = (yaw + 45.0) % 90.0 - 45.0
             squared = partial(_facing, vertices, triangles, groups, lying, square)
             best = replace(best, squared=squared if square != yaw else None)
-        if STRAIGHT < abs(yaw) < 180.0 - STRAIGHT:
-            ahead = _facing(vertices, triangles, groups, lying, 0.0)
-            best = ahead if ahead.pairs_of("leg", "wheel") > best.pairs_of("leg", "wheel") else best
+        pairs = best.pairs_of("leg", "wheel")
+        if not pairs or sides[0].likely < SURE:  # it may look to its own left or right
+            across = [other for other in sides if abs(abs(_between(other.yaw, yaw)) - 90.0) < 45.0]
+            aside = _facing(vertices, triangles, groups, lying, across[0].yaw)
+            best = aside if aside.pairs_of("leg", "wheel") > pairs else best
         yield best
+
+
+def _between(yaw: float, other: float) -> float:
+    """From one yaw to another, within a half turn."""
+    return (yaw - other + 180.0) % 360.0 - 180.0
 
 
 def _facing(

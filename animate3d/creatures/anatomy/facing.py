@@ -27,7 +27,7 @@ WEIGHTS = Path(__file__).with_name("facing.json")
 SAMPLE = 4000
 """Points that are looked at."""
 _SIDEWAYS = 0.6
-"""Distance from the mirror image of a body that faces another way, against that of one that faces +z, at most."""
+"""Distance of a body from its mirror image in its plane of symmetry, against that in most other planes, at most."""
 _ALIKE = 0.005
 """Mean distance from its mirror image of a body that is surely symmetric, as a share of its size."""
 _LOOKED_AT = 800
@@ -35,11 +35,11 @@ _LOOKED_AT = 800
 STRAIGHT = 12.0
 """Degrees within which a body faces +z."""
 SURE = 0.75
-"""How likely the best side is, at least, to be taken for the front; else a body faces the side nearest to +z."""
-_LIKELY = 0.5
-"""The same where no side is near +z."""
-_GIVEN = 4.0
-"""How much likelier +z is than any other side before a body is looked at: most files face the front."""
+"""How likely the best side is, at least, for what its shape says to be sure."""
+_LIKELY = 0.4
+"""How likely it is, at least, to be taken for the front; else all sides look alike, and the nearest to +z is."""
+_GIVEN = 2.0
+"""How much likelier than +z another side that is not sure has to be: most files face the front."""
 SEEN = 1500
 """Points that the weights were learnt from."""
 _LAYERS, _SLICES = 5, 8
@@ -67,14 +67,14 @@ def facings(points: Points) -> list[Facing]:
     Args:
         points: ``[N, 3]`` spread evenly over its surface, y up.
     """
-    axis = _axis(points)
+    axis = symmetry(points)
     yaws = [(axis + quarter + 180.0) % 360.0 - 180.0 for quarter in (0.0, 90.0, 180.0, 270.0)]
     linear = np.array([looks(turned(points[:SEEN], -yaw)) for yaw in yaws]) @ _weights()
     seen = score(np.stack([view(turned(points, -yaw)) for yaw in yaws])).astype(np.float64)
     # Where the two disagree neither is sure, and two guesses that agree are not yet sure.
     shares = np.minimum(_shares(linear + seen), np.maximum(_shares(linear), _shares(seen)))
     sides = [Facing(yaw, float(share)) for yaw, share in zip(yaws, shares, strict=True)]
-    return sorted(sides, key=lambda side: -side.likely * (_GIVEN if abs(side.yaw) <= STRAIGHT else 1.0))
+    return sorted(sides, key=lambda side: -side.likely)
 
 
 def _shares(scores: Points) -> Points:
@@ -83,16 +83,18 @@ def _shares(scores: Points) -> Points:
 
 
 def chosen(sides: list[Facing]) -> Facing:
-    """The side that a body is taken to face: the likeliest where that is sure, else the one nearest to +z.
+    """The side that a body is taken to face: the likeliest, so that the answer turns with the body.
 
-    Where none of them is +z the file says nothing, and the likeliest need only be likelier than all others together.
+    What the file gives as front counts only where the shape hardly tells.
 
     Args:
         sides: of `facings`.
     """
     best, nearest = sides[0], min(sides, key=lambda side: abs(side.yaw))
-    needed = SURE if abs(nearest.yaw) <= STRAIGHT else _LIKELY
-    return best if best.likely >= needed else nearest
+    if best.likely < _LIKELY:
+        return nearest
+    doubtful = abs(nearest.yaw) <= STRAIGHT and best.likely < min(SURE, _GIVEN * nearest.likely)
+    return nearest if doubtful else best
 
 
 def evenly(vertices: Points, triangles: NDArray[np.integer]) -> Points:
@@ -113,8 +115,8 @@ def turned(points: Points, yaw: float) -> Points:
     return np.asarray(points @ rotation_matrices(np.deg2rad(yaw) * UP).T)
 
 
-def _axis(points: Points) -> float:
-    """The yaw, within a right angle of +z, at which both halves look alike; +z unless another shows far more of it."""
+def symmetry(points: Points) -> float:
+    """The yaw, within a right angle of +z, at which both halves look alike, or else at which a body is broadest."""
     # The plane of symmetry runs through the centroid however a body is turned, but not through the middle of its box.
     centered = points - points.mean(axis=0)
     size = float(np.ptp(centered, axis=0).max())
@@ -126,12 +128,19 @@ def _axis(points: Points) -> float:
         across = rotation_matrices(np.deg2rad(yaw) * UP) @ LEFT
         return float(tree.query(some - 2 * np.outer(some @ across, across))[0].mean()) - grain
 
-    straight = unlike(0.0)
-    if straight < _ALIKE * size:
+    if unlike(0.0) < _ALIKE * size:
         return 0.0
-    coarse = sorted(np.arange(-90.0, 90.0, 15.0), key=unlike)[:3]
-    found = min((near + fine for near in coarse for fine in np.arange(-7.5, 8.0, 2.5)), key=unlike)
-    return 0.0 if abs(found) <= STRAIGHT or unlike(found) > _SIDEWAYS * straight else float(found)
+    yaws = sorted(np.arange(-90.0, 90.0, 15.0), key=unlike)
+    found = min((near + fine for near in yaws[:3] for fine in np.arange(-7.5, 8.0, 2.5)), key=unlike)
+    if unlike(found) > _SIDEWAYS * float(np.median([unlike(yaw) for yaw in yaws])):
+        found = _broadside(centered)
+    return 0.0 if abs(found) <= STRAIGHT else float(found)
+
+
+def _broadside(centered: Points) -> float:
+    """The yaw, within a right angle of +z, at which points ``[N, 3]`` are broadest from left to right."""
+    spread = np.cov(centered[:, 0], centered[:, 2])
+    return float(np.rad2deg(np.arctan2(-2 * spread[0, 1], spread[0, 0] - spread[1, 1])) / 2)
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from animate3d.creatures.anatomy import find_bodies
-from animate3d.creatures.anatomy.facing import SAMPLE, SURE, evenly, facings, looks, turned
+from animate3d.creatures.anatomy.facing import SAMPLE, SURE, Facing, chosen, evenly, facings, looks, turned
 from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.mesh import figure_mesh
 from animate3d.creatures.figures.sampling import surface_points
@@ -39,8 +39,29 @@ def test_the_plane_of_symmetry_is_found_however_a_body_is_turned(yaw: float) -> 
 def test_a_ball_faces_the_camera() -> None:
     points = np.random.default_rng(0).normal(size=(SAMPLE, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    side = facings(points)[0]
-    assert side.yaw == 0.0
+    assert chosen(facings(points)).yaw == 0.0
+
+
+def test_the_choice_turns_with_the_body() -> None:
+    likely = (0.55, 0.2, 0.24, 0.01)
+    for yaw in ANYWHERE:
+        sides = [Facing((yaw + 90.0 * n + 180.0) % 360.0 - 180.0, share) for n, share in enumerate(likely)]
+        assert apart(chosen(sides).yaw, yaw) == 0.0
+
+
+def test_what_the_file_gives_as_front_counts_where_the_shape_hardly_tells() -> None:
+    assert chosen([Facing(180.0, 0.55), Facing(0.0, 0.4), Facing(90.0, 0.05)]).yaw == 0.0
+    assert chosen([Facing(-135.0, 0.35), Facing(45.0, 0.3), Facing(-45.0, 0.2), Facing(135.0, 0.15)]).yaw == 45.0
+
+
+def test_what_has_no_plane_of_symmetry_faces_across_its_breadth() -> None:
+    generator = np.random.default_rng(0)
+    points = generator.normal(size=(SAMPLE, 3)) * [1.0, 1.0, 0.3]
+    points[:, 2] += 0.3 * points[:, 0] * (points[:, 1] > 0.5)  # turned above, so that no half is like the other
+    points[:, 0] += 0.5 * points[:, 1] ** 2
+    first = min(apart(side.yaw, 0.0) for side in facings(points))
+    for yaw in (45.0, 135.0):
+        assert min(apart(side.yaw, yaw) for side in facings(turned(points, yaw))) <= first + 15.0
 
 
 def test_a_body_that_faces_away_is_turned_and_says_so() -> None:
