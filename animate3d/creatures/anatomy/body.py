@@ -167,11 +167,10 @@ def find_bodies(
             square = (yaw + 45.0) % 90.0 - 45.0
             squared = partial(_facing, vertices, triangles, groups, lying, square)
             best = replace(best, squared=squared if square != yaw else None)
-        pairs = best.pairs_of("leg", "wheel")
-        if not pairs or sides[0].likely < SURE:  # it may look to its own left or right
+        if sides[0].likely < SURE:  # it may look to its own left or right
             across = [other for other in sides if abs(abs(_between(other.yaw, yaw)) - 90.0) < 45.0]
             aside = _facing(vertices, triangles, groups, lying, across[0].yaw)
-            best = aside if aside.pairs_of("leg", "wheel") > pairs else best
+            best = aside if aside.pairs_of("leg", "wheel") > best.pairs_of("leg", "wheel") else best
         yield best
 
 

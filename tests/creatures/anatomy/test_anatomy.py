@@ -110,7 +110,7 @@ def test_a_leg_in_a_step_is_found_and_a_shield_is_no_head() -> None:
 
 
 def test_legs_tell_the_front_of_who_is_alike_in_front_and_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anatomy_body, "facings", lambda points: [Facing(90.0, 0.9), Facing(0.0, 0.1)])
+    monkeypatch.setattr(anatomy_body, "facings", lambda points: [Facing(90.0, 0.7), Facing(0.0, 0.3)])
     mesh = figure_mesh(draw_figure(21, "person"), 0.07)
     body = next(find_bodies(mesh.vertices, mesh.triangles()[0], mesh.welded()))
     assert np.allclose(body.turn, np.eye(3)) and body.pairs_of("leg") == 1
