@@ -55,6 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((n for n, name in enumerate(LONGEST) if item.path.match(name)), len(LONGEST)))
 
 
+def pytest_collection_finish() -> None:
+    """What the imports have brought stays, so no search for cycles needs to visit it again, asked for or not."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def committed_golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The committed part of the reference method's own numbers."""
