@@ -117,6 +117,7 @@ def test_one_window_after_the_other_needs_the_memory_of_one(
     assert seen == {LENGTH}, "more frames than the table of positions has are no matter"
 
 
+@pytest.mark.slow
 def test_free_init_goes_on_in_windows(tiny: MultiViewVideoPipeline) -> None:
     options = {"num_frames": 9, "context_length": LENGTH, "continuation": "cycle"}
     plain = run(tiny, **options)

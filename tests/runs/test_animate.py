@@ -179,6 +179,7 @@ def test_another_seed_or_setting_of_the_fit_keeps_what_comes_before(pretend: Pre
     assert "trainer.max_steps=3" in pretend.launched[-1][1]
 
 
+@pytest.mark.slow
 def test_a_changed_texture_or_frame_counts_even_when_the_mesh_is_named_by_its_file(pretend: Pretend) -> None:
     mesh = pretend.options.model / "base.obj"
     pretend(model=mesh)

@@ -62,6 +62,7 @@ def test_the_exported_folder_makes_videos_and_says_what_it_is(
     assert makes_videos(pipeline)
 
 
+@pytest.mark.slow
 def test_of_steps_that_were_done_twice_the_later_ones_count(
     untrained: Callable[[], MultiViewVideoPipeline], tmp_path: Path
 ) -> None:

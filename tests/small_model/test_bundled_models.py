@@ -62,6 +62,7 @@ def test_images_are_normalised_as_by_the_feature_extractor() -> None:
     torch.testing.assert_close(encoders.normalized(images.float() / 127.5 - 1, extractor), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_refiner_beats_a_linear_decoding_that_is_off() -> None:
     """It takes thousands of steps to sharpen edges, but few to learn that all images come out too bright."""
     clips = some_clips(2)

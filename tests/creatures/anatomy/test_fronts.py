@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from animate3d.creatures.anatomy import fronts
@@ -30,6 +31,7 @@ def test_numpy_scores_as_torch_does() -> None:
     assert fronts.WEIGHTS.stat().st_size < 300_000
 
 
+@pytest.mark.slow
 def test_a_front_is_learnt_the_same_way_every_time() -> None:
     generator = np.random.default_rng(0)
     cloud = np.concatenate([generator.normal(size=(700, 3)) * [0.2, 0.2, 0.6], generator.normal(0.6, 0.05, (300, 3))])
