@@ -180,9 +180,13 @@ def understand_families(prompt: str, images: Sequence[Path], model: str | os.Pat
     own = in_own_words(prompt)
     said = [] if own == prompt else [f"The prompt is read as “{own}”."]
     unknown = notices(own, images, model)
-    reading = read_prompt(own)
-    faint = (reading.family, reading.motion) in _FAINT
-    return Understood(own, (*said, *unknown), known=not unknown, faint=faint)
+    return Understood(own, (*said, *unknown), known=not unknown, faint=shown_faintly(own))
+
+
+def shown_faintly(prompt: str) -> bool:
+    """Whether videos of the model show too little of what a prompt asks for."""
+    reading = read_prompt(in_own_words(prompt))
+    return (reading.family, reading.motion) in _FAINT
 
 
 def notices(prompt: str, images: Sequence[Path], model: str | os.PathLike[str] | None = None) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from animate3d.bundled_model.knowledge import shown_faintly
 from animate3d.creatures import dragon
 from animate3d.creatures.anatomy import Body
 from animate3d.creatures.captions import FAMILY_MOTIONS, captions
@@ -130,13 +131,14 @@ def animate_creature(given: DemoCommand, asked: Mapping[str, Any], announce: Cal
     video = preset_videos(prompt, preset, size=given.size, frames=given.frame_count)
     subject = write_prompted_creature(given.out, family, prompt, given.machine.seed)
     announce(f"“{subject.prompt}”: animating {subject.folder} in {given.out}")
-    filmed = subject.intended(2) is not None  # the model was trained on it, though this creature is odd
+    known = subject.intended(2) is not None  # the model was trained on it, though this creature is odd
     usual = {"rigidity": preset.rigidity, "move_frames": given.frame_count or MOVE_FRAMES}
-    asked = {**usual, "moves": "never" if filmed else "auto", **asked}
+    asked = {**usual, "moves": "never" if known and not shown_faintly(subject.prompt) else "auto", **asked}
     options = AnimateOptions(subject.folder, None, given.out, video=video, **asked)
     result = mesh.animate(options, announce)
     positions = result.trajectory.positions.astype("float64")
-    lap = min(len(positions), preset.sampler.context_length)  # a longer video repeats it
+    # A longer video repeats it; what is computed takes all of its frames.
+    lap = min(len(positions), preset.sampler.context_length) if options.moves == "never" else len(positions)
     truth = subject.intended(lap)
     if truth is None:
         return [(result, "")]

@@ -11,6 +11,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import softmax
 from tqdm import tqdm
 
 from animate3d.creatures.anatomy.facing import SEEN, WEIGHTS, looks, turned
@@ -52,19 +53,13 @@ def fitted(seen: Array, answers: Array) -> Array:
 
     def loss(weights: Array) -> tuple[float, Array]:
         scores = apart @ weights
-        shares = softmax(scores)
+        shares = softmax(scores, axis=-1)
         wrong = -(answers * np.log(np.maximum(shares, 1e-300))).sum(axis=1).mean()
         slope = np.einsum("nk,nkd->d", shares - answers, apart) / len(apart)
         return float(wrong + _PENALTY * weights @ weights), slope + 2 * _PENALTY * weights
 
     found = minimize(loss, np.zeros(seen.shape[2]), jac=True, method="L-BFGS-B", options={"maxiter": 600})
     return np.asarray(found.x / scale)
-
-
-def softmax(scores: Array) -> Array:
-    """Shares of 1 along the last axis."""
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def main() -> None:
@@ -75,7 +70,7 @@ def main() -> None:
     fold = np.arange(len(seen)) % _FOLDS
     shares = np.zeros_like(answers)
     for left in range(_FOLDS):
-        shares[fold == left] = softmax(seen[fold == left] @ fitted(seen[fold != left], answers[fold != left]))
+        shares[fold == left] = softmax(seen[fold == left] @ fitted(seen[fold != left], answers[fold != left]), axis=-1)
     for kind in FRONTED:
         best = shares[[other == kind for other in kinds]].argmax(axis=1)
         tqdm.write(f"{kind}: right {np.mean(best == 0):.0%}, backwards {np.mean(best == 2):.0%}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from animate3d.bundled_model.knowledge import World, in_own_words, read_prompt
-from animate3d.creatures.captions import FAMILY_MOTIONS
+from animate3d.bundled_model.knowledge import World, in_own_words, read_prompt, shown_faintly
+from animate3d.creatures.captions import FAMILY_MOTIONS, captions
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,17 @@ def test_other_words_for_a_familys_motion_become_its_caption(prompt: str, captio
 )
 def test_own_words_denials_and_what_a_family_cannot_do_stay_as_they_are(prompt: str) -> None:
     assert in_own_words(prompt) == prompt
+
+
+def test_of_all_captions_only_a_dogs_walk_shows_too_little_in_videos() -> None:
+    faint = {
+        (family, motion)
+        for family, motions in FAMILY_MOTIONS.items()
+        for motion in motions
+        if all(map(shown_faintly, captions(family, motion)))
+    }
+    assert faint == {("dog", "walk")}
+    assert shown_faintly("a puppy strolls along")
 
 
 def test_an_odd_creature_is_known_where_its_family_and_a_motion_of_it_are_named() -> None:

@@ -82,7 +82,7 @@ def scene(page: Any) -> np.ndarray:
 def test_the_viewer_plays_and_pauses(tmp_path):
     moving = waving_sheet(frames=8)
     export(moving.mesh, moving.positions, tmp_path / "a.glb", fps=8)
-    with served("view", str(tmp_path / "a.glb")) as address, chromium() as browser:
+    with chromium() as browser, served("view", str(tmp_path / "a.glb")) as address:
         page = tab(browser, address)
         page.get_by_text("8 at 8 per second").wait_for()
         page.wait_for_timeout(3000)
@@ -104,7 +104,7 @@ def test_a_broken_and_a_large_file_are_refused_in_a_sentence(tmp_path):
     (tmp_path / "broken.glb").write_bytes(b"glTF" + os.urandom(2000))
     (tmp_path / "large.obj").write_bytes(b"v 0 0 0\n" * 250_000)
     workspace = tmp_path / "space"
-    with served("app", "--workspace", str(workspace), "--upload-limit", "1") as address, chromium() as browser:
+    with chromium() as browser, served("app", "--workspace", str(workspace), "--upload-limit", "1") as address:
         page = tab(browser, address)
         assert not page.get_by_text("speed", exact=True).count()  # nothing moves yet
         upload(page, tmp_path / "broken.glb")
@@ -158,7 +158,7 @@ def test_runs_are_compared_and_downloaded_in_two_tabs_that_show_the_same(tmp_pat
     workspace = tmp_path / "space"
     finished(workspace, "low-1", 0.05)
     finished(workspace, "high-1", 0.3)
-    with served("app", "--workspace", str(workspace)) as address, chromium() as browser:
+    with chromium() as browser, served("app", "--workspace", str(workspace)) as address:
         first, second = tab(browser, address), tab(browser, address)
         for page in (first, second):
             page.get_by_role("tab", name="runs").click()
@@ -187,7 +187,7 @@ def test_half_a_gigabyte_is_refused_and_takes_no_memory(tmp_path):
     with (tmp_path / "huge.glb").open("wb") as file:
         file.truncate(500_000_000)
     workspace = tmp_path / "space"
-    with served("app", "--workspace", str(workspace)) as address, chromium() as browser:
+    with chromium() as browser, served("app", "--workspace", str(workspace)) as address:
         page = tab(browser, address)
         server = max(psutil.Process().children(), key=lambda child: "animate3d" in child.cmdline())
         before = server.memory_info().rss
@@ -256,7 +256,7 @@ def test_a_model_is_uploaded_animated_and_looked_at_from_two_tabs(tmp_path):
     ball = make_creature("ball", 3)
     export(ball.mesh, ball.mesh.vertices[None], tmp_path / "ball.glb")
     workspace = tmp_path / "space"
-    with served("app", "--workspace", str(workspace)) as address, chromium() as browser:
+    with chromium() as browser, served("app", "--workspace", str(workspace)) as address:
         first, second = tab(browser, address), tab(browser, address)
         upload(first, tmp_path / "ball.glb")
         second.get_by_text("ball.glb").or_(second.get_by_text("faces:")).first.wait_for()
@@ -293,7 +293,7 @@ def _filmed_scene(folder: Path, frames: int = 8) -> tuple[Scene, np.ndarray]:
 def test_two_models_follow_two_videos(tmp_path):
     both, truth = _filmed_scene(tmp_path)
     workspace = tmp_path / "space"
-    with served("app", "--workspace", str(workspace)) as address, chromium() as browser:
+    with chromium() as browser, served("app", "--workspace", str(workspace)) as address:
         page = tab(browser, address)
         upload(page, tmp_path / "still.glb")
         visible(page, "faces: ").wait_for()

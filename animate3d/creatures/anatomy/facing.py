@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.special import softmax
 
 from animate3d.creatures.anatomy.fronts import score, view
 from animate3d.creatures.moves.skeleton import rotation_matrices
@@ -72,14 +73,9 @@ def facings(points: Points) -> list[Facing]:
     linear = np.array([looks(turned(points[:SEEN], -yaw)) for yaw in yaws]) @ _weights()
     seen = score(np.stack([view(turned(points, -yaw)) for yaw in yaws])).astype(np.float64)
     # Where the two disagree neither is sure, and two guesses that agree are not yet sure.
-    shares = np.minimum(_shares(linear + seen), np.maximum(_shares(linear), _shares(seen)))
+    shares = np.minimum(softmax(linear + seen), np.maximum(softmax(linear), softmax(seen)))
     sides = [Facing(yaw, float(share)) for yaw, share in zip(yaws, shares, strict=True)]
     return sorted(sides, key=lambda side: -side.likely)
-
-
-def _shares(scores: Points) -> Points:
-    powers = np.exp(scores - scores.max())
-    return np.asarray(powers / powers.sum())
 
 
 def chosen(sides: list[Facing]) -> Facing:
