@@ -35,6 +35,7 @@ from animate3d.small_model.cases import Cast, casts
 FRAMES = 16
 FACINGS = (0.0, 45.0, 90.0, 135.0, 180.0, -135.0, -90.0, -45.0)
 STEADY = 0.1  # how far apart the cosines of one figure from eight sides may be
+FILLS = 2.0  # diagonal of what is drawn; 2.2 is as high as a picture
 MOVING = 0.01  # of the size: what goes less far should not move
 
 
@@ -88,12 +89,13 @@ def judged(cast: Cast, yaw: float, facing: float | None = None) -> Judged:
 
 def drawn(case: Judged) -> NDArray[np.uint8]:
     """The truth above what was made, six frames each. ``[2, 6, H, W, 3]``"""
-    low, high = case.truth[0].min(axis=0), case.truth[0].max(axis=0)
-    scale = 0.8 / np.linalg.norm(high - low)
     chosen = telling_frames(case.truth, 6)
+    both = np.stack([case.truth[chosen], case.made[chosen]])
+    low, high = both.min(axis=(0, 1, 2)), both.max(axis=(0, 1, 2))
+    scale = FILLS / np.linalg.norm(high - low)
     rows = []
-    for positions in (case.truth, case.made):
-        seen = UPRIGHT.apply((positions[chosen] - (low + high) / 2) * scale)
+    for positions in both:
+        seen = UPRIGHT.apply((positions - (low + high) / 2) * scale)
         rows.append(render_mesh(case.mesh, seen, orbit_cameras(15.0, [40.0], size=112))[0])
     rgba = np.stack(rows).astype(np.float64)
     alpha = rgba[..., 3:] / 255

@@ -62,6 +62,7 @@ _ON_THE_SPOT = ("walk", "run", "gallop", "crawl")
 """Moves that look the same forwards and backwards: the way that is gone tells."""
 _BENDS_ALONG = ("swim", "slither", "dive")
 """Moves that bend or turn a body from its front to its back, whatever it has."""
+_FIN = 0.15  # length of a leg that may be a fin, against that from the end of the head to that of the tail, at most
 _TO_THE_FRONT, _WAYS = ("bow", "rock", "undulate", "wiggle"), ("forward", "backward")
 """Moves of the whole that go to the front or along the body, and directions that do."""
 _FAR_LARGER = 1.5
@@ -398,11 +399,18 @@ def _limbs(moves: Sequence[Move], body: Body) -> float:
 
 def can_do(move: Move, body: Body) -> bool:
     """Whether a body has the parts that a move needs; legs, on both of its sides."""
-    if move.name in _BENDS_ALONG and body.count("leg") + body.count("wheel") < 2:
+    if move.name in _BENDS_ALONG and (body.count("leg") + body.count("wheel") < 2 or _on_fins(body)):
         return True  # what looks like arms are fins
     if "leg" in move.needs and not body.pairs_of("leg"):
         return False
     return applies(move, body.parts)
+
+
+def _on_fins(body: Body) -> bool:
+    """Whether its legs are so short against its length that they are fins: those of a fish may hang down."""
+    ends = [part.joint[2] + part.length * part.along[2] for part in body.parts if part.name in ("head", "tail")]
+    legs = [part.length for part in body.parts if part.name == "leg"]
+    return bool(legs) and len(ends) > 1 and max(legs) < _FIN * float(np.ptp(ends)) and not body.count("wheel")
 
 
 def _listed(body: Body) -> str:

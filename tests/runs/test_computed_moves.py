@@ -111,6 +111,14 @@ def test_one_body_does_all_moves_of_a_sentence() -> None:
     assert [name for name, _ in flapping.moves] == ["wave"] and flapping.left_out == ("flapping its wings",)
 
 
+@pytest.mark.parametrize(("length", "swims"), [(0.2, True), (0.6, False)])
+def test_what_swims_has_legs_only_if_they_are_so_short_that_they_are_fins(length: float, swims: bool) -> None:
+    legs = [Part("leg", 0, np.zeros(3), -UP, FRONT, length, side) for side in (-1, 1)]
+    ends = [Part(name, 0, np.zeros(3), way * FRONT, UP, 1.0) for name, way in (("head", 1.0), ("tail", -1.0))]
+    fish = Body((TRUNK, *legs, *ends), np.ones((1, 5)))
+    assert (read_moves("it swims", lambda: [fish]) is not None) is swims
+
+
 def test_the_longer_limbs_are_the_wings_and_what_has_none_flies_up() -> None:
     def limb(name: str, length: float) -> Part:
         return Part(name, 0, np.zeros(3), np.array([1.0, 0, 0]), FRONT, length)
