@@ -44,7 +44,7 @@ def load_mesh(path: str | os.PathLike[str], *, keeps_rig: bool = False) -> Mesh:
         InputError: missing, unknown, damaged or empty; the message names the file.
         MissingDependencyError: FBX without Blender's Python package.
     """
-    path = _mesh_in_folder(Path(path)) if Path(path).is_dir() else existing_file(path, "mesh file")
+    path = _mesh_in_folder(Path(path)) if Path(path).is_dir() else existing_file(path, "model file")
     reader = _READERS.get(path.suffix.lower())
     if path.suffix.lower() in _GAUSSIANS:
         raise InputError(gaussians_sentence(path))

@@ -21,7 +21,7 @@ from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.mesh import figure_mesh
 from animate3d.errors import InputError
 from animate3d.evaluation import recovery
-from animate3d.evaluation.clip_metrics import score_trajectory
+from animate3d.evaluation.clip_metrics import MOVING, TrajectoryScore, score_trajectory
 from animate3d.meshes import save_obj
 from animate3d.runs import mesh
 from animate3d.runs.mesh import AnimateResult
@@ -115,8 +115,7 @@ def animate_robot(given: DemoCommand, asked: Mapping[str, Any], announce: Callab
     return [
         (
             result,
-            f"against the same motion with the parts that its generator knows: cosine of displacements "
-            f"{score.cosine:.2f}, amplitude {score.amplitude:.2f}",
+            _compared("the same motion with the parts that its generator knows", score),
         )
     ]
 
@@ -146,10 +145,15 @@ def animate_creature(given: DemoCommand, asked: Mapping[str, Any], announce: Cal
     return [
         (
             result,
-            f"against the generator's own motion for this sentence: cosine of displacements {score.cosine:.2f}, "
-            f"amplitude {score.amplitude:.2f}",
+            _compared("the generator's own motion for this sentence", score),
         )
     ]
+
+
+def _compared(truth: str, score: TrajectoryScore) -> str:
+    if not np.isfinite(score.cosine):
+        return f"{truth} moves nothing by more than {MOVING:.0%} of the diagonal: there is nothing to compare with"
+    return f"against {truth}: cosine of displacements {score.cosine:.2f}, amplitude {score.amplitude:.2f}"
 
 
 def animate_dragon(given: DemoCommand, asked: Mapping[str, Any], announce: Callable[[str], None]) -> Iterator[Compared]:

@@ -126,7 +126,7 @@ class Computed:
         if self.body is not None:
             text += f", as of something with {_listed(self.body)} (parts.png shows what was found)"
             if not np.allclose(self.body.turn, np.eye(3)):
-                text += ", which was taken to stand or to face another way (--facing says which)"
+                text += f", {self.body.posture} (--facing says otherwise)"
         elif self.facing:
             text += ", as of something that faces another way (--facing says which)"
         if self.left_out:

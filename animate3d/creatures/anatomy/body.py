@@ -88,6 +88,13 @@ class Body:
         front = self.turn.T @ FRONT
         return float(np.rad2deg(np.arctan2(front[0], front[2])))
 
+    @property
+    def posture(self) -> str:
+        """How it was taken to stand, in words for the user."""
+        if self.turn[1, 1] < 1.0 - 1e-6:
+            return "which was taken to lie on its back or its face"
+        return f"which was taken to face azimuth {self.yaw:.0f}°"
+
     def weights(self, points: Points) -> Points:
         """`shares`; the points have to be the vertices."""
         return self.shares
