@@ -129,6 +129,7 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor, camera
         masks: ``[V, H, W]`` alpha of frame 0.
         cameras: ``[V]``, of the masks.
     """
+    small = for_small_frames(model, cameras.height)
     shape = _MeshShape(model) if isinstance(model, Mesh) else _GaussianShape(model)
     coarse, fine = (_Search(shape, masks, cameras.resized(size)) for size, _ in (_COARSE, _FINE))
     found = [coarse.refine(turn, _COARSE[1], shift=True) for turn in _quarter_turns()]
@@ -138,7 +139,7 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor, camera
     score, best = max(free, key=lambda pair: pair[0])
     if score < needed:
         return Advice(
-            f"No quarter turn, scale or move of the {shape.called} fits: check that the frames show this "
+            f"{small}No quarter turn, scale or move of the {shape.called} fits: check that the frames show this "
             f"{shape.called}, seen from evenly spaced azimuths (from --azimuth on, usually 0°) at elevation 15°, in "
             f"the order of the views.{for_scenes(model)}"
         )
@@ -148,10 +149,22 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor, camera
         if flagged >= needed:
             x, z = flags
             return Advice(
-                f"Try: --rot-x-degree {x:g} --rot-z-degree {z:g} --scale-factor {centred.scale:.3g} "
+                f"{small}Try: --rot-x-degree {x:g} --rot-z-degree {z:g} --scale-factor {centred.scale:.3g} "
                 f"(silhouettes then overlap by about {flagged:.2f})."
             )
-    return Advice(f"Turned, scaled and moved it would overlap by about {score:.2f}; try:", best)
+    return Advice(f"{small}Turned, scaled and moved it would overlap by about {score:.2f}; try:", best)
+
+
+def for_small_frames(model: Mesh | Gaussians, height: int) -> str:
+    """What else may be wrong where frames are small, a sentence before another one; else empty.
+
+    Args:
+        height: of the frames, pixels.
+    """
+    if isinstance(model, Mesh) or height >= _FINE[0]:
+        return ""
+    least = _FINE[0]
+    return f"In frames {height} pixels high Gaussians look larger than they are: make them {least} or more. "
 
 
 def for_scenes(model: Mesh | Gaussians) -> str:

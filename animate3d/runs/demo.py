@@ -21,7 +21,7 @@ from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.mesh import figure_mesh
 from animate3d.errors import InputError
 from animate3d.evaluation import recovery
-from animate3d.evaluation.clip_metrics import MOVING, TrajectoryScore, score_trajectory
+from animate3d.evaluation.clip_metrics import TrajectoryScore, score_trajectory
 from animate3d.meshes import save_obj
 from animate3d.runs import mesh
 from animate3d.runs.mesh import AnimateResult
@@ -152,7 +152,7 @@ def animate_creature(given: DemoCommand, asked: Mapping[str, Any], announce: Cal
 
 def _compared(truth: str, score: TrajectoryScore) -> str:
     if not np.isfinite(score.cosine):
-        return f"{truth} moves nothing by more than {MOVING:.0%} of the diagonal: there is nothing to compare with"
+        return f"{truth} moves nothing by more than {recovery.MOVING:.0%} of the diagonal: nothing is compared"
     return f"against {truth}: cosine of displacements {score.cosine:.2f}, amplitude {score.amplitude:.2f}"
 
 

@@ -136,7 +136,7 @@ class Computed:
         if self.crowded:
             text += f", as all of it takes --frame-count {self.crowded}"
         if reason:
-            text += f" ({reason}; --moves never lets it try)"
+            text += f" ({reason}; with --moves never it tries)"
         return text
 
     def facts(self) -> dict[str, Any]:

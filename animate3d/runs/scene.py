@@ -16,7 +16,7 @@ from animate3d.meshes.scene_file import is_scene_file, read_scene
 from animate3d.runs.base import check_options
 from animate3d.runs.mesh import AnimateResult, MeshRun, animate, check_mesh_options, finish
 from animate3d.runs.options import AnimateOptions
-from animate3d.runs.sentences import shared_out
+from animate3d.runs.sentences import names_none, shared_out
 
 
 def is_scene(options: AnimateOptions) -> bool:
@@ -67,6 +67,8 @@ class SceneRun(MeshRun):
     def animate_objects(self, scene: Scene, prompt: str | None) -> Path:
         """Steps 2 to 5 of every object that has a sentence. Returns the file of the motion of them all."""
         common = [None] * len(scene.names) if prompt is None else shared_out(prompt, scene.names)
+        if prompt is not None and len(scene.names) > 1 and names_none(prompt, scene.names):
+            self.announce(f"the sentence names none of {', '.join(scene.names)}: each of them does all of it")
         sentences = [member.prompt or part for member, part in zip(scene.members, common, strict=True)]
         self.announce(told(scene.members, sentences))
         self.steps.describe(prompts=dict(zip(scene.names, sentences, strict=True)))

@@ -28,9 +28,7 @@ def shared_out(prompt: str, names: Sequence[str]) -> list[str | None]:
         prompt: the sentence.
         names: of the objects.
     """
-    words = [set(_words(name)) for name in names]
-    common = set.intersection(*words) if len(words) > 1 else set()
-    words = [own - common for own in words]
+    words = _own_words(names)
     named = _named(prompt, words)
     if not any(named):
         return [prompt] * len(names)
@@ -41,6 +39,11 @@ def shared_out(prompt: str, names: Sequence[str]) -> list[str | None]:
         return [prompt if spoken else None for spoken in named]
     own = [[c for c, who in zip(clauses, speaks, strict=True) if who[k]] for k in range(len(names))]
     return [" and ".join(parts) or None for parts in own]
+
+
+def names_none(prompt: str, names: Sequence[str]) -> bool:
+    """Whether a sentence speaks of no object by a word of its name, and so is for all."""
+    return not any(_named(prompt, _own_words(names)))
 
 
 def in_turn(prompt: str) -> list[str]:
@@ -55,6 +58,13 @@ def in_turn(prompt: str) -> list[str]:
     if _SUBJECT.fullmatch(clauses[0]):  # "the dog then walks"
         clauses[:2] = [f"{clauses[0]} {clauses[1]}"]
     return clauses
+
+
+def _own_words(names: Sequence[str]) -> list[set[str]]:
+    """The words of each name that not all names have."""
+    words = [set(_words(name)) for name in names]
+    common = set.intersection(*words) if len(words) > 1 else set()
+    return [own - common for own in words]
 
 
 def _words(text: str) -> list[str]:

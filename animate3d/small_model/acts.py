@@ -29,7 +29,7 @@ from animate3d.creatures.sculpt.fields import Points
 from animate3d.errors import InputError
 from animate3d.files import existing_folder
 from animate3d.meshes import Mesh, load_mesh
-from animate3d.small_model.cases import CANDIDATES, FAMILY, Cast, Trained, casts, family_prompt
+from animate3d.small_model.cases import CANDIDATES, FAMILY, Cast, Trained, casts, family_prompt, family_turns
 from animate3d.small_model.data.moving import object_seed
 
 FOREIGN, YAW = "foreign mesh", "facing"
@@ -97,7 +97,7 @@ def _act_of(cast: Cast, yaw: float, uid: str, group: str) -> Act:
 def family_acts(count: int, seed: int = 0, trained: Trained = Trained()) -> Iterator[Pending]:  # noqa: B008
     """Creatures of the seven families with the motions of their own; families and motions take turns."""
     generator = np.random.default_rng([seed, 103])
-    pairs = [(family, motion) for motion in range(3) for family in FAMILY_MOTIONS]
+    pairs = family_turns()
     for number in range(count):
         family, index = pairs[number % len(pairs)]
         uid = f"{number:04d}_{family}_{FAMILY_MOTIONS[family][index]}"

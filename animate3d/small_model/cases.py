@@ -174,10 +174,16 @@ def family_prompt(family: str, motion: str, trained: Trained) -> str:
     return f"the {family} is {canonical([(MOVES[name], manner)])}"
 
 
+def family_turns() -> list[tuple[str, int]]:
+    """Every motion of every family by its number: all first ones, then all second ones, …"""
+    most = max(map(len, FAMILY_MOTIONS.values()))
+    return [(name, number) for number in range(most) for name, own in FAMILY_MOTIONS.items() if number < len(own)]
+
+
 def family_cases(count: int, seed: int = 0, trained: Trained = Trained()) -> Iterator[Case]:  # noqa: B008
     """Cases of the seven families, whose own motions compete; families and motions take turns."""
     generator = np.random.default_rng([seed, 102])
-    pairs = [(family, motion) for motion in range(3) for family in FAMILY_MOTIONS]
+    pairs = family_turns()
     for number in range(count):
         family, index = pairs[number % len(pairs)]
         motions = FAMILY_MOTIONS[family]

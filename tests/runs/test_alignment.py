@@ -15,6 +15,7 @@ from torch import Tensor
 
 from animate3d.cameras import reconstruction_cameras
 from animate3d.evaluation.image_metrics import silhouette_iou
+from animate3d.gaussians import from_mesh
 from animate3d.meshes import Mesh, Placement
 from animate3d.meshes.scene import Member, assemble
 from animate3d.rasterize.textured import render_mesh
@@ -24,6 +25,7 @@ from animate3d.runs.alignment import (
     Advice,
     color_difference,
     for_scenes,
+    for_small_frames,
     save_comparison,
     suggest,
 )
@@ -126,6 +128,12 @@ def test_colours_differ_by_hue_and_not_by_brightness() -> None:
     red[..., (0, 3)], green[..., (1, 3)] = 1.0, 1.0
     assert color_difference(red, green) > OTHER_COLORS
     assert color_difference(red * 0, green) == 0.0  # nothing is inside both
+
+
+def test_of_gaussians_in_small_frames_it_is_said_that_they_look_larger() -> None:
+    tube = finned_tube()
+    assert "128 or more" in for_small_frames(from_mesh(tube), 64)
+    assert not for_small_frames(tube, 64) and not for_small_frames(from_mesh(tube), 128)
 
 
 def test_of_several_objects_it_is_said_that_a_scene_file_places_them() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from animate3d.runs.sentences import in_turn, shared_out
+from animate3d.runs.sentences import in_turn, names_none, shared_out
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,11 @@ from animate3d.runs.sentences import in_turn, shared_out
 )  # fmt: skip
 def test_a_sentence_is_for_those_that_it_speaks_of(prompt: str, names: list[str], parts: list[str | None]) -> None:
     assert shared_out(prompt, names) == parts
+
+
+def test_a_sentence_that_names_none_is_told_from_one_for_all() -> None:
+    assert names_none("the robot waves and the ball bounces", ["creature", "creature_2"])
+    assert not names_none("a dog and a ball are jumping", ["dog", "ball"])
 
 
 @pytest.mark.parametrize(

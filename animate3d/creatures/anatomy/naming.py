@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from animate3d.creatures.rigs import FRONT, UP
 
@@ -114,14 +115,20 @@ def _lifted_legs(
         twice: x of the plane of symmetry, doubled.
         size: of the body.
     """
-    lifted: list[int] = []
     legs = [number for number, name in enumerate(names) if name == "leg"]
-    for leg in legs:
-        mirrored = limbs[leg].root * [-1, 1, 1] + [twice, 0, 0]
-        off = [float(np.linalg.norm(limb.root - mirrored)) / size for limb in limbs]
-        other = [n for n in range(len(limbs)) if sides[n] == -sides[leg] and off[n] < _PAIR]
-        if not any(n in legs for n in other):
-            lifted += [n for n in other if limbs[n].tip[1] < limbs[n].root[1] and n == min(other, key=off.__getitem__)]
+    roots = np.array([limb.root for limb in limbs]).reshape(-1, 3)
+    mirrored = roots * [-1, 1, 1] + [twice, 0, 0]
+    off = np.linalg.norm(mirrored[:, None] - roots, axis=-1) / size
+    lifted: list[int] = []
+    for side in (1, -1):
+        own, others = ([n for n in legs if sides[n] == way] for way in (side, -side))
+        pairs = zip(*linear_sum_assignment(np.minimum(off[np.ix_(own, others)], _PAIR)), strict=True)
+        fellows = {own[a] for a, b in pairs if off[own[a], others[b]] < _PAIR}
+        for leg in (n for n in own if n not in fellows):
+            free = [n for n in range(len(limbs)) if sides[n] == -side and n not in legs and off[leg, n] < _PAIR]
+            nearest = min(free, key=off[leg].__getitem__, default=None)
+            if nearest is not None and limbs[nearest].tip[1] < limbs[nearest].root[1]:
+                lifted.append(nearest)
     return lifted
 
 

@@ -109,6 +109,18 @@ def test_a_leg_in_a_step_is_found_and_a_shield_is_no_head() -> None:
     assert names == ["leg", "leg", "", "head"]
 
 
+def test_a_lifted_leg_is_found_between_standing_ones() -> None:
+    """Its fellow on the other side is near another standing leg, which has a fellow of its own."""
+
+    def limb(side: float, along: float, low: float) -> Limb:
+        return Limb(np.array([0.2 * side, 0.5, along]), np.array([0.8 * side, low, 1.5 * along]), 0.1, 0.1)
+
+    places = [(side, along) for along in (-0.15, 0.0, 0.15) for side in (-1.0, 1.0)]
+    limbs = [limb(side, along, 0.3 if (side, along) == (-1.0, 0.15) else 0.0) for side, along in places]
+    names = names_of(limbs, [int(side) for side, _ in places], np.array([-0.8, 0.0, -0.8]), np.array([0.8, 0.8, 0.8]))
+    assert names == ["leg"] * 6
+
+
 def test_legs_tell_the_front_of_who_is_alike_in_front_and_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anatomy_body, "facings", lambda points: [Facing(90.0, 0.7), Facing(0.0, 0.3)])
     mesh = figure_mesh(draw_figure(21, "person"), 0.07)

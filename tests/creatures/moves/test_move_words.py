@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from animate3d.creatures import FAMILY_MOTIONS
+from animate3d.creatures import FAMILIES, FAMILY_MOTIONS
 from animate3d.creatures.moves import (
     ADVERB_WORDINGS,
     ADVERBS,
@@ -89,6 +89,7 @@ def test_verbs_are_conjugated():
 
 def test_the_families_motions_have_the_same_names():
     assert {family: tuple(motions) for family, motions in FAMILY_MOVES.items()} == FAMILY_MOTIONS
-    for motions in FAMILY_MOVES.values():
-        for name, manner in motions.values():
+    for family, motions in FAMILY_MOVES.items():
+        for motion, (name, manner) in motions.items():
             assert manner.direction in ("", *MOVES[name].directions)
+            assert MOVES[name].cyclic == FAMILIES[family].motions[motion].cyclic
