@@ -93,7 +93,7 @@ class Body:
         """How it was taken to stand, in words for the user."""
         if self.turn[1, 1] < 1.0 - 1e-6:
             return "which was taken to lie on its back or its face"
-        return f"which was taken to face azimuth {self.yaw:.0f}°"
+        return f"which was taken to face azimuth {round(self.yaw)}°"
 
     def weights(self, points: Points) -> Points:
         """`shares`; the points have to be the vertices."""
