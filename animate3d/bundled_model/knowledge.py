@@ -183,6 +183,11 @@ def understand_families(prompt: str, images: Sequence[Path], model: str | os.Pat
     return Understood(own, (*said, *unknown), known=not unknown, faint=shown_faintly(own))
 
 
+def asks_for_trained(prompt: str) -> bool:
+    """Whether a prompt, whatever model it is about, asks for a motion that the model was trained on and shows well."""
+    return not prompt_notices(in_own_words(prompt)) and not shown_faintly(prompt)
+
+
 def shown_faintly(prompt: str) -> bool:
     """Whether videos of the model show too little of what a prompt asks for."""
     reading = read_prompt(in_own_words(prompt))

@@ -205,8 +205,7 @@ class Run(ABC):
         """Step 2: the four views that the videos start from, on grey, with the coverage as alpha."""
 
         def render() -> None:
-            if self.options.moves != "always":
-                import_ahead()
+            import_ahead(self.options.video, self.options.moves)
             drawn = (self.draw(self.cameras(STATIC_SIZE)).clamp(0, 1) * 255 + 0.5).byte().numpy()
             with atomic_directory(self.static_images) as temporary:
                 for v, picture in enumerate(drawn):

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from PIL import Image
 
+from animate3d.bundled_model.knowledge import asks_for_trained
 from animate3d.errors import InputError
 from animate3d.files import atomic_directory, stamp
 from animate3d.frames import numbered_images
@@ -22,6 +23,7 @@ from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
 from animate3d.progress import count_steps, counted
 from animate3d.resources import find_resource
 from animate3d.runs.presets import Preset
+from animate3d.runs.sentences import in_turn
 
 INFERENCE_CONFIG = "configs/inference/inference.yaml"
 SMALLEST = 256
@@ -112,14 +114,28 @@ def preset_videos(prompt: str, preset: Preset, **given: Any) -> VideoOptions:
     return VideoOptions(prompt, sampler=replace(preset.sampler, **sampler), **values)
 
 
-def import_ahead() -> None:
-    """Begin to import what makes videos: seconds, of which some pass while kernels work without Python's lock."""
+def import_ahead(options: VideoOptions | None, moves: str) -> None:
+    """Begin to import what makes videos: seconds, of which some pass while kernels work without Python's lock.
+
+    Args:
+        options: what is asked for; nothing is imported where its prompt alone says that the motion will be computed.
+        moves: auto, always or never: whether motions are computed.
+    """
+    if moves == "always":
+        return
+    if moves == "auto" and options is not None and options.bundled and not _known(options.prompt):
+        return
 
     def load() -> None:
         with suppress(Exception):  # whoever needs it meets the same error, and tells it
             importlib.import_module("animate3d.mvvdm.inference")
 
     threading.Thread(target=load).start()  # a daemon that still imports when Python ends would abort it
+
+
+def _known(prompt: str) -> bool:
+    """Whether a prompt asks for one thing, which the bundled model was trained on."""
+    return len(in_turn(prompt)) == 1 and asks_for_trained(prompt)
 
 
 def make_videos(options: VideoOptions, images: tuple[Path, ...], folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from animate3d.mvvdm import inference
 from animate3d.mvvdm.inference import MadeVideos, VideoRequest
 from animate3d.mvvdm.sampler import SamplerSettings
 from animate3d.runs import videos
-from animate3d.runs.videos import VideoOptions, Wanted, make_ahead, make_videos
+from animate3d.runs.videos import VideoOptions, Wanted, import_ahead, make_ahead, make_videos
 
 SHORT = SamplerSettings(steps=2, size=256, frames=2, freeinit_num_iters=0)
 
@@ -108,3 +109,24 @@ def test_origins_lie_beside_the_videos_of_models_that_say_them(
     monkeypatch.setattr(inference, "make_videos_together", lambda *_: [MadeVideos(frames, own)])
     make_videos(*wanted(image, 1), folder)
     np.testing.assert_array_equal(load_origins(folder / ORIGINS).places, own.places)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "moves", "bundled", "expected"),
+    [
+        ("a butterfly is flapping its wings", "auto", True, True),
+        ("a butterfly is flapping its wings", "always", True, False),
+        ("the robot waves and then dances", "auto", True, False),
+        ("the robot waves and then dances", "never", True, True),
+        ("the robot waves and then dances", "auto", False, True),
+        ("a dog is walking", "auto", True, False),
+        ("a fish is swimming, then a fish is swimming", "auto", True, False),
+    ],
+)
+def test_the_video_model_is_imported_ahead_only_where_videos_are_to_be_expected(
+    monkeypatch: pytest.MonkeyPatch, prompt: str, moves: str, bundled: bool, expected: bool
+) -> None:
+    begun: list[threading.Thread] = []
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: begun.append(thread))
+    import_ahead(VideoOptions(prompt, sampler=SHORT, weights=Path("model"), bundled=bundled), moves)
+    assert bool(begun) == expected
