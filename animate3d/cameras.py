@@ -146,6 +146,10 @@ def look_at(positions: Tensor, centers: Tensor, up: Tensor | None = None) -> Ten
     return torch.cat([top, bottom], dim=-2)
 
 
+ELEVATION = 15.0
+"""Degrees from which the videos look down on the object."""
+
+
 def orbit_cameras(
     elevation_deg: float | Sequence[float],
     azimuth_deg: Sequence[float],
@@ -163,10 +167,10 @@ def orbit_cameras(
 
 def reconstruction_cameras(views: int = 4, size: int = 256) -> Cameras:
     """The cameras of the generated videos: elevation 15°, evenly spaced from azimuth 0°, distance 3, fovy 40°."""
-    return orbit_cameras(15.0, [360.0 * v / views for v in range(views)], size=size)
+    return orbit_cameras(ELEVATION, [360.0 * v / views for v in range(views)], size=size)
 
 
-TESTSET_ELEVATIONS_DEG = (15.0, 0.0, 30.0)
+TESTSET_ELEVATIONS_DEG = (ELEVATION, 0.0, 30.0)
 TESTSET_AZIMUTHS_DEG = ((0.0, 90.0, 180.0, 270.0), (30.0, 120.0, 210.0, 300.0), (-45.0, 45.0, 135.0, 225.0))
 
 

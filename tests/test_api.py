@@ -50,6 +50,11 @@ def test_every_public_name_is_on_the_page() -> None:
     assert [name for name in animate3d.__all__ if f"`{name}`" not in text] == []
 
 
+def test_every_public_name_is_in_an_example_that_runs() -> None:
+    code = "".join(re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE))
+    assert [name for name in animate3d.__all__ if f"animate3d.{name}" not in code] == []
+
+
 def run_examples(text: str, names: dict[str, Any]) -> None:
     """Run the ``python`` blocks of a page one after another."""
     for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):

@@ -115,6 +115,7 @@ class GltfReader:
         return _assembled(pieces, parts, self._file.path)
 
     def joints(self) -> Joints | None:
+        """The joints of the file's skins and the vertices that follow each; None where it has none."""
         found, _ = instances(self._file)
         nodes = {int(joint) for instance in found if instance.skin is not None for joint in self._joints(instance.skin)}
         if not nodes:

@@ -99,6 +99,7 @@ class Template:
 
     @property
     def n_nodes(self) -> int:
+        """How many points are tracked."""
         return len(self.rest)
 
     def carry(self, nodes: Array, rotations: NDArray[np.floating]) -> tuple[Array, NDArray[np.float32]]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from animate3d.cameras import Cameras, orbit_cameras
+from animate3d.cameras import ELEVATION, Cameras, orbit_cameras
 from animate3d.errors import InputError
 from animate3d.evaluation.image_metrics import silhouette_iou
 from animate3d.files import atomic_directory, atomic_file, content_hash, existing_file, existing_folder
@@ -53,7 +53,6 @@ from animate3d.runs.videos import (
 
 STATIC_VIEWS = 4  # of the static render: those of the generated videos
 STATIC_SIZE = 512
-ELEVATION = 15.0
 UNKNOWN_RIGIDITY = 2.0  # factor for what the bundled model does not know: its videos are wrong in more places
 
 

@@ -27,6 +27,7 @@ _LEAST_TRIANGLES = 6000  # a coarser textured mesh is split
 
 
 def picture_size(rgba: NDArray[np.uint8]) -> tuple[int, int]:
+    """Width and height of a picture ``[H, W, 4]``."""
     return rgba.shape[1], rgba.shape[0]
 
 
@@ -60,6 +61,7 @@ class Window(NamedTuple):
 
     @classmethod
     def of(cls, rgba: NDArray[np.uint8], size: int) -> Window:
+        """The square around what a picture ``[H, W, 4]`` shows, drawn with so many pixels a side."""
         rows, columns = np.nonzero(rgba[..., 3] > 127)
         low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()]) + 1.0
         side = float((high - low).max()) * (1 + 2 * _MARGIN) + 4

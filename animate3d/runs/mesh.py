@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from animate3d.cameras import Cameras, orbit_cameras
+from animate3d.cameras import ELEVATION, Cameras, orbit_cameras
 from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import SKINNED, SUFFIXES, Skinned, export_with_report, preview
 from animate3d.export.blender import blender
@@ -38,7 +38,7 @@ from animate3d.progress import counted
 from animate3d.rasterize import Splats, render
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import matrix_to_quaternion
-from animate3d.runs.base import ELEVATION, Run, check_options
+from animate3d.runs.base import Run, check_options
 from animate3d.runs.fit import Training, path_setting
 from animate3d.runs.moves import PARTS, Computed, MovingBody, save_parts
 from animate3d.runs.object_masks import read_object_masks

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from animate3d.cameras import Cameras, orbit_cameras
+from animate3d.cameras import ELEVATION, Cameras, orbit_cameras
 from animate3d.errors import InputError
 from animate3d.files import atomic_directory, content_hash, existing_file
 from animate3d.frames import FrameFolder, numbered_images, read_rgba, save_image
@@ -26,7 +26,7 @@ from animate3d.motion.trajectory import save_placed_folder
 from animate3d.progress import counted
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.alignment import for_scenes
-from animate3d.runs.base import ELEVATION, check_options
+from animate3d.runs.base import check_options
 from animate3d.runs.camera_fit import MIN_OVERLAP, WELL_OVERLAP, find_camera, refine_camera
 from animate3d.runs.clip import Bytes, Clip, Trim, read_clip
 from animate3d.runs.confidence import confidence_picture

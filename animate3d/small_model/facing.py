@@ -63,6 +63,7 @@ def fitted(seen: Array, answers: Array) -> Array:
 
 
 def main() -> None:
+    """Learn which side is a front, and say how often it is right."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--each", type=int, default=250, help="figures of every kind that has a front")
     args = parser.parse_args()

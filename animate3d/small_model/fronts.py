@@ -134,6 +134,7 @@ def shares(net: nn.Sequential, points: Array) -> Array:
 
 
 def main() -> None:
+    """Train the net that looks at a body from the side, and say how often it is right."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--each", type=int, default=130, help="figures of every kind that has a front")
     parser.add_argument("--epochs", type=int, default=14)

@@ -15,9 +15,11 @@ def soft_step(value: Points, low: float, high: float) -> Points:
 
 
 def mix(color: Points, other: ArrayLike, share: Points) -> Points:
+    """Colours ``[..., 3]`` with a share ``[...]`` of another one."""
     return color + share[..., None] * (np.asarray(other) - color)
 
 
 def blob(points: Points, center: ArrayLike, inner: float, outer: float) -> Points:
+    """1 within ``inner`` of a place and of its mirror image, 0 beyond ``outer``, smooth between. ``[...]``"""
     left = np.concatenate([np.abs(points[..., :1]), points[..., 1:]], axis=-1)
     return soft_step(-np.linalg.norm(left - np.asarray(center), axis=-1), -outer, -inner)
