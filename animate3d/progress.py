@@ -15,6 +15,8 @@ PENDING = " …"
 """A line that ends in this says what has begun; the next line takes its place."""
 LISTENED = "ANIMATE3D_PROGRESS"
 """Environment variable that a program sets to ``lines`` if it reads the output of a run and wants to be told more."""
+BESIDE = "beside-"
+"""How the names of threads begin that work in Python beside a step; then Blender gets a process of its own."""
 
 
 def listened() -> bool:

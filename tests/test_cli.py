@@ -370,7 +370,7 @@ def test_a_demo_has_a_sentence_or_a_known_motion() -> None:
     with pytest.raises(InputError, match="at least 2 frames"):
         cli.main(["demo", "--frame-count", "0", "--out", "nowhere"])
     assert not Path("nowhere").exists()
-    with pytest.raises(InputError, match="'dragon' is unknown; known are: butterfly"):
+    with pytest.raises(InputError, match="`dragon` is unknown; known are: robot, butterfly"):
         cli.main(["demo", "--creature", "dragon"])
 
 

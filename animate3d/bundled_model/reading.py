@@ -49,6 +49,8 @@ _INSTEAD = {
     ("bend", "backward"): "lean",
 }
 """Moves that go another way than the one that was named can."""
+_DOWN = ("bend", "lean", "tip")
+"""Moves of which "down" means forward where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,8 @@ def asked(name: str, wish: Wish) -> tuple[str, Manner]:
     if wish.count is not None:
         speed = min(max(wish.count / move.beats, SLOW), move.fastest)
     direction = next((way for way in wish.directions if way in move.directions), "")
+    if not direction and name in _DOWN and "down" in wish.directions:
+        direction = "forward"
     return name, Manner(1.0 if wish.amplitude is None else wish.amplitude, min(speed, move.fastest), direction)
 
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
@@ -26,6 +27,7 @@ from animate3d.export.fbx_finish import finish
 from animate3d.export.morphs import MorphTargets
 from animate3d.export.skeleton.rig import Rig
 from animate3d.export.staging import staged
+from animate3d.progress import BESIDE
 
 _LARGE = 10_000_000  # coordinates in all frames
 
@@ -57,9 +59,11 @@ def export_with_blender(
         folder = target.with_name(".textures")
         folder.mkdir()
         job, content = blender_job(clip, morphs, target, kind, folder, rig)
-        # The Alembic library aborts the whole process when a write fails, so it gets a process of its own; and Blender
-        # keeps the memory that a large mesh once took.
-        if available("bpy") and kind != "abc" and clip.positions.size < _LARGE:
+        # The Alembic library aborts the whole process when a write fails, so it gets a process of its own; Blender
+        # keeps the memory that a large mesh once took, and crashed once while other threads worked in Python, which
+        # its documentation advises against.
+        alone = not any(thread.name.startswith(BESIDE) for thread in threading.enumerate())
+        if available("bpy") and kind != "abc" and alone and clip.positions.size < _LARGE:
             _run_here(job, path)
         else:
             _run_apart(command, job, target.with_name(".job"), path)

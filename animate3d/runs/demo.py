@@ -124,6 +124,8 @@ def animate_creature(given: DemoCommand, asked: Mapping[str, Any], announce: Cal
     """A creature from a sentence; compared with the generator's own motion if it has one."""
     preset = PRESETS["laptop"]
     family = given.creature or ROBOT
+    if family not in (ROBOT, *FAMILY_MOTIONS):
+        raise InputError(f"The creature `{family}` is unknown; known are: {', '.join((ROBOT, *FAMILY_MOTIONS))}.")
     if family == ROBOT:
         return animate_robot(given, asked, announce)
     prompt = usual_prompt(family) if given.prompt is None else given.prompt

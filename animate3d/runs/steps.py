@@ -23,7 +23,7 @@ import psutil
 import animate3d
 from animate3d.errors import InputError
 from animate3d.files import read_json, sha256, write_json
-from animate3d.progress import PENDING
+from animate3d.progress import BESIDE, PENDING
 
 _PACKAGES = ("torch", "numpy", "numba", "pytorch-lightning", "omegaconf", "gsplat", "bpy", "usd-core", "diffusers")
 
@@ -158,7 +158,7 @@ class _Meter:
         self.peak_bytes = self._process.memory_info().rss
         self._start, self._cpu_start = time.perf_counter(), time.process_time()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread = threading.Thread(target=self._watch, name=f"{BESIDE}meter", daemon=True)
         self._thread.start()
         return self
 

@@ -20,7 +20,7 @@ from animate3d.files import atomic_directory, stamp
 from animate3d.frames import numbered_images
 from animate3d.motion.pixel_origins import ORIGINS, save_origins
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
-from animate3d.progress import count_steps, counted
+from animate3d.progress import BESIDE, count_steps, counted
 from animate3d.resources import find_resource
 from animate3d.runs.presets import Preset
 from animate3d.runs.sentences import in_turn
@@ -130,7 +130,8 @@ def import_ahead(options: VideoOptions | None, moves: str) -> None:
         with suppress(Exception):  # whoever needs it meets the same error, and tells it
             importlib.import_module("animate3d.mvvdm.inference")
 
-    threading.Thread(target=load).start()  # a daemon that still imports when Python ends would abort it
+    # No daemon: one that still imports when Python ends would abort it.
+    threading.Thread(target=load, name=f"{BESIDE}import").start()
 
 
 def _known(prompt: str) -> bool:

@@ -65,3 +65,11 @@ def test_adverbs_that_a_move_does_not_have_are_no_part_of_its_caption() -> None:
 def test_what_moves_may_be_a_part(prompt: str, moves: list[str]) -> None:
     reading = reading_of(prompt)
     assert sorted([*(name for name, _ in reading.moves), *reading.left_out]) == sorted(moves)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "direction"),
+    [("it bends down", "forward"), ("it bends down to the left", "left"), ("it bends over", "")],
+)
+def test_what_bends_down_bends_forward_unless_another_way_is_said(prompt: str, direction: str) -> None:
+    assert asked_moves(prompt) == (("bend", Manner(direction=direction)),)

@@ -7,6 +7,7 @@ import resource
 import stat
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from clips import LINEAR_BARE, awkward_mesh, blender_positions, files_of, motion
 from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import blender, export, export_with_report
 from animate3d.meshes import Material, load_mesh
+from animate3d.progress import BESIDE
 
 bpy = pytest.importorskip("bpy")
 TOLERANCE = 1e-4
@@ -265,3 +267,17 @@ def test_shape_keys_equal_those_written_vertex_by_vertex(tmp_path, monkeypatch):
     expected = blender_positions(range(1, 6))
     read_fbx(export(mesh, trajectory, tmp_path / "a.fbx"))
     np.testing.assert_allclose(blender_positions(range(1, 6)), expected, atol=1e-6)
+
+
+def test_blender_gets_a_process_of_its_own_where_a_thread_works_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(blender, "_run_here", lambda job, path: pytest.fail("Blender ran beside another thread"))
+    stop = threading.Event()
+    beside = threading.Thread(target=stop.wait, name=f"{BESIDE}test")
+    beside.start()
+    try:
+        mesh = awkward_mesh()
+        read_fbx(export(mesh, motion(mesh), tmp_path / "a.fbx"))
+    finally:
+        stop.set()
+        beside.join()
+    assert len(bpy.data.meshes) == 1
