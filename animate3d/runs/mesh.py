@@ -377,6 +377,7 @@ class MeshRun(Run):
             inputs=inputs,
             settings=settings,
             outputs=[target],
+            alone=suffix == "fbx",  # Blender's module bears no thread beside it
         )
         return target
 

@@ -64,6 +64,7 @@ class Steps:
         inputs: Mapping[str, Path | str] | None = None,
         settings: Mapping[str, Any] | None = None,
         outputs: Sequence[Path] = (),
+        alone: bool = False,
     ) -> Mapping[str, Any]:
         """Run ``action`` unless it was done before with the same inputs and settings and its outputs are there.
 
@@ -75,6 +76,7 @@ class Steps:
                 that is known already.
             settings: values that do the same.
             outputs: what has to be there afterwards.
+            alone: no thread of Python may work beside the action; memory is then looked at before and after it only.
 
         Returns:
             The facts that the action noted, now or then.
@@ -93,7 +95,7 @@ class Steps:
             action = resume
             self.announce(f"{name} is continued")
         self.announce(f"  {name}{PENDING}")
-        with _Meter() as meter:
+        with _Meter(watch=not alone) as meter:
             facts = dict(action() or {})
         missing = [str(path) for path in outputs if not path.exists()]
         if missing:
@@ -151,15 +153,22 @@ class Steps:
 
 
 class _Meter:
-    """Wall time, CPU time and the highest resident memory of this process while the context is open."""
+    """Wall time, CPU time and the highest resident memory of this process while the context is open.
+
+    Args:
+        watch: look at the memory ten times a second, in a thread; else at the start and the end only.
+    """
+
+    def __init__(self, *, watch: bool) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name=f"{BESIDE}meter", daemon=True) if watch else None
 
     def __enter__(self) -> _Meter:
         self._process = psutil.Process()
         self.peak_bytes = self._process.memory_info().rss
         self._start, self._cpu_start = time.perf_counter(), time.process_time()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name=f"{BESIDE}meter", daemon=True)
-        self._thread.start()
+        if self._thread is not None:
+            self._thread.start()
         return self
 
     def _watch(self) -> None:
@@ -168,7 +177,8 @@ class _Meter:
 
     def __exit__(self, *error: object) -> None:
         self._stop.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self.peak_bytes = max(self.peak_bytes, self._process.memory_info().rss)
         self.seconds = time.perf_counter() - self._start
         self.cpu_seconds = time.process_time() - self._cpu_start

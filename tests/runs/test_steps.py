@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
 
 from animate3d.errors import InputError
+from animate3d.progress import BESIDE
 from animate3d.runs.steps import Steps
 
 
@@ -135,3 +137,15 @@ def test_paths_of_the_record_lead_from_any_working_directory(work: Work, monkeyp
     monkeypatch.chdir("/")
     work.run(settings={"inside": work.folder / "source", "outside": work.folder.parent / "elsewhere"})
     assert work.calls == [False]
+
+
+@pytest.mark.parametrize(("alone", "watching"), [(False, 1), (True, 0)])
+def test_no_thread_works_beside_a_step_that_has_to_be_alone(tmp_path: Path, alone: bool, watching: int) -> None:
+    found: list[str] = []
+
+    def look() -> None:
+        found.extend(thread.name for thread in threading.enumerate() if thread.name.startswith(BESIDE))
+
+    steps = Steps(tmp_path)
+    steps.run("7 fbx", look, alone=alone)
+    assert len(found) == watching and steps.record["steps"]["7 fbx"]["peak_memory_mb"] > 10
