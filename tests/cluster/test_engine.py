@@ -55,7 +55,7 @@ STAGED = ("good", "odd", "fatal")
 def mixed(ray: str, tmp_path_factory: pytest.TempPathFactory) -> Mixed:
     """Good, broken and short jobs, and jobs of two stages, in one run: starting workers takes a second each time."""
     folder = tmp_path_factory.mktemp("mixed")
-    jobs = [Job(f"{n}", n, (Stage("all", fake_work.pid),)) for n in range(300)]
+    jobs = [Job(f"{n}", n, (Stage("all", fake_work.pid),)) for n in range(100)]
     for name in BAD:
         jobs += [job(folder, name, getattr(fake_work, name)), job(folder, f"after_{name}", fake_work.work)]
     stages = Stage("video", fake_work.prepare_together, 3), Stage("motion", fake_work.work)
@@ -65,7 +65,7 @@ def mixed(ray: str, tmp_path_factory: pytest.TempPathFactory) -> Mixed:
 
 
 def test_many_short_jobs_share_few_warm_workers(mixed: Mixed) -> None:
-    assert len({mixed[0][f"{n}"].facts for n in range(300)}) <= 2
+    assert len({mixed[0][f"{n}"].facts for n in range(100)}) <= 2
 
 
 def test_a_job_that_failed_by_chance_is_tried_again(mixed: Mixed) -> None:
