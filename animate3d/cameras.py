@@ -170,7 +170,7 @@ def reconstruction_cameras(views: int = 4, size: int = 256) -> Cameras:
     return orbit_cameras(ELEVATION, [360.0 * v / views for v in range(views)], size=size)
 
 
-TESTSET_ELEVATIONS_DEG = (ELEVATION, 0.0, 30.0)
+TESTSET_ELEVATIONS_DEG = (15.0, 0.0, 30.0)
 TESTSET_AZIMUTHS_DEG = ((0.0, 90.0, 180.0, 270.0), (30.0, 120.0, 210.0, 300.0), (-45.0, 45.0, 135.0, 225.0))
 
 
