@@ -16,8 +16,12 @@ import argparse
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -29,9 +33,15 @@ from animate3d.frames import load_frames
 from animate3d.gaussians import from_mesh, save_edges, save_ply
 from animate3d.meshes import load_mesh
 from animate3d.meshes.appearance import vertex_colors
+from animate3d.motion import matching, template, tracking
 from animate3d.motion.appearance import fit_appearance
+from animate3d.motion.depth import DepthPrior
+from animate3d.motion.harmless import keep_what_explains
+from animate3d.motion.objects import fit_of
+from animate3d.motion.returns import Returns
 from animate3d.motion.start import save_start
-from animate3d.motion.template import NODES, Template
+from animate3d.motion.template import NODES
+from animate3d.motion.texture import Sight
 from animate3d.motion.tracking import TrackSettings, track
 from animate3d.motion.trajectory import load_placed_folder
 from animate3d.rotations import matrix_to_quaternion
@@ -78,12 +88,24 @@ class Case:
         )
 
     def tracked(
-        self, settings: TrackSettings, size: int = 256, nodes: int = NODES, bonds: float | None = None
+        self,
+        settings: TrackSettings,
+        size: int = 256,
+        nodes: int = NODES,
+        bonds: float | None = None,
+        keep: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions ``[F, N, 3]`` and rotations; ``bonds``: their firmness, None as they are."""
+        """Positions ``[F, N, 3]`` and rotations.
+
+        Args:
+            size: of the frames, in pixels.
+            nodes: how many are tracked.
+            bonds: firmness of those between loose pieces, None as they are.
+            keep: hold still what explains the frames less than standing still, as `animate` does.
+        """
         seen = self.frames[self.views]
         frames = reduced(seen.flatten(0, 1), size).unflatten(0, seen.shape[:2])
-        template = Template(
+        model = template.Template(
             np.asarray(self.placement.apply(self.mesh.vertices)),
             self.mesh.triangles()[0],
             self.mesh.welded(),
@@ -91,8 +113,17 @@ class Case:
             nodes=nodes,
         )
         if bonds is not None:
-            template.bonds = template.bonds._replace(firmness=np.full(len(template.bonds.pairs), bonds))
-        return track(template, frames.numpy(), reconstruction_cameras(4, size)[self.views], settings)[:2]
+            model.bonds = model.bonds._replace(firmness=np.full(len(model.bonds.pairs), bonds))
+        cameras = reconstruction_cameras(4, size)[self.views]
+        positions, rotations, _ = track(model, frames.numpy(), cameras, settings)
+        if keep:
+            positions = keep_what_explains(self.mesh, positions, frames, cameras).positions
+        return positions, rotations
+
+    def varied(self, variant: Variant) -> np.ndarray:
+        """Positions ``[F, N, 3]`` of the tracker without one of its parts."""
+        with variant.without():
+            return self.tracked(variant.settings, **variant.options)[0]
 
     def fitted(self, config: str, *, start: bool, appearance: bool, overrides: list[str]) -> np.ndarray:
         from animate3d.studio.launch import launch
@@ -125,27 +156,67 @@ class Case:
         return load_placed_folder(Path(shown.trial_dir) / "save" / "mesh_trajectory", self.mesh.n_vertices)
 
 
+class Variant(NamedTuple):
+    """The tracker, or the tracker without one of its parts.
+
+    Attributes:
+        settings: of the tracker.
+        without: takes a part away; what it replaces comes back afterwards.
+        options: of `Case.tracked`.
+        views: how many of them the part is for.
+    """
+
+    settings: TrackSettings = TrackSettings()
+    without: Callable[[], AbstractContextManager[object]] = nullcontext
+    options: Mapping[str, Any] = {}
+    views: tuple[int, ...] = (1, 2, 4)
+
+
+def _as_it_is(values: np.ndarray, triangles: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    return values, triangles
+
+
+VARIANTS = {
+    "tracking": Variant(),
+    "… kept where it explains the frames": Variant(options={"keep": True}),
+    "… on its own vertices": Variant(
+        without=partial(patch.object, template, "split_evenly", _as_it_is), options={"nodes": 10**9}
+    ),
+    "… 500 nodes": Variant(options={"nodes": 500}),
+    "… 1000 nodes": Variant(options={"nodes": 1000}),
+    "… pieces bound as firmly as they are in themselves": Variant(options={"bonds": 1.0}),
+    "… loose pieces": Variant(options={"bonds": 0.0}),
+    "… without texture in the matches": Variant(
+        without=partial(patch.object, matching, "seen_by_texture", lambda *given: Sight.firm(given[-1])),
+        views=(2, 4),
+    ),
+    "… joints hold like all links": Variant(
+        without=partial(patch.object, tracking, "fit_of", lambda template, joints: fit_of(template)), views=(2,)
+    ),
+    "… there only": Variant(without=partial(patch.object, tracking._Way, "go_back", lambda *_: None), views=(1, 2)),
+    "… without starts from earlier frames": Variant(without=partial(patch.object, Returns, "add", lambda *_: None)),
+    "… without extrapolation": Variant(TrackSettings(velocity=(0.0,))),
+    "… always 0.8 of the last motion": Variant(TrackSettings(velocity=(0.8,)), views=(1, 2)),
+    "… without a pull in depth": Variant(TrackSettings(depth=(0.0,)), views=(1,)),
+    "… a strong pull in depth alone": Variant(TrackSettings(depth=(0.05,)), views=(1,)),
+    "… a weak pull in depth alone": Variant(TrackSettings(depth=(0.002,)), views=(1,)),
+    "… mean distance free": Variant(
+        without=partial(patch.object, DepthPrior, "at_rest_distance", lambda prior, nodes: nodes), views=(1,)
+    ),
+    "… without outline pairs": Variant(TrackSettings(outline=0.0)),
+    "… one stiff round": Variant(TrackSettings(stiffness=(10.0,), finest=(0,))),
+    "… one soft round": Variant(TrackSettings(stiffness=(1.0,), finest=(0,))),
+    "… flow at half resolution": Variant(TrackSettings(finest=(1, 1, 1, 1, 1))),
+    "… flow at full resolution in every round": Variant(TrackSettings(finest=(0, 0, 0, 0, 0))),
+    "… frames of 128²": Variant(options={"size": 128}),
+}
+
+
 def tracking_levels(case: Case) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
     """The tracker and the tracker without each of its parts."""
-    variants = {
-        "tracking": (TrackSettings(), {}),
-        "… without outline pairs": (TrackSettings(outline=0.0), {}),
-        "… without extrapolation": (TrackSettings(velocity=(0.0,)), {}),
-        "… one stiff round": (TrackSettings(stiffness=(10.0,), finest=(0,)), {}),
-        "… one soft round": (TrackSettings(stiffness=(1.0,), finest=(0,)), {}),
-        "… flow at half resolution": (TrackSettings(finest=(1, 1, 1, 1, 1)), {}),
-        "… flow at full resolution in every round": (TrackSettings(finest=(0, 0, 0, 0, 0)), {}),
-        "… without a pull in depth": (TrackSettings(depth=(0.0,)), {}),
-        "… a strong pull in depth alone": (TrackSettings(depth=(0.05,)), {}),
-        "… a weak pull in depth alone": (TrackSettings(depth=(0.002,)), {}),
-        "… pieces bound as firmly as they are in themselves": (TrackSettings(), {"bonds": 1.0}),
-        "… loose pieces": (TrackSettings(), {"bonds": 0.0}),
-        "… 500 nodes": (TrackSettings(), {"nodes": 500}),
-        "… 1000 nodes": (TrackSettings(), {"nodes": 1000}),
-        "… frames of 128²": (TrackSettings(), {"size": 128}),
-    }
-    for label, (settings, options) in variants.items():
-        yield label, lambda settings=settings, options=options: case.tracked(settings, **options)[0]
+    for label, variant in VARIANTS.items():
+        if len(case.views) in variant.views:
+            yield label, partial(case.varied, variant)
 
 
 def field_levels(case: Case) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:

@@ -102,6 +102,14 @@ class Template:
         """How many points are tracked."""
         return len(self.rest)
 
+    def strain(self, nodes: Array) -> float:
+        """By what share the links of nodes ``[M, 3]`` are longer or shorter than at rest, mean over the surface."""
+        i, j = self.links.T
+        if not len(i):
+            return 0.0
+        rest, now = (np.linalg.norm(points[i] - points[j], axis=1) for points in (self.rest, nodes))
+        return float(np.average(np.abs(now / np.maximum(rest, 1e-12) - 1.0), weights=self.areas[i] + self.areas[j]))
+
     def carry(self, nodes: Array, rotations: NDArray[np.floating]) -> tuple[Array, NDArray[np.float32]]:
         """The model's vertices for the nodes of one frame.
 

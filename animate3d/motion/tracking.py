@@ -29,7 +29,7 @@ from animate3d.motion.surfaces import Array, Ids
 from animate3d.motion.template import Template
 
 FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
-_BETTER = 1.1  # times less of the frames missed: what more motion in depth must gain
+_BETTER = 1.2  # times less missed and strained: what more motion in depth must gain
 _FAR_BETTER = 1.35  # the same for what was found before, where what is found now is to be left for it
 _JOINT_TURNS = 6  # per round where links let go at joints: what has bent there takes longer to settle
 _LAST_ROUNDS = 3  # of the mean of both ways there; elsewhere one
@@ -50,7 +50,7 @@ class TrackSettings:
         velocity: shares of the last frame's motion by which the next frame's start is extrapolated; from one and two
             views that whose picture is nearest to the frame, from more the first.
         depth: pulls of every node towards its distance at rest, against its links, where only one view is given; all
-            are tried, and an earlier one is kept unless a later one explains the frames clearly better.
+            are tried, and an earlier one is kept unless a later one is clearly better, see `_simplest`.
         thorough: follow more than two views as few are followed: from several starts, there and back.
     """
 
@@ -61,7 +61,7 @@ class TrackSettings:
     residual: float = 0.08
     outline: float = 0.3
     velocity: tuple[float, ...] = (0.8, 0.4, 0.0)
-    depth: tuple[float, ...] = (0.05, 0.002)
+    depth: tuple[float, ...] = (0.05, 0.0005)
     thorough: bool = False
 
     def scaled(self, rigidity: float) -> TrackSettings:
@@ -123,7 +123,7 @@ def track(
                 earlier = 0  # what is lost here is lost on the way back as well
             list(pool.map(partial(_Way.follow, frame=f, earlier=earlier), ways))  # list() raises what a way raised
             progress(f // 2 if thorough else f)
-    chosen = _simplest(ways)
+    chosen = _simplest(ways, template)
     del ways  # a long clip does not hold what was not chosen any longer
     if thorough:
         rounds = _LAST_ROUNDS if joints else 1
@@ -231,10 +231,14 @@ class _Way:
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
 
 
-def _simplest(ways: Sequence[_Way]) -> _Way:
-    """The first way that no other is clearly better than: the least motion in depth that explains the frames."""
-    missed = [sum(way.missed) for way in ways]
-    return next(way for way, misses in zip(ways, missed, strict=True) if misses <= _BETTER * min(missed))
+def _simplest(ways: Sequence[_Way], template: Template) -> _Way:
+    """The least motion in depth that explains the frames: the first way that no other is clearly better than.
+
+    A part that is held at its distance while it turns in depth is squeezed, by which the picture can be met as well.
+    So what is missed of the frames counts times how far the surface is strained.
+    """
+    costs = [sum(way.missed) * float(np.mean([template.strain(nodes) for nodes in way.nodes])) for way in ways]
+    return next(way for way, cost in zip(ways, costs, strict=True) if cost <= _BETTER * min(costs))
 
 
 @dataclass(frozen=True)

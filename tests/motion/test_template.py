@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import trimesh
 from moving_shapes import patterned_capsule, template_of
 
@@ -105,3 +106,11 @@ def test_the_way_that_faces_are_wound_does_not_matter() -> None:
     turned = trimesh.Trimesh(plate.vertices, plate.faces[:, ::-1], process=False)
     count, other = len(plain(plate).links), len(plain(turned).links)
     assert abs(count - other) < 0.01 * count
+
+
+def test_links_are_strained_by_stretching_and_not_by_turning() -> None:
+    template = template_of(patterned_capsule(2))
+    turned = template.rest @ np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]) + 1.0
+    assert template.strain(turned) == pytest.approx(0.0, abs=1e-12)
+    assert template.strain(1.1 * turned) == pytest.approx(0.1)
+    assert template.strain(0.9 * turned) == pytest.approx(0.1)
