@@ -5,6 +5,7 @@ Run by hand, it takes long:
     python benchmarks/manual_recovery.py --levels tracking field          # about 15 minutes on two cores
     python benchmarks/manual_recovery.py --levels documented       # about 30 minutes
     python benchmarks/manual_recovery.py --folders FOLDER --views 4 2 side front --levels tracking
+    python benchmarks/manual_recovery.py --views front --levels tracking --rows pull     # some rows
 
 A folder holds the model of somebody else in known motion: ``mesh/``, ``frames/{v*16+f}.png`` of the automatically
 placed mesh from the four reconstruction cameras, and ``truth.npy [F, N, 3]`` in the mesh's own coordinates.
@@ -257,7 +258,7 @@ def main() -> None:
     parser.add_argument("--views", nargs="*", default=["4"], choices=list(VIEWS))
     parser.add_argument("--levels", nargs="*", default=["tracking", "field"], choices=list(LEVELS))
     parser.add_argument("--frames", type=int, default=16)
-    parser.add_argument("--first", action="store_true", help="only the first row of each level, without the variants")
+    parser.add_argument("--rows", nargs="*", metavar="TEXT", help="only those whose names hold one of the texts; all")
     options = parser.parse_args()
     print("| motion | level | vertex error | error / displacement | held-out PSNR | time |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
@@ -272,8 +273,9 @@ def main() -> None:
             if "field" in options.levels:
                 case.start = case.tracked(TrackSettings())
             for level in options.levels:
-                rows = LEVELS[level](case)
-                for label, run in itertools.islice(rows, 1) if options.first else rows:
+                for label, run in LEVELS[level](case):
+                    if options.rows and not any(text in label for text in options.rows):
+                        continue
                     begin = time.perf_counter()
                     positions = run()
                     case.report(label, positions, time.perf_counter() - begin)

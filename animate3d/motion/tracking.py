@@ -29,7 +29,7 @@ from animate3d.motion.surfaces import Array, Ids
 from animate3d.motion.template import Template
 
 FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
-_BETTER = 1.2  # times less missed and strained: what more motion in depth must gain
+_BETTER = 1.1  # times less missed and strained: what more motion in depth must gain
 _FAR_BETTER = 1.35  # the same for what was found before, where what is found now is to be left for it
 _JOINT_TURNS = 6  # per round where links let go at joints: what has bent there takes longer to settle
 _LAST_ROUNDS = 3  # of the mean of both ways there; elsewhere one

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from assets import asset, filmed
 from moving_shapes import bending, footage, patterned_capsule, template_of
 
 from animate3d.motion.matching import Matcher, MatchSettings
@@ -67,17 +68,15 @@ def test_empty_frames_leave_the_object_where_it_was() -> None:
     assert np.abs(positions - mesh.vertices).max() < 0.2
 
 
-@pytest.mark.slow
 def test_from_one_view_the_least_motion_in_depth_is_taken_that_explains_the_frames() -> None:
-    mesh = patterned_capsule()
-    # Across the picture (the second camera sees the bend from the side) nothing asks for motion in depth.
-    truth = bending(mesh, FRAMES)
-    frames, cameras = footage(mesh, truth, size=128)
+    # A lever swings across the picture of the second camera: nothing asks for motion in depth.
+    mesh, truth = asset("machine")
+    frames, cameras = filmed(mesh, truth, [1], "clean")
     strong, weak, both = (
-        relative_error(track(template_of(mesh), frames[1:2], cameras[1:2], TrackSettings(depth=pulls))[0], truth)
+        relative_error(track(template_of(mesh, nodes=500), frames, cameras, TrackSettings(depth=pulls))[0], truth)
         for pulls in ((0.05,), (0.0005,), (0.05, 0.0005))
     )
-    assert both == strong < weak
+    assert both == strong < 0.7 * weak
 
 
 def test_from_one_view_a_turn_that_the_frames_show_is_followed_in_depth() -> None:
@@ -95,7 +94,9 @@ def test_from_one_view_a_turn_that_the_frames_show_is_followed_in_depth() -> Non
     assert both < 0.15 < 0.5 < strong
 
 
-@pytest.mark.parametrize(("missed", "squeezed", "taken"), [(1.0, 0.9, 1), (1.0, 0.81, 0), (2.5, 0.9, 0), (0.8, 0.8, 1)])
+@pytest.mark.parametrize(
+    ("missed", "squeezed", "taken"), [(1.0, 0.9, 1), (1.0, 0.815, 0), (2.5, 0.9, 0), (0.8, 0.8, 1)]
+)
 def test_more_motion_in_depth_is_taken_if_clearly_less_is_missed_and_strained(
     missed: float, squeezed: float, taken: int
 ) -> None:
