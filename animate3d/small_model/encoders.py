@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import CLIPImageProcessorPil
 
 from animate3d.creatures.captions import FAMILY_MOTIONS, OTHER_NAMES
-from animate3d.creatures.figures.draw import draw_figure
+from animate3d.creatures.figures.draw import figure_noun
 from animate3d.creatures.moves import STILL, vocabulary
 
 _FIGURES = 500
@@ -24,7 +24,7 @@ _FIGURES = 500
 def all_words() -> tuple[str, ...]:
     """The words that the tokenizer knows as a whole."""
     families = [name for family, others in OTHER_NAMES.items() for name in (family, *others)]
-    nouns = [word for seed in range(0, 2 * _FIGURES, 2) for word in draw_figure(seed).noun.split()]
+    nouns = [word for seed in range(0, 2 * _FIGURES, 2) for word in figure_noun(seed).split()]
     return tuple(sorted({*vocabulary(), *STILL.split(), *FAMILY_MOTIONS, *families, *nouns, ".", ","}))
 
 

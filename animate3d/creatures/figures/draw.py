@@ -54,6 +54,19 @@ def draw_figure(seed: int, kind: str | None = None) -> Figure:
     Raises:
         InputError: the kind is unknown.
     """
+    plan, chosen, noun = _planned(seed, kind)
+    body = plan.finish()
+    coat = draw_coat(plan.random, body.parts, plan.tints, body.eyes)
+    return Figure(seed, chosen, noun, body.parts, body.low, body.high, body.solids, body.softness, coat)
+
+
+def figure_noun(seed: int) -> str:
+    """What `draw_figure` calls the figure of a seed, without its shape and its colours."""
+    return _planned(seed, None)[2]
+
+
+def _planned(seed: int, kind: str | None) -> tuple[Plan, str, str]:
+    """A figure before it is finished, its kind and its noun."""
     generator = np.random.default_rng([seed, 7])
     shares = np.array([share for _, share in KINDS.values()])
     drawn = str(generator.choice(list(KINDS), p=shares / shares.sum()))
@@ -61,7 +74,4 @@ def draw_figure(seed: int, kind: str | None = None) -> Figure:
         raise InputError(f"The kind of figure {kind!r} is unknown; known are: {', '.join(KINDS)}.")
     chosen = kind or drawn
     plan = Plan(generator)
-    noun = KINDS[chosen][0](plan)
-    body = plan.finish()
-    coat = draw_coat(generator, body.parts, plan.tints, body.eyes)
-    return Figure(seed, chosen, noun, body.parts, body.low, body.high, body.solids, body.softness, coat)
+    return plan, chosen, KINDS[chosen][0](plan)

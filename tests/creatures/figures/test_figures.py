@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
 from animate3d.creatures.figures import KINDS, Figure, Part, draw_figure, figure_mesh, surface_points
+from animate3d.creatures.figures.draw import figure_noun
 from animate3d.creatures.figures.plan import Plan, hinge_for, unit
 from animate3d.creatures.figures.solids import Solids
 from animate3d.creatures.rigs import turn_points
@@ -14,6 +17,7 @@ from animate3d.errors import InputError
 LEFT, UP, FRONT = np.eye(3)
 
 
+@cache
 def some(kind: str, seed: int = 3) -> Figure:
     return draw_figure(seed, kind)
 
@@ -94,12 +98,16 @@ def test_a_wing_that_points_up_still_has_a_hinge() -> None:
 
 
 def test_the_same_seed_gives_the_same_figure() -> None:
-    one, other = some("animal", 11), some("animal", 11)
+    one, other = draw_figure(11, "animal"), draw_figure(11, "animal")
     points, normals = surface_points(one, 300, np.random.default_rng(4))
     again, _ = surface_points(other, 300, np.random.default_rng(4))
     np.testing.assert_array_equal(points, again)
     np.testing.assert_array_equal(one.paint(points, normals), other.paint(points, normals))
     assert some("animal", 12).noun != one.noun or len(some("animal", 12).solids) != len(one.solids)
+
+
+def test_the_noun_alone_is_that_of_the_figure() -> None:
+    assert [figure_noun(seed) for seed in range(20)] == [draw_figure(seed).noun for seed in range(20)]
 
 
 def test_points_are_spread_by_area() -> None:
