@@ -19,10 +19,14 @@ def listed_rooms() -> list[str]:
     return [line.split()[0].rstrip("/") for line in block.splitlines()]
 
 
+def modules_of(package: Path) -> dict[str, Path]:
+    names = {".".join(p.relative_to(package.parent).with_suffix("").parts): p for p in package.rglob("*.py")}
+    return {name.removesuffix(".__init__"): path for name, path in names.items()}
+
+
 def imports(package: Path) -> dict[str, set[str]]:
     """Modules of a package and the modules of it that each imports, inside functions too."""
-    names = {".".join(p.relative_to(package.parent).with_suffix("").parts): p for p in package.rglob("*.py")}
-    modules = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    modules = modules_of(package)
     return {name: set(_targets(name, path, modules)) - {name} for name, path in modules.items()}
 
 
@@ -68,7 +72,7 @@ def test_imports_point_down() -> None:
 
 
 def test_every_room_is_on_the_architecture_page_and_nothing_else() -> None:
-    found = {room(name) for name in imports(ROOT / "animate3d")} - {"", "__main__"}
+    found = {room(name) for name in modules_of(ROOT / "animate3d")} - {"", "__main__"}
     assert found == set(listed_rooms())
 
 

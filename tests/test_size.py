@@ -26,6 +26,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def functions(tree: ast.AST, scope: str = "") -> Iterator[tuple[str, Function]]:
     """Every function of a module with its dotted name."""
     for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.expr):  # defines none
+            continue
         name = scope
         if isinstance(node, Function | ast.ClassDef):
             name = f"{scope}.{node.name}".lstrip(".")
