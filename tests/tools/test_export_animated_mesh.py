@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,11 +28,6 @@ def main() -> Callable[[list[str]], int]:
     return module.main
 
 
-def run(*flags: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOL), *map(str, flags)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture
 def asset(tmp_path: Path) -> tuple[Path, np.ndarray]:
     """An object folder, its trajectory ``[3, 4, 3]`` in file coordinates, and the placed npy folder."""
@@ -55,14 +48,14 @@ def points(path: Path, frames: int) -> np.ndarray:
     return np.stack([np.array(attribute.Get(time)) for time in attribute.GetTimeSamples()])
 
 
-def test_the_documented_flags_undo_the_placement_from_any_folder(asset):
+def test_the_documented_flags_undo_the_placement_from_any_folder(asset, main, monkeypatch, capsys):
     folder, positions = asset
     where = ["--obj_dir", "../object", "--npy_dir", "../npy", "--output_path", "out/model.usdc"]
     (folder / "elsewhere").mkdir()
     flags = ["--theta_x_degree", "90.", "--theta_z_degree", "90.", "--scale_factor", "0.76", "--fps", "12"]
-    result = run(*where, *flags, cwd=folder / "elsewhere")
-    assert result.returncode == 0, result.stderr
-    assert "3 frames at 12 fps" in result.stdout
+    monkeypatch.chdir(folder / "elsewhere")
+    assert main([*where, *flags]) == 0
+    assert "3 frames at 12 fps" in capsys.readouterr().out
     np.testing.assert_allclose(points(folder / "elsewhere/out/model.usdc", 3), positions, atol=1e-5)
 
 

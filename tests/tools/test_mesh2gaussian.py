@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -80,9 +81,14 @@ def test_bad_names_leave_no_output(tmp_path, tool, name):
     assert not (tmp_path / "out").exists()
 
 
-def test_bad_input_is_one_sentence_and_no_output(tmp_path):
+def test_bad_input_is_one_sentence_and_no_output(tmp_path, monkeypatch, capsys):
     (tmp_path / "broken.obj").write_text("v 0 0 0\nf 1 2 3\n")
-    result = run("--input_obj", "broken.obj", "--output_dir", "out", "--output_name", "a", cwd=tmp_path)
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: broken.obj") and result.stderr.count("\n") == 1
+    monkeypatch.chdir(tmp_path)
+    flags = ["--input_obj", "broken.obj", "--output_dir", "out", "--output_name", "a"]
+    monkeypatch.setattr(sys, "argv", [str(TOOL), *flags])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(TOOL), run_name="__main__")
+    assert stop.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: broken.obj") and said.count("\n") == 1
     assert not (tmp_path / "out").exists()
