@@ -40,6 +40,10 @@ def a_training(out: Path, pipeline: MultiViewVideoPipeline) -> Path:
     return out
 
 
+def weights(pipeline: MultiViewVideoPipeline) -> torch.Tensor:
+    return torch.cat([value.flatten() for value in Joint(pipeline).parameters()])
+
+
 def makes_videos(pipeline: MultiViewVideoPipeline) -> bool:
     pipeline.set_progress_bar_config(disable=True)
     images = [Image.fromarray(np.full((64, 64, 3), 60 * view, np.uint8)) for view in range(4)]
@@ -73,12 +77,11 @@ def test_of_steps_that_were_done_twice_the_later_ones_count(
 def test_weights_travel_in_files_of_a_few_megabytes_and_come_back(
     untrained: Callable[[], MultiViewVideoPipeline], tmp_path: Path
 ) -> None:
-    out, pipeline = a_training(tmp_path, untrained()), untrained()
+    pipeline = untrained()
+    out, before = a_training(tmp_path, pipeline), weights(pipeline)
     assert max(file.stat().st_size for file in (out / AVERAGES).iterdir()) < 16 * 2**20
     load_average(pipeline, out / AVERAGES)
-    again = torch.cat([value.flatten() for value in Joint(pipeline).parameters()])
-    before = torch.cat([value.flatten() for value in Joint(untrained()).parameters()])
-    torch.testing.assert_close(again, 0.01 * before, atol=1e-4, rtol=1e-2)
+    torch.testing.assert_close(weights(pipeline), 0.01 * before, atol=1e-4, rtol=1e-2)
 
 
 def test_weights_of_another_model_are_refused(untrained: Callable[[], MultiViewVideoPipeline], tmp_path: Path) -> None:
