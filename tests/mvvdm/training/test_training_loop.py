@@ -65,18 +65,21 @@ def test_writes_the_documented_files(configure: Configure, example: Path) -> Non
     assert moved == {key for key, _ in pipeline.unet.named_parameters() if is_trained(key)}
 
 
-def test_continues_with_the_losses_of_the_uninterrupted_run(configure: Configure) -> None:
-    settings = ["max_train_epoch=2", "checkpointing_steps=3", "lr_scheduler=cosine", "ema_decay=0.9"]
+def test_continues_with_the_losses_of_the_uninterrupted_run(configure: Configure, example: Path) -> None:
+    three = example / "three.json"  # the videos are found beside it
+    three.write_text(json.dumps(json.loads((example / "clips.json").read_text())[:3]))
+    settings = ["max_train_epoch=2", "checkpointing_steps=4", "lr_scheduler=cosine", "ema_decay=0.9"]
+    settings.append(f"train_data.info_path={three}")
     whole = configure(*settings, "name=whole")
     train(whole)
     part = configure(*settings, "name=part", "resume_from_checkpoint=latest")
     first = Trainer(part)
-    stop_after(first, 6)
+    stop_after(first, 4)
     first.run()
-    assert [step for step, _, _ in losses(part)] == list(range(1, 7))
-    assert (part.folder / "checkpoints" / "latest.ckpt").resolve().name == "checkpoint-step-6.ckpt"
+    assert [step for step, _, _ in losses(part)] == list(range(1, 5))
+    assert (part.folder / "checkpoints" / "latest.ckpt").resolve().name == "checkpoint-step-4.ckpt"
     with (part.folder / "losses.jsonl").open("a") as file:  # a step that no checkpoint saw, and a line cut off
-        file.write('{"step": 7, "loss": 9.0, "grad_norm": 0.0}\n{"step": 8, "lo')
+        file.write('{"step": 5, "loss": 9.0, "grad_norm": 0.0}\n{"step": 6, "lo')
     train(part)
     assert losses(part) == losses(whole)
     ends = [read(config, "checkpoint-epoch-2.ckpt") for config in (whole, part)]
