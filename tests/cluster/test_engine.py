@@ -48,6 +48,7 @@ def lines(folder: Path, name: str) -> list[str]:
 
 
 BAD = ("unusable", "fails_once", "fails", "takes_memory", "crashes", "hangs")
+ENDS_WORKER = ("takes_memory", "crashes", "hangs")
 STAGED = ("good", "odd", "fatal")
 
 
@@ -58,6 +59,9 @@ def mixed(ray: str, tmp_path_factory: pytest.TempPathFactory) -> Mixed:
     jobs = [Job(f"{n}", n, (Stage("all", fake_work.pid),)) for n in range(100)]
     for name in BAD:
         jobs += [job(folder, name, getattr(fake_work, name)), job(folder, f"after_{name}", fake_work.work)]
+    for bad in jobs:
+        if bad.key in ENDS_WORKER:
+            bad.attempts = 1  # it failed before: every further attempt costs a worker
     stages = Stage("video", fake_work.prepare_together, 3), Stage("motion", fake_work.work)
     jobs += [job(folder, name, *stages) for name in STAGED]
     pools = [Pool("all", workers=2, memory=2**30), Pool("video", 1, 1.0), Pool("motion", workers=1)]
