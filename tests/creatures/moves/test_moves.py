@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from animate3d.cameras import reconstruction_cameras
-from animate3d.creatures.figures import draw_figure, surface_points
+from animate3d.creatures.figures import Figure, draw_figure, surface_points
 from animate3d.creatures.moves import (
     MOVES,
     Manner,
@@ -37,15 +37,21 @@ def ball(sides: tuple[float, float, float]) -> Subject:
 
 
 @cache
+def drawn(seed: int, kind: str) -> tuple[Figure, np.ndarray]:
+    """A figure and points on it."""
+    figure = draw_figure(seed, kind)
+    return figure, surface_points(figure, 300, np.random.default_rng(seed))[0]
+
+
+@cache
 def doing(name: str) -> Subject:
     """A figure, turned, that a move shows on."""
     kinds = ("animal", "bird", "fish", "snake", "octopus", "person", "plant", "vehicle", "aircraft", "vessel")
     for seed in range(8):
         for kind in kinds:
-            figure = draw_figure(seed, kind)
+            figure, points = drawn(seed, kind)
             if not applies(MOVES[name], figure.parts):
                 continue
-            points, _ = surface_points(figure, 300, np.random.default_rng(seed))
             subject = subject_of(figure, points, 40.0 * seed)
             if shows(subject, MOVES[name]):
                 return subject
