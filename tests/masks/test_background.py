@@ -27,7 +27,7 @@ def quality(clip: Clip) -> np.ndarray:
 
 
 def test_noise_jpeg_shadow_and_drift_with_an_object_that_leaves_and_reenters_its_first_silhouette() -> None:
-    clip = degrade(render("hop", views=2, frames=10, size=256, travel=0.35, shading=True))
+    clip = degrade(render("hop", views=2, frames=10, size=192, travel=0.35, shading=True))
     away = iou(clip.alpha, clip.alpha[:, :1])
     assert away.min() < 0.3 and away[:, -1].min() > away.min() + 0.1  # it does leave and come back
     found = quality(clip)
@@ -36,7 +36,7 @@ def test_noise_jpeg_shadow_and_drift_with_an_object_that_leaves_and_reenters_its
 
 
 def test_greys_near_the_background_are_kept_in_the_object() -> None:
-    found = quality(degrade(render("hop", views=2, frames=10, size=256, travel=0.35, grey_patches=True)))
+    found = quality(degrade(render("hop", views=2, frames=10, size=192, travel=0.35, grey_patches=True)))
     assert found.mean() >= 0.90
 
 
