@@ -103,7 +103,8 @@ def test_the_order_in_files_does_not_depend_on_the_workers_and_little_on_the_ran
         (0, (1, 2, 3, 4), False),
         pytest.param(0, (1, 2, 3, 4), True, marks=pytest.mark.slow),
         pytest.param(2, (2, 3), False, marks=pytest.mark.slow),
-        (2, (2, 3), True),
+        pytest.param(2, (2,), True, marks=pytest.mark.slow),
+        (2, (3,), True),
     ],
 )
 def test_continuing_gives_the_identical_rest(made, archives, streamed, workers, stops):
