@@ -74,6 +74,7 @@ def refine_run(
             [*toy.keys(out), *toy.model_keys(), *toy.data_keys(), *model_keys(weights)],
             f"system.weights={out}/recon/toy/ckpts/epoch=0-step=4.ckpt",
             ["data.chunk_views=3", "system.guidance_eval_feq=2", "system.guidance.guidance_scale=[0,5.0,7.0,4]"],
+            "system.guidance.max_step_percent=0.05",  # little is to be denoised for the look
         )
 
 
