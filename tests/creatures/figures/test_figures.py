@@ -160,7 +160,7 @@ def test_every_solid_is_where_its_points_are() -> None:
 
     seen = set()
     for kind in KINDS:
-        for seed in range(8):
+        for seed in range(5):
             for solid in some(kind, seed).solids.items:
                 far = np.abs(Solids([solid]).distances(template(solid).reshape(-1, 3)))
                 seen.add(solid.kind)
@@ -174,7 +174,7 @@ def test_an_unknown_kind_is_refused() -> None:
         draw_figure(0, "unicorn")
 
 
-@pytest.mark.parametrize(("kind", "seed"), [("insect", 1), ("vehicle", 5)])
+@pytest.mark.parametrize(("kind", "seed"), [("insect", 1), pytest.param("vehicle", 5, marks=pytest.mark.slow)])
 def test_a_mesh_is_closed_and_textured(kind: str, seed: int) -> None:
     figure = some(kind, seed)
     mesh = figure_mesh(figure, 0.07)
