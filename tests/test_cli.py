@@ -260,10 +260,10 @@ def test_the_demo_makes_frames_animates_them_and_compares_with_the_truth(
 
 
 def test_as_a_program_errors_are_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "animate3d", "animate", "nope.obj", "--frames", "x", "--out", "o"]
+    command = [sys.executable, "-m", "animate3d", "batch", "nope.csv", "--out", "o"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 1 and ended.stdout == ""
-    assert ended.stderr == "error: The model file nope.obj does not exist.\n"
+    assert ended.stderr == "error: The table of jobs nope.csv does not exist.\n"
     assert not (tmp_path / "o").exists()
 
 
