@@ -106,10 +106,14 @@ def count_frames(folder: str | os.PathLike[str], views: int) -> int:
     Raises:
         InputError: there are none, or their number is not a multiple of V.
     """
-    found = len(numbered_images(folder))
+    images = numbered_images(folder)
+    found = len(images)
     if found == 0 or found % views:
+        gap = next(
+            (f"; {number}.png is missing" for number in range(max(images, default=0)) if number not in images), ""
+        )
         raise InputError(
-            f"{folder} holds {found} numbered PNG images; {views} views need a multiple of {views} "
+            f"{folder} holds {found} numbered PNG images{gap}; {views} views need a multiple of {views} "
             "({v*F+f}.png for view v and frame f of F)."
         )
     return found // views

@@ -15,6 +15,7 @@ from animate3d.frames import (
     FrameFolder,
     composite,
     contact_sheet,
+    count_frames,
     load_frames,
     load_images,
     save_frames,
@@ -55,6 +56,14 @@ def test_wrong_numbers_of_images(tmp_path):
     save_frames(tmp_path / "frames", some(2, 3))
     with pytest.raises(InputError, match=r"holds 6 numbered.*4 views of 16 frames need 64"):
         load_frames(tmp_path / "frames", 4, 16)
+    (tmp_path / "frames" / "6.png").write_bytes((tmp_path / "frames" / "3.png").read_bytes())
+    with pytest.raises(InputError, match=r"holds 7 numbered PNG images; 2 views need a multiple of 2"):
+        count_frames(tmp_path / "frames", 2)
+    (tmp_path / "frames" / "6.png").unlink()
+    (tmp_path / "frames" / "4.png").rename(tmp_path / "4.png")
+    with pytest.raises(InputError, match=r"holds 5 numbered PNG images; 4\.png is missing; 2 views"):
+        count_frames(tmp_path / "frames", 2)
+    (tmp_path / "4.png").rename(tmp_path / "frames" / "4.png")
     (tmp_path / "frames" / "5.png").rename(tmp_path / "frames" / "9.png")
     with pytest.raises(InputError, match=r"has no 5\.png"):
         load_frames(tmp_path / "frames", 2, 3)

@@ -359,7 +359,8 @@ class Run(ABC):
         worst = int(np.argmin(overlap))
         raise InputError(
             f"Frame 0 of view {worst} in {self.frames_folder} does not match the silhouette of the placed "
-            f"{self.called} (IoU {overlap[worst]:.2f}, {alignment.MIN_ALIGNMENT} is needed; see {picture}). {text}"
+            f"{self.called} (IoU {overlap[worst]:.2f}, {alignment.MIN_ALIGNMENT} is needed; see {picture}); "
+            f"--views {len(self.frames)} and --azimuth {self.azimuths[0]:g} say which views these are. {text}"
         )
 
     def track_surface(self, surface: Surface) -> Followed:

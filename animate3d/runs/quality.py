@@ -110,7 +110,8 @@ def quality_sentence(facts: Mapping[str, Any], views: int, size: int) -> str:
     frames = [
         share if 2 * len(frames) * change > 1 else 1.0 for share, change in zip(frames, facts["changes"], strict=True)
     ]
-    text = f"the tracked motion explains {100 * total:.0f} % of the videos' change"
+    whose = "video's" if views == 1 else "videos'"
+    text = f"the tracked motion explains {100 * total:.0f} % of the {whose} change"
     worst = int(np.argmin(frames)) if frames else 0
     if frames and frames[worst] < total - _LAGS:
         text += f", least in frame {worst + 1} ({100 * max(frames[worst], 0):.0f} %)"
@@ -120,4 +121,6 @@ def quality_sentence(facts: Mapping[str, Any], views: int, size: int) -> str:
     if total < _WELL:
         more = "larger videos" if views >= 4 else "more views" if size >= 256 else "more views or larger videos"
         text += f" (what helps: {more}, slower motion between frames)"
+    if views == 1:
+        text += "; depth, and what the one video does not show, are guessed: a second one from 90° aside shows them"
     return text
