@@ -199,8 +199,8 @@ VARIANTS = {
     "… without extrapolation": Variant(TrackSettings(velocity=(0.0,))),
     "… always 0.8 of the last motion": Variant(TrackSettings(velocity=(0.8,)), views=(1, 2)),
     "… without a pull in depth": Variant(TrackSettings(depth=(0.0,)), views=(1,)),
-    "… a strong pull in depth alone": Variant(TrackSettings(depth=(0.05,)), views=(1,)),
-    "… a weak pull in depth alone": Variant(TrackSettings(depth=(0.002,)), views=(1,)),
+    "… the strong pull alone": Variant(TrackSettings(depth=TrackSettings().depth[:1]), views=(1,)),
+    "… the weak pull alone": Variant(TrackSettings(depth=TrackSettings().depth[1:]), views=(1,)),
     "… mean distance free": Variant(
         without=partial(patch.object, DepthPrior, "at_rest_distance", lambda prior, nodes: nodes), views=(1,)
     ),

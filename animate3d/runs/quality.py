@@ -122,5 +122,5 @@ def quality_sentence(facts: Mapping[str, Any], views: int, size: int) -> str:
         more = "larger videos" if views >= 4 else "more views" if size >= 256 else "more views or larger videos"
         text += f" (what helps: {more}, slower motion between frames)"
     if views == 1:
-        text += "; depth, and what the one video does not show, are guessed: a second one from 90° aside shows them"
+        text += "; depth, and what the one video does not show, are guessed: a second video from 90° aside helps most"
     return text

@@ -6,7 +6,7 @@ import pytest
 
 from animate3d.runs.quality import quality_sentence
 
-GUESSED = "; depth, and what the one video does not show, are guessed: a second one from 90° aside shows them"
+GUESSED = "; depth, and what the one video does not show, are guessed: a second video from 90° aside helps most"
 
 
 def facts(explained: float, *frames: float, held_still: float = 0.0) -> dict[str, Any]:
