@@ -141,11 +141,11 @@ class TravelPrior(DepthPrior):
         self._rest = (template.rest - self._eye) @ self._axis
 
     def anchors(self, nodes: Array) -> Anchors:
-        """Of nodes ``[M, 3]``: each at the depth it has at rest."""
+        """Of nodes ``[M, 3]``: each at the depth it has at rest, or a foot on the ground."""
         depth = (nodes - self._eye) @ self._axis
         weights = self._weights / (1.0 + ((depth - self._rest) / self._far) ** 2) ** 2
         planes = self._rest + self._axis @ self._eye
-        return Anchors(np.broadcast_to(self._axis, nodes.shape), planes, weights)
+        return self._grounded(nodes, Anchors(np.broadcast_to(self._axis, nodes.shape), planes, weights))
 
     def at_rest_distance(self, nodes: Array) -> Array:
         """Nodes ``[M, 3]`` scaled about the camera to the mean depth at rest: the picture stays as it is."""

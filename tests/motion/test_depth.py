@@ -27,5 +27,23 @@ def test_a_node_is_pulled_to_its_distance_and_let_go_when_it_is_clearly_elsewher
     anchors = prior.anchors(near)
     now = np.einsum("ij,ij->i", anchors.directions, near)
     pulled = np.linalg.norm(rest - EYE, axis=1) - np.linalg.norm(near - EYE, axis=1)
-    np.testing.assert_allclose(anchors.distances - now, pulled, atol=1e-9)
-    assert prior.anchors(far).weights.mean() < 0.01 * anchors.weights.mean()
+    above = near[:, 2] >= rest[:, 2].min()
+    np.testing.assert_allclose((anchors.distances - now)[above], pulled[above], atol=1e-9)
+    assert above.mean() > 0.9 and prior.anchors(far).weights.mean() < 0.01 * anchors.weights.mean()
+
+
+def test_feet_that_sink_are_pulled_up_to_the_ground_and_nothing_else_is() -> None:
+    prior, rest = prior_and_rest()
+    ground = rest[:, 2].min()
+    sunk = rest - [0.0, 0.0, 0.01]
+    below = sunk[:, 2] < ground
+    assert 0 < below.sum() < 0.1 * len(rest)
+    anchors = prior.anchors(sunk)
+    upwards = anchors.directions[:, 2] == 1.0
+    np.testing.assert_array_equal(upwards, below)
+    np.testing.assert_array_equal(anchors.distances[below], ground)
+    assert (anchors.weights[below] > 0).all()
+    deep = prior.anchors(rest - [0.0, 0.0, 0.2])  # what dives is let go
+    assert deep.weights[below].max() < 0.1 * anchors.weights[below].max()
+    for above in (rest, rest + [0.0, 0.0, 0.01]):
+        assert (prior.anchors(above).directions[:, 2] < 0.9).all()
