@@ -3,7 +3,7 @@
 A shift along the line of sight costs rigidity nothing and hardly changes the picture, so small biases of the flow add
 up to a drift. The whole object therefore keeps its mean distance, and of the motions in depth that explain the frames
 the least is preferred; a part that has clearly left its distance, as a bend towards the camera does, is let go. What
-stands on the ground at rest does not sink into it: a foot that looks lower has come nearer, or was found wrongly.
+stands on the ground at rest is pulled up where it sinks: a foot that looks lower came nearer, or was found wrongly.
 """
 
 from __future__ import annotations
