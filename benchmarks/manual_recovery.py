@@ -2,7 +2,7 @@
 
 Run by hand, it takes long:
 
-    python benchmarks/manual_recovery.py --levels tracking field          # about 15 minutes on two cores
+    python benchmarks/manual_recovery.py --levels tracking field          # about half an hour on two cores
     python benchmarks/manual_recovery.py --levels documented       # about 30 minutes
     python benchmarks/manual_recovery.py --folders FOLDER --views 4 2 side front --levels tracking
     python benchmarks/manual_recovery.py --views front --levels tracking --rows pull     # some rows
