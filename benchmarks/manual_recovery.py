@@ -34,7 +34,7 @@ from animate3d.frames import load_frames
 from animate3d.gaussians import from_mesh, save_edges, save_ply
 from animate3d.meshes import load_mesh
 from animate3d.meshes.appearance import vertex_colors
-from animate3d.motion import matching, template, tracking
+from animate3d.motion import depth, matching, template, tracking
 from animate3d.motion.appearance import fit_appearance
 from animate3d.motion.depth import DepthPrior
 from animate3d.motion.harmless import keep_what_explains
@@ -201,8 +201,11 @@ VARIANTS = {
     "… without a pull in depth": Variant(TrackSettings(depth=(0.0,)), views=(1,)),
     "… the strong pull alone": Variant(TrackSettings(depth=TrackSettings().depth[:1]), views=(1,)),
     "… the weak pull alone": Variant(TrackSettings(depth=TrackSettings().depth[1:]), views=(1,)),
-    "… mean distance free": Variant(
-        without=partial(patch.object, DepthPrior, "at_rest_distance", lambda prior, nodes: nodes), views=(1,)
+    "… depth of the whole free": Variant(
+        without=partial(patch.object, DepthPrior, "at_rest_depth", lambda prior, nodes: nodes), views=(1,)
+    ),
+    "… what stays and what moves hold it alike": Variant(
+        without=partial(patch.object, depth, "_STILL", np.inf), views=(1,)
     ),
     "… without outline pairs": Variant(TrackSettings(outline=0.0)),
     "… one stiff round": Variant(TrackSettings(stiffness=(10.0,), finest=(0,))),

@@ -19,7 +19,6 @@ from animate3d.motion.rigid_fit import Anchors, Rays, RigidFit
 from animate3d.motion.surfaces import Array, Ids, triangle_areas
 from animate3d.motion.template import NODES, Surface, Template
 
-_LEVEL = 0.7  # cosine of the elevation below which a camera looks down steeply
 _FEWEST = 400  # nodes of an object, however small a part of the scene it is
 
 
@@ -126,50 +125,22 @@ class ObjectFits:
         return np.concatenate(parts)
 
 
-class TravelPrior(DepthPrior):
-    """`DepthPrior` of an object that may go anywhere: it stays in the upright plane that faces the camera.
-
-    What passes by goes straight on rather than in a circle around the camera, and what jumps goes up. A camera that
-    looks down steeply is faced by its own image plane.
-    """
-
-    def __init__(self, template: Template, cameras: Cameras, weight: float) -> None:
-        super().__init__(template, cameras, weight)
-        axis = -cameras.c2w[0, :3, 2].double().cpu().numpy()
-        level = axis * [1.0, 1.0, 0.0]
-        self._axis = axis if np.linalg.norm(level) < _LEVEL else level / np.linalg.norm(level)
-        self._rest = (template.rest - self._eye) @ self._axis
-
-    def anchors(self, nodes: Array) -> Anchors:
-        """Of nodes ``[M, 3]``: each at the depth it has at rest, or a foot on the ground."""
-        depth = (nodes - self._eye) @ self._axis
-        weights = self._weights / (1.0 + ((depth - self._rest) / self._far) ** 2) ** 2
-        planes = self._rest + self._axis @ self._eye
-        return self._grounded(nodes, Anchors(np.broadcast_to(self._axis, nodes.shape), planes, weights))
-
-    def at_rest_distance(self, nodes: Array) -> Array:
-        """Nodes ``[M, 3]`` scaled about the camera to the mean depth at rest: the picture stays as it is."""
-        sight = nodes - self._eye
-        now = np.average(sight @ self._axis, weights=self._say)
-        return self._eye + sight * (np.average(self._rest, weights=self._say) / now)
-
-
 class ObjectDepths:
-    """`TravelPrior` of every object of a scene."""
+    """`DepthPrior` of every object of a scene."""
 
     def __init__(self, template: SceneTemplate, cameras: Cameras, weight: float) -> None:
         self._own = template.own
-        self._priors = [TravelPrior(own.template, cameras, weight) for own in template.own]
+        self._priors = [DepthPrior(own.template, cameras, weight) for own in template.own]
 
     def anchors(self, nodes: Array) -> Anchors:
         """See `DepthPrior.anchors`."""
         parts = [prior.anchors(nodes[own.nodes]) for own, prior in zip(self._own, self._priors, strict=True)]
         return Anchors(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
-    def at_rest_distance(self, nodes: Array) -> Array:
-        """See `DepthPrior.at_rest_distance`."""
+    def at_rest_depth(self, nodes: Array) -> Array:
+        """See `DepthPrior.at_rest_depth`."""
         pairs = zip(self._own, self._priors, strict=True)
-        return np.concatenate([prior.at_rest_distance(nodes[own.nodes]) for own, prior in pairs])
+        return np.concatenate([prior.at_rest_depth(nodes[own.nodes]) for own, prior in pairs])
 
 
 class ObjectMasks:

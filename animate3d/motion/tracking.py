@@ -49,7 +49,7 @@ class TrackSettings:
         outline: weight of a pixel that only one of the two silhouettes covers, against one of the flow.
         velocity: shares of the last frame's motion by which the next frame's start is extrapolated; from one and two
             views that whose picture is nearest to the frame, from more the first.
-        depth: pulls of every node towards its distance at rest, against its links, where only one view is given; all
+        depth: pulls of every node towards its depth at rest, against its links, where only one view is given; all
             are tried, and an earlier one is kept unless a later one is clearly better, see `_simplest`.
         thorough: follow more than two views as few are followed: from several starts, there and back.
     """
@@ -221,7 +221,7 @@ class _Way:
             anchors = prior.anchors(current) if prior else None
             current = self._fit.solve(current, rays, stiffness, settings.turns, anchors)
             if prior:
-                current = prior.at_rest_distance(current)
+                current = prior.at_rest_depth(current)
         return current, found
 
     def _start(self, frame: int, before: Array, last: Array, others: list[Array]) -> Array:
@@ -234,7 +234,7 @@ class _Way:
 def _simplest(ways: Sequence[_Way], template: Template) -> _Way:
     """The least motion in depth that explains the frames: the first way that no other is clearly better than.
 
-    A part that is held at its distance while it turns in depth is squeezed, by which the picture can be met as well.
+    A part that is held at its depth while it turns in depth is squeezed, by which the picture can be met as well.
     So what is missed of the frames counts times how far the surface is strained.
     """
     costs = [sum(way.missed) * float(np.mean([template.strain(nodes) for nodes in way.nodes])) for way in ways]

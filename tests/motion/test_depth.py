@@ -18,17 +18,33 @@ def prior_and_rest(weight: float = 1.0) -> tuple[DepthPrior, np.ndarray]:
 def test_a_drift_along_the_line_of_sight_is_taken_back_and_the_picture_stays() -> None:
     prior, rest = prior_and_rest()
     drifted = EYE + (rest - EYE) * 1.2
-    np.testing.assert_allclose(prior.at_rest_distance(drifted), rest, atol=1e-9)
+    np.testing.assert_allclose(prior.at_rest_depth(drifted), rest, atol=1e-9)
 
 
-def test_a_node_is_pulled_to_its_distance_and_let_go_when_it_is_clearly_elsewhere() -> None:
+def test_what_jumps_goes_straight_up_and_not_around_the_camera() -> None:
+    prior, rest = prior_and_rest()
+    jumped = rest + [0.0, 0.0, 0.3]
+    nearer = EYE + (jumped - EYE) * 0.97
+    np.testing.assert_allclose(prior.at_rest_depth(nearer), jumped, atol=1e-9)
+
+
+def test_what_stays_in_the_picture_keeps_its_depth_and_what_moves_need_not() -> None:
+    prior, rest = prior_and_rest()
+    bent = rest.copy()
+    upper = rest[:, 2] > np.median(rest[:, 2])
+    bent[upper] += [-0.2, 0.3, 0.0]  # away from the camera and to the side
+    kept = prior.at_rest_depth(EYE + (bent - EYE) * 1.1)
+    assert np.abs(kept - bent).max() < 0.01, "the mean of all nodes would come 0.1 nearer"
+
+
+def test_a_node_is_pulled_to_its_depth_and_let_go_when_it_is_clearly_elsewhere() -> None:
     prior, rest = prior_and_rest()
     near, far = (EYE + (rest - EYE) * factor for factor in (1.001, 1.2))
     anchors = prior.anchors(near)
     now = np.einsum("ij,ij->i", anchors.directions, near)
-    pulled = np.linalg.norm(rest - EYE, axis=1) - np.linalg.norm(near - EYE, axis=1)
+    forward = np.array([-1.0, 0.0, 0.0])  # level, as the camera stands in front of the model, on the x axis
     above = near[:, 2] >= rest[:, 2].min()
-    np.testing.assert_allclose((anchors.distances - now)[above], pulled[above], atol=1e-9)
+    np.testing.assert_allclose((anchors.distances - now)[above], ((rest - near) @ forward)[above], atol=1e-6)
     assert above.mean() > 0.9 and prior.anchors(far).weights.mean() < 0.01 * anchors.weights.mean()
 
 
