@@ -87,7 +87,6 @@ class Matcher:
         self._template, self._cameras, self._settings = template, cameras, settings
         self._frames = frames
         self._first = np.stack([np.asarray(frames[v, 0], np.float32) for v in range(frames.shape[0])])
-        self._by_texture = frames.shape[0] > 1  # light leads one view alone astray
         self._drawn: deque[tuple[Array, list[_Look]]] = deque(maxlen=_REMEMBERED)
         self._targets: tuple[int, list[Bytes]] = (-1, [])  # of one frame, by its number: long clips are never held
         self._viewmats = cameras.viewmats.double().cpu().numpy()
@@ -183,7 +182,7 @@ class Matcher:
         trust = 1.0 / (1.0 + (difference**2).sum(axis=1) / self._settings.residual**2)
         trust[shown[:, 3] < 128] = 0.0  # the flow has left the object
         seen = Sight.firm(at)
-        if self._by_texture and not finest:
+        if not finest:
             seen = seen_by_texture(drawn, target, rows, columns, at)
         return _Points(winner[rows, columns], _barycentrics(weights[rows, columns]), seen, trust * stride**2)
 
@@ -217,7 +216,7 @@ class Matcher:
 
     def _stride(self, finest: int) -> int:
         """A flow of full resolution is taken at every pixel, where texture tells how firmly it holds."""
-        return self._settings.stride if finest or not self._by_texture else 1
+        return self._settings.stride if finest else 1
 
     def _rays(self, v: int, points: _Points) -> Rays:
         at, axes, firmness = points.seen
