@@ -189,7 +189,6 @@ VARIANTS = {
     "… loose pieces": Variant(options={"bonds": 0.0}),
     "… without texture in the matches": Variant(
         without=partial(patch.object, matching, "seen_by_texture", lambda *given: Sight.firm(given[-1])),
-        views=(2, 4),
     ),
     "… joints hold like all links": Variant(
         without=partial(patch.object, tracking, "fit_of", lambda template, joints: fit_of(template)), views=(2,)
