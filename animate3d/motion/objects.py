@@ -103,9 +103,9 @@ class SceneTemplate(Template):
 class ObjectFits:
     """`RigidFit` of every object of a scene."""
 
-    def __init__(self, template: SceneTemplate, *, joints: bool = False) -> None:
+    def __init__(self, template: SceneTemplate, *, joints: bool = False, bound: bool = False) -> None:
         self._own = template.own
-        self._fits = [RigidFit(own.template, joints=joints) for own in template.own]
+        self._fits = [RigidFit(own.template, joints=joints, bound=bound) for own in template.own]
 
     def solve(self, start: Array, rays: Rays, stiffness: float, turns: int, anchors: Anchors | None = None) -> Array:
         """See `RigidFit.solve`."""
@@ -190,10 +190,11 @@ def template_of(surface: Surface, *, nodes: int = NODES) -> Template:
     return SceneTemplate(surface, nodes=nodes)
 
 
-def fit_of(template: Template, *, joints: bool = False) -> Fit:
-    """The solver of a template; ``joints``: see `RigidFit`."""
-    several = isinstance(template, SceneTemplate)
-    return ObjectFits(template, joints=joints) if several else RigidFit(template, joints=joints)  # type: ignore[arg-type]
+def fit_of(template: Template, *, joints: bool = False, bound: bool = False) -> Fit:
+    """The solver of a template; ``joints`` and ``bound``: see `RigidFit`."""
+    if isinstance(template, SceneTemplate):
+        return ObjectFits(template, joints=joints, bound=bound)
+    return RigidFit(template, joints=joints, bound=bound)
 
 
 def prior_of(template: Template, cameras: Cameras, weight: float) -> Prior:

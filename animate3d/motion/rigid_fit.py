@@ -61,9 +61,10 @@ class RigidFit:
     Args:
         joints: links that are far from their shape hold less firmly and all others more, so that a limb turns about its
             joint where it would otherwise bend and shrink a little everywhere.
+        bound: pieces hold to one another as firmly as they do in themselves.
     """
 
-    def __init__(self, template: Template, *, joints: bool = False) -> None:
+    def __init__(self, template: Template, *, joints: bool = False, bound: bool = False) -> None:
         self._rest, self._triangles = template.rest, template.triangles
         self._n, self._inner = template.n_nodes, len(template.links)
         self._edge, self._joints = template.edge, joints
@@ -73,7 +74,8 @@ class RigidFit:
         say = template.areas / template.areas.mean()
         per_link = say / np.maximum(np.bincount(template.links.ravel(), minlength=self._n), 1)
         self._weights = per_link[i] + per_link[j]
-        self._weights[self._inner :] *= template.bonds.firmness
+        if not bound:
+            self._weights[self._inner :] *= template.bonds.firmness
         ends = np.concatenate([self._pairs, self._pairs[:, ::-1]])
         order = np.argsort(ends[:, 0], kind="stable")
         starts = np.searchsorted(ends[order, 0], np.arange(self._n + 1))

@@ -29,8 +29,7 @@ from animate3d.motion.surfaces import Array, Ids
 from animate3d.motion.template import Template
 
 FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
-_BETTER = 1.1  # times less missed and strained: what more motion in depth must gain
-_FAR_BETTER = 1.35  # the same for what was found before, where what is found now is to be left for it
+_FAR_BETTER = 1.35  # times less missed: for what was found before what is found now is left
 _JOINT_TURNS = 6  # per round where links let go at joints: what has bent there takes longer to settle
 _LAST_ROUNDS = 3  # of the mean of both ways there; elsewhere one
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
@@ -50,7 +49,7 @@ class TrackSettings:
         velocity: shares of the last frame's motion by which the next frame's start is extrapolated; from one and two
             views that whose picture is nearest to the frame, from more the first.
         depth: pulls of every node towards its depth at rest, against its links, where only one view is given; all
-            are tried, and an earlier one is kept unless a later one is clearly better, see `_simplest`.
+            are tried, see `_least_strained`.
         thorough: follow more than two views as few are followed: from several starts, there and back.
     """
 
@@ -104,16 +103,17 @@ def track(
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
     few = frames.shape[0] <= FEW_VIEWS
     joints = few and frames.shape[0] > 1
-    fit = fit_of(template, joints=joints)
     if joints:
         settings = replace(settings, turns=max(settings.turns, _JOINT_TURNS))
     thorough = settings.thorough or few
     if not thorough:
         settings = replace(settings, velocity=settings.velocity[:1])
-    pulls = settings.depth if frames.shape[0] == 1 else ()
-    priors: list[Prior | None] = [prior_of(template, cameras, weight) for weight in pulls] or [None]
+    fits, priors = [fit_of(template, joints=joints)], list[Prior | None]([None])
+    if frames.shape[0] == 1:
+        priors = [prior_of(template, cameras, weight) for weight in settings.depth]
+        fits += [fit_of(template, bound=True)] if len(template.bonds.pairs) else []
     masks = masks_of(ids, template, cameras)
-    ways = [_Way(matcher, fit, settings, template.rest, prior, masks) for prior in priors]
+    ways = [_Way(matcher, fit, settings, template.rest, prior, masks) for fit in fits for prior in priors]
     returns = Returns()
     returns.add(matcher.shown(0))
     with ThreadPoolExecutor(min(len(ways), torch.get_num_threads())) as pool:  # what is compiled works side by side
@@ -123,7 +123,7 @@ def track(
                 earlier = 0  # what is lost here is lost on the way back as well
             list(pool.map(partial(_Way.follow, frame=f, earlier=earlier), ways))  # list() raises what a way raised
             progress(f // 2 if thorough else f)
-    chosen = _simplest(ways, template)
+    chosen = _least_strained(ways, template)
     del ways  # a long clip does not hold what was not chosen any longer
     if thorough:
         rounds = _LAST_ROUNDS if joints else 1
@@ -132,14 +132,15 @@ def track(
     positions = np.empty((frames.shape[1], *template.vertices.shape))
     rotations = np.empty((*positions.shape, 3), np.float32)
     for f, nodes in enumerate(chosen.nodes):  # frame by frame, which needs no second copy of a long motion
-        positions[f], rotations[f] = template.carry(nodes, fit.rotations(nodes).astype(np.float32))
+        positions[f], rotations[f] = template.carry(nodes, chosen.fit.rotations(nodes).astype(np.float32))
     return Tracked(positions, rotations, template.carry_values(np.stack(chosen.confidence)))
 
 
 class _Way:
-    """One way of following the surface: what is assumed of depth, and where that has led.
+    """One way of following the surface: what is assumed of depth and of loose pieces, and where that has led.
 
     Attributes:
+        fit: the solver.
         nodes: ``[M, 3]`` of every frame so far.
         confidence: ``[M]`` of every frame so far, see `Tracked`.
         missed: how much of every frame so far is not shown, see `Matcher.missed`.
@@ -154,7 +155,7 @@ class _Way:
         prior: Prior | None,
         masks: ObjectMasks | None = None,
     ) -> None:
-        self._matcher, self._fit, self._settings, self._prior, self._masks = matcher, fit, settings, prior, masks
+        self._matcher, self.fit, self._settings, self._prior, self._masks = matcher, fit, settings, prior, masks
         self.nodes, self.confidence = [rest], [np.ones(len(rest))]
         self.missed = [matcher.missed(rest, 0)]
 
@@ -219,7 +220,7 @@ class _Way:
             rays, found = self._matcher.match(current, frame, finest)
             rays = self._masks.trusted(rays, frame) if self._masks else rays
             anchors = prior.anchors(current) if prior else None
-            current = self._fit.solve(current, rays, stiffness, settings.turns, anchors)
+            current = self.fit.solve(current, rays, stiffness, settings.turns, anchors)
             if prior:
                 current = prior.at_rest_depth(current)
         return current, found
@@ -231,14 +232,16 @@ class _Way:
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
 
 
-def _simplest(ways: Sequence[_Way], template: Template) -> _Way:
-    """The least motion in depth that explains the frames: the first way that no other is clearly better than.
+def _least_strained(ways: Sequence[_Way], template: Template) -> _Way:
+    """The way that explains the frames with the least strain of the surface.
 
-    A part that is held at its depth while it turns in depth is squeezed, by which the picture can be met as well.
-    So what is missed of the frames counts times how far the surface is strained.
+    A part that is held at its depth while it turns is squeezed, and a piece that is left alone while what carries it
+    turns is smeared, by which the picture can be met as well. So what is missed of the frames counts times how far the
+    surface is strained.
     """
-    costs = [sum(way.missed) * float(np.mean([template.strain(nodes) for nodes in way.nodes])) for way in ways]
-    return next(way for way, cost in zip(ways, costs, strict=True) if cost <= _BETTER * min(costs))
+    if len(ways) == 1:
+        return ways[0]
+    return min(ways, key=lambda way: sum(way.missed) * float(np.mean([template.strain(x) for x in way.nodes])))
 
 
 @dataclass(frozen=True)
