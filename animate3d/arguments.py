@@ -173,4 +173,6 @@ def _plain(text: str) -> str:
         return f"{flag} is one of {', '.join(choice for choice in known if choice and choice != 'None')}, not '{value}'"
     if match := re.match(r"Missing from .*?: (.*) \(required\)$", text):
         return f"missing: {match.group(1)}"
+    if match := re.match(r"Error parsing [a-z_]+: (The .*)$", text):  # what a group of flags says of its values
+        return match.group(1)
     return text

@@ -156,6 +156,8 @@ def test_fbx_is_written_by_default_where_it_can_be(
         (["demo", "stray"], "unrecognized arguments: stray"),
         ([*BASE, "--fps", "fast"], "--fps takes a number, not 'fast'"),
         ([*BASE, "--mask-backend", "magic"], f"--mask-backend is one of {', '.join(BACKENDS)}"),
+        (["demo", "--seed", "-1"], "error: The seed is -1; it lies between 0 and 4294967295 ("),
+        ([*BASE, "--seed", "9" * 23], f"error: The seed is {'9' * 23}; it lies between 0 and"),
         (["doctor", "a=1"], "unrecognized arguments: a=1"),
         (["demo", "a=1"], "unrecognized arguments: a=1"),
         (["evaluate"], "missing: --out DIR"),

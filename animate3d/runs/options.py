@@ -18,6 +18,7 @@ from animate3d.arguments import (
     OptionalText,
     group,
 )
+from animate3d.runs.checks import check_seed
 from animate3d.runs.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ class Work:
     """seed of everything random"""
     gpu: str = "0"
     """CUDA device, used where there is one"""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)
