@@ -276,8 +276,8 @@ class MotionFlags:
 
     field: bool = False
     """meshes: fit a deformation field on top of the tracked motion"""
-    tracking: bool = True
-    """Gaussians: start the fit from the tracked motion; --no-tracking fits from scratch"""
+    tracking: Annotated[bool, arg(help_behavior_hint="(default: False)")] = True
+    """Gaussians: fit from scratch, not from the tracked motion"""
     refine: bool = False
     """Gaussians: refine with the video model (also with --frames and --prompt)"""
     config: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None
