@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras, reconstruction_cameras
+from animate3d.errors import InputError
 from animate3d.export import export
 from animate3d.export.engines import engine_named
 from animate3d.frames import GREY, count_frames, load_frames
@@ -73,6 +74,13 @@ def animate(
     Raises:
         InputError: an input cannot be used, or frame 0 of the videos does not show the placed model.
         TypeError: an unknown option.
+
+    Example::
+
+        import animate3d
+        from animate3d.creatures import make_creature, save_creature
+        dog = save_creature(make_creature("dog", seed=1), "dog")
+        print(animate3d.animate(dog, prompt="a dog is jumping", out="out", formats=("glb",)).files["glb"])
     """
     model, *others = [Path(path) for path in ([model] if isinstance(model, str | os.PathLike) else model)]
     if others:
@@ -85,11 +93,11 @@ def animate(
     asked = _asked(kind, prompt, _path(weights), preset, motion_strength, options)
     announce = Console() if announce is None else announce
     if of_gaussians:
-        return animate_gaussians(GaussianOptions(model, _path(frames), Path(out), **asked), announce)
+        return animate_gaussians(GaussianOptions(model, _path(frames), _results(out), **asked), announce)
     if options.get("engine") is not None:
         asked.setdefault("formats", engine_named(options["engine"]).formats)
     asked.setdefault("field", bool(options.get("overrides") or options.get("config")))  # they are settings of its fit
-    run = AnimateOptions(model, _path(frames), Path(out), **asked)
+    run = AnimateOptions(model, _path(frames), _results(out), **asked)
     return animate_scene(run, announce) if run.video is not None and is_scene(run) else animate_mesh(run, announce)
 
 
@@ -145,6 +153,15 @@ def track(
 
     Raises:
         InputError: frames that are missing, of different sizes, or without alpha.
+
+    Example::
+
+        import animate3d
+        from animate3d.creatures.dragon import demo_asset, write_demo_frames
+
+        write_demo_frames("bend", "frames", frames_per_view=2, size=64)  # four videos {v*F+f}.png of a known motion
+        trajectory = animate3d.track(animate3d.load_mesh(demo_asset()), "frames")
+        print(trajectory.positions.shape, trajectory.fps)  # [F, N, 3] in the mesh's coordinates
     """
     if not isinstance(frames, np.ndarray):
         frames = load_frames(frames, views, count_frames(frames, views)).numpy()
@@ -180,6 +197,16 @@ def export_animation(
     Raises:
         InputError: an unknown suffix, or a trajectory of another mesh.
         MissingDependencyError: FBX or Alembic without Blender.
+
+    Example::
+
+        import animate3d
+        import numpy as np
+        from animate3d.creatures.dragon import demo_asset
+
+        mesh = animate3d.load_mesh(demo_asset())
+        positions = np.stack([mesh.vertices, mesh.vertices + [0, 0.1, 0]])  # it rises
+        animate3d.export_animation(mesh, positions, "dragon.glb", fps=2)
     """
     if isinstance(trajectory, Trajectory):
         fps, trajectory = trajectory.fps if fps is None else fps, trajectory.positions
@@ -205,6 +232,15 @@ def render(
 
     Returns:
         RGBA images ``[V, F, H, W, 4]``, straight alpha.
+
+    Example::
+
+        import animate3d
+        from animate3d.cameras import orbit_cameras
+        from animate3d.creatures.dragon import demo_asset
+
+        mesh = animate3d.load_mesh(demo_asset())
+        front = animate3d.render(mesh, orbit_cameras(15.0, [0.0], size=128))[0, 0]  # uint8 [H, W, 4]
     """
     cameras = reconstruction_cameras(size=512) if cameras is None else cameras
     moved = positions.positions if isinstance(positions, Trajectory) else positions
@@ -220,6 +256,12 @@ def render(
     straight = torch.where(drawn.alpha > 0, drawn.color / drawn.alpha.clamp_min(1e-6), GREY).clamp(0, 1)
     rgba = torch.cat([straight, drawn.alpha], dim=-1).transpose(0, 1)
     return (255 * rgba).round().byte().cpu().numpy()
+
+
+def _results(out: str | os.PathLike[str]) -> Path:
+    if not os.fspath(out):  # which would be the current folder
+        raise InputError("`out` is empty; name a folder for the results.")
+    return Path(out)
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:

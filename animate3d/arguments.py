@@ -63,6 +63,10 @@ def parse(
         for before, word in zip(["", *words], words, strict=False)
         if settings and _SETTING.match(word) and not before.startswith("-")
     ]
+    if any(
+        word == "--out=" or (before, word) == ("--out", "") for before, word in zip(["", *words], words, strict=False)
+    ):
+        refuse(prog, "--out is empty; name a folder for the results")
     said = StringIO()
     try:
         with redirect_stderr(said):
@@ -172,5 +176,7 @@ def _plain(text: str) -> str:
         known = [choice.strip("' ") for choice in choices.split(",")]
         return f"{flag} is one of {', '.join(choice for choice in known if choice and choice != 'None')}, not '{value}'"
     if match := re.match(r"Missing from .*?: (.*) \(required\)$", text):
-        return f"missing: {match.group(1)}"
+        return f"missing: {match.group(1)}".replace(" (required) ", "; ")
+    if match := re.match(r"Error parsing [a-z_]+: (The .*)$", text):  # what a group of flags says of its values
+        return match.group(1)
     return text

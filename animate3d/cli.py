@@ -154,7 +154,10 @@ def _demo(arguments: Sequence[str]) -> int:
     given, _ = _parsed(DemoCommand, "demo", arguments, _DEMO_EXAMPLES)
     console = _console(given.machine.verbose)
 
+    from animate3d.runs.checks import check_out
     from animate3d.runs.demo import animate_creature, animate_dragon
+
+    check_out(given.out)
 
     known = given.motion is not None or given.video
     if known and (given.prompt is not None or given.creature is not None):

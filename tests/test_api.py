@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,23 @@ def test_every_public_name_is_on_the_page() -> None:
     assert [name for name in animate3d.__all__ if f"`{name}`" not in text] == []
 
 
+@pytest.mark.parametrize("name", ["load_mesh", "render", "export_animation"])
+def test_the_example_in_the_help_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(_example(name), {})
+
+
+@pytest.mark.parametrize("name", ["animate", "track"])
+def test_the_example_in_the_help_of_what_takes_longer_is_whole(name: str) -> None:
+    assert f"animate3d.{name}(" in _example(name)
+    compile(_example(name), name, "exec")
+
+
+def _example(name: str) -> str:
+    """The code below ``Example::`` in the docstring of a public function."""
+    return textwrap.dedent((getattr(animate3d, name).__doc__ or "").split("Example::\n")[1].rstrip())
+
+
 def test_every_public_name_is_in_an_example_that_runs() -> None:
     code = "".join(re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE))
     assert [name for name in animate3d.__all__ if f"animate3d.{name}" not in code] == []
@@ -86,6 +104,13 @@ def test_no_frames_per_second_are_refused_rather_than_replaced(tmp_path: Path, m
     mesh = Mesh.from_faces(np.eye(3), np.array([[0, 1, 2]]))
     with pytest.raises(InputError, match="frame rate is 0;"):
         animate3d.export_animation(mesh, moved, tmp_path / "a.glb", fps=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_without_a_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="`out` is empty; name a folder for the results"):
+        animate3d.animate("a.obj", out="", frames="frames")
     assert not list(tmp_path.iterdir())
 
 

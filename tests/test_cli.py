@@ -156,6 +156,11 @@ def test_fbx_is_written_by_default_where_it_can_be(
         (["demo", "stray"], "unrecognized arguments: stray"),
         ([*BASE, "--fps", "fast"], "--fps takes a number, not 'fast'"),
         ([*BASE, "--mask-backend", "magic"], f"--mask-backend is one of {', '.join(BACKENDS)}"),
+        (["animate"], ", or ply of Gaussians; --out DIR folder for the results ("),
+        (["animate", "a.obj", "--out", ""], "error: --out is empty; name a folder for the results ("),
+        (["demo", "--out="], "error: --out is empty; name a folder for the results ("),
+        (["demo", "--seed", "-1"], "error: The seed is -1; it lies between 0 and 4294967295 ("),
+        ([*BASE, "--seed", "9" * 23], f"error: The seed is {'9' * 23}; it lies between 0 and"),
         (["doctor", "a=1"], "unrecognized arguments: a=1"),
         (["demo", "a=1"], "unrecognized arguments: a=1"),
         (["evaluate"], "missing: --out DIR"),
@@ -168,6 +173,27 @@ def test_wrong_arguments_are_one_sentence(arguments: list[str], said: str, capsy
         code = stop.code
     found = capsys.readouterr().err
     assert code == 2 and said in found and found.count("\n") == 1
+
+
+def test_a_demo_or_still_in_a_file_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for words in (["demo"], ["render", "a.obj"]):
+        with pytest.raises(InputError, match=r"file is a file, not a folder; give another --out\.$"):
+            cli.main([*words, "--out", str(tmp_path / "file" / "below")])
+
+
+def test_the_help_of_the_demo_names_every_motion_of_the_dragon(capsys: pytest.CaptureFixture[str]) -> None:
+    with suppress(SystemExit):
+        cli.main(["demo", "--help"])
+    said = capsys.readouterr().out.split("--motion TEXT")[1].split("--video")[0]
+    assert [name for name in (*MOTIONS, "all") if name not in said] == []
+
+
+def test_the_switch_that_is_printed_is_the_one_that_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    with suppress(SystemExit):
+        cli.main(["animate", "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--no-tracking Gaussians: fit from scratch, not from the tracked motion (default: False)" in said
 
 
 def test_help_shows_examples_and_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from animate3d.batch.stages import Order, animate_job, make_videos_of, make_vide
 from animate3d.batch.table import TABLE_FILES, BatchJob, read_jobs, read_seeds, unknown_columns
 from animate3d.cluster import Event, Job, Limits, Pool, Stage, joined, run_jobs
 from animate3d.errors import InputError
+from animate3d.runs.checks import check_out
 from animate3d.runs.lock import alone_in
 from animate3d.tables import read_prompts
 
@@ -40,6 +41,8 @@ def run_batch(given: BatchCommand, announce: Callable[[str], None]) -> int:
         announce(f"note: {sentence}")
     out = given.out if is_url(given.out) else str(Path(given.out).absolute())
     _check_kept(given, out)
+    if not is_url(out):
+        check_out(Path(out))
     with nullcontext() if is_url(out) else alone_in(Path(out)):
         return _run(jobs, out, given, announce)
 

@@ -14,6 +14,7 @@ from animate3d.batch.flags import flag_of, flag_types, is_path, read_value, refu
 from animate3d.batch.places import joined_path
 from animate3d.errors import InputError
 from animate3d.files import portable_name
+from animate3d.runs.checks import check_seed
 from animate3d.tables import read_rows
 
 MODELS = (".obj", ".glb", ".gltf", ".ply", ".stl", ".off", ".fbx", ".splat", ".spz")
@@ -115,6 +116,8 @@ def _job(row: Mapping[str, Any], where: str, given: Mapping[str, Any], folder: P
             value = read_value(cell, flag_types()[flag])
         except ValueError as error:
             raise InputError(f"{where}, column `{column}`: {cell!r} is not {error}.") from error
+        if flag == "seed" and value is not None:
+            check_seed(value, f"{where}: the seed")
         if value is not None:
             values[flag] = value
     if values.get("model") is None:
@@ -167,6 +170,7 @@ def read_seeds(text: str) -> list[int]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise InputError(f"--seeds is `{text}`; give whole numbers as 0-3 or 1,5,7.")
+        check_seed(int(last or first), "One of --seeds")
         if int(last or first) - int(first) >= _MOST_SEEDS:
             raise InputError(f"--seeds is `{text}`; give at most {_MOST_SEEDS} numbers.")
         seeds += range(int(first), int(last or first) + 1)

@@ -43,6 +43,14 @@ def load_mesh(path: str | os.PathLike[str], *, keeps_rig: bool = False) -> Mesh:
     Raises:
         InputError: missing, unknown, damaged or empty; the message names the file.
         MissingDependencyError: FBX without Blender's Python package.
+
+    Example::
+
+        import animate3d
+        from animate3d.creatures.dragon import demo_asset
+
+        mesh = animate3d.load_mesh(demo_asset())  # a file, or a folder with base.obj
+        print(mesh.n_vertices, mesh.vertices.shape, mesh.up_axis)
     """
     path = _mesh_in_folder(Path(path)) if Path(path).is_dir() else existing_file(path, "model file")
     reader = _READERS.get(path.suffix.lower())

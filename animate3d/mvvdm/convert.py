@@ -66,8 +66,9 @@ def assemble(
     else:
         if not motion_checkpoint and not untrained:
             raise InputError(
-                "The base model alone makes no videos: give the motion checkpoint (`--pretrained_unet_path`), or a "
-                "folder made by `animate3d convert-weights` as `pretrained_model_path`."
+                f"{config['pretrained_model_path']} was not made by `animate3d convert-weights`, and a base model "
+                "alone makes no videos: give such a folder (`--weights`; `pretrained_model_path` in a config), or the "
+                "motion checkpoint (`--pretrained-unet-path`)."
             )
         pipeline = _assemble_released(source, config, motion_checkpoint or None, dtype)
     # What the config does not name, such as the kind of prediction, stays as the folder has it.

@@ -33,6 +33,7 @@ from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.progress import counted
 from animate3d.resources import find_resource
 from animate3d.runs import alignment
+from animate3d.runs.checks import check_out
 from animate3d.runs.console import compiling_told
 from animate3d.runs.fit import Training, frame_settings, rigidity_settings
 from animate3d.runs.lock import alone_in
@@ -468,6 +469,7 @@ def check_options(options: RunOptions) -> None:
     for path, what in ((options.model, "model"), (options.frames, "folder of frames"), (options.out, "output folder")):
         if any(character in str(path) for character in "\n\r"):
             raise InputError(f"The {what} {str(path)!r} has a line break in its name; choose another name.")
+    check_out(options.out, options.frames)
     if not (np.isfinite(options.fps) and options.fps > 0):
         raise InputError(f"The number of frames per second must be positive, got {options.fps:g}.")
     if options.views < 1:

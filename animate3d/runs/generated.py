@@ -44,7 +44,7 @@ def animate_generated(
     Raises:
         InputError: a model or a setting that cannot be used, or what `animate_video` raises.
     """
-    check_options(replace(options, frames=options.out))
+    check_options(replace(options, frames=options.model))
     check_mesh_options(replace(options, frames=None))
     parse_view(options.still_view)
     if options.field:

@@ -18,6 +18,7 @@ from animate3d.arguments import (
     OptionalText,
     group,
 )
+from animate3d.runs.checks import check_seed
 from animate3d.runs.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ class Work:
     """seed of everything random"""
     gpu: str = "0"
     """CUDA device, used where there is one"""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -272,8 +276,8 @@ class MotionFlags:
 
     field: bool = False
     """meshes: fit a deformation field on top of the tracked motion"""
-    tracking: bool = True
-    """Gaussians: start the fit from the tracked motion; --no-tracking fits from scratch"""
+    tracking: Annotated[bool, arg(help_behavior_hint="(default: False)")] = True
+    """Gaussians: fit from scratch, not from the tracked motion"""
     refine: bool = False
     """Gaussians: refine with the video model (also with --frames and --prompt)"""
     config: Annotated[str | None, arg(metavar="FILE", help_behavior_hint="")] = None

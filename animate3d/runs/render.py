@@ -14,6 +14,7 @@ from animate3d.errors import InputError
 from animate3d.frames import composite, save_image
 from animate3d.meshes import Mesh, Placement, Turn, given_placement, load_mesh
 from animate3d.rasterize.textured import render_mesh
+from animate3d.runs.checks import check_out
 from animate3d.runs.viewpoint import Viewpoint, save_viewpoint
 
 VIEWS = {"front": (0.0, 15.0), "side": (90.0, 10.0), "three-quarter": (40.0, 15.0)}
@@ -62,6 +63,7 @@ def render_still(options: StillOptions) -> Path:
         raise InputError(f"The background `{options.background}` is unknown; known are: {', '.join(BACKGROUNDS)}.")
     azimuth, elevation = parse_view(options.view)
     size = parse_size(options.size)
+    check_out(options.out)
     mesh = load_mesh(options.model)
     placement = given_placement(options.placement, lambda: mesh.vertices) or mesh.automatic_placement()
     azimuth += front_azimuth(options.front, placement)

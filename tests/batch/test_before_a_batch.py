@@ -52,6 +52,11 @@ def test_the_table_of_the_jobs_is_not_replaced_by_that_of_the_results(table: Pat
     assert table.read_bytes() == before
 
 
+def test_a_file_is_no_folder_for_the_results(table: Path) -> None:
+    with pytest.raises(InputError, match=r"jobs.csv is a file, not a folder; give another --out\.$"):
+        main([str(table), "--out", str(table / "below")])
+
+
 def test_a_second_batch_in_a_folder_is_refused(table: Path) -> None:
     with alone_in(table.parent / "out"), pytest.raises(InputError, match="is in use"):
         main([str(table), "--out", str(table.parent / "out")])

@@ -100,6 +100,7 @@ def test_urls_stay(tmp_path: Path) -> None:
         ("model,loop\na.glb,perhaps\n", r"Row 1 of .*, column `loop`: 'perhaps' is not true or false"),
         ("model,preset\na.glb,tower\n", r"column `preset`: 'tower' is not one of laptop, full"),
         ("model,seed\na.glb,inf\n", r"'inf' is not a whole number"),
+        ("model,seed\na.glb,1\nb.glb,-1\n", r"Row 2 of .*: the seed is -1; it lies between 0 and 4294967295"),
         ("model,video\na.glb,[b\n", r"is not a list in JSON"),
         ("model,name\na.glb,index.html\n", r"Row 1 of .* has the name `index.html`, which is that of"),
         ("model,out\na.glb,here\n", r"column `out` is not for batches"),
@@ -130,10 +131,15 @@ def test_what_is_no_table_is_refused(tmp_path: Path, name: str, content: bytes, 
         read_jobs(tmp_path / name, given={})
 
 
-@pytest.mark.parametrize("text", ["", "a", "1-", "3-1", "-1", "²", "0-99999999999"])
+@pytest.mark.parametrize("text", ["", "a", "1-", "3-1", "-1", "²", "0-1000000"])
 def test_seeds_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="--seeds is"):
         read_seeds(text)
+
+
+def test_seeds_that_nothing_random_takes_are_refused() -> None:
+    with pytest.raises(InputError, match=r"One of --seeds is 4294967296; it lies between 0 and 4294967295\.$"):
+        read_seeds("3,4294967296")
 
 
 def test_seeds_and_prompts_are_read(tmp_path: Path) -> None:

@@ -168,8 +168,10 @@ def test_what_the_hub_sends_is_announced_with_its_size(
 def test_missing_parts_are_named_before_large_files_are_read(releases: Path, config: dict, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unet of the base model"):
         convert.assemble({**config, "pretrained_model_path": str(tmp_path)}, releases / "motion.ckpt")
-    with pytest.raises(InputError, match="base model alone"):
+    with pytest.raises(InputError, match="base model alone makes no videos"):
         convert.assemble(config)
+    with pytest.raises(InputError, match=rf"^{tmp_path} was not made by .*`--weights`.*`--pretrained-unet-path`"):
+        convert.assemble({**config, "pretrained_model_path": str(tmp_path)})
     with pytest.raises(InputError, match=r"motion checkpoint .* does not exist"):
         convert.assemble(config, tmp_path / "absent.ckpt")
     with pytest.raises(InputError, match="neither models/ip-adapter"):

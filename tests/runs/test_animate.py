@@ -291,6 +291,8 @@ def test_videos_made_from_the_documented_step_2_of_a_coarse_mesh_are_accepted(
         ({"placement": Path("nope.json")}, "nope.json does not exist"),
         ({"frames": None}, "Nothing says how it moves"),
         ({"out": Path("two\nlines")}, r"output folder 'two\\nlines' has a line break"),
+        ({"out": Path(__file__)}, r"test_animate\.py is a file, not a folder; give another --out\."),
+        ({"out": Path(__file__) / "below" / "it"}, r"test_animate\.py is a file, not a folder"),
         ({"overrides": ("later:a=1",)}, r"step:key=value \(steps: fit, refine, recon\)"),
         ({"field": False, "overrides": ("a=1",)}, "only runs with --field"),
         ({"azimuth": float("inf")}, "must be a number of degrees"),
@@ -302,6 +304,14 @@ def test_what_cannot_be_used_is_told_before_anything_runs(
     with pytest.raises(InputError, match=said):
         pretend(**changed)
     assert not pretend.options.out.exists() and not pretend.launched
+
+
+def test_results_do_not_go_among_the_input_frames(pretend: Pretend) -> None:
+    frames = pretend.options.frames
+    before = sorted(frames.iterdir())
+    with pytest.raises(InputError, match=r"would lie among the frames in .*; give another --out\.$"):
+        pretend(out=frames / ".." / frames.name)
+    assert sorted(frames.iterdir()) == before
 
 
 def _resize(image: Image.Image) -> Image.Image:

@@ -1,0 +1,39 @@
+"""What is refused before a run begins, whichever command asks for it; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from animate3d.errors import InputError
+
+LARGEST_SEED = 2**32 - 1
+"""Of what numpy, torch and the host of the fits take, the least: that is numpy's ``seed``."""
+
+
+def check_seed(seed: int, where: str = "The seed") -> None:
+    """A seed that every source of random numbers takes.
+
+    Args:
+        where: begins the sentence.
+
+    Raises:
+        InputError: it is negative or too large.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InputError(f"{where} is {seed}; it lies between 0 and {LARGEST_SEED}.")
+
+
+def check_out(out: Path, frames: Path | None = None) -> None:
+    """A folder that results can go to.
+
+    Args:
+        frames: folder of the images that the run reads.
+
+    Raises:
+        InputError: it is a file or below one, or it is the folder of the frames.
+    """
+    for place in (out, *out.parents):
+        if place.is_file():
+            raise InputError(f"{place} is a file, not a folder; give another --out.")
+    if frames is not None and frames.resolve() == out.resolve():
+        raise InputError(f"The results would lie among the frames in {frames}; give another --out.")
