@@ -488,10 +488,10 @@ def check_options(options: RunOptions) -> None:
     if options.move_frames < 2:
         raise InputError(f"A motion has at least 2 frames, got {options.move_frames}.")
     if options.overrides:
-        from animate3d.studio.config import load_config  # OmegaConf takes half a second to import
+        from animate3d.studio.launch import check_settings  # only where a field is fitted, which imports it anyway
 
         asked = ["system.prompt_processor.prompt=check", *settings_of(FIT, options.overrides)]
-        load_config(find_resource(options.config), cli_args=asked)
+        check_settings(options.config, asked)
     if options.video is not None and options.video.weights is not None:
         existing_folder(options.video.weights, "folder of weights")
     if options.video is not None and options.video.checkpoint is not None:

@@ -11,9 +11,9 @@ import shlex
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +133,7 @@ def launch(
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", gpu)
     with _log_level(verbose), _config_errors():
         path = existing_file(find_resource(config), "config file")
-        load_plugins()
-        cfg = load_config(path, cli_args=overrides, n_gpus=max(1, torch.cuda.device_count()))
-        _check_keys("trainer", cfg.trainer, pl.Trainer)
-        _check_keys("checkpoint", cfg.checkpoint, ModelCheckpoint)
+        cfg = _settings(path, overrides)
         return _run(
             cfg,
             path,
@@ -145,13 +142,33 @@ def launch(
         )
 
 
-def _check_keys(section: str, settings: Any, target: type) -> None:
-    """Refuse keys that Lightning's class does not take, before anything is written.
+def check_settings(config: str | os.PathLike[str], overrides: Sequence[str]) -> None:
+    """Refuse what `launch` would refuse of a config's settings, before the steps that come first take their time.
+
+    Raises:
+        InputError: an unknown config or key. Values, and the weights of losses, are checked by the system itself.
+    """
+    with _config_errors():
+        cfg = _settings(existing_file(find_resource(config), "config file"), overrides)
+        _check_keys("system", cfg.system, (field.name for field in fields(find(cfg.system_type).Config)))
+
+
+def _settings(path: Path, overrides: Sequence[str]) -> Any:
+    """A config with its plugins registered and the keys that go to Lightning's classes checked."""
+    load_plugins()
+    cfg = load_config(path, cli_args=overrides, n_gpus=max(1, torch.cuda.device_count()))
+    _check_keys("trainer", cfg.trainer, inspect.signature(pl.Trainer).parameters)
+    _check_keys("checkpoint", cfg.checkpoint, inspect.signature(ModelCheckpoint).parameters)
+    return cfg
+
+
+def _check_keys(section: str, settings: Any, names: Iterable[str]) -> None:
+    """Refuse keys that a section does not have, before anything is written.
 
     Raises:
         InputError: names the key and near ones.
     """
-    known = inspect.signature(target).parameters
+    known = list(names)
     for key in settings:
         if key not in known:
             raise InputError(f"`{section}` has no setting '{key}'{near_names(str(key), known)}.")

@@ -286,6 +286,8 @@ def test_videos_made_from_the_documented_step_2_of_a_coarse_mesh_are_accepted(
         ({"views": 3}, "16 numbered PNG images; 3 views need a multiple of 3"),
         ({"config": "nope.yaml"}, "nope.yaml exists neither"),
         ({"overrides": ("max_steps",)}, "`max_steps` is not a setting of the form key=value"),
+        ({"overrides": ("trainer.max_stpes=8",)}, r"`trainer` has no setting 'max_stpes' \(near: max_steps"),
+        ({"overrides": ("system.losss.lambda_arap=4",)}, r"`system` has no setting 'losss' \(near: loss"),
         ({"model": Path("nope.obj")}, "model file nope.obj does not exist"),
         ({"frames": Path("nope")}, "folder of frames nope does not exist"),
         ({"placement": Path("nope.json")}, "nope.json does not exist"),
