@@ -26,6 +26,7 @@ NODES = 3000  # more cost time and gain nothing: the frames do not resolve finer
 _ANCHORS = 4  # nodes that carry a vertex of a thinned surface
 _CROWDED = 1.25  # times the wanted nodes, before a surface is thinned
 _SPECK, _SPECK_EDGE = 0.5, 0.05  # of the usual distance of nodes: the size of what is one node, and its edges
+_APART = 0.1  # of the diagonal: a bond so much longer is strained as much as a link of twice its length
 
 
 class Surface(NamedTuple):
@@ -103,12 +104,18 @@ class Template:
         return len(self.rest)
 
     def strain(self, nodes: Array) -> float:
-        """By what share the links of nodes ``[M, 3]`` are longer or shorter than at rest, mean over the surface."""
-        i, j = self.links.T
-        if not len(i):
+        """By what share the links and bonds of nodes ``[M, 3]`` have changed their length, mean over the surface.
+
+        A bond, whose pieces may touch and slide, is compared with a tenth of the diagonal: they must not fly apart.
+        """
+        pairs = np.concatenate([self.links, self.bonds.pairs])
+        if not len(pairs):
             return 0.0
+        i, j = pairs.T
         rest, now = (np.linalg.norm(points[i] - points[j], axis=1) for points in (self.rest, nodes))
-        return float(np.average(np.abs(now / np.maximum(rest, 1e-12) - 1.0), weights=self.areas[i] + self.areas[j]))
+        usual = rest.copy()
+        usual[len(self.links) :] = _APART * np.linalg.norm(np.ptp(self.rest, axis=0))
+        return float(np.average(np.abs(now - rest) / np.maximum(usual, 1e-12), weights=self.areas[i] + self.areas[j]))
 
     def carry(self, nodes: Array, rotations: NDArray[np.floating]) -> tuple[Array, NDArray[np.float32]]:
         """The model's vertices for the nodes of one frame.
