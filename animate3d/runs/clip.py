@@ -227,7 +227,7 @@ def _decoded(path: Path) -> tuple[float, Iterator[Bytes]]:
             return _started(path, ["-c:v", decoder] if decoder else [])
         except (OSError, RuntimeError, StopIteration, ValueError, KeyError, IndexError) as error:
             why = (str(error).strip().splitlines() or ["no picture in it"])[-1]
-    raise InputError(f"The video {path} cannot be read: is it a video? ({why})")
+    raise InputError(f"The video {path} cannot be read: is it a video, with pictures in it? ({why})")
 
 
 def _started(path: Path, decoder: list[str]) -> tuple[float, Iterator[Bytes]]:

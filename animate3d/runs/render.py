@@ -90,7 +90,9 @@ def parse_view(view: str) -> tuple[float, float]:
         raise InputError(
             f"The view `{view}` is unknown; give {', '.join(VIEWS)}, or azimuth and elevation in degrees as 30,10."
         ) from error
-    if not (math.isfinite(azimuth) and abs(elevation) <= 90):
+    if not math.isfinite(azimuth):
+        raise InputError(f"The view `{view}` is none: an azimuth is a finite number of degrees.")
+    if not abs(elevation) <= 90:
         raise InputError(f"The view `{view}` is none: an elevation lies between -90 and 90 degrees.")
     return azimuth, elevation
 

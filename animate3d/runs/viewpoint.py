@@ -225,30 +225,54 @@ def load_viewpoint(path: str | os.PathLike[str]) -> tuple[Viewpoint, Placement |
     """
     value = read_json(path)
     try:
+        if not isinstance(value, dict):
+            raise InputError("it holds no names with values.")
         if "frames" in value or "transform_matrix" in value:
             return _of_transforms(value), None
         placed = value.get("placement")
-        placement = placed and Placement(placed["rotation"], float(placed["scale"]), placed["translation"])
+        placement = placed and Placement(placed["rotation"], _number(placed, "scale"), placed["translation"])
         return _of_numbers(value), placement or None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{path} is not a camera (docs/video.md shows one): {why}") from error
 
 
+def _number(value: Mapping[str, Any], name: str, default: float | None = None) -> float:
+    """One number of a file.
+
+    Raises:
+        InputError: it is something else.
+        KeyError: it is missing and has no default.
+    """
+    found = value[name] if default is None else value.get(name, default)
+    try:
+        return float(found)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"its `{name}` is not a number but {found!r}.") from error
+
+
+def _pair(value: Mapping[str, Any], name: str, default: tuple[float, float] | None = None) -> tuple[float, float]:
+    """Two numbers of a file, as `_number` one."""
+    found = value[name] if default is None else value.get(name, default)
+    try:
+        first, second = (float(item) for item in found)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"its `{name}` is not two numbers but {found!r}.") from error
+    return first, second
+
+
 def _of_numbers(value: Mapping[str, Any]) -> Viewpoint:
-    pairs = {name: tuple(float(item) for item in value.get(name, default)) for name, default in _PAIRS.items()}
-    width, height = (int(item) for item in value["size"])
-    if any(len(pair) != 2 for pair in pairs.values()):
-        raise InputError("`offset` and `principal_point` are two numbers each.")
+    pairs = {name: _pair(value, name, default) for name, default in _PAIRS.items()}
+    width, height = _pair(value, "size")
     return Viewpoint(
-        azimuth=float(value["azimuth"]),
-        elevation=float(value["elevation"]),
-        roll=float(value.get("roll", 0.0)),
-        field_of_view=float(value["field_of_view"]),
-        distance=float(value["distance"]),
-        offset=(pairs["offset"][0], pairs["offset"][1]),
-        principal_point=(pairs["principal_point"][0], pairs["principal_point"][1]),
-        size=(width, height),
+        azimuth=_number(value, "azimuth"),
+        elevation=_number(value, "elevation"),
+        roll=_number(value, "roll", 0.0),
+        field_of_view=_number(value, "field_of_view"),
+        distance=_number(value, "distance"),
+        offset=pairs["offset"],
+        principal_point=pairs["principal_point"],
+        size=(int(width), int(height)),
     )
 
 
@@ -257,15 +281,15 @@ _PAIRS = {"offset": (0.0, 0.0), "principal_point": (0.5, 0.5)}
 
 def _of_transforms(value: Mapping[str, Any]) -> Viewpoint:
     frame = {**value, **value["frames"][0]} if value.get("frames") else dict(value)
-    if any(float(frame.get(name, 0.0)) for name in _LENS):
+    if any(_number(frame, name, 0.0) for name in _LENS):
         raise InputError("the lens is distorted; undistort the clip first.")
-    width, height = int(frame["w"]), int(frame["h"])
+    width, height = int(_number(frame, "w")), int(_number(frame, "h"))
     if "fl_y" in frame or "fl_x" in frame:
-        focal = float(frame["fl_y"] if "fl_y" in frame else frame["fl_x"])
+        focal = _number(frame, "fl_y" if "fl_y" in frame else "fl_x")
     elif "camera_angle_y" in frame:
-        focal = 0.5 * height / math.tan(float(frame["camera_angle_y"]) / 2)
+        focal = 0.5 * height / math.tan(_number(frame, "camera_angle_y") / 2)
     else:
-        focal = 0.5 * width / math.tan(float(frame["camera_angle_x"]) / 2)
-    principal = (float(frame.get("cx", width / 2)) / width, float(frame.get("cy", height / 2)) / height)
+        focal = 0.5 * width / math.tan(_number(frame, "camera_angle_x") / 2)
+    principal = (_number(frame, "cx", width / 2) / width, _number(frame, "cy", height / 2) / height)
     fov = math.degrees(2 * math.atan(0.5 * height / focal))
     return Viewpoint.of_matrix(np.array(frame["transform_matrix"], dtype=np.float64), fov, (width, height), principal)

@@ -54,8 +54,8 @@ def test_both_files_bring_the_camera_back(tmp_path: Path, name: str) -> None:
     ("change", "said"),
     [
         ({"field_of_view": 190}, "field of view"),
-        ({"azimuth": "front"}, "could not convert"),
-        ({"size": None}, "NoneType"),
+        ({"azimuth": "front"}, "its `azimuth` is not a number but 'front'"),
+        ({"size": None}, "its `size` is not two numbers but None"),
         ({"distance": -1}, "distance"),
         ({"frames": []}, "it has no"),
         ({"frames": [{"transform_matrix": np.eye(4).tolist()}], "w": 8, "h": 8, "fl_x": 9, "k1": 0.1}, "undistort"),
