@@ -32,6 +32,8 @@ FEW_VIEWS = 2  # so many leave much unseen; more hold each other on course
 _FAR_BETTER = 1.35  # times less missed: for what was found before what is found now is left
 _JOINT_TURNS = 6  # per round where links let go at joints: what has bent there takes longer to settle
 _LAST_ROUNDS = 3  # of the mean of both ways there; elsewhere one
+_DOUBTFUL = 3  # frames after which a way may fall behind
+_BEHIND = 1.6  # times the cost of the best way: one that falls so far behind does not catch up
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
@@ -49,7 +51,7 @@ class TrackSettings:
         velocity: shares of the last frame's motion by which the next frame's start is extrapolated; from one and two
             views that whose picture is nearest to the frame, from more the first.
         depth: pulls of every node towards its depth at rest, against its links, where only one view is given; all
-            are tried, see `_least_strained`.
+            are tried, see `_Way.cost`.
         thorough: follow more than two views as few are followed: from several starts, there and back.
     """
 
@@ -113,7 +115,7 @@ def track(
         priors = [prior_of(template, cameras, weight) for weight in settings.depth]
         fits += [fit_of(template, bound=True)] if len(template.bonds.pairs) else []
     masks = masks_of(ids, template, cameras)
-    ways = [_Way(matcher, fit, settings, template.rest, prior, masks) for fit in fits for prior in priors]
+    ways = [_Way(template, matcher, fit, settings, prior, masks) for fit in fits for prior in priors]
     returns = Returns()
     returns.add(matcher.shown(0))
     with ThreadPoolExecutor(min(len(ways), torch.get_num_threads())) as pool:  # what is compiled works side by side
@@ -122,8 +124,9 @@ def track(
             if earlier is None and f == frames.shape[1] - 1:
                 earlier = 0  # what is lost here is lost on the way back as well
             list(pool.map(partial(_Way.follow, frame=f, earlier=earlier), ways))  # list() raises what a way raised
+            ways = _leading(ways) if f >= _DOUBTFUL else ways
             progress(f // 2 if thorough else f)
-    chosen = _least_strained(ways, template)
+    chosen = min(ways, key=_Way.cost)
     del ways  # a long clip does not hold what was not chosen any longer
     if thorough:
         rounds = _LAST_ROUNDS if joints else 1
@@ -144,20 +147,30 @@ class _Way:
         nodes: ``[M, 3]`` of every frame so far.
         confidence: ``[M]`` of every frame so far, see `Tracked`.
         missed: how much of every frame so far is not shown, see `Matcher.missed`.
+        strain: of the surface in every frame so far, see `Template.strain`.
     """
 
     def __init__(
         self,
+        template: Template,
         matcher: Matcher,
         fit: Fit,
         settings: TrackSettings,
-        rest: Array,
         prior: Prior | None,
         masks: ObjectMasks | None = None,
     ) -> None:
-        self._matcher, self.fit, self._settings, self._prior, self._masks = matcher, fit, settings, prior, masks
-        self.nodes, self.confidence = [rest], [np.ones(len(rest))]
-        self.missed = [matcher.missed(rest, 0)]
+        self._template, self._matcher, self.fit, self._settings = template, matcher, fit, settings
+        self._prior, self._masks = prior, masks
+        self.nodes, self.confidence = [template.rest], [np.ones(template.n_nodes)]
+        self.missed, self.strain = [matcher.missed(template.rest, 0)], [0.0]
+
+    def cost(self) -> float:
+        """What is missed of the frames so far times how far the surface is strained.
+
+        A part that is held at its depth while it turns is squeezed, and a piece that is left alone while what carries
+        it turns is smeared, by which the picture can be met as well.
+        """
+        return sum(self.missed) * sum(self.strain)
 
     def follow(self, frame: int, earlier: int | None) -> None:
         """Find the next frame's nodes.
@@ -178,6 +191,7 @@ class _Way:
         self.nodes.append(nodes)
         self.confidence.append(found)
         self.missed.append(missed)
+        self.strain.append(self._template.strain(nodes))
 
     def go_back(self, links: Ids, rounds: int, progress: Callable[[int], None]) -> None:
         """Follow the surface again from the last frame to the first, and make one motion of both, see `back_share`.
@@ -232,16 +246,10 @@ class _Way:
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
 
 
-def _least_strained(ways: Sequence[_Way], template: Template) -> _Way:
-    """The way that explains the frames with the least strain of the surface.
-
-    A part that is held at its depth while it turns is squeezed, and a piece that is left alone while what carries it
-    turns is smeared, by which the picture can be met as well. So what is missed of the frames counts times how far the
-    surface is strained.
-    """
-    if len(ways) == 1:
-        return ways[0]
-    return min(ways, key=lambda way: sum(way.missed) * float(np.mean([template.strain(x) for x in way.nodes])))
+def _leading(ways: Sequence[_Way]) -> list[_Way]:
+    """Those of which one may still end as the cheapest."""
+    behind = _BEHIND * min(way.cost() for way in ways)
+    return [way for way in ways if way.cost() <= behind]
 
 
 @dataclass(frozen=True)

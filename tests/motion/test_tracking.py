@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from moving_shapes import bending, footage, patterned_capsule, template_of
 
 from animate3d.motion.matching import Matcher, MatchSettings
 from animate3d.motion.rigid_fit import RigidFit
-from animate3d.motion.tracking import TrackSettings, _least_strained, _Way, track
+from animate3d.motion.tracking import TrackSettings, _leading, _Way, track
 
 FRAMES = 5
 
@@ -94,12 +93,25 @@ def test_from_one_view_a_turn_that_the_frames_show_is_followed_in_depth() -> Non
     assert both < 0.15 < 0.5 < strong
 
 
+def a_way(missed: float, strain: float) -> _Way:
+    way = object.__new__(_Way)
+    way.missed, way.strain = [missed], [strain]
+    return way
+
+
 @pytest.mark.parametrize(("missed", "squeezed", "taken"), [(1.0, 0.9, 1), (1.0, 0.8, 0), (2.5, 0.9, 0), (0.8, 0.8, 1)])
 def test_another_way_is_taken_if_less_is_missed_and_strained(missed: float, squeezed: float, taken: int) -> None:
     template = template_of(patterned_capsule(2))
     pairs = ((1.0, 0.8), (missed, squeezed))
-    ways = [SimpleNamespace(missed=[missed], nodes=[template.rest * squeezed]) for missed, squeezed in pairs]
-    assert _least_strained(ways, template) is ways[taken]  # type: ignore[arg-type]
+    ways = [a_way(missed, template.strain(template.rest * squeezed)) for missed, squeezed in pairs]
+    assert min(ways, key=_Way.cost) is ways[taken]
+
+
+def test_a_way_that_falls_far_behind_is_not_followed_on() -> None:
+    best, near, far = a_way(1.0, 0.1), a_way(1.5, 0.1), a_way(1.0, 0.2)
+    assert _leading([far, best, near]) == [best, near]
+    still = a_way(1.0, 0.0)
+    assert _leading([still, still]) == [still, still]
 
 
 @pytest.mark.parametrize(("goes_on", "share"), [(1.0, 0.8), (0.5, 0.4), (0.0, 0.0)])
@@ -109,7 +121,7 @@ def test_a_frame_starts_where_the_last_motion_leads_or_stops(goes_on: float, sha
     frames, cameras = footage(mesh, np.stack([mesh.vertices + k * step for k in (0.0, 1.0, 1.0 + goes_on)]))
     settings = TrackSettings()
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
-    way = _Way(matcher, RigidFit(template), settings, template.rest, None)
+    way = _Way(template, matcher, RigidFit(template), settings, None)
     start = way._start(2, template.rest, template.rest + step, [])
     np.testing.assert_allclose(start, template.rest + (1.0 + share) * step)
 
@@ -121,7 +133,7 @@ def test_a_frame_that_misses_more_than_the_one_it_returns_to_is_followed_from_th
     frames, cameras = footage(mesh, np.repeat(mesh.vertices[None], 2, axis=0))
     settings = TrackSettings()
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
-    way = _Way(matcher, RigidFit(template), settings, template.rest, None)
+    way = _Way(template, matcher, RigidFit(template), settings, None)
     lost = template.rest * [-1.0, -1.0, 1.0]  # turned by half
     way.nodes += [lost, lost]
     way.follow(1, earlier)
@@ -137,7 +149,7 @@ def test_the_way_back_finds_a_frame_that_was_lost_and_keeps_the_other(lost: int)
     frames, cameras = footage(mesh, truth)
     settings = TrackSettings()
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
-    way = _Way(matcher, RigidFit(template), settings, template.rest, None)
+    way = _Way(template, matcher, RigidFit(template), settings, None)
     way.nodes = [template.rest + k * step for k in range(4)]
     way.nodes[lost] = template.rest - 3 * step
     way.confidence = [np.full(template.n_nodes, -1.0)] * 4
