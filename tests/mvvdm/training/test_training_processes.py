@@ -163,13 +163,13 @@ def test_learns_four_clips_by_heart(example: Path) -> None:
     batch = next(iter(ClipLoader(clips)))
     draws = draw(0, 0, [0, 1, 2, 3], (4, frames, 4, size, size), train_timesteps=1000, text_dropout=0.0)
     inputs = Encoder(pipeline)(batch["pixel_values"], batch["text"], batch["camera"], draws)
-    optimizer = torch.optim.AdamW(learning, lr=3e-3)
-    history = []
-    for _ in range(300):
+    optimizer = torch.optim.AdamW(learning, lr=1e-2)
+    history: list[float] = []
+    while len(history) < 300 and (not history or history[0] < 5 * history[-1]):
         loss = denoising_loss(unet, inputs, pipeline.scheduler)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
         history.append(loss.item())
-    assert history[0] >= 5 * min(history[-10:]), (history[0], history[-10:])
+    assert history[0] >= 5 * history[-1], (history[0], history[-10:])
