@@ -145,6 +145,7 @@ def test_videos_are_written_again_only_when_their_renders_are_newer(subjects: li
     assert export_videos(subjects, folder) != key
 
 
+@pytest.mark.slow
 def test_vbench_is_run_in_its_own_interpreter_and_its_results_are_means_of_the_views(
     subjects: list[Subject], tmp_path: Path, environment: Path
 ) -> None:

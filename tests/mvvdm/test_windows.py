@@ -98,7 +98,9 @@ def test_up_to_the_models_own_length_nothing_changes(tiny: MultiViewVideoPipelin
         assert torch.equal(plain, run(tiny, num_frames=plain.shape[2], context_length=LENGTH))
 
 
-@pytest.mark.parametrize("continuation", [None, "free", "cycle", "return"])
+@pytest.mark.parametrize(
+    "continuation", [None, "free", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cycle", "return"))]
+)
 def test_a_long_video_starts_exactly_and_repeats_with_its_seed(
     tiny: MultiViewVideoPipeline, short: Tensor, continuation: Continuation | None
 ) -> None:

@@ -64,7 +64,7 @@ def done(small: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     # Everything in it would mean something to YAML, a dotlist, a shell or a format string.
     out = tmp_path_factory.mktemp("out") / "take: 1 #x [a] ${b} %s {c} 'q' 🦋"
     fast = [f"system.geometry.{key}=0.01" for key in ("delta_xyz_network_lr", "global_trans_lr")]
-    fast += ["trainer.max_steps=60", "system.progressive_iter_per_frame=5", "system.grad_ratio=1.0"]
+    fast += ["trainer.max_steps=45", "system.progressive_iter_per_frame=5", "system.grad_ratio=1.0"]
     options = GaussianOptions(*small, out, overrides=tuple(fast), fps=5.0, seed=2, **SMALL)
     return options, animate_gaussians(options)
 

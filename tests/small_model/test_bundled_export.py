@@ -74,6 +74,7 @@ def test_of_steps_that_were_done_twice_the_later_ones_count(
     assert list(facts["losses"]) == ["1", "2", "4", "5"] and facts["losses"]["4"]["loss"] == 0.25
 
 
+@pytest.mark.slow
 def test_weights_travel_in_files_of_a_few_megabytes_and_come_back(
     untrained: Callable[[], MultiViewVideoPipeline], tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_new_unet_predicts_nothing() -> None:
     assert not out.any()
 
 
+@pytest.mark.slow
 def test_estimates_keep_frame_0_and_come_near_the_truth(untrained: Callable[[], MultiViewVideoPipeline]) -> None:
     """A UNet that predicts no velocity leaves signal and noise as they were: the error is that of the noise."""
     clips, pipeline = some_clips(1), untrained()

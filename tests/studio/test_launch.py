@@ -132,6 +132,7 @@ def test_a_full_disk_is_one_sentence(toy_config: Path, monkeypatch: pytest.Monke
     assert sorted(p.name for p in good.parent.iterdir()) == ["epoch=0-step=2.ckpt", "last.ckpt"]
 
 
+@pytest.mark.slow
 def test_runs_are_repeatable(toy_config: Path) -> None:
     files = [launch(toy_config, [f"tag={t}"]).checkpoint for t in "ab"]
     states = [torch.load(f, weights_only=True)["state_dict"] for f in files if f]

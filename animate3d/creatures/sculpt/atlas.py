@@ -179,9 +179,9 @@ def _flatten(vertices: Points, quads: Quads, direction: Points) -> Points:
     for angle in np.linspace(0.0, np.pi, 60, endpoint=False):
         rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         turned = flat @ rotation.T
-        extent = np.ptp(turned.reshape(-1, 2), axis=0)
-        if extent[0] >= extent[1] and (best is None or np.prod(extent) < np.prod(np.ptp(best.reshape(-1, 2), axis=0))):
-            best = turned - turned.reshape(-1, 2).min(axis=0)
+        extent = _extent(turned)
+        if extent[0] >= extent[1] and (best is None or np.prod(extent) < np.prod(_extent(best))):
+            best = turned - _corner(turned)
     assert best is not None  # every rectangle lies down at some angle
     return best
 
@@ -240,7 +240,17 @@ def _quarter_turns(chart: Points, turns: int) -> Points:
     """A chart turned, its lower left corner at the origin."""
     for _ in range(turns):
         chart = np.stack([-chart[..., 1], chart[..., 0]], axis=-1)
-    return chart - chart.reshape(-1, 2).min(axis=0)
+    return chart - _corner(chart)
+
+
+def _corner(chart: Points) -> Points:
+    """The least of each coordinate, one after the other: over short rows NumPy is slow. ``[2]``"""
+    return np.array([chart[..., 0].min(), chart[..., 1].min()])
+
+
+def _extent(chart: Points) -> Points:
+    """Width and height of a chart. ``[2]``"""
+    return -_corner(-chart) - _corner(chart)
 
 
 def _spread(count: int) -> Points:
@@ -254,10 +264,10 @@ _INSIDE = _spread(9)
 
 def _footprint(chart: Points, cells: int) -> NDArray[np.bool_]:
     """Cells that the quads of a chart touch. ``[rows, columns]``"""
-    points = _INSIDE[:, 0, None] * chart[:, None, 0]
-    for k in range(1, 4):
-        points += _INSIDE[:, k, None] * chart[:, None, k]
-    index = (points.reshape(-1, 2) * cells).astype(int)
-    mask = np.zeros(tuple(index.max(axis=0)[::-1] + 1), dtype=bool)
-    mask.ravel()[index[:, 1] * mask.shape[1] + index[:, 0]] = True
+    inside = [_INSIDE[:, k, None] for k in range(4)]
+    columns, rows = (
+        (sum(share * chart[:, k, axis] for k, share in enumerate(inside)) * cells).astype(int) for axis in (0, 1)
+    )
+    mask = np.zeros((rows.max() + 1, columns.max() + 1), dtype=bool)
+    mask[rows, columns] = True
     return mask

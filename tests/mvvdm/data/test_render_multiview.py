@@ -49,7 +49,7 @@ def motion(mesh: Mesh, frames: int) -> tuple[np.ndarray, np.ndarray]:
     return mesh.vertices + moves, CENTERS + shift
 
 
-@pytest.fixture(scope="module", params=["glb", pytest.param("fbx", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in ("glb", "fbx")])
 def rendered(request, tmp_path_factory):
     pytest.importorskip("bpy")
     folder = tmp_path_factory.mktemp("rendered")

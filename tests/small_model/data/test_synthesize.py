@@ -30,6 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_training_reads_it_and_the_videos_are_nearly_lossless(made: Path):
     dataset = build_dataset(
         made / "clips.json", sample_size=64, sample_n_frames=8, num_views=4, frame_stride=1, seed=0, batch_size=1
