@@ -264,10 +264,8 @@ _INSIDE = _spread(9)
 
 def _footprint(chart: Points, cells: int) -> NDArray[np.bool_]:
     """Cells that the quads of a chart touch. ``[rows, columns]``"""
-    inside = [_INSIDE[:, k, None] for k in range(4)]
-    columns, rows = (
-        (sum(share * chart[:, k, axis] for k, share in enumerate(inside)) * cells).astype(int) for axis in (0, 1)
-    )
+    points = [sum((_INSIDE[:, k, None] * chart[:, k, axis] for k in range(4)), np.zeros(1)) for axis in (0, 1)]
+    columns, rows = ((along * cells).astype(int) for along in points)
     mask = np.zeros((rows.max() + 1, columns.max() + 1), dtype=bool)
     mask[rows, columns] = True
     return mask
