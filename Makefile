@@ -14,7 +14,7 @@ help: ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(READY): constraints.txt pyproject.toml
-	@echo "Setting up $(VENV) (about 1.5 GB of packages; a few minutes on the first run)"
+	@echo "Setting up $(VENV) (about 4 GB on disk; a few minutes on the first run)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$(EXTRAS)]"
 	@touch $@

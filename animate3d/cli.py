@@ -57,7 +57,7 @@ Give still.png to an image-to-video generator, and its clip with camera.json to 
 
 _SUMMARIES = {
     "animate": "a mesh or Gaussian model and a prompt, or videos of how it moves -> an animated file",
-    "demo": "animate a creature from a sentence with the bundled model, or check a known motion",
+    "demo": "animate a robot or a creature from a sentence, or check a known motion",
     "batch": "animate: many models, prompts and seeds, on one machine or a cluster",
     "render": "a picture of a mesh for a video generator, and the camera it was seen by",
     "view": "look at a run, an animated file or a model in the browser",

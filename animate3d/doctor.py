@@ -22,6 +22,7 @@ _OPTIONAL = (
     ("meshoptimizer", "meshoptimizer", "glTF compressed with meshopt", "gltf"),
     ("py_dem_bones", "py-dem-bones", "`--skeleton`", "skeleton"),
     ("viser", "viser", "`animate3d view` and `animate3d app`", "viewer"),
+    ("ray", "ray", "`animate3d batch` with workers and on a cluster", "cluster"),
     ("zstandard", "zstandard", "`.spz` files of version 4", "splats"),
 )
 

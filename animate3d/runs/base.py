@@ -38,7 +38,7 @@ from animate3d.runs.console import compiling_told
 from animate3d.runs.fit import Training, frame_settings, rigidity_settings
 from animate3d.runs.lock import alone_in
 from animate3d.runs.moves import Computed, computed_of, parts_of, why_computed
-from animate3d.runs.options import RunOptions
+from animate3d.runs.options import MOST_FRAMES, RunOptions
 from animate3d.runs.overrides import FIT, settings_of
 from animate3d.runs.quality import Followed, followed, frame_confidence, quality_sentence
 from animate3d.runs.steps import Steps
@@ -485,8 +485,8 @@ def check_options(options: RunOptions) -> None:
         )
     if options.moves == "always" and options.video is None:
         raise InputError("--moves always computes the motion of a --prompt; give that in place of videos.")
-    if options.move_frames < 2:
-        raise InputError(f"A motion has at least 2 frames, got {options.move_frames}.")
+    if not 2 <= options.move_frames <= MOST_FRAMES:
+        raise InputError(f"A motion has 2 to {MOST_FRAMES} frames, got {options.move_frames}.")
     if options.overrides:
         from animate3d.studio.launch import check_settings  # only where a field is fitted, which imports it anyway
 

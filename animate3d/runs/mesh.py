@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -135,6 +135,7 @@ def finish(run: MeshRun, start: Path, score: float | None = None) -> AnimateResu
     skeleton = skeleton_step(run, options, run.model, trajectory)
     files = {suffix: run.export(trajectory, suffix, skeleton) for suffix in options.formats}
     run.preview(trajectory)
+    run.tell_of_earlier(files.values())
     moved = np.linalg.norm(trajectory.positions[1:] - trajectory.positions[:1], axis=-1)
     displacement = float(moved.mean() / run.model.diagonal()) if len(moved) else 0.0
     return AnimateResult(
@@ -380,6 +381,15 @@ class MeshRun(Run):
             alone=suffix == "fbx",  # Blender's module bears no thread beside it
         )
         return target
+
+    def tell_of_earlier(self, files: Iterable[Path]) -> None:
+        """Name the animated files in the folder that are not of this motion."""
+        files = set(files)
+        now, out = self.trajectory.stat().st_mtime, self.options.out
+        others = [path for path in sorted(out.glob("animation.*")) if path not in files and path.suffix[1:] in SUFFIXES]
+        earlier = [path.name for path in others if path.stat().st_mtime < now]
+        if earlier:
+            self.announce(f"note: of an earlier motion, as --formats does not name them: {', '.join(earlier)} in {out}")
 
     def preview(self, trajectory: Trajectory) -> None:
         """Pictures for people: the textured mesh in the views of the videos, then in two that nothing was fitted to."""

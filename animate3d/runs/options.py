@@ -30,6 +30,8 @@ GAUSSIAN_CONFIG = "custom/threestudio-animate3d/configs/motion_recon_frame_16.ya
 
 MOVE_FRAMES = 16
 """Of a motion that is computed, unless something else is asked for."""
+MOST_FRAMES = 10_000
+"""Of a motion that is computed; more are a mistake in most cases, and fill the memory."""
 
 Group = TypeVar("Group")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import shutil
 import threading
 import time
@@ -68,6 +69,8 @@ class VideoOptions:
                 raise InputError(f"The setting --{name} must be at least 1, got {getattr(self.sampler, name)}.")
         if self.sampler.size % 8:
             raise InputError(f"The size of the videos must be a multiple of 8 pixels, got {self.sampler.size}.")
+        if not math.isfinite(self.sampler.guidance_scale):
+            raise InputError(f"--guidance-scale must be a number, got {self.sampler.guidance_scale}.")
         if self.samples < 1:
             raise InputError(f"The number of samples must be at least 1, got {self.samples}.")
         if self.weights is None and self.checkpoint is None:

@@ -230,6 +230,8 @@ def load_viewpoint(path: str | os.PathLike[str]) -> tuple[Viewpoint, Placement |
         if "frames" in value or "transform_matrix" in value:
             return _of_transforms(value), None
         placed = value.get("placement")
+        if placed is not None and not isinstance(placed, dict):
+            raise InputError(f"its `placement` has no rotation, scale and translation but is {placed!r}.")
         placement = placed and Placement(placed["rotation"], _number(placed, "scale"), placed["translation"])
         return _of_numbers(value), placement or None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
@@ -246,16 +248,23 @@ def _number(value: Mapping[str, Any], name: str, default: float | None = None) -
     """
     found = value[name] if default is None else value.get(name, default)
     try:
-        return float(found)
-    except (TypeError, ValueError) as error:
+        return _finite(found)
+    except (OverflowError, TypeError, ValueError) as error:
         raise InputError(f"its `{name}` is not a number but {found!r}.") from error
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError("no number to measure with")
+    return number
 
 
 def _pair(value: Mapping[str, Any], name: str, default: tuple[float, float] | None = None) -> tuple[float, float]:
     """Two numbers of a file, as `_number` one."""
     found = value[name] if default is None else value.get(name, default)
     try:
-        first, second = (float(item) for item in found)
+        first, second = (_finite(item) for item in found)
     except (TypeError, ValueError) as error:
         raise InputError(f"its `{name}` is not two numbers but {found!r}.") from error
     return first, second

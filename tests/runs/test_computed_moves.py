@@ -69,6 +69,24 @@ def test_a_sentence_about_the_whole_body_is_read_with_its_manner() -> None:
     assert understood("it flaps its wings") is None and understood("the price of rice") is None
 
 
+def test_files_of_an_earlier_motion_in_the_folder_are_named(tmp_path: Path) -> None:
+    said: list[str] = []
+    animate(hopping(tmp_path, formats=("glb", "ply")), said.append)
+    animate(hopping(tmp_path), said.append)
+    assert not any("earlier motion" in line for line in said)
+    animate(hopping(tmp_path, "the teapot sways"), said.append)
+    (line,) = (line for line in said if "earlier motion" in line)
+    assert "animation.ply" in line and "animation.glb" not in line
+
+
+def test_frames_without_end_and_guidance_that_is_no_number_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="2 to 10000 frames, got 100000000"):
+        animate(hopping(tmp_path, move_frames=100_000_000))
+    video = VideoOptions("it hops", weights=bundled_model_folder(), bundled=True)
+    with pytest.raises(InputError, match="--guidance-scale must be a number, got nan"):
+        replace(video, sampler=replace(video.sampler, guidance_scale=float("nan")))
+
+
 def test_what_moves_parts_is_left_out_and_told() -> None:
     found = understood("a robot is floating while waving its arm")
     assert found is not None and [name for name, _ in found.moves] == ["float"]
