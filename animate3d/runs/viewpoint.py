@@ -234,7 +234,7 @@ def load_viewpoint(path: str | os.PathLike[str]) -> tuple[Viewpoint, Placement |
             raise InputError(f"its `placement` has no rotation, scale and translation but is {placed!r}.")
         placement = placed and Placement(placed["rotation"], _number(placed, "scale"), placed["translation"])
         return _of_numbers(value), placement or None
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # InputError, too
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{path} is not a camera (docs/video.md shows one): {why}") from error
 
@@ -254,9 +254,10 @@ def _number(value: Mapping[str, Any], name: str, default: float | None = None) -
 
 
 def _finite(value: Any) -> float:
+    """A number that can be measured with, which true, infinity and words are not."""
     number = float(value)
     if isinstance(value, bool) or not math.isfinite(number):
-        raise ValueError("no number to measure with")
+        raise ValueError(value)
     return number
 
 
@@ -265,7 +266,7 @@ def _pair(value: Mapping[str, Any], name: str, default: tuple[float, float] | No
     found = value[name] if default is None else value.get(name, default)
     try:
         first, second = (_finite(item) for item in found)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise InputError(f"its `{name}` is not two numbers but {found!r}.") from error
     return first, second
 
@@ -293,6 +294,8 @@ def _of_transforms(value: Mapping[str, Any]) -> Viewpoint:
     if any(_number(frame, name, 0.0) for name in _LENS):
         raise InputError("the lens is distorted; undistort the clip first.")
     width, height = int(_number(frame, "w")), int(_number(frame, "h"))
+    if min(width, height) < 1:
+        raise InputError(f"a picture of {width}x{height} pixels is empty.")
     if "fl_y" in frame or "fl_x" in frame:
         focal = _number(frame, "fl_y" if "fl_y" in frame else "fl_x")
     elif "camera_angle_y" in frame:

@@ -57,6 +57,8 @@ def test_both_files_bring_the_camera_back(tmp_path: Path, name: str) -> None:
         ({"azimuth": "front"}, "its `azimuth` is not a number but 'front'"),
         ({"size": None}, "its `size` is not two numbers but None"),
         ({"size": [float("inf"), 360]}, "its `size` is not two numbers"),
+        ({"size": [10**400, 360]}, "its `size` is not two numbers"),
+        ({"frames": [{"transform_matrix": np.eye(4).tolist()}], "w": 0, "h": 8, "fl_x": 9}, "0x8 pixels is empty"),
         ({"distance": True}, "its `distance` is not a number but True"),
         ({"placement": "yes"}, "its `placement` has no rotation"),
         ({"distance": -1}, "distance"),
