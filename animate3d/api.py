@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras, reconstruction_cameras
 from animate3d.errors import InputError
 from animate3d.export import export
-from animate3d.export.engines import engine_named
 from animate3d.frames import GREY, count_frames, load_frames
 from animate3d.gaussians import Gaussians, holds_gaussians
 from animate3d.gaussians.placement import automatic_placement
@@ -28,12 +27,13 @@ from animate3d.rasterize import Splats
 from animate3d.rasterize import render as rasterize
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.console import Console
-from animate3d.runs.gaussians import GaussianOptions, GaussianResult, animate_gaussians
+from animate3d.runs.gaussians import GaussianOptions, GaussianResult
 from animate3d.runs.mesh import AnimateOptions, AnimateResult
-from animate3d.runs.mesh import animate as animate_mesh
 from animate3d.runs.options import MOVE_FRAMES
 from animate3d.runs.presets import choose_preset
-from animate3d.runs.scene import animate_scene, is_scene, own_sentences
+from animate3d.runs.requested import Requested, carry_out, formats_of
+from animate3d.runs.scene import own_sentences
+from animate3d.runs.video import VideoRunOptions
 from animate3d.runs.videos import preset_videos
 
 __all__ = ["animate", "export_animation", "render", "track"]
@@ -45,6 +45,7 @@ def animate(
     out: str | os.PathLike[str],
     prompt: str | None = None,
     frames: str | os.PathLike[str] | None = None,
+    videos: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     weights: str | os.PathLike[str] | None = None,
     preset: str | None = None,
     motion_strength: float = 1.0,
@@ -62,14 +63,14 @@ def animate(
         prompt: what happens, for example "a dog is jumping"; the videos are made with the video model. The objects of
             a scene file may have sentences of their own.
         frames: in place of a prompt, a folder of RGBA images ``{v*F+f}.png`` of four synchronised videos.
+        videos: in place of both, an ordinary video of a mesh's motion, or several of the same moment.
         weights: folder of a video model; None uses what the preset names.
         preset: "laptop" (the bundled model) or "full" (the released weights); None chooses by what there is.
         motion_strength: 0.25 to 4; 1 is usual.
         announce: is given every line about the progress; None prints them.
-        options: further settings: the fields of `AnimateOptions` or `GaussianOptions` (``formats``, ``fps``,
-            ``seed``, ``loop``, ``skeleton``, ``engine``, …), and with a prompt those of `SamplerSettings` and
-            `VideoOptions` (``steps``, ``guidance_scale``, ``samples``, …; the number of frames of every video is
-            ``frame_count``).
+        options: further settings: the fields of `AnimateOptions`, `GaussianOptions` or, with ``videos``,
+            `VideoRunOptions` (``formats``, ``fps``, ``seed``, ``loop``, ``cameras``, …), and with a prompt those of
+            `SamplerSettings` and `VideoOptions` (``steps``, …; the frames of every video are ``frame_count``).
 
     Raises:
         InputError: an input cannot be used, or frame 0 of the videos does not show the placed model.
@@ -82,45 +83,71 @@ def animate(
         dog = save_creature(make_creature("dog", seed=1), "dog")
         print(animate3d.animate(dog, prompt="a dog is jumping", out="out", formats=("glb",)).files["glb"])
     """
-    model, *others = [Path(path) for path in ([model] if isinstance(model, str | os.PathLike) else model)]
+    model, *others = _paths(model)
     if others:
         options["others"] = (*others, *options.get("others", ()))
-    prompt = prompt if prompt is not None or frames is not None else own_sentences(model)
-    of_gaussians = holds_gaussians(model)
-    kind = GaussianOptions if of_gaussians else AnimateOptions
-    if frames or options.get("refine"):
+    if prompt is None and frames is None and not videos:
+        prompt = own_sentences(model)
+    if frames or videos or options.get("refine"):
         preset = preset or "full"  # what is not made by the bundled model needs none of its caution
+    kind = _kind(model, prompt, _path(frames), _paths(videos))
+    if videos:
+        options["videos"] = _paths(videos)
     asked = _asked(kind, prompt, _path(weights), preset, motion_strength, options)
-    announce = Console() if announce is None else announce
+    return carry_out(kind(model, _path(frames), _results(out), **asked), Console() if announce is None else announce)
+
+
+def _kind(model: Path, prompt: str | None, frames: Path | None, videos: Sequence[Path]) -> type[Requested]:
+    """The options of a run, by what drives which model.
+
+    Raises:
+        InputError: videos beside another driver, or of Gaussians.
+    """
+    of_gaussians = holds_gaussians(model)
+    if not videos:
+        return GaussianOptions if of_gaussians else AnimateOptions
     if of_gaussians:
-        return animate_gaussians(GaussianOptions(model, _path(frames), _results(out), **asked), announce)
-    if options.get("engine") is not None:
-        asked.setdefault("formats", engine_named(options["engine"]).formats)
-    asked.setdefault("field", bool(options.get("overrides") or options.get("config")))  # they are settings of its fit
-    run = AnimateOptions(model, _path(frames), _results(out), **asked)
-    return animate_scene(run, announce) if run.video is not None and is_scene(run) else animate_mesh(run, announce)
+        raise InputError(f"{model} holds Gaussians; `videos` are for meshes, Gaussians take `frames` or `prompt`.")
+    if prompt is not None or frames is not None:
+        raise InputError("Give one of `prompt`, `frames` and `videos`.")
+    return VideoRunOptions
 
 
 def _asked(
-    kind: type, prompt: str | None, weights: Path | None, preset: str | None, strength: float, options: dict[str, Any]
+    kind: type[Requested],
+    prompt: str | None,
+    weights: Path | None,
+    preset: str | None,
+    strength: float,
+    options: dict[str, Any],
 ) -> dict[str, Any]:
     """The fields of options of a kind, from what `animate` is given."""
     of_run = {field.name for field in fields(kind)}
-    videos = {name: options.pop(name) for name in list(options) if name not in of_run}
-    if videos and prompt is None:
-        raise TypeError(f"`{next(iter(videos))}` is not a setting of an animation from videos.")
-    if "frame_count" in videos:
-        videos["frames"] = videos.pop("frame_count")
-    chosen = choose_preset(preset, weights_given=bool(weights or videos.get("checkpoint"))).with_motion_strength(
+    of_videos = {name: options.pop(name) for name in list(options) if name not in of_run}
+    if of_videos and prompt is None:
+        raise TypeError(f"`{next(iter(of_videos))}` is not a setting of an animation from videos.")
+    if "frame_count" in of_videos:
+        of_videos["frames"] = of_videos.pop("frame_count")
+    chosen = choose_preset(preset, weights_given=bool(weights or of_videos.get("checkpoint"))).with_motion_strength(
         strength
     )
-    return {
+    asked = {
         "rigidity": chosen.rigidity,
-        "video": None if prompt is None else preset_videos(prompt, chosen, weights=weights, **videos),
-        "move_frames": videos.get("frames", MOVE_FRAMES),
+        "video": None if prompt is None else preset_videos(prompt, chosen, weights=weights, **of_videos),
+        "move_frames": of_videos.get("frames", MOVE_FRAMES),
         "move_strength": strength,
         **options,
     }
+    if kind is GaussianOptions:
+        return asked
+    formats, engine = asked.get("formats"), asked.get("engine")
+    if isinstance(formats, str) or (formats is None and engine is not None):
+        asked["formats"] = formats_of(formats, engine)
+    asked.setdefault("field", bool(options.get("overrides") or options.get("config")))  # they are settings of its fit
+    if kind is VideoRunOptions:
+        asked.setdefault("rate", options.get("fps"))  # None keeps the video's
+        asked["cameras"] = _paths(asked.get("cameras", ()))
+    return asked
 
 
 def track(
@@ -262,6 +289,10 @@ def _results(out: str | os.PathLike[str]) -> Path:
     if not os.fspath(out):  # which would be the current folder
         raise InputError("`out` is empty; name a folder for the results.")
     return Path(out)
+
+
+def _paths(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> tuple[Path, ...]:
+    return tuple(Path(path) for path in ([given] if isinstance(given, str | os.PathLike) else given))
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:

@@ -15,9 +15,12 @@ import pytest
 
 import animate3d
 from animate3d import api
+from animate3d.creatures.dragon import demo_asset
 from animate3d.errors import InputError
 from animate3d.meshes import Mesh
 from animate3d.motion.trajectory import Trajectory
+from animate3d.runs import requested
+from animate3d.runs.video import VideoRunOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "api.md"
@@ -132,8 +135,8 @@ def test_several_models_and_the_sentences_of_a_scene_file_are_a_scene(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(api, "animate_scene", lambda options, announce: asked.append(options))
-    monkeypatch.setattr(api, "animate_mesh", lambda options, announce: asked.append("a mesh"))
+    monkeypatch.setattr(requested, "animate_scene", lambda options, announce: asked.append(options))
+    monkeypatch.setattr(requested, "animate", lambda options, announce: asked.append("a mesh"))
     api.animate(["dog.glb", "ball.glb"], prompt="a ball is bouncing", out=tmp_path)
     assert (asked[0].model, asked[0].others) == (Path("dog.glb"), (Path("ball.glb"),))
     scene = tmp_path / "scene.yaml"
@@ -142,3 +145,34 @@ def test_several_models_and_the_sentences_of_a_scene_file_are_a_scene(
     assert asked[1].video.prompt == "a dog is walking"
     api.animate(scene, frames=tmp_path, out=tmp_path)
     assert asked[2] == "a mesh"
+
+
+def asked_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **given: Any) -> Any:
+    """The options of the run that `animate3d.animate` would carry out."""
+    monkeypatch.setattr(api, "carry_out", lambda run, announce: run)
+    return animate3d.animate(demo_asset(), out=tmp_path, **given)
+
+
+def test_an_ordinary_video_drives_a_mesh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run = asked_of(monkeypatch, tmp_path, videos="clip.mp4", cameras="camera.json", formats="glb, usdz", fps=12.0)
+    assert isinstance(run, VideoRunOptions)
+    assert (run.videos, run.cameras) == ((Path("clip.mp4"),), (Path("camera.json"),))
+    assert (run.rate, run.rigidity, run.formats) == (12.0, 1.0, ("glb", "usdz"))
+    several = asked_of(monkeypatch, tmp_path, videos=["a.mp4", Path("b.mp4")])
+    assert (several.videos, several.rate) == ((Path("a.mp4"), Path("b.mp4")), None)
+
+
+@pytest.mark.parametrize("given", [{"prompt": "it hops"}, {"frames": "frames"}])
+def test_one_thing_drives_at_a_time(given: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Give one of `prompt`, `frames` and `videos`"):
+        animate3d.animate(demo_asset(), out=tmp_path, videos="clip.mp4", **given)
+
+
+def test_a_seed_that_is_no_number_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="The seed is 'x'; it is a whole number"):
+        animate3d.animate(demo_asset(), out=tmp_path, prompt="it hops", seed="x")
+
+
+def test_an_engine_names_the_format_unless_it_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert asked_of(monkeypatch, tmp_path, frames="frames", engine="godot").formats == ("glb",)
+    assert asked_of(monkeypatch, tmp_path, frames="frames", engine="godot", formats=("usdc",)).formats == ("usdc",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import SupportsIndex
 
 from animate3d.errors import InputError
 
@@ -17,9 +18,11 @@ def check_seed(seed: int, where: str = "The seed") -> None:
         where: begins the sentence.
 
     Raises:
-        InputError: it is negative or too large.
+        InputError: it is no whole number, negative or too large.
     """
-    if not 0 <= seed <= LARGEST_SEED:
+    if not isinstance(seed, SupportsIndex):
+        raise InputError(f"{where} is {seed!r}; it is a whole number.")
+    if not 0 <= int(seed) <= LARGEST_SEED:
         raise InputError(f"{where} is {seed}; it lies between 0 and {LARGEST_SEED}.")
 
 
