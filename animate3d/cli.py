@@ -156,6 +156,7 @@ def _demo(arguments: Sequence[str]) -> int:
 
     from animate3d.runs.checks import check_out
     from animate3d.runs.demo import animate_creature, animate_dragon
+    from animate3d.runs.mesh import check_formats
 
     check_out(given.out)
 
@@ -163,6 +164,7 @@ def _demo(arguments: Sequence[str]) -> int:
     if known and (given.prompt is not None or given.creature is not None):
         raise InputError("--motion and --video are the dragon in a known motion: leave out --creature and --prompt.")
     asked = _demo_options(given, given.output)
+    check_formats(asked["formats"])  # before a creature is written that nothing comes of
     if given.video:
         from animate3d.runs.demo_video import animate_clip
 

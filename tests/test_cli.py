@@ -132,6 +132,12 @@ def test_an_engine_chooses_the_format_unless_one_is_given(asked: list[AnimateOpt
         cli.main([*BASE, "--engine", "quake"])
 
 
+def test_a_demo_in_an_unknown_format_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="The format `gbl` is unknown"):
+        cli.main(["demo", "--formats", "gbl", "--out", str(tmp_path / "demo")])
+    assert not (tmp_path / "demo").exists()
+
+
 def test_formats_with_spaces_between_them_are_no_models(asked: list[AnimateOptions]) -> None:
     with pytest.raises(InputError, match="with commas: --formats fbx,glb"):
         cli.main([*BASE, "--formats", "fbx", "glb"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -425,17 +425,7 @@ def check_mesh_options(options: AnimateOptions) -> None:
         InputError: a value that cannot be used.
         MissingDependencyError: a format that nothing on this machine can write.
     """
-    unknown = [suffix for suffix in options.formats if suffix not in SUFFIXES]
-    if unknown:
-        raise InputError(f"The format `{unknown[0]}` is unknown; known are: {', '.join(SUFFIXES)}.")
-    if not options.formats:
-        raise InputError(f"No format is given; known are: {', '.join(SUFFIXES)}.")
-    needs_blender = [suffix for suffix in options.formats if suffix in ("fbx", "abc")]
-    if needs_blender and not blender():
-        raise MissingDependencyError(
-            f"Writing {needs_blender[0]} needs Blender: pip install 'animate3d[blender]' (Python 3.11), or put a "
-            "`blender` executable on the PATH; glb and usdc do not need it."
-        )
+    check_formats(options.formats)
     check_clip_name(options.clip_name)
     asked_skeleton(options)
     if options.max_morphs is not None and options.max_morphs < 1:
@@ -450,4 +440,24 @@ def check_mesh_options(options: AnimateOptions) -> None:
         raise InputError(
             f"`{options.overrides[0]}` is a setting of the field's fit, which only runs with --field; add it or leave "
             "the setting out."
+        )
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Suffixes that this machine can write.
+
+    Raises:
+        InputError: none, or an unknown one.
+        MissingDependencyError: one that nothing on this machine can write.
+    """
+    unknown = [suffix for suffix in formats if suffix not in SUFFIXES]
+    if unknown:
+        raise InputError(f"The format `{unknown[0]}` is unknown; known are: {', '.join(SUFFIXES)}.")
+    if not formats:
+        raise InputError(f"No format is given; known are: {', '.join(SUFFIXES)}.")
+    needs_blender = [suffix for suffix in formats if suffix in ("fbx", "abc")]
+    if needs_blender and not blender():
+        raise MissingDependencyError(
+            f"Writing {needs_blender[0]} needs Blender: pip install 'animate3d[blender]' (Python 3.11), or put a "
+            "`blender` executable on the PATH; glb and usdc do not need it."
         )
