@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
-from animate3d.cameras import look_at, orbit_c2w
+from animate3d.cameras import look_at
 from animate3d.errors import InputError
 from animate3d.studio.base import Updateable
 from animate3d.studio.config import parse_structured
@@ -108,8 +108,6 @@ class RandomCameraIterableDataset(IterableDataset, Updateable):
         """Follow the resolution milestones and widen the ranges until ``progressive_until``."""
         self._set_stage(bisect.bisect_right(self.milestones, global_step))
         r = min(1.0, global_step / (self.cfg.progressive_until + 1))
-        if self.cfg.progressive_until == 0:
-            return
         low, high = self.cfg.elevation_range
         start = self.cfg.eval_elevation_deg
         self.elevation_range = ((1 - r) * start + r * low, (1 - r) * start + r * high)
@@ -195,8 +193,13 @@ class RandomCameraDataset(Dataset):
         azimuth = torch.linspace(0, 360.0, n + 1)[:n] if split == "val" else torch.linspace(0, 360.0, n)
         elevation = torch.full_like(azimuth, cfg.eval_elevation_deg)
         distances = torch.full_like(azimuth, cfg.eval_camera_distance)
-        fovy = torch.full_like(azimuth, math.radians(cfg.eval_fovy_deg))
-        c2w = orbit_c2w(elevation, azimuth, distances)
+        eval_fovy = torch.full_like(azimuth, cfg.eval_fovy_deg)
+        # In float32 and in this order, as the real host has it: a bit more or less moves a pixel's value by one.
+        fovy, e, a = (degrees * math.pi / 180 for degrees in (eval_fovy, elevation, azimuth))
+        positions = torch.stack(
+            [distances * e.cos() * a.cos(), distances * e.cos() * a.sin(), distances * e.sin()], dim=-1
+        )
+        c2w = look_at(positions, torch.zeros_like(positions))
         self.views: dict[str, Tensor] = {
             **camera_batch(c2w, fovy, cfg.eval_height, cfg.eval_width, cfg.rays_d_normalize),
             "camera_positions": c2w[:, :3, 3],

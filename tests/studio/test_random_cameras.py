@@ -33,6 +33,9 @@ def test_evaluation_cameras_are_the_recorded_ones(golden: Path, split: str) -> N
     batches = list(loader)
     for name, expected in recorded.items():
         torch.testing.assert_close(torch.cat([b[name] for b in batches]), expected, atol=1e-5, rtol=1e-5)
+    assert torch.equal(
+        torch.cat([b["c2w"] for b in batches]), recorded["c2w"]
+    )  # a bit more or less moves a pixel by one
     assert batches[0]["height"] == 8 and batches[0]["rays_d"].shape == (1, 8, 8, 3)
 
 
@@ -60,6 +63,18 @@ def test_training_batches_follow_the_milestones() -> None:
     }  # fmt: skip
     with pytest.raises(InputError, match=r"data.height has 3 values"):
         datamodule(height=[1, 2, 3], resolution_milestones=[10]).setup("fit")
+
+
+def test_ranges_that_do_not_widen_begin_at_the_front_for_one_step() -> None:
+    # As in the host: the share of the ranges is step / (progressive_until + 1), which is 0 at step 0.
+    module = datamodule(batch_size=4, eval_elevation_deg=20.0)
+    module.setup("fit")
+    dataset = module.train_dataset
+    dataset.update_step(0, 0)
+    first = dataset.collate(None)
+    assert first["azimuth"].tolist() == [0.0] * 4 and first["elevation"].tolist() == pytest.approx([20.0] * 4)
+    dataset.update_step(0, 1)
+    assert len(set(dataset.collate(None)["azimuth"].tolist())) == 4
 
 
 def test_a_ray_through_a_pixel_projects_onto_it() -> None:
