@@ -34,6 +34,9 @@ _JOINT_TURNS = 6  # per round where links let go at joints: what has bent there 
 _LAST_ROUNDS = 3  # of the mean of both ways there; elsewhere one
 _DOUBTFUL = 3  # frames after which a way may fall behind
 _BEHIND = 1.6  # times the cost of the best way: one that falls so far behind does not catch up
+_NEARLY = 1.25  # times the cost of the best way: one that costs no more has a say in the motion
+_SURE = 12  # power of the costs: one of 1.1 times the best has a third of its say
+_NOTHING = 1e-30  # costs less than anything that moves
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
 
@@ -124,19 +127,15 @@ def track(
             if earlier is None and f == frames.shape[1] - 1:
                 earlier = 0  # what is lost here is lost on the way back as well
             list(pool.map(partial(_Way.follow, frame=f, earlier=earlier), ways))  # list() raises what a way raised
-            ways = _leading(ways) if f >= _DOUBTFUL else ways
+            ways = _within(ways, _BEHIND) if f >= _DOUBTFUL else ways
             progress(f // 2 if thorough else f)
-    chosen = min(ways, key=_Way.cost)
-    del ways  # a long clip does not hold what was not chosen any longer
-    if thorough:
-        rounds = _LAST_ROUNDS if joints else 1
-        chosen.go_back(template.links, rounds, lambda done: progress((frames.shape[1] + done) // 2))
-        progress(frames.shape[1] - 1)
-    positions = np.empty((frames.shape[1], *template.vertices.shape))
-    rotations = np.empty((*positions.shape, 3), np.float32)
-    for f, nodes in enumerate(chosen.nodes):  # frame by frame, which needs no second copy of a long motion
-        positions[f], rotations[f] = template.carry(nodes, chosen.fit.rotations(nodes).astype(np.float32))
-    return Tracked(positions, rotations, template.carry_values(np.stack(chosen.confidence)))
+        ways = _within(ways, _NEARLY)  # a long clip does not hold the others any longer
+        if thorough:
+            rounds, count = _LAST_ROUNDS if joints else 1, frames.shape[1]
+            tells = [lambda done: progress((count + done) // 2), *[None] * len(ways)]  # the first tells for all
+            list(pool.map(lambda way, tell: way.go_back(template.links, rounds, tell), ways, tells))
+            progress(count - 1)
+    return _mean(template, ways)
 
 
 class _Way:
@@ -193,7 +192,7 @@ class _Way:
         self.missed.append(missed)
         self.strain.append(self._template.strain(nodes))
 
-    def go_back(self, links: Ids, rounds: int, progress: Callable[[int], None]) -> None:
+    def go_back(self, links: Ids, rounds: int, progress: Callable[[int], None] | None = None) -> None:
         """Follow the surface again from the last frame to the first, and make one motion of both, see `back_share`.
 
         A limb that was lost behind another one when it began to move is often found again later, and not lost on the
@@ -213,7 +212,8 @@ class _Way:
             misses.append(tuple(self._matcher.misses(x, frame) for x in (self.nodes[frame], nodes)))
             ahead, back = (missed.total for missed in misses[-1])
             before, last = last, self.nodes[frame] if back > _FAR_BETTER * ahead else nodes
-            progress(len(self.nodes) - 1 - frame)
+            if progress:
+                progress(len(self.nodes) - 1 - frame)
         if not found:
             return
         there, back_again = zip(*reversed(misses), strict=True)
@@ -246,10 +246,28 @@ class _Way:
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
 
 
-def _leading(ways: Sequence[_Way]) -> list[_Way]:
-    """Those of which one may still end as the cheapest."""
-    behind = _BEHIND * min(way.cost() for way in ways)
-    return [way for way in ways if way.cost() <= behind]
+def _within(ways: Sequence[_Way], factor: float) -> list[_Way]:
+    """Those that cost at most some times as much as the cheapest, the cheapest first."""
+    ordered = sorted(ways, key=_Way.cost)
+    return [way for way in ordered if way.cost() <= factor * ordered[0].cost()]
+
+
+def _mean(template: Template, ways: Sequence[_Way]) -> Tracked:
+    """One motion of ways that cost about as little, by what they cost: between them a hair decides.
+
+    What the processor rounds changes the costs of one clip by up to a tenth (docs/motion_trials.md).
+    """
+    costs = np.array([max(way.cost(), _NOTHING) for way in ways])
+    shares = (costs.min() / costs) ** _SURE
+    shares = shares / shares.sum()
+    frames = len(ways[0].nodes)
+    positions = np.empty((frames, *template.vertices.shape))
+    rotations = np.empty((*positions.shape, 3), np.float32)
+    for f in range(frames):  # one by one, which needs no second copy of a long motion
+        nodes = np.tensordot(shares, [way.nodes[f] for way in ways], 1)
+        positions[f], rotations[f] = template.carry(nodes, ways[0].fit.rotations(nodes).astype(np.float32))
+    confidence = np.tensordot(shares, [way.confidence for way in ways], 1)
+    return Tracked(positions, rotations, template.carry_values(confidence))
 
 
 @dataclass(frozen=True)
