@@ -31,6 +31,7 @@ RAY = "with Ray: on this machine, or join a cluster (auto, ray://HOST:10001)"
 RayAddress: TypeAlias = Annotated[str | None, arg(metavar="ADDRESS", help=RAY, help_behavior_hint="")]
 
 _ADDRESS = re.compile(r"local|auto|ray://.+|[\w.\[\]:-]+:\d+")
+_NEAR = 0.75  # how alike an unknown flag is to the one that was perhaps meant
 _SETTING = re.compile(r"[A-Za-z_][\w.:\[\]]*=")
 
 
@@ -131,7 +132,7 @@ def _flags(options: type) -> set[str]:
 
 def _unknown(words: Sequence[str], options: type) -> str:
     """What is wrong with words that are no flags, and which flags were perhaps meant."""
-    close = [match for word in words for match in get_close_matches(_flag(word), sorted(_flags(options)), n=1)]
+    close = [match for word in words for match in get_close_matches(_flag(word), sorted(_flags(options)), 1, _NEAR)]
     meant = f"; did you mean {', '.join(close)}?" if close else ""
     return f"unrecognized arguments: {' '.join(words)}{meant}"
 

@@ -108,7 +108,9 @@ def count_frames(folder: str | os.PathLike[str], views: int) -> int:
     """
     images = numbered_images(folder)
     found = len(images)
-    if found == 0 or found % views:
+    if found == 0:
+        raise InputError(f"{folder} holds no PNG images {{v*F+f}}.png (view v and frame f of F).")
+    if found % views:
         gap = next(
             (f"; {number}.png is missing" for number in range(max(images, default=0)) if number not in images), ""
         )

@@ -6,6 +6,7 @@ python -m animate3d.evaluation.synthetic_testset FOLDER
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=16, help="of every video (default 16)")
     options = parser.parse_args(argv)
     write_synthetic_testset(options.folder, size=options.size, frames=options.frames)
+    sys.stdout.write(f"wrote a test set of two objects in {options.folder}\n")
     return 0
 
 

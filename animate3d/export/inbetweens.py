@@ -35,8 +35,7 @@ def resampled(clip: Clip, fps: float) -> Clip:
     Raises:
         InputError: a rate that cannot be used, or more than 100 000 frames.
     """
-    if not (np.isfinite(fps) and 0.001 <= fps <= 10000):
-        raise InputError(f"A clip cannot be resampled to {fps} frames per second; 24 or 30 are usual.")
+    check_rate(fps)
     intervals = clip.n_frames if clip.closes else clip.n_frames - 1
     if intervals == 0:
         return clip
@@ -50,6 +49,16 @@ def resampled(clip: Clip, fps: float) -> Clip:
     at = np.where(np.abs(at - rounded) < 1e-9, rounded, at)
     positions = _Surface(clip.mesh).between(clip.positions, at, closes=clip.closes)
     return replace(clip, positions=positions, fps=clip.fps * count / intervals)
+
+
+def check_rate(fps: float) -> None:
+    """A number of frames per second that a clip can be resampled to.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not 0.001 <= fps <= 10000:
+        raise InputError(f"A clip cannot be resampled to {fps:g} frames per second; 24 or 30 are usual.")
 
 
 class _Surface:

@@ -41,5 +41,16 @@ def choose_segmenter(backend: str, model: str | None = None, device: str | torch
     size = f"about {HUB_MODELS[name]}" if name in HUB_MODELS else "of unknown size"
     raise InputError(
         f"The SAM 2 weights `{name}` ({size}) are not on this machine, and nothing is downloaded unasked. "
-        f"Fetch them with `hf download {name}`, give the folder of a copy as --model, or use `--backend background`."
+        f"Fetch them with `hf download {name}`, or choose the backend `background`; the mask tool also takes the "
+        "folder of a copy as --model."
     )
+
+
+def check_backend(backend: str) -> None:
+    """A backend that can be used, without loading it.
+
+    Raises:
+        InputError: as `choose_segmenter`.
+    """
+    if backend not in BACKENDS or (backend == "sam2" and find_weights(None) is None):
+        choose_segmenter(backend)

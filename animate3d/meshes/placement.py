@@ -22,6 +22,8 @@ FILL = 0.7
 """Part of the half image that a resting object may fill in any camera; the rest is room for motion. An object
 whose half extent is 1 is scaled by 0.76 to 0.7 * 3 * tan(20°), the factor documented for Rodin assets."""
 
+_LARGEST_SCALE = 1e9  # and the inverse is the smallest: beyond, a typing error
+
 
 @dataclass(frozen=True, eq=False)
 class Placement:
@@ -65,8 +67,9 @@ class Placement:
     @classmethod
     def from_flags(cls, rot_x_degree: float = 0.0, rot_z_degree: float = 0.0, scale_factor: float = 1.0) -> Placement:
         """The documented flags: scale · Rz(rot_z) · Rx(rot_x), no translation."""
-        if scale_factor <= 0:
-            raise InputError(f"scale_factor must be positive, got {scale_factor}.")
+        if not 1.0 / _LARGEST_SCALE <= scale_factor <= _LARGEST_SCALE:
+            limits = f"{1 / _LARGEST_SCALE:g} and {_LARGEST_SCALE:g}"
+            raise InputError(f"scale_factor must lie between {limits}, got {scale_factor}.")
         return cls(_rotation(rot_x_degree, rot_z_degree), scale_factor, np.zeros(3))
 
     @classmethod
@@ -144,7 +147,9 @@ class Placement:
         value = read_json(path)
         try:
             return cls(value["rotation"], float(value["scale"]), value["translation"], value.get("origin", (0, 0, 0)))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:  # InputError is a ValueError
+        except KeyError as error:
+            raise InputError(f"{path} is not a placement file: it has no {error}.") from error
+        except (AttributeError, TypeError, ValueError) as error:  # InputError is a ValueError
             raise InputError(f"{path} is not a placement file: {error}") from error
 
     def _tensors(self, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,7 @@ from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.progress import counted
 from animate3d.resources import find_resource
 from animate3d.runs import alignment
-from animate3d.runs.checks import check_out
+from animate3d.runs.checks import check_degrees, check_out
 from animate3d.runs.console import compiling_told
 from animate3d.runs.fit import Training, frame_settings, rigidity_settings
 from animate3d.runs.lock import alone_in
@@ -46,6 +46,7 @@ from animate3d.runs.videos import (
     INFERENCE_CONFIG,
     VideoOptions,
     Wanted,
+    check_video,
     import_ahead,
     made_frames,
     make_masks,
@@ -474,8 +475,8 @@ def check_options(options: RunOptions) -> None:
         raise InputError(f"The number of frames per second must be positive, got {options.fps:g}.")
     if options.views < 1:
         raise InputError(f"The number of views must be at least 1, got {options.views}.")
-    if not np.isfinite(options.azimuth):
-        raise InputError(f"The azimuth of the first video must be a number of degrees, got {options.azimuth}.")
+    check_degrees("azimuth of the first video", options.azimuth)
+    check_degrees("azimuth of --facing", options.facing)
     if options.frames is None and options.video is None:
         raise InputError("Nothing says how it moves: give a --prompt, a --video or a folder of --frames.")
     if options.frames is None and (options.views != STATIC_VIEWS or options.azimuth):
@@ -492,9 +493,7 @@ def check_options(options: RunOptions) -> None:
 
         asked = ["system.prompt_processor.prompt=check", *settings_of(FIT, options.overrides)]
         check_settings(options.config, asked)
-    if options.video is not None and options.video.weights is not None:
-        existing_folder(options.video.weights, "folder of weights")
-    if options.video is not None and options.video.checkpoint is not None:
-        existing_file(options.video.checkpoint, "motion checkpoint")
+    if options.video is not None:
+        check_video(options.video)
     existing_file(find_resource(options.config), "config file")
     settings_of(FIT, options.overrides)

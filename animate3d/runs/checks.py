@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import SupportsIndex
 
@@ -40,3 +41,13 @@ def check_out(out: Path, frames: Path | None = None) -> None:
             raise InputError(f"{place} is a file, not a folder; give another --out.")
     if frames is not None and frames.resolve() == out.resolve():
         raise InputError(f"The results would lie among the frames in {frames}; give another --out.")
+
+
+def check_degrees(what: str, degrees: float | None) -> None:
+    """A finite angle, or none.
+
+    Raises:
+        InputError: it is not finite.
+    """
+    if degrees is not None and not math.isfinite(degrees):
+        raise InputError(f"The {what} must be a number of degrees, got {degrees}.")

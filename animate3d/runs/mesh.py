@@ -18,6 +18,7 @@ from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import SKINNED, SUFFIXES, Skinned, export_with_report, preview
 from animate3d.export.blender import blender
 from animate3d.export.clip import check_clip_name
+from animate3d.export.inbetweens import check_rate
 from animate3d.export.skeleton import check_rig
 from animate3d.files import atomic_file, content_hash
 from animate3d.frames import GREY, composite
@@ -99,6 +100,10 @@ def animate(options: AnimateOptions, announce: Callable[[str], None] = lambda li
         run.place()
         score = None
         if options.frames is None:
+            if options.field and options.moves == "auto":
+                announce(
+                    "note: a field is fitted to videos (--field, or key=value for its fit), so no motion is computed"
+                )
             run.render_static()
             score = run.choose_frames()
         return finish(run, run.find_motion(), score)
@@ -430,8 +435,8 @@ def check_mesh_options(options: AnimateOptions) -> None:
     asked_skeleton(options)
     if options.max_morphs is not None and options.max_morphs < 1:
         raise InputError(f"The number of morph targets is limited to {options.max_morphs}; at least 1 is needed.")
-    if options.resample is not None and not (np.isfinite(options.resample) and options.resample > 0):
-        raise InputError(f"--resample is a number of frames per second above 0, got {options.resample:g}.")
+    if options.resample is not None:
+        check_rate(options.resample)
     if options.frames is not None and options.video is not None:
         raise InputError("Give either a prompt or a folder of frames, not both.")
     if options.object_masks is not None and options.frames is None:

@@ -176,8 +176,6 @@ def computed_of(
     Raises:
         InputError: it is to be computed, but nothing of it can.
     """
-    if options.facing is not None and not np.isfinite(options.facing):
-        raise InputError(f"--facing is an azimuth in degrees, got {options.facing}.")
     video = options.video
     if options.frames is not None or video is None or options.moves == "never":
         return None

@@ -70,6 +70,10 @@ def render_still(options: StillOptions) -> Path:
     viewpoint = fitting_viewpoint(mesh, placement, azimuth, elevation, options.field_of_view, size)
     colour = BACKGROUNDS[options.background]
     rgba = draw_viewpoint(mesh, placement, viewpoint, shading=options.lit)
+    if not rgba[..., 3].any():
+        raise InputError(
+            f"Nothing of {options.model} is in the picture: it is drawn too small; leave --scale-factor out."
+        )
     if colour is not None:
         on = composite(torch.from_numpy(rgba).float() / 255, torch.tensor(colour))
         rgba = (on.clamp(0, 1) * 255 + 0.5).byte().numpy()

@@ -17,7 +17,7 @@ from PIL import Image
 
 from animate3d.bundled_model.knowledge import asks_for_trained
 from animate3d.errors import InputError
-from animate3d.files import atomic_directory, stamp
+from animate3d.files import atomic_directory, existing_file, existing_folder, stamp
 from animate3d.frames import numbered_images
 from animate3d.motion.pixel_origins import ORIGINS, save_origins
 from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
@@ -94,6 +94,22 @@ class VideoOptions:
         if self.quantize is None:  # absent in records of before, which stay valid
             del values["quantize"]
         return {**values, **stamps}
+
+
+def check_video(options: VideoOptions) -> None:
+    """What is not on this machine.
+
+    Raises:
+        InputError: a folder, a file or a mask backend.
+    """
+    if options.weights is not None:
+        existing_folder(options.weights, "folder of weights")
+    if options.checkpoint is not None:
+        existing_file(options.checkpoint, "motion checkpoint")
+    if options.mask_backend == "sam2":
+        from animate3d.masks import check_backend
+
+        check_backend(options.mask_backend)
 
 
 Wanted: TypeAlias = tuple[VideoOptions, tuple[Path, ...]]

@@ -155,10 +155,15 @@ def test_the_sheet_shows_the_highest_frame_of_a_hop_that_even_frames_miss():
 
 
 def test_all_formats_are_documented():
-    from pathlib import Path
-
     text = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
     assert all(f"`.{suffix}`" in text for suffix in SUFFIXES)
+
+
+def test_the_help_of_formats_lists_them_all():
+    import re
+
+    text = (Path(__file__).parents[2] / "animate3d" / "runs" / "options.py").read_text()
+    assert re.findall(r"comma-separated: ([a-z,]+)", text) == [",".join(SUFFIXES)]
 
 
 @pytest.mark.parametrize("suffix", ["glb", "fbx"])

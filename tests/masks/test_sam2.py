@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import constants
 
 from animate3d.errors import InputError
-from animate3d.masks import BackgroundSegmenter, Sam2Segmenter, choose_segmenter, find_weights, sam2
+from animate3d.masks import BackgroundSegmenter, Sam2Segmenter, check_backend, choose_segmenter, find_weights, sam2
 
 SIZE = 64
 
@@ -130,6 +130,15 @@ def test_absent_weights_are_named_with_their_size_and_not_downloaded(empty_cache
     with pytest.raises(InputError, match="of unknown size"):
         choose_segmenter("sam2", "someone/something")
     assert not empty_cache.exists() or not any(empty_cache.iterdir())
+
+
+def test_a_backend_without_weights_is_refused_before_videos_are_made(empty_cache: Path) -> None:
+    for backend in ("auto", "background"):
+        check_backend(backend)
+    with pytest.raises(InputError, match=r"hf download .*, or choose the backend `background`"):
+        check_backend("sam2")
+    with pytest.raises(InputError, match="`sam3` is unknown"):
+        check_backend("sam3")
 
 
 def test_bad_models_and_backends_are_named(tmp_path: Path) -> None:

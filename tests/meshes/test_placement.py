@@ -97,8 +97,9 @@ def test_other_json_files_are_refused(tmp_path, text):
 
 
 def test_impossible_placements_are_refused():
-    with pytest.raises(InputError, match="positive"):
-        Placement.from_flags(0, 0, -1)
+    for scale in (-1, 0, 1e-30, 1e30, float("nan")):
+        with pytest.raises(InputError, match="must lie between 1e-09 and 1e"):
+            Placement.from_flags(0, 0, scale)
     with pytest.raises(InputError, match="no extent"):
         Placement.automatic(np.ones((4, 3)), "z")
     with pytest.raises(InputError, match="y or z"):

@@ -120,7 +120,7 @@ def test_missing_gaussians_are_one_clear_sentence(plugin: ModuleType) -> None:
     ("values", "message"),
     [
         ({"load_ply_cfg": {"rot_y_degree": 3.0}}, "no key `rot_y_degree`"),
-        ({"load_ply_cfg": {"scale_factor": 0.0}}, "scale_factor must be positive"),
+        ({"load_ply_cfg": {"scale_factor": 0.0}}, "scale_factor must lie between"),
         ({"n_input_dims": 3}, "n_input_dims is 3"),
         ({"pred_normal": True}, "pred_normal is not supported"),
         ({"grid_size": [[4, 5, 6]]}, "4 positive sizes"),

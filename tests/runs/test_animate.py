@@ -298,6 +298,8 @@ def test_videos_made_from_the_documented_step_2_of_a_coarse_mesh_are_accepted(
         ({"overrides": ("later:a=1",)}, r"step:key=value \(steps: fit, refine, recon\)"),
         ({"field": False, "overrides": ("a=1",)}, "only runs with --field"),
         ({"azimuth": float("inf")}, "must be a number of degrees"),
+        ({"facing": float("nan")}, "azimuth of --facing must be a number of degrees"),
+        ({"resample": 1e9}, "cannot be resampled to 1e\\+09 frames per second"),
     ],
 )
 def test_what_cannot_be_used_is_told_before_anything_runs(

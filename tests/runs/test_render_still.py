@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from animate3d.errors import InputError
-from animate3d.meshes import Mesh, load_mesh, save_obj
+from animate3d.meshes import Mesh, Placement, load_mesh, save_obj
 from animate3d.runs.render import StillOptions, draw_viewpoint, front_azimuth, render_still
 from animate3d.runs.viewpoint import load_viewpoint
 
@@ -67,6 +67,7 @@ def test_the_front_can_be_said(wedge: Path) -> None:
         ({"size": "4x4"}, "cannot be drawn"),
         ({"background": "blue"}, "background `blue`"),
         ({"field_of_view": 180.0}, "field of view"),
+        ({"placement": Placement.from_flags(scale_factor=1e-8)}, "Nothing of .* is in the picture"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_and_nothing_is_written(

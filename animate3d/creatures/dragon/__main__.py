@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         pictures = (shaded[..., :3] * alpha + 128 * (1 - alpha)).astype(np.uint8)
         save_image(options.out / "sheets" / f"{name}.png", contact_sheet(pictures[:, :: max(1, options.frames // 8)]))
         save_gif(options.out / "sheets" / f"{name}.gif", side_by_side(pictures), fps=8)
+    sys.stdout.write(f"wrote {options.out / NAME}, and videos and sheets of {', '.join(motions)} in {options.out}\n")
     return 0
 
 
