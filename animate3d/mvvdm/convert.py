@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -14,6 +15,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.utils import logging as diffusers_logging
 from omegaconf import OmegaConf
+from safetensors import SafetensorError, safe_open
 from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 from transformers.utils import logging as transformers_logging
 
@@ -27,9 +29,15 @@ from animate3d.mvvdm.weights import (
     load_unet,
     resolve,
 )
+from animate3d.resources import find_resource
 
 MVDREAM_FILES = ["model_index.json", "unet/*", "vae/*", "text_encoder/*", "tokenizer/*"]
 ADAPTER_FILES = ["config.json", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"]
+DAMAGED = (
+    *(OSError, EOFError, ValueError, RuntimeError, LookupError, TypeError, AttributeError),
+    *(SafetensorError, pickle.UnpicklingError),
+)
+"""What diffusers and transformers raise, depending on where a damaged file leads them."""
 LONG_TO_LOAD = 2**28
 """Bytes from which on the libraries show how far they are; less is there at once."""
 
@@ -54,7 +62,7 @@ def assemble(
     Raises:
         InputError: a source is missing, damaged, or does not fit.
     """
-    source = resolve(config["pretrained_model_path"], what="base model", patterns=MVDREAM_FILES)
+    source = resolve(source_in(config, "pretrained_model_path"), what="base model", patterns=MVDREAM_FILES)
     if motion_checkpoint:
         existing_motion_checkpoint(motion_checkpoint)  # before the large files are read
     if is_converted(source):
@@ -78,13 +86,27 @@ def assemble(
     return pipeline
 
 
+def source_in(config: Mapping[str, Any], key: str, where: object = "The config") -> str:
+    """The folder or hub name that a config has under a key.
+
+    Args:
+        where: its file, which begins the message.
+
+    Raises:
+        InputError: it has none.
+    """
+    if not config.get(key):
+        raise InputError(f"{where}: the key `{key}` is missing; it is a folder or a name on the model hub.")
+    return str(config[key])
+
+
 def _assemble_released(
     mvdream: Path, config: Mapping[str, Any], motion_checkpoint: str | os.PathLike[str] | None, dtype: torch.dtype
 ) -> MultiViewVideoPipeline:
     for part in ("unet", "vae", "text_encoder", "tokenizer"):
         existing_folder(mvdream / part, f"{part} of the base model")
-    motion_adapter = resolve(config["motion_adapter_path"], what="motion adapter", patterns=ADAPTER_FILES)
-    ip_adapter, encoder = ip_adapter_files(config["ip_adapter_path"])
+    motion_adapter = resolve(source_in(config, "motion_adapter_path"), what="motion adapter", patterns=ADAPTER_FILES)
+    ip_adapter, encoder = ip_adapter_files(source_in(config, "ip_adapter_path"))
     unet = load_unet(
         mvdream,
         motion_adapter,
@@ -104,14 +126,16 @@ def _assemble_released(
             feature_extractor=CLIPImageProcessorPil(),
             image_encoder=CLIPVisionModelWithProjection.from_pretrained(encoder, dtype=dtype),
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"A part of the base model {mvdream} cannot be read: {_first_line(error)}") from error
+    except DAMAGED as error:
+        reason = _reason(error, mvdream, encoder)
+        raise InputError(f"A part of the base model {mvdream} cannot be read: {reason}") from error
 
 
 def is_converted(folder: Path) -> bool:
     """Whether a folder is a whole pipeline of this package."""
     index = folder / "model_index.json"
-    return index.is_file() and read_json(index).get("_class_name") == MultiViewVideoPipeline.__name__
+    content = read_json(index) if index.is_file() else None
+    return isinstance(content, dict) and content.get("_class_name") == MultiViewVideoPipeline.__name__
 
 
 def load_converted(folder: str | os.PathLike[str], *, dtype: torch.dtype = torch.float32) -> MultiViewVideoPipeline:
@@ -129,8 +153,8 @@ def load_converted(folder: str | os.PathLike[str], *, dtype: torch.dtype = torch
     try:
         with _without_bars() if _size(folder) < LONG_TO_LOAD else nullcontext():
             return MultiViewVideoPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"The weights in {folder} are incomplete or damaged: {_first_line(error)}") from error
+    except DAMAGED as error:
+        raise InputError(f"The weights in {folder} are incomplete or damaged: {_reason(error, folder)}") from error
 
 
 def _size(folder: Path) -> int:
@@ -164,6 +188,18 @@ def convert(
         pipeline.save_pretrained(temporary)
 
 
+def _reason(error: Exception, *folders: Path) -> str:
+    """The first line of an error; safetensors' own do not say which file they are about, so that is looked for."""
+    if isinstance(error, SafetensorError):
+        for path in (path for folder in folders for path in sorted(folder.rglob("*.safetensors"))):
+            try:
+                with safe_open(path, "pt"):
+                    pass
+            except SafetensorError:
+                return f"{path}: {_first_line(error)}"
+    return _first_line(error)
+
+
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
@@ -194,13 +230,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--ip-adapter", help="IP-Adapter: folder, file or hub name (default: the config's)")
     parser.add_argument("--dtype", choices=sorted(DTYPES), default="float32", help="of the written weights")
     options = parser.parse_args(argv)
-    config = read_config(options.config)
+    path = find_resource(options.config)
+    config = read_config(path)
     sources = {
         "pretrained_model_path": options.base,
         "motion_adapter_path": options.motion_adapter,
         "ip_adapter_path": options.ip_adapter,
     }
     config.update({key: value for key, value in sources.items() if value is not None})
+    source_in(config, "pretrained_model_path", path)
     convert(options.output, config, options.motion_checkpoint, dtype=DTYPES[options.dtype])
     return 0
 
@@ -218,7 +256,8 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         config = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     except Exception as error:  # the YAML and interpolation errors share no base class
-        raise InputError(f"The config {path} cannot be read: {_first_line(error)}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"The config {path} cannot be read: {reason}") from error
     if not isinstance(config, dict):
         raise InputError(f"The config {path} is not a mapping of keys to values.")
     return {str(key): value for key, value in config.items()}

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -26,15 +26,17 @@ from animate3d.files import (
 )
 from animate3d.frames import save_frames, save_gif, save_mp4, side_by_side
 from animate3d.motion.pixel_origins import PixelOrigins
-from animate3d.mvvdm.convert import DTYPES, assemble
+from animate3d.mvvdm.convert import DTYPES, assemble, read_config
 from animate3d.mvvdm.model.compiled import Compiler
 from animate3d.mvvdm.model.origins import own_origins
 from animate3d.mvvdm.model.quantized import quantize
 from animate3d.mvvdm.model.unet import MultiViewUNet
 from animate3d.mvvdm.pipeline import MultiViewVideoOutput, MultiViewVideoPipeline
-from animate3d.mvvdm.sampler import RELEASED, SamplerSettings
+from animate3d.mvvdm.sampler import LARGEST_SEED, RELEASED, SamplerSettings
 from animate3d.mvvdm.weights import existing_motion_checkpoint
+from animate3d.studio.registry import near_names
 
+Number = TypeVar("Number", int, float)
 FPS = 8.0
 ENOUGH_MEMORY = 11 * 2**30
 """Bytes of a GPU that holds the whole pipeline at the documented size."""
@@ -54,6 +56,11 @@ DEFAULTS: dict[str, Any] = {
     "compile": False,
     "quantize": None,
 }
+MODEL_KEYS = (
+    *("pretrained_model_path", "motion_adapter_path", "ip_adapter_path", "i2v_cond_time_zero"),
+    *("mvdream_attn_cfg", "motion_module_attn_cfg", "noise_scheduler_kwargs", "dtype"),
+)
+"""Keys of an inference config that say what the model is."""
 QUANTIZED = ("int8",)
 """Precisions, below those of arithmetic, in which the UNet's weights can be held."""
 
@@ -197,13 +204,7 @@ def _with_suffix(base: Path, suffix: str) -> Path:
 
 def record_of(request: VideoRequest, config: dict[str, Any], checkpoint: Path | None) -> dict[str, Any]:
     """Everything a result depends on: settings, hashes of the images, identity of the weights."""
-    model = {
-        key: config.get(key)
-        for key in (
-            *("pretrained_model_path", "motion_adapter_path", "ip_adapter_path", "i2v_cond_time_zero"),
-            *("mvdream_attn_cfg", "motion_module_attn_cfg", "noise_scheduler_kwargs", "dtype"),
-        )
-    }
+    model = {key: config.get(key) for key in MODEL_KEYS}
     if config.get("quantize"):  # absent in records of before, which stay valid
         model["quantize"] = config["quantize"]
     local = {key: stamp(path) for key, path in model.items() if key.endswith("_path") and path and Path(path).exists()}
@@ -320,13 +321,43 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
-def sampler_of(config: dict[str, Any]) -> SamplerSettings:
-    """The sampler's settings of an inference config, without seeds and sizes."""
+def read_inference_config(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """An inference config; keys that the file leaves out have the values of `DEFAULTS`.
+
+    Raises:
+        InputError: unreadable, or an unknown key.
+    """
+    config = read_config(path)
+    known = {*DEFAULTS, *MODEL_KEYS, "prompt"}  # of the ``config.yaml`` beside results, which is read again
+    for key in config:
+        if key not in known:
+            raise InputError(f"{path}: there is no key `{key}`{near_names(key, known)}.")
+    return {**DEFAULTS, **config}
+
+
+def sampler_of(config: dict[str, Any], **sizes: int) -> SamplerSettings:
+    """The sampler's settings of an inference config, without seeds.
+
+    Args:
+        sizes: ``frames``, ``size`` and ``width`` of `SamplerSettings`, which a config does not have.
+
+    Raises:
+        InputError: no videos can be made so.
+    """
+    rounds = _number(config, "freeinit_num_iters", int) if config["freeinit_enabled"] else 0
     return SamplerSettings(
-        steps=int(config["steps"]),
-        guidance_scale=float(config["guidance_scale"]),
-        freeinit_num_iters=int(config["freeinit_num_iters"]) if config["freeinit_enabled"] else 0,
+        steps=_number(config, "steps", int),
+        guidance_scale=_number(config, "guidance_scale", float),
+        freeinit_num_iters=rounds,
+        **sizes,
     )
+
+
+def _number(config: dict[str, Any], key: str, kind: Callable[[Any], Number]) -> Number:
+    try:
+        return kind(config[key])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"`{key}` is {config[key]!r}; it is a number.") from error
 
 
 def request_of(config: dict[str, Any], images: tuple[Path, ...], prompt: str, sampler: SamplerSettings) -> VideoRequest:
@@ -370,10 +401,10 @@ def run(
         folders of lossless frames, one per seed; the GIF and the MP4 have the same name plus suffix.
     """
     config = {**DEFAULTS, **config}
-    sampler = replace(sampler_of(config), frames=frames, size=height, width=width)
+    sampler = sampler_of(config, frames=frames, size=height, width=width)
     folder, pipeline = Path(config["output_dir"]) / save_name, None
     results = []
-    for index, seed in enumerate(_seeds(config["seed"])):
+    for index, seed in enumerate(seeds_of(config)):
         request = request_of(config, images, prompt, replace(sampler, seed=seed))
         base = folder / result_name(index, prompt)
         record = record_of(request, config, checkpoint)
@@ -395,10 +426,31 @@ def write_config(folder: Path, config: dict[str, Any], prompt: str | list[str]) 
         temporary.write_text(OmegaConf.to_yaml(OmegaConf.create({**config, "prompt": prompt})))
 
 
-def _seeds(value: Any) -> list[int]:
+def seeds_of(config: dict[str, Any]) -> list[int]:
+    """The seeds of an inference config; random ones are drawn.
+
+    Raises:
+        InputError: see `checked_seed`.
+    """
+    value = config["seed"]
     seeds = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    try:
-        numbers = [int(seed) for seed in seeds]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"`seed` is {value!r}; give whole numbers, -1 for a random one.") from error
+    numbers = [checked_seed(seed, "The seed") for seed in seeds]
     return [int(torch.randint(2**31, (1,))) if number < 0 else number for number in numbers]
+
+
+def checked_seed(value: Any, where: str) -> int:
+    """A seed, or -1 for a random one.
+
+    Args:
+        where: begins the sentence.
+
+    Raises:
+        InputError: it is neither.
+    """
+    try:
+        number = int(str(value))
+    except ValueError as error:
+        raise InputError(f"{where} is {value!r}; give a whole number, -1 for a random one.") from error
+    if not -1 <= number <= LARGEST_SEED:
+        raise InputError(f"{where} is {number}; it lies between 0 and {LARGEST_SEED}, or is -1 for a random one.")
+    return number

@@ -14,8 +14,19 @@ from tqdm import tqdm
 from animate3d.arguments import add_ray
 from animate3d.cluster import each
 from animate3d.errors import InputError
-from animate3d.mvvdm.convert import read_config
-from animate3d.mvvdm.inference import DEFAULTS, QUANTIZED, find_images, keep_loaded, result_name, run, write_config
+from animate3d.mvvdm.convert import source_in
+from animate3d.mvvdm.inference import (
+    QUANTIZED,
+    checked_seed,
+    find_images,
+    keep_loaded,
+    read_inference_config,
+    result_name,
+    run,
+    sampler_of,
+    seeds_of,
+    write_config,
+)
 from animate3d.mvvdm.sampler import RELEASED
 from animate3d.resources import find_resource
 from animate3d.tables import TABLES, read_prompts, read_rows
@@ -107,15 +118,13 @@ def _entry(options: argparse.Namespace, said: Mapping[str, Any], where: str = ""
     if root is None:
         raise InputError(f"{where or 'The command'} does not say where the condition images are: --ip_image_root.")
     seed = said.get("seed")
-    if seed is not None and not str(seed).lstrip("-").isdigit():
-        raise InputError(f"{where}, column `seed`: {seed!r} is not a whole number.")
     return Entry(
         str(said.get("prompt", options.prompt)),
         Path(root),
         str(said.get("ip_image_name", options.ip_image_name)),
         str(said.get("save_name", options.save_name)),
         options.N,
-        None if seed is None else int(seed),
+        None if seed is None else checked_seed(seed, f"{where}: the seed"),
     )
 
 
@@ -140,7 +149,8 @@ ip_image_root, ip_image_name, save_name and seed, of which those that are absent
 def main(argv: list[str] | None = None) -> int:
     """Command line of ``inference.py``."""
     options = _parser().parse_args(argv)
-    config = {**DEFAULTS, **read_config(find_resource(options.config))}
+    path = find_resource(options.config)
+    config = read_inference_config(path)
     if options.weights is not None:
         config["pretrained_model_path"] = str(options.weights)
     for key in ("seed", "steps", "guidance_scale", "device", "dtype", "output_dir"):
@@ -148,7 +158,7 @@ def main(argv: list[str] | None = None) -> int:
             config[key] = getattr(options, key)
     if options.freeinit_num_iters is not None:
         config["freeinit_num_iters"] = options.freeinit_num_iters
-        config["freeinit_enabled"] = options.freeinit_num_iters > 0
+        config["freeinit_enabled"] = options.freeinit_num_iters != 0
     for key in ("offload", "sequential_guidance"):
         config[key] = bool(config[key]) or getattr(options, key)
     if options.low_memory:
@@ -157,6 +167,9 @@ def main(argv: list[str] | None = None) -> int:
         config["compile"] = True
     if options.quantize is not None:
         config["quantize"] = options.quantize
+    source_in(config, "pretrained_model_path", path)
+    sampler_of(config, frames=options.L, size=options.H, width=options.W)  # what is wrong is said once, not per prompt
+    seeds_of(config)
     shared = {
         "checkpoint": options.pretrained_unet_path,
         "frames": options.L,

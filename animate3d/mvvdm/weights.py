@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -88,8 +87,11 @@ def existing_motion_checkpoint(path: str | os.PathLike[str]) -> Path:
     return existing_file(path, "motion checkpoint")
 
 
-def read_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_tensors(path: str | os.PathLike[str], *, remedy: str = "download it again") -> dict[str, Any]:
     """The content of a ``.safetensors`` file or of a PyTorch checkpoint (never unpickles code).
+
+    Args:
+        remedy: what to do if it is damaged, as the end of a sentence.
 
     Raises:
         InputError: missing, damaged, or not a checkpoint of plain tensors.
@@ -99,12 +101,14 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is damaged or not a checkpoint; download it again.") from error
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} is damaged, or holds more than tensors and is not read for safety; download it again."
+            f"{path} is damaged, or holds more than tensors and is not read for safety; {remedy}."
         ) from error
+    except Exception as error:  # the unpickler raises whatever a damaged file leads it into
+        if isinstance(error, MemoryError) or getattr(error, "filename", None):  # as of a file that may not be read
+            raise
+        raise InputError(f"{path} is damaged or not a checkpoint; {remedy}.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not named tensors.")
     return content

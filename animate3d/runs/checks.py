@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import SupportsIndex
 
 from animate3d.errors import InputError
-
-LARGEST_SEED = 2**32 - 1
-"""Of what numpy, torch and the host of the fits take, the least: that is numpy's ``seed``."""
+from animate3d.mvvdm.sampler import LARGEST_SEED
 
 
 def check_seed(seed: int, where: str = "The seed") -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 import shutil
 import threading
 import time
@@ -62,15 +61,6 @@ class VideoOptions:
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise InputError("The prompt is empty; say what happens, for example --prompt 'a dragon is roaring'.")
-        if self.sampler.frames < 2:
-            raise InputError(f"A video needs at least 2 frames, got {self.sampler.frames}.")
-        for name in ("steps", "size"):
-            if getattr(self.sampler, name) < 1:
-                raise InputError(f"The setting --{name} must be at least 1, got {getattr(self.sampler, name)}.")
-        if self.sampler.size % 8:
-            raise InputError(f"The size of the videos must be a multiple of 8 pixels, got {self.sampler.size}.")
-        if not math.isfinite(self.sampler.guidance_scale):
-            raise InputError(f"--guidance-scale must be a number, got {self.sampler.guidance_scale}.")
         if self.samples < 1:
             raise InputError(f"The number of samples must be at least 1, got {self.samples}.")
         if self.weights is None and self.checkpoint is None:
@@ -225,9 +215,8 @@ def _make_together(wanted: Sequence[Wanted]) -> None:
 def _asked(options: VideoOptions, images: tuple[Path, ...]) -> tuple[Any, dict[str, Any]]:
     """The request for videos, and the inference config that it goes with."""
     from animate3d.mvvdm import inference
-    from animate3d.mvvdm.convert import read_config
 
-    config = {**inference.DEFAULTS, **read_config(find_resource(INFERENCE_CONFIG))}
+    config = inference.read_inference_config(find_resource(INFERENCE_CONFIG))
     if options.weights is not None:
         config["pretrained_model_path"] = str(options.weights)
     config |= {"compile": options.compile, "quantize": options.quantize}

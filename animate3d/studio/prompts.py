@@ -157,15 +157,17 @@ class PromptProcessor(BaseObject):
 
     def _prepare(self) -> PromptProcessorOutput:
         texts = [self.prompt, self.negative_prompt, *self.prompts_vd, *self.negative_prompts_vd]
-        missing = [t for t in dict.fromkeys(texts) if not (self.cfg.use_cache and self._cached(t).is_file())]
+        kept = {text: self._read(text) if self.cfg.use_cache else None for text in texts}
+        missing = [text for text, embedding in kept.items() if embedding is None]
         if missing:
             with torch.no_grad():
                 embeddings = self.encode(missing)
             for text, embedding in zip(missing, embeddings, strict=True):
+                kept[text] = embedding.detach().cpu().clone()
                 with atomic_file(self._cached(text)) as temporary:
-                    torch.save(embedding.detach().cpu().clone(), temporary)
+                    torch.save(kept[text], temporary)
             cleanup()
-        loaded = torch.stack([torch.load(self._cached(t), map_location="cpu", weights_only=True) for t in texts])
+        loaded = torch.stack([embedding for text in texts if (embedding := kept[text]) is not None])
         text, uncond, vd, uncond_vd = loaded.to(self.device).split([1, 1, 4, 4])
         return PromptProcessorOutput(
             text_embeddings=text,
@@ -177,6 +179,20 @@ class PromptProcessor(BaseObject):
             prompt=self.prompt,
             prompts_vd=self.prompts_vd,
         )
+
+    def _read(self, text: str) -> Tensor | None:
+        """The embedding ``[L, D]`` of a text in the cache; None where there is none, or a damaged one."""
+        path = self._cached(text)
+        if not path.is_file():
+            return None
+        try:
+            embedding = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:  # the unpickler raises whatever a damaged file leads it into
+            embedding = None
+        if isinstance(embedding, Tensor):
+            return embedding
+        warn("%s is damaged; the prompt [%s] is encoded again.", path, text)
+        return None
 
     def _cached(self, text: str) -> Path:
         return self.cache_dir / f"{hash_prompt(self.cfg.pretrained_model_name_or_path, text)}.pt"

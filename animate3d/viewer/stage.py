@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from animate3d.cameras import orbit_cameras
-from animate3d.errors import require
+from animate3d.errors import InputError, require
 from animate3d.viewer.film import Film
 from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show
 from animate3d.viewer.scene import COLORS, Actor
@@ -22,6 +23,7 @@ _FOV = np.deg2rad(40.0)
 _TICK = 1 / 40  # seconds
 _APART = 0.75  # of two models from the middle
 _MATERIALS = "texture"
+_LAST_PORT = 65535
 _SPEEDS = {"¼×": 0.25, "½×": 0.5, "1×": 1.0, "2×": 2.0}
 
 
@@ -29,9 +31,11 @@ def open_server(host: str, port: int) -> Any:
     """A viser server on ``host``; takes the next free port if ``port`` is taken.
 
     Raises:
+        InputError: there is no such port, or ``host`` is no address of this machine.
         MissingDependencyError: viser is not installed.
     """
     viser = require("viser", feature="The viewer in the browser", extra="viewer")
+    _check_address(host, port)
     with redirect_stdout(io.StringIO()):  # it would print a table of its addresses
         server = viser.ViserServer(host=host, port=port, label="Animate3D", verbose=False)
     server.gui.configure_theme(control_layout="collapsible", dark_mode=True, show_logo=False, show_share_button=False)
@@ -41,6 +45,24 @@ def open_server(host: str, port: int) -> Any:
     server.initial_camera.look_at = (0.0, 0.0, 0.0)
     server.initial_camera.fov = float(_FOV)
     return server
+
+
+def _check_address(host: str, port: int) -> None:
+    """Refuse what viser's thread would end at, for which its constructor waits for ever."""
+    if not 0 <= port <= _LAST_PORT:
+        raise InputError(f"The port {port} does not exist; give a --port between 0 and {_LAST_PORT}.")
+
+    async def open_any() -> None:  # as viser does, at a port that is free
+        (await asyncio.get_running_loop().create_server(asyncio.Protocol, host, 0)).close()
+
+    try:
+        asyncio.run(open_any())
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"The page cannot be served on {host} ({reason}); give a --host that is an address of this machine, such "
+            "as 127.0.0.1."
+        ) from error
 
 
 def camera_position(azimuth: float) -> tuple[float, float, float]:

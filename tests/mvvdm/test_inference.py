@@ -226,8 +226,15 @@ def test_bad_input_is_one_clear_sentence(weights: Path, images: Path, tmp_path: 
     cases = {
         ("--N", "9"): "lacks 5.png, 6.png, 7.png, 8.png",
         ("--ip_image_name", "cat"): "lacks cat_0.png",
-        ("--W", "100"): "multiples of 64",
-        ("--L", "1"): "makes 2 to 32",
+        ("--W", "72"): "multiples of 64",
+        ("--W", "0"): "a multiple of 8 pixels, at least 8, got 0",
+        ("--H", "-8"): "a multiple of 8 pixels, at least 8, got -8",
+        ("--L", "1"): "at least 2 frames, got 1",
+        ("--steps", "0"): "denoising steps must be at least 1, got 0",
+        ("--guidance_scale", "nan"): "guidance scale must be a number, got nan",
+        ("--freeinit_num_iters", "-1"): "FreeInit must be at least 0, which turns it off, got -1",
+        ("--seed", "1", "-2"): "The seed is -2; it lies between 0 and 4294967295, or is -1 for a random one",
+        ("--seed", "99999999999"): "The seed is 99999999999; it lies between",
         ("--device", "tpu9"): "`tpu9` is not known",
         ("--dtype", "int8"): "`int8` is not known",
         ("--offload", "--device", "cpu"): "nothing to move",
@@ -242,6 +249,38 @@ def test_bad_input_is_one_clear_sentence(weights: Path, images: Path, tmp_path: 
         inference_command.main(arguments(weights, images, tmp_path / "out"))
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("guidance_scal: 3", r"own.yaml: there is no key `guidance_scal` \(near: guidance_scale"),
+        ("steps: 3", "own.yaml: the key `pretrained_model_path` is missing"),
+        ("{pretrained_model_path: x, steps: many}", "`steps` is 'many'; it is a number"),
+        ("{pretrained_model_path: x, seed: 1.5}", "The seed is 1.5; give a whole number"),
+        ("steps: 3\nseed: [1, 2", "own.yaml cannot be read: .*flow sequence.* line 2, column 7 .*expected"),
+    ],
+)
+def test_a_config_that_cannot_be_used_is_one_sentence_that_names_the_key(
+    tmp_path: Path, config: str, message: str
+) -> None:
+    (tmp_path / "own.yaml").write_text(config)
+    with pytest.raises(InputError, match=message) as error:
+        inference_command.main(["--config", str(tmp_path / "own.yaml"), "--prompt", "x", "--ip_image_root", "x"])
+    assert "\n" not in str(error.value)
+
+
+def test_the_config_beside_results_is_read_again(tmp_path: Path) -> None:
+    config = inference.read_inference_config(ROOT / "configs" / "inference" / "inference.yaml")
+    inference.write_config(tmp_path, config, "it runs")
+    assert inference.read_inference_config(tmp_path / "config.yaml") == {**config, "prompt": "it runs"}
+
+
+@pytest.mark.parametrize("seed", ["--5", "²", "-2", "4294967296"])
+def test_a_seed_of_a_table_that_is_none_is_named_with_its_row(tmp_path: Path, seed: str) -> None:
+    (tmp_path / "rows.csv").write_text(f"prompt,seed\nit runs,-1\nit runs,{seed}\n")
+    with pytest.raises(InputError, match=rf"Row 2 of .*rows.csv: the seed is '?{seed}"):
+        inference_command.main(["--prompts", str(tmp_path / "rows.csv"), "--ip_image_root", "x"])
+
+
 def test_damaged_weights_are_one_clear_sentence(weights: Path, tmp_path: Path) -> None:
     import shutil
 
@@ -252,9 +291,18 @@ def test_damaged_weights_are_one_clear_sentence(weights: Path, tmp_path: Path) -
     (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"x" * 100)
     with pytest.raises(InputError, match="incomplete or damaged"):
         load_converted(broken)
+    encoder = broken / "image_encoder" / "model.safetensors"
+    content = encoder.read_bytes()
+    encoder.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=rf"incomplete or damaged: {encoder}: "):
+        load_converted(broken)
+    (broken / "image_encoder" / "config.json").write_text("[1]")
+    with pytest.raises(InputError, match="incomplete or damaged"):
+        load_converted(broken)
     shutil.rmtree(broken / "vae")
     with pytest.raises(InputError, match="incomplete or damaged"):
         load_converted(broken)
-    (broken / "model_index.json").write_text(json.dumps({"_class_name": "Other"}))
-    with pytest.raises(InputError, match="not a folder made by"):
-        load_converted(broken)
+    for index in ({"_class_name": "Other"}, [1]):
+        (broken / "model_index.json").write_text(json.dumps(index))
+        with pytest.raises(InputError, match="not a folder made by"):
+            load_converted(broken)

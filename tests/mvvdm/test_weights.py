@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -115,10 +116,13 @@ def test_damaged_or_unsafe_files_are_refused(whole: MultiViewVideoPipeline, rele
         "text.ckpt": b"hello",
         "text.safetensors": b"hello",
         "no.ckpt": b"",
+        "word.ckpt": b"abc",
+        "byte.bin": b"\x80",
+        "start.ckpt": content[:30_000],
     }
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(InputError, match="damaged"):
+        with pytest.raises(InputError, match=f"{name} is damaged"):
             load_motion_checkpoint(whole.unet, tmp_path / name)
     torch.save({"weight": Path("x")}, tmp_path / "code.ckpt")
     with pytest.raises(InputError, match="holds more than tensors"):
@@ -176,13 +180,36 @@ def test_missing_parts_are_named_before_large_files_are_read(releases: Path, con
         convert.assemble(config, tmp_path / "absent.ckpt")
     with pytest.raises(InputError, match="neither models/ip-adapter"):
         convert.assemble({**config, "ip_adapter_path": str(tmp_path)}, releases / "motion.ckpt")
+    for key in ("pretrained_model_path", "motion_adapter_path", "ip_adapter_path"):
+        with pytest.raises(InputError, match=f"the key `{key}` is missing"):
+            convert.assemble({name: value for name, value in config.items() if name != key}, releases / "motion.ckpt")
     with pytest.raises(InputError, match="not a folder made by"):
         convert.load_converted(tmp_path)
 
 
+def test_a_cut_part_of_the_base_model_is_named(releases: Path, config: dict, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(releases / "base", tmp_path / "base"))
+    cut = base / "text_encoder" / "model.safetensors"
+    cut.write_bytes(cut.read_bytes()[:-5])
+    with pytest.raises(InputError, match=f"A part of the base model {base} cannot be read: {cut}: "):
+        convert.assemble({**config, "pretrained_model_path": str(base)}, releases / "motion.ckpt")
+
+
+def test_a_config_without_a_base_model_is_named(releases: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("steps: 3")
+    command = [str(tmp_path / "out"), "--motion-checkpoint", str(releases / "motion.ckpt")]
+    with pytest.raises(InputError, match=r"own.yaml: the key `pretrained_model_path` is missing"):
+        convert.main([*command, "--config", str(tmp_path / "own.yaml")])
+
+
 def test_the_command_writes_the_folder(
-    releases: Path, config: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    releases: Path,
+    config: dict,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # outside of the checkout
     arguments = [str(tmp_path / "out"), "--motion-checkpoint", str(releases / "motion.ckpt"), "--dtype", "float16"]
     flags = {"base": "pretrained_model_path", "motion-adapter": "motion_adapter_path", "ip-adapter": "ip_adapter_path"}
     for flag, key in flags.items():

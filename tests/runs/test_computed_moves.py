@@ -83,7 +83,7 @@ def test_frames_without_end_and_guidance_that_is_no_number_are_refused(tmp_path:
     with pytest.raises(InputError, match="2 to 10000 frames, got 100000000"):
         animate(hopping(tmp_path, move_frames=100_000_000))
     video = VideoOptions("it hops", weights=bundled_model_folder(), bundled=True)
-    with pytest.raises(InputError, match="--guidance-scale must be a number, got nan"):
+    with pytest.raises(InputError, match="guidance scale must be a number, got nan"):
         replace(video, sampler=replace(video.sampler, guidance_scale=float("nan")))
 
 

@@ -51,6 +51,17 @@ def test_cache_files_have_the_recorded_names(processor: Any, golden: Path) -> No
     assert "a cat" in forced.encoded
 
 
+@pytest.mark.parametrize("content", [b"", b"abc", b"\x80", [1, 2]])
+def test_a_damaged_cache_file_is_made_again(processor: Any, capsys: pytest.CaptureFixture[str], content: Any) -> None:
+    before = processor().text_embeddings
+    path = processor._cached("a cat")
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    again = Recorder(SETTINGS)
+    assert torch.equal(again().text_embeddings, before)
+    assert again.encoded == ["a cat"]
+    assert torch.equal(torch.load(path, weights_only=True), before[0])
+
+
 def test_directions_of_the_recorded_azimuths(processor: Any, golden: Path) -> None:
     recorded = (golden / "host" / "prompts_and_cameras.txt").read_text()
     expected = ast.literal_eval(next(line for line in recorded.splitlines() if line.startswith("[(")))

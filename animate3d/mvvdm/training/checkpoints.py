@@ -93,7 +93,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: damaged, or no checkpoint of a training.
     """
-    content = read_tensors(path)
+    content = read_tensors(path, remedy="continue from an earlier one with `resume_from_checkpoint=FILE`")
     missing = [key for key in KEYS if key not in content]
     if missing:
         tensors = content.get("state_dict", content)

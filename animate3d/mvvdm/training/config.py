@@ -202,7 +202,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"{path}: `{error.full_key}` cannot be used: {reason}.") from error
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"The config {path} cannot be read: {reason}") from error
     assert isinstance(config, TrainingConfig)
     config.check()

@@ -58,9 +58,12 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_continued_is_named(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint-epoch-1.ckpt"
-    path.write_bytes(b"cut off")
-    with pytest.raises(InputError, match="damaged"):
-        checkpoints.read(path)
+    for content in (b"cut off", b"abc", b"\x80"):
+        path.write_bytes(content)
+        with pytest.raises(
+            InputError, match=rf"{path.name} is damaged.* continue from an earlier one with `resume_from"
+        ):
+            checkpoints.read(path)
     torch.save({"state_dict": {"down_blocks.0.motion_modules.0.norm.weight": torch.ones(1)}}, path)
     with pytest.raises(InputError, match=r"lacks epoch, global_step, optimizer, lr_scheduler.*unet_checkpoint_path"):
         checkpoints.read(path)

@@ -123,3 +123,6 @@ def test_a_file_that_is_no_config_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("name: x\n")
     with pytest.raises(InputError, match="the key `train_data` is missing"):
         load_config(tmp_path / "c.yaml")
+    (tmp_path / "d.yaml").write_text("name: x\nlora: [1, 2")
+    with pytest.raises(InputError, match=r"d.yaml cannot be read: .*flow sequence.* line 2, column 7 .*expected"):
+        load_config(tmp_path / "d.yaml")
