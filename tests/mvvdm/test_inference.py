@@ -288,9 +288,12 @@ def test_damaged_weights_are_one_clear_sentence(weights: Path, tmp_path: Path) -
 
     broken = tmp_path / "broken"
     shutil.copytree(weights, broken)
-    (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"x" * 100)
+    unet = broken / "unet" / "diffusion_pytorch_model.safetensors"
+    whole = unet.read_bytes()
+    unet.write_bytes(b"x" * 100)
     with pytest.raises(InputError, match="incomplete or damaged"):
         load_converted(broken)
+    unet.write_bytes(whole)
     encoder = broken / "image_encoder" / "model.safetensors"
     content = encoder.read_bytes()
     encoder.write_bytes(content[: len(content) // 2])
