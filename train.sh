@@ -30,6 +30,9 @@ if [ "$name" = tiny ] && [ ! -e outputs/vdm/example/clips.json ]; then
 fi
 
 train=("$here/train.py" --config "$config" "$@")
+if [ "$machines" -eq 1 ] && { [ "$gpus" -gt 1 ] || [ -n "${ACCELERATE_CONFIG:-}" ]; }; then
+  "$python" "${train[@]}" --check  # what is wrong is one sentence here; among several processes it drowns
+fi
 if [ -n "${ACCELERATE_CONFIG:-}" ]; then
   exec "$python" -m accelerate.commands.launch --config_file "$ACCELERATE_CONFIG" \
     --num_machines "$machines" --num_processes "$((machines * gpus))" \

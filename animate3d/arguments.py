@@ -16,6 +16,8 @@ from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar, cast, get_type_
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, arg
 
+from animate3d.errors import InputError
+
 Options = TypeVar("Options")
 
 Folder: TypeAlias = Annotated[Path, arg(metavar="DIR")]
@@ -91,6 +93,22 @@ def parse(
     if unknown:
         refuse(prog, _unknown(unknown, options))
     return found, tuple(word for word in words if word in given or word in rest)
+
+
+def check_out(out: Path, frames: Path | None = None) -> None:
+    """A folder that results can go to.
+
+    Args:
+        frames: folder of the images that the run reads.
+
+    Raises:
+        InputError: it is a file or below one, or it is the folder of the frames.
+    """
+    for place in (out, *out.parents):
+        if place.is_file():
+            raise InputError(f"{place} is a file, not a folder; give another --out.")
+    if frames is not None and frames.resolve() == out.resolve():
+        raise InputError(f"The results would lie among the frames in {frames}; give another --out.")
 
 
 def ray_address(text: str) -> str:

@@ -154,7 +154,7 @@ def _demo(arguments: Sequence[str]) -> int:
     given, _ = _parsed(DemoCommand, "demo", arguments, _DEMO_EXAMPLES)
     console = _console(given.machine.verbose)
 
-    from animate3d.runs.checks import check_out
+    from animate3d.arguments import check_out
     from animate3d.runs.demo import animate_creature, animate_dragon
     from animate3d.runs.mesh import check_formats
 

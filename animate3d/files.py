@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ import tempfile
 import unicodedata
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import numpy as np
 from animate3d.errors import InputError
 
 _PREFIX = ".writing-"  # no part of the name: it may be as long as a name can be
+_TEMPORARY = re.compile(re.escape(_PREFIX) + r"[a-z0-9_]{8}(\..*)?", flags=re.DOTALL)
 
 
 def one_line(path: Path) -> Path:
@@ -58,15 +60,17 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = one_line(Path(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _named(path):
+        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=path.parent)
+        temporary = Path(name)
+        try:
+            _lock(handle)
+            yield temporary
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        finally:
+            os.close(handle)
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -77,15 +81,74 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = one_line(Path(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
-    try:
+    with temporary_directory(path) as temporary:
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(temporary, path)
+
+
+@contextmanager
+def temporary_directory(path: Path) -> Iterator[Path]:
+    """Yield a folder next to ``path``, which is removed in the end unless it was renamed."""
+    with _named(path):
+        temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
+        handle = os.open(temporary, os.O_RDONLY)
+        try:
+            _lock(handle)
+            yield temporary
+        finally:
+            os.close(handle)
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files and folders below a folder whose writers were killed; those at work have them locked.
+
+    A file system without locks cannot tell them apart, so all stay.
+    """
+    for parent, folders, files in os.walk(folder):
+        for name in filter(_TEMPORARY.fullmatch, (*folders, *files)):
+            left = Path(parent) / name
+            if left.is_symlink() or not _is_abandoned(left):
+                continue
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+        folders[:] = [name for name in folders if not _TEMPORARY.fullmatch(name)]
+
+
+def _is_abandoned(temporary: Path) -> bool:
+    try:
+        handle = os.open(temporary, os.O_RDONLY)
+    except OSError:  # gone meanwhile
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
+    return True
+
+
+def _lock(handle: int) -> None:
+    """Mark a temporary file as in use until it is closed, or its process ends in any way."""
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error of the system names the file that was asked for, not the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error.filename, str) and any(map(_TEMPORARY.fullmatch, Path(error.filename).parts)):
+            error.filename = str(path)
+        raise
 
 
 def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2) -> None:

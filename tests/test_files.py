@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,22 @@ def test_a_failed_write_keeps_what_was_there_and_leaves_nothing_else(tmp_path: P
         temporary.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("write", [atomic_file, atomic_directory])
+def test_an_error_of_the_system_names_the_file_that_was_asked_for(write: Callable, tmp_path: Path) -> None:
+    target = tmp_path / "x.txt"
+    with pytest.raises(OSError) as caught, write(target) as temporary:
+        (temporary / "sub" / "file").touch()
+    assert caught.value.filename == str(target)
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError) as caught, atomic_file(tmp_path / "taken"):
+        pass
+    assert caught.value.filename == str(tmp_path / "taken")
+    if Path("/proc").is_dir():
+        with pytest.raises(OSError) as caught, write(Path("/proc/x.txt")):
+            pass
+        assert caught.value.filename == "/proc/x.txt"
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from animate3d.arguments import check_out
 from animate3d.batch.flags import flag_types, read_value
 from animate3d.batch.options import BatchCommand, check_numbers
 from animate3d.batch.page import page
@@ -19,8 +20,7 @@ from animate3d.batch.stages import Order, animate_job, make_videos_of, make_vide
 from animate3d.batch.table import TABLE_FILES, BatchJob, read_jobs, read_seeds, unknown_columns
 from animate3d.cluster import Event, Job, Limits, Pool, Stage, joined, run_jobs
 from animate3d.errors import InputError
-from animate3d.runs.checks import check_out
-from animate3d.runs.lock import alone_in
+from animate3d.lock import alone_in
 from animate3d.tables import read_prompts
 
 _QUIET = 60.0  # seconds between two lines where the output is no terminal

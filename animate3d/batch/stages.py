@@ -138,7 +138,7 @@ def _fetched(value: Any, cache: Path) -> Any:
 
 def _wait_until_free(folder: Path) -> None:
     """The worker of a batch that was killed may live a little longer than it."""
-    from animate3d.runs.lock import is_in_use
+    from animate3d.lock import is_in_use
 
     end = time.monotonic() + _PATIENCE
     while is_in_use(folder) and time.monotonic() < end:

@@ -143,7 +143,10 @@ def report(options: EvaluateOptions) -> int:
     measurements = evaluate(options, announce=tqdm.write)
     tqdm.write((options.out / "evaluation.md").read_text().split("\n## ")[0])
     tqdm.write(f"table: {options.out / 'evaluation.md'} and evaluation.csv")
-    return int(any(m.failure for m in measurements))
+    failures = [f"{m.name} ({m.failure.rstrip('.')})" for m in measurements if m.failure]
+    if failures:
+        tqdm.write(f"{len(failures)} of {len(measurements)} not measured: {'; '.join(failures)}")
+    return int(bool(failures))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from animate3d.arguments import (
     OptionalFolder,
     OptionalText,
     RayAddress,
+    check_out,
     group,
     parse,
 )
@@ -114,6 +116,10 @@ class EvaluateOptions(WholeTestset, SingleModel, Renders, VBench):
             raise InputError("Give --testset and --results, or --checkpoint and --videos of a single model.")
         if self.size is not None and self.size < 32:
             raise InputError(f"--size is {self.size}; renders need at least 32 pixels.")
+        check_out(self.out)
+        python = self.vbench_python  # a file, or a name on the PATH
+        if python is not None and shutil.which(python.absolute() if python.is_file() else python) is None:
+            raise InputError(f"There is no Python at {python} (--vbench-python).")
 
 
 def names(text: str | None) -> tuple[str, ...]:
@@ -130,5 +136,7 @@ def options_of(arguments: Sequence[str]) -> EvaluateOptions:
         summary="measure animated Gaussian models and write one table beside published figures",
         examples=_EXAMPLES,
     )
+    if given.objects is not None and not names(given.objects):
+        raise InputError(f"--objects is '{given.objects}', which names none; leave it out for all of the test set.")
     groups = {**vars(given.whole), **vars(given.single), **vars(given.renders), **vars(given.vbench)}
     return EvaluateOptions(out=given.out, objects=names(given.objects), ray=given.ray, **groups)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from animate3d.errors import InputError
-from animate3d.files import atomic_directory, one_line, read_json, write_json
+from animate3d.files import atomic_directory, one_line, read_json, temporary_directory, write_json
 
 _LIST = ".export.json"
 """Names in a side folder that the next export replaces."""
@@ -31,15 +30,12 @@ def staged(path: Path) -> Iterator[Path]:
         OSError: nothing was written under the yielded name.
     """
     one_line(path).parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent.resolve()))
-    try:
+    with temporary_directory(path) as folder:
         with tempfile.TemporaryDirectory() as elsewhere:
             link = Path(elsewhere) / "work"
-            link.symlink_to(folder)
+            link.symlink_to(folder.resolve())
             yield link / f"result{path.suffix}"
         _move(folder, path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _move(folder: Path, path: Path) -> None:

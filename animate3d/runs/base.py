@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from animate3d.arguments import check_out
 from animate3d.cameras import ELEVATION, Cameras, orbit_cameras
 from animate3d.errors import InputError
 from animate3d.evaluation.image_metrics import silhouette_iou
 from animate3d.files import atomic_directory, atomic_file, content_hash, existing_file, existing_folder
 from animate3d.frames import composite, contact_sheet, count_frames, load_frames, numbered_images, save_image
 from animate3d.gaussians import Gaussians
+from animate3d.lock import alone_in
 from animate3d.meshes import Mesh, Placement, given_placement
 from animate3d.motion.by_origins import track_by_origins
 from animate3d.motion.objects import template_of
@@ -33,10 +35,9 @@ from animate3d.motion.tracking import Tracked, TrackSettings, track
 from animate3d.progress import counted
 from animate3d.resources import find_resource
 from animate3d.runs import alignment
-from animate3d.runs.checks import check_degrees, check_out
+from animate3d.runs.checks import check_degrees
 from animate3d.runs.console import compiling_told
 from animate3d.runs.fit import Training, frame_settings, rigidity_settings
-from animate3d.runs.lock import alone_in
 from animate3d.runs.moves import Computed, computed_of, parts_of, why_computed
 from animate3d.runs.options import MOST_FRAMES, RunOptions
 from animate3d.runs.overrides import FIT, settings_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import SupportsIndex
 
 from animate3d.errors import InputError
@@ -23,22 +22,6 @@ def check_seed(seed: int, where: str = "The seed") -> None:
         raise InputError(f"{where} is {seed!r}; it is a whole number.")
     if not 0 <= int(seed) <= LARGEST_SEED:
         raise InputError(f"{where} is {seed}; it lies between 0 and {LARGEST_SEED}.")
-
-
-def check_out(out: Path, frames: Path | None = None) -> None:
-    """A folder that results can go to.
-
-    Args:
-        frames: folder of the images that the run reads.
-
-    Raises:
-        InputError: it is a file or below one, or it is the folder of the frames.
-    """
-    for place in (out, *out.parents):
-        if place.is_file():
-            raise InputError(f"{place} is a file, not a folder; give another --out.")
-    if frames is not None and frames.resolve() == out.resolve():
-        raise InputError(f"The results would lie among the frames in {frames}; give another --out.")
 
 
 def check_degrees(what: str, degrees: float | None) -> None:

@@ -12,11 +12,11 @@ from PIL import Image
 from animate3d.errors import InputError
 from animate3d.files import content_hash
 from animate3d.frames import save_frames, save_mp4
+from animate3d.lock import alone_in
 from animate3d.meshes import given_placement, load_mesh
 from animate3d.runs.base import check_options
 from animate3d.runs.clip import FOLDER_FPS
 from animate3d.runs.generator import Shape, VideoModel, closes_loops, generate, load_generator, shape_of
-from animate3d.runs.lock import alone_in
 from animate3d.runs.mesh import AnimateResult, check_mesh_options
 from animate3d.runs.render import StillOptions, parse_view, render_still
 from animate3d.runs.steps import Steps

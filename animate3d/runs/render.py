@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from animate3d.arguments import check_out
 from animate3d.errors import InputError
 from animate3d.frames import composite, save_image
 from animate3d.meshes import Mesh, Placement, Turn, given_placement, load_mesh
 from animate3d.rasterize.textured import render_mesh
-from animate3d.runs.checks import check_out
 from animate3d.runs.viewpoint import Viewpoint, save_viewpoint
 
 VIEWS = {"front": (0.0, 15.0), "side": (90.0, 10.0), "three-quarter": (40.0, 15.0)}

@@ -12,7 +12,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException  # 
 
 from animate3d.errors import InputError, available
 from animate3d.files import atomic_file, existing_file
+from animate3d.lock import alone_in
 from animate3d.resources import find_resource
 from animate3d.studio import api
 from animate3d.studio.callbacks import (
@@ -122,7 +123,8 @@ def launch(
         command: written to the trial's cmd.txt.
 
     Raises:
-        InputError: a setting, file or name that cannot be used. Interrupted: Ctrl-C.
+        InputError: a setting, file or name that cannot be used, or another training is at work in the trial's folder.
+        Interrupted: Ctrl-C.
     """
     if mode not in MODES:
         raise InputError(f"Unknown mode '{mode}': use one of {', '.join(MODES)}.")
@@ -134,12 +136,11 @@ def launch(
     with _log_level(verbose), _config_errors():
         path = existing_file(find_resource(config), "config file")
         cfg = _settings(path, overrides)
-        return _run(
-            cfg,
-            path,
-            mode,
-            command or shlex.join(["python", "launch.py", "--config", str(path), f"--{mode}", *overrides]),
-        )
+        command = command or shlex.join(["python", "launch.py", "--config", str(path), f"--{mode}", *overrides])
+        # Two trainings would move each other's checkpoints away; what evaluates one may run beside it.
+        alone = mode == "train" and get_rank() == 0
+        with alone_in(Path(cfg.trial_dir), "another tag") if alone else nullcontext():
+            return _run(cfg, path, mode, command)
 
 
 def check_settings(config: str | os.PathLike[str], overrides: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from animate3d.batch import run
 from animate3d.batch.command import main
 from animate3d.errors import InputError
-from animate3d.runs.lock import alone_in
+from animate3d.lock import alone_in
 
 
 @pytest.fixture

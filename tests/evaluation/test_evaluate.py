@@ -19,7 +19,7 @@ from animate3d.errors import Animate3DError, InputError
 from animate3d.evaluation.command import evaluate, main
 from animate3d.evaluation.metrics import MEASURED, METRICS, VBENCH
 from animate3d.evaluation.model import VIEW_NAMES, load_model, save_views, saved_size
-from animate3d.evaluation.options import EvaluateOptions
+from animate3d.evaluation.options import EvaluateOptions, options_of
 from animate3d.evaluation.published import PUBLISHED
 from animate3d.evaluation.testset import find_checkpoint, read_testset
 from animate3d.frames import load_images, save_frames
@@ -142,6 +142,8 @@ def test_an_object_that_fails_is_in_the_table_and_the_others_are_measured(
     assert "no checkpoint" in by_name["bird"]["note"] and by_name["bird"]["psnr"] == ""
     assert float(by_name["fish"]["psnr"]) > 0
     assert re.search(r"bird: .*ckpts holds no checkpoint", (tmp_path / "out" / "evaluation.md").read_text())
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(r"1 of 2 not measured: bird \(.*ckpts holds no checkpoint.*\)", last)
 
 
 def test_a_single_model_that_fails_is_one_sentence_and_keeps_the_earlier_table(results: Path, tmp_path: Path) -> None:
@@ -187,6 +189,8 @@ def test_without_matplotlib_there_is_a_table_without_plots(
         ({"checkpoint": Path("x.ckpt")}, "--testset and --results"),
         ({"objects": ("cow",)}, "no object `cow`; it has bird, fish"),
         ({"size": 8}, "at least 32 pixels"),
+        ({"out": Path(__file__)}, "test_evaluate.py is a file, not a folder; give another --out"),
+        ({"vbench_python": Path("nope")}, r"There is no Python at nope \(--vbench-python\)"),
     ],
 )
 def test_wrong_flags_are_one_sentence(
@@ -194,6 +198,12 @@ def test_wrong_flags_are_one_sentence(
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         evaluate(EvaluateOptions(**{"testset": testset, "results": results, "out": tmp_path, **changes}))
+
+
+@pytest.mark.parametrize("text", [",", ""])
+def test_a_list_of_objects_that_names_none_does_not_mean_all(text: str) -> None:
+    with pytest.raises(InputError, match=f"--objects is '{text}', which names none; leave it out for all"):
+        options_of(["--testset", "t", "--results", "r", "--out", "o", "--objects", text])
 
 
 def test_videos_of_other_lengths_are_refused(testset: Path, results: Path, tmp_path: Path) -> None:

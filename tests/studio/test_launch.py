@@ -14,6 +14,7 @@ import torch
 import yaml
 
 from animate3d.errors import InputError
+from animate3d.lock import LOCK, alone_in
 from animate3d.studio.launch import Interrupted, launch, main
 
 from . import toy
@@ -130,6 +131,49 @@ def test_a_full_disk_is_one_sentence(toy_config: Path, monkeypatch: pytest.Monke
     with pytest.raises(InputError, match=r"epoch=0-step=4.ckpt cannot be written; is the disk full"):
         launch(toy_config, [f"resume={good}"])
     assert sorted(p.name for p in good.parent.iterdir()) == ["epoch=0-step=2.ckpt", "last.ckpt"]
+
+
+def test_a_second_training_in_the_same_folder_is_refused_and_an_evaluation_is_not(
+    toy_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = launch(toy_config)
+    trial = trained.trial_dir
+    files = {path: path.stat().st_mtime_ns for path in trial.rglob("*") if path.is_file()}
+    with alone_in(trial):
+        with pytest.raises(InputError, match=r"toy/run is in use: process \d+ .*\. Wait for it, or give another tag\."):
+            launch(toy_config)
+        with pytest.raises(InputError, match="is in use"):
+            launch(toy_config, [f"resume={trained.checkpoint}"])
+        assert files == {path: path.stat().st_mtime_ns for path in files}
+        launch(toy_config, [f"resume={trained.checkpoint}"], "test")
+        launch(toy_config, ["tag=other"])
+        monkeypatch.setenv("RANK", "1")  # of several processes the first has the lock for all
+        launch(toy_config, [f"resume={trained.checkpoint}"])
+    monkeypatch.undo()
+    assert not (trial / LOCK).exists()
+
+
+def test_a_killed_training_is_continued_and_what_it_was_writing_removed(toy_config: Path) -> None:
+    code = f"""
+import os, signal
+from animate3d.files import atomic_file
+from animate3d.studio.launch import launch
+from studio import toy
+def killed(self, batch, batch_idx):
+    if self.global_step == 3:
+        with atomic_file(self.get_save_dir() + "/x.png"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, batch_idx)
+step, toy.ToySystem.training_step = toy.ToySystem.training_step, killed
+launch({str(toy_config)!r})
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    trial = toy_config.parent / "outputs" / "toy" / "run"
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (trial / LOCK).exists() and len(list(trial.rglob(".writing-*"))) == 1
+    result = launch(toy_config, [f"resume={trial}/ckpts/last.ckpt"])
+    assert result.checkpoint == trial / "ckpts" / "epoch=0-step=4.ckpt"
+    assert not (trial / LOCK).exists() and not list(trial.rglob(".writing-*"))
 
 
 @pytest.mark.slow

@@ -26,8 +26,10 @@ from transformers.utils import logging as transformers_logging
 
 from animate3d.errors import InputError, available
 from animate3d.files import existing_file
+from animate3d.lock import LOCK
 from animate3d.mvvdm.data import ClipLoader, build_dataset
 from animate3d.mvvdm.training import checkpoints, output
+from animate3d.mvvdm.training.before import check
 from animate3d.mvvdm.training.config import TrainingConfig
 from animate3d.mvvdm.training.draws import draw, generator
 from animate3d.mvvdm.training.ema import MovingAverage
@@ -61,8 +63,7 @@ class Trainer:
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
         self.accelerator = make_accelerator(config)
-        self.requests = output.validation_requests(config)
-        self._check_folder()
+        self.requests = check(config)
         self.loader = self._make_loader()
         if not self.accelerator.is_local_main_process:
             diffusers_logging.disable_progress_bar()
@@ -85,22 +86,11 @@ class Trainer:
         """Whether the weights are spread over the processes (FSDP)."""
         return self.accelerator.distributed_type == DistributedType.FSDP
 
-    def _check_folder(self) -> None:
-        """Refuse a folder of another training."""
-        folder, config = self.config.folder, self.config
-        if config.resume_from_checkpoint or config.is_debug:
-            return
-        if checkpoints.find_latest(folder / output.CHECKPOINTS) is not None:
-            raise InputError(
-                f"{folder} holds a training already: continue it with resume_from_checkpoint=latest, or choose another "
-                "`name`."
-            )
-
     def _make_folder(self) -> None:
         config, folder = self.config, self.config.folder
         if self.accelerator.is_main_process:
             if config.is_debug and not config.resume_from_checkpoint and (folder / "config.yaml").is_file():
-                shutil.rmtree(folder)
+                _empty(folder)
             for name in (output.CHECKPOINTS, output.SAMPLES, output.FIRST_CLIPS, output.TENSORBOARD):
                 (folder / name).mkdir(parents=True, exist_ok=True)
             output.write_config(config)
@@ -388,6 +378,15 @@ class Trainer:
         if wanted is True or wanted in ("latest", "true", "True"):
             return checkpoints.find_latest(self.config.folder / output.CHECKPOINTS)
         return existing_file(wanted, "checkpoint")
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a folder holds, but for the lock of this run."""
+    for item in folder.iterdir():
+        if item.is_dir() and not item.is_symlink():
+            shutil.rmtree(item)
+        elif item.name != LOCK:
+            item.unlink()
 
 
 def _decayed(factor: Callable[[int], float], total: int, length: int) -> Callable[[int], float]:

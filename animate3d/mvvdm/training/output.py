@@ -15,7 +15,7 @@ from accelerate.tracking import GeneralTracker, TensorBoardTracker, WandBTracker
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from animate3d.errors import available
+from animate3d.errors import InputError, available
 from animate3d.files import atomic_file
 from animate3d.frames import save_gif, side_by_side
 from animate3d.mvvdm.inference import FPS, VideoRequest, find_images, make_videos, result_name
@@ -92,6 +92,12 @@ def validation_requests(config: TrainingConfig) -> list[VideoRequest]:
     if not config.validates():
         return []
     data, size = config.validation_data, int(config.train_data.get("sample_size", 256))
+    if not Path(data.image_root).is_dir():
+        raise InputError(
+            f"`validation_data.image_root` is {data.image_root or 'empty'}, and there is no such folder of condition "
+            f"images: give one that holds {data.images[0]}_0.png and so on, or train without validation videos "
+            "(validation_data.prompts=[] validation_data.images=[])."
+        )
     return [
         VideoRequest(
             images=find_images(data.image_root, image, config.num_views),

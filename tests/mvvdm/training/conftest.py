@@ -51,6 +51,13 @@ def configure(example: Path, tmp_path: Path) -> Configure:
     return make
 
 
+@pytest.fixture()
+def arguments(example: Path, tmp_path: Path) -> list[str]:
+    """A command line of a training of one step."""
+    pytest.importorskip("av")
+    return ["--config", str(CONFIGS / "tiny.yaml"), *overrides_for(example, tmp_path), "max_train_steps=1"]
+
+
 @pytest.fixture(autouse=True)
 def _fresh_accelerate() -> Iterator[None]:
     AcceleratorState._reset_state(True)

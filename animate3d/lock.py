@@ -7,33 +7,46 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from animate3d.errors import InputError, ended_like_interrupted
+from animate3d.files import sweep
 
 LOCK = ".running.json"
 
+_held: set[int] = set()
+
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder, which is made if need be.
+def alone_in(folder: Path, otherwise: str = "another --out") -> Iterator[None]:
+    """Keep other runs out of a folder, which is made if need be; one that is still empty at the end goes again.
 
     The system releases the lock when the process ends in any way, so a file that was left behind keeps nobody out.
-    A request to end (SIGTERM) becomes a KeyboardInterrupt, so that what was begun is put in order.
+    Temporary files of killed runs are removed. A request to end (SIGTERM) becomes a KeyboardInterrupt, so that what was
+    begun is put in order.
+
+    Args:
+        otherwise: what to give in place of waiting, as the sentence of the error names it.
 
     Raises:
         InputError: another run is at work there; says which process, where, and since when.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = _locked(folder / LOCK)
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    file = _locked(folder / LOCK, otherwise)
+    _held.add(file)
     try:
+        sweep(folder)
         with ended_like_interrupted():
             yield
     finally:
         (folder / LOCK).unlink(missing_ok=True)
+        _held.discard(file)
         os.close(file)
+        with suppress(OSError):  # as soon as one is not empty
+            for place in made:
+                place.rmdir()
 
 
 def is_in_use(folder: Path) -> bool:
@@ -53,17 +66,33 @@ def is_in_use(folder: Path) -> bool:
     return False
 
 
-def _locked(path: Path) -> int:
+def _let_go() -> None:
+    """A child, such as a worker that loads data, may outlive a run that was killed and would keep its lock."""
+    for file in _held:
+        os.close(file)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+def _locked(path: Path, otherwise: str) -> int:
     """A file descriptor that holds the lock."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            if path.parent.exists():  # a file system of the kernel, such as /proc
+                raise
+            continue  # the run before removed the folder between the two calls
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(file, 4096)
             os.close(file)
             raise InputError(
-                f"{path.parent} is in use: {_described(holder)}. Wait for it, or give another --out."
+                f"{path.parent} is in use: {_described(holder)}. Wait for it, or give {otherwise}."
             ) from None
         except OSError:  # a file system without locks
             pass

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from animate3d.errors import InputError
-from animate3d.runs.lock import LOCK, alone_in
+from animate3d.files import atomic_file
+from animate3d.lock import LOCK, alone_in
 
 WAITS = """
 import pathlib, signal, sys, time
-from animate3d.runs.lock import alone_in
+from animate3d.lock import alone_in
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
 with alone_in(pathlib.Path(sys.argv[1])):
     print("in", flush=True)
@@ -75,7 +76,7 @@ def test_of_many_that_start_together_one_works_at_a_time(tmp_path: Path) -> None
     script = """
 import pathlib, sys, time
 from animate3d.errors import InputError
-from animate3d.runs.lock import alone_in
+from animate3d.lock import alone_in
 folder, done = pathlib.Path(sys.argv[1]), 0
 while done < 20:
     try:
@@ -90,3 +91,56 @@ while done < 20:
     started = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(4)]
     deadline = time.monotonic() + 120
     assert [process.wait(max(1.0, deadline - time.monotonic())) for process in started] == [0, 0, 0, 0]
+
+
+def test_a_worker_that_outlives_a_killed_run_keeps_nobody_out(tmp_path: Path) -> None:
+    script = """
+import os, pathlib, signal, sys, time
+from animate3d.lock import alone_in
+with alone_in(pathlib.Path(sys.argv[1])):
+    if not os.fork():
+        print(os.getpid(), flush=True)
+        os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+"""
+    killed = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert killed.stdout is not None
+    worker = int(killed.stdout.readline())
+    assert killed.wait() == -signal.SIGKILL
+    try:
+        with alone_in(tmp_path):
+            os.kill(worker, 0)
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+def test_a_run_removes_what_killed_ones_were_writing_and_leaves_what_is_being_written(tmp_path: Path) -> None:
+    script = """
+import os, pathlib, signal, sys
+from animate3d.files import atomic_directory, atomic_file
+with atomic_file(pathlib.Path(sys.argv[1]) / "work" / "x.png"), atomic_directory(sys.argv[1] + "/frames") as frames:
+    (frames / "0.png").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    (tmp_path / ".writing-down.txt").touch()  # a name of the user's own
+    assert len(list(tmp_path.rglob(".writing-*"))) == 3
+    with atomic_file(tmp_path / "y.txt") as being_written, alone_in(tmp_path):
+        found = {path.name for path in tmp_path.rglob("*")}
+        assert found == {"work", ".writing-down.txt", being_written.name, LOCK}
+
+
+def test_folders_that_were_made_for_nothing_go_again(tmp_path: Path) -> None:
+    with alone_in(tmp_path / "a" / "b"):
+        pass
+    assert not (tmp_path / "a").exists()
+    with alone_in(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "result").touch()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["result"]
+
+
+def test_a_folder_that_takes_no_file_is_an_error_of_the_system() -> None:
+    if not Path("/proc").is_dir():
+        pytest.skip("no such file system here")
+    with pytest.raises(OSError), alone_in(Path("/proc")):
+        pass
