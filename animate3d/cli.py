@@ -12,6 +12,7 @@ import animate3d
 from animate3d.errors import InputError, run_command
 
 if TYPE_CHECKING:
+    from animate3d.runs.console import Console
     from animate3d.runs.gaussians import GaussianResult
     from animate3d.runs.mesh import AnimateResult
     from animate3d.runs.options import DemoCommand, MeshOutput
@@ -126,7 +127,7 @@ def _parsed(kind: Any, command: str, arguments: Sequence[str], examples: str) ->
     return parse(kind, arguments, prog=prog, summary=summary, examples=examples, settings=settings)
 
 
-def _console(verbose: bool) -> Callable[[str], None]:
+def _console(verbose: bool) -> Console:
     from animate3d.runs.console import Console, quiet_libraries
 
     if not verbose:
@@ -142,8 +143,7 @@ def _animate(arguments: Sequence[str]) -> int:
 
     from animate3d.runs.requested import carry_out, laptop_note, requested  # torch takes a second to import
 
-    if note := laptop_note(given):
-        print(note)
+    console.begin_with(laptop_note(given))
     _print_result(carry_out(requested(given, overrides), console))
     return 0
 

@@ -23,8 +23,16 @@ class Console:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stdout if stream is None else stream
         self._open = False
+        self._first = ""
+
+    def begin_with(self, line: str) -> None:
+        """Print a line before the first one, if any comes: an input that cannot be used is told without it."""
+        self._first = line
 
     def __call__(self, line: str) -> None:
+        first, self._first = self._first, ""
+        if first:
+            self(first)
         pending = line.endswith(PENDING)
         live = self._stream.isatty()
         if pending and not live:

@@ -30,6 +30,20 @@ def test_elsewhere_a_step_is_one_line() -> None:
     assert told(StringIO()) == "· 1 placement up to date\nnote: small\n✓ 5 tracking 3.2 s\n"
 
 
+def test_what_a_run_begins_with_is_told_once_and_not_without_a_line() -> None:
+    stream = StringIO()
+    console = Console(stream)
+    console.begin_with("the small model makes the videos")
+    assert stream.getvalue() == ""  # an input that cannot be used is all that is said
+    for line in ("✓ 1 placement 0.0 s", "✓ 2 videos 5.0 s"):
+        console(line)
+    assert stream.getvalue().splitlines() == [
+        "the small model makes the videos",
+        "✓ 1 placement 0.0 s",
+        "✓ 2 videos 5.0 s",
+    ]
+
+
 def test_compilation_is_told_once_and_only_when_it_happens() -> None:
     said: list[str] = []
     kernels = [numba.njit(lambda x, k=k: x + k) for k in range(2)]
