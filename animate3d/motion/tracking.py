@@ -129,13 +129,19 @@ def track(
             list(pool.map(partial(_Way.follow, frame=f, earlier=earlier), ways))  # list() raises what a way raised
             ways = _within(ways, _BEHIND) if f >= _DOUBTFUL else ways
             progress(f // 2 if thorough else f)
-        ways = _within(ways, _NEARLY)  # a long clip does not hold the others any longer
+        ways = _within(ways, _NEARLY)
         if thorough:
             rounds, count = _LAST_ROUNDS if joints else 1, frames.shape[1]
             tells = [lambda done: progress((count + done) // 2), *[None] * len(ways)]  # the first tells for all
             list(pool.map(lambda way, tell: way.go_back(template.links, rounds, tell), ways, tells))
             progress(count - 1)
-    return _mean(template, ways)
+    nodes, confidence, fit = *_mean(ways), ways[0].fit
+    del ways  # a long clip does not hold what the mean is of any longer
+    positions = np.empty((len(nodes), *template.vertices.shape))
+    rotations = np.empty((*positions.shape, 3), np.float32)
+    for f, found in enumerate(nodes):  # frame by frame, which needs no second copy of a long motion
+        positions[f], rotations[f] = template.carry(found, fit.rotations(found).astype(np.float32))
+    return Tracked(positions, rotations, template.carry_values(confidence))
 
 
 class _Way:
@@ -252,22 +258,19 @@ def _within(ways: Sequence[_Way], factor: float) -> list[_Way]:
     return [way for way in ordered if way.cost() <= factor * ordered[0].cost()]
 
 
-def _mean(template: Template, ways: Sequence[_Way]) -> Tracked:
-    """One motion of ways that cost about as little, by what they cost: between them a hair decides.
+def _mean(ways: Sequence[_Way]) -> tuple[list[Array], Array]:
+    """The mean of ways that cost about as little, by what they cost, as a hair decides between them.
 
     What the processor rounds changes the costs of one clip by up to a tenth (docs/motion_trials.md).
+
+    Returns:
+        the nodes ``[M, 3]`` of every frame, and their confidence ``[F, M]``.
     """
     costs = np.array([max(way.cost(), _NOTHING) for way in ways])
     shares = (costs.min() / costs) ** _SURE
     shares = shares / shares.sum()
-    frames = len(ways[0].nodes)
-    positions = np.empty((frames, *template.vertices.shape))
-    rotations = np.empty((*positions.shape, 3), np.float32)
-    for f in range(frames):  # one by one, which needs no second copy of a long motion
-        nodes = np.tensordot(shares, [way.nodes[f] for way in ways], 1)
-        positions[f], rotations[f] = template.carry(nodes, ways[0].fit.rotations(nodes).astype(np.float32))
-    confidence = np.tensordot(shares, [way.confidence for way in ways], 1)
-    return Tracked(positions, rotations, template.carry_values(confidence))
+    nodes = [np.tensordot(shares, each, 1) for each in zip(*(way.nodes for way in ways), strict=True)]
+    return nodes, np.tensordot(shares, [way.confidence for way in ways], 1)
 
 
 @dataclass(frozen=True)

@@ -116,22 +116,20 @@ def test_a_way_that_falls_far_behind_is_not_followed_on() -> None:
 
 def test_ways_that_cost_about_as_little_are_averaged() -> None:
     # A hair decides between two that cost the same: the processor's rounding, say.
-    template = template_of(patterned_capsule(2))
-    fit, up = RigidFit(template), np.array([0.0, 0.0, 1.0])
+    rest, up = np.zeros((3, 3)), np.array([0.0, 0.0, 1.0])
 
     def motion(*costs: float) -> np.ndarray:
         ways = [a_way(cost, 1.0) for cost in costs]
         for k, way in enumerate(ways):
-            way.fit, way.nodes, way.confidence = (
-                fit,
-                [template.rest, template.rest + k * up],
-                [np.ones(len(template.rest))] * 2,
-            )
-        return _mean(template, ways).positions[1] - template.vertices
+            way.nodes, way.confidence = [rest, rest + k * up], [np.ones(3), np.full(3, k / 2)]
+        nodes, confidence = _mean(ways)
+        np.testing.assert_allclose(nodes[1][:, 2] / 2, confidence[1], atol=1e-12)
+        return nodes[1]
 
-    np.testing.assert_allclose(motion(1.0, 1.0), 0.5 * np.broadcast_to(up, template.vertices.shape), atol=1e-6)
+    np.testing.assert_allclose(motion(1.0, 1.0), 0.5 * np.broadcast_to(up, (3, 3)))
     assert 0.2 < motion(1.0, 1.1)[:, 2].mean() < 0.3 and motion(1.0, 1.25)[:, 2].mean() < 0.07
     np.testing.assert_allclose(motion(0.0, 0.0), motion(1.0, 1.0))  # nothing moves, and nothing is missed
+    np.testing.assert_array_equal(motion(1.0), rest)
 
 
 @pytest.mark.parametrize(("goes_on", "share"), [(1.0, 0.8), (0.5, 0.4), (0.0, 0.0)])
