@@ -45,7 +45,7 @@ def animate(
     out: str | os.PathLike[str],
     prompt: str | None = None,
     frames: str | os.PathLike[str] | None = None,
-    videos: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    videos: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     weights: str | os.PathLike[str] | None = None,
     preset: str | None = None,
     motion_strength: float = 1.0,
@@ -141,6 +141,8 @@ def _asked(
     if kind is GaussianOptions:
         return asked
     formats, engine = asked.get("formats"), asked.get("engine")
+    if formats is None:
+        asked.pop("formats", None)
     if isinstance(formats, str) or (formats is None and engine is not None):
         asked["formats"] = formats_of(formats, engine)
     asked.setdefault("field", bool(options.get("overrides") or options.get("config")))  # they are settings of its fit
@@ -291,7 +293,9 @@ def _results(out: str | os.PathLike[str]) -> Path:
     return Path(out)
 
 
-def _paths(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> tuple[Path, ...]:
+def _paths(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None) -> tuple[Path, ...]:
+    if given is None:
+        return ()
     return tuple(Path(path) for path in ([given] if isinstance(given, str | os.PathLike) else given))
 
 

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import unicodedata
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -61,10 +61,8 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = one_line(Path(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     with _named(path):
-        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=path.parent)
-        temporary = Path(name)
+        handle, temporary = _reserved(lambda: _temporary_file(path))
         try:
-            _lock(handle)
             yield temporary
             os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
@@ -93,10 +91,8 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
 def temporary_directory(path: Path) -> Iterator[Path]:
     """Yield a folder next to ``path``, which is removed in the end unless it was renamed."""
     with _named(path):
-        temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
-        handle = os.open(temporary, os.O_RDONLY)
+        handle, temporary = _reserved(lambda: Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent)))
         try:
-            _lock(handle)
             yield temporary
         finally:
             os.close(handle)
@@ -110,34 +106,53 @@ def sweep(folder: Path) -> None:
     """
     for parent, folders, files in os.walk(folder):
         for name in filter(_TEMPORARY.fullmatch, (*folders, *files)):
-            left = Path(parent) / name
-            if left.is_symlink() or not _is_abandoned(left):
-                continue
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+            if not (Path(parent) / name).is_symlink():
+                _remove_abandoned(Path(parent) / name)
         folders[:] = [name for name in folders if not _TEMPORARY.fullmatch(name)]
 
 
-def _is_abandoned(temporary: Path) -> bool:
+def _remove_abandoned(temporary: Path) -> None:
+    """Remove a temporary file or folder that nobody has locked; a writer that is about to waits, and makes another."""
     try:
         handle = os.open(temporary, os.O_RDONLY)
     except OSError:  # gone meanwhile
-        return False
-    try:
+        return
+    with suppress(OSError):  # in use, or a file system without locks
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+    os.close(handle)
+
+
+def _temporary_file(path: Path) -> Path:
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    return Path(name)
+
+
+def _reserved(make: Callable[[], Path]) -> tuple[int, Path]:
+    """A temporary file or folder and what marks it as in use until it is closed, or the process ends in any way."""
+    while True:
+        temporary = make()
+        try:
+            handle = os.open(temporary, os.O_RDONLY)
+        except FileNotFoundError:  # removed by a run that began meanwhile
+            continue
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        if is_open_at(handle, temporary):
+            return handle, temporary
         os.close(handle)
-    return True
 
 
-def _lock(handle: int) -> None:
-    """Mark a temporary file as in use until it is closed, or its process ends in any way."""
-    with suppress(OSError):  # a file system without locks
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+def is_open_at(handle: int, path: Path) -> bool:
+    """Whether an open file or folder is still the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from animate3d.errors import InputError, ended_like_interrupted
-from animate3d.files import sweep
+from animate3d.files import is_open_at, sweep
 
 LOCK = ".running.json"
 
@@ -96,20 +96,13 @@ def _locked(path: Path, otherwise: str) -> int:
             ) from None
         except OSError:  # a file system without locks
             pass
-        if _is(file, path):
+        if is_open_at(file, path):
             break
         os.close(file)  # the run before removed the file between the two calls
     now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
     os.ftruncate(file, 0)
     os.write(file, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": now}).encode())
     return file
-
-
-def _is(file: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _described(holder: bytes) -> str:

@@ -160,6 +160,8 @@ def test_an_ordinary_video_drives_a_mesh(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert (run.rate, run.rigidity, run.formats) == (12.0, 1.0, ("glb", "usdz"))
     several = asked_of(monkeypatch, tmp_path, videos=["a.mp4", Path("b.mp4")])
     assert (several.videos, several.rate) == ((Path("a.mp4"), Path("b.mp4")), None)
+    of_frames = asked_of(monkeypatch, tmp_path, frames="frames", videos=None, formats=None)
+    assert not isinstance(of_frames, VideoRunOptions) and of_frames.formats == ("glb", "usdc")
 
 
 @pytest.mark.parametrize("given", [{"prompt": "it hops"}, {"frames": "frames"}])

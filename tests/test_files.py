@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from animate3d import files
 from animate3d.errors import InputError
 from animate3d.files import (
     atomic_directory,
@@ -165,3 +166,18 @@ def test_the_hash_of_contents_sees_every_part_and_not_where_files_lie(tmp_path: 
         [thing()],
     ]
     assert len({base, *map(content_hash, others)}) == len(others) + 1
+
+
+def test_what_a_beginning_run_removes_too_early_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    removed: list[Path] = []
+
+    def lock(handle: int, how: int) -> None:
+        if not removed:  # between its creation and its mark
+            removed.extend(tmp_path.iterdir())
+            removed[0].unlink()
+
+    monkeypatch.setattr(files.fcntl, "flock", lock)
+    with files.atomic_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert removed and [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "whole"

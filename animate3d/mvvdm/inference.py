@@ -447,6 +447,8 @@ def checked_seed(value: Any, where: str) -> int:
     Raises:
         InputError: it is neither.
     """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # YAML reads 1e3 as a float
     try:
         number = int(str(value))
     except ValueError as error:

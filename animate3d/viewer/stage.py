@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from typing import Any
 
@@ -24,6 +26,7 @@ _TICK = 1 / 40  # seconds
 _APART = 0.75  # of two models from the middle
 _MATERIALS = "texture"
 _LAST_PORT = 65535
+_TRIED = 100  # ports, from the one that is asked for
 _SPEEDS = {"¼×": 0.25, "½×": 0.5, "1×": 1.0, "2×": 2.0}
 
 
@@ -35,7 +38,7 @@ def open_server(host: str, port: int) -> Any:
         MissingDependencyError: viser is not installed.
     """
     viser = require("viser", feature="The viewer in the browser", extra="viewer")
-    _check_address(host, port)
+    port = _free_port(host, port)
     with redirect_stdout(io.StringIO()):  # it would print a table of its addresses
         server = viser.ViserServer(host=host, port=port, label="Animate3D", verbose=False)
     server.gui.configure_theme(control_layout="collapsible", dark_mode=True, show_logo=False, show_share_button=False)
@@ -47,22 +50,29 @@ def open_server(host: str, port: int) -> Any:
     return server
 
 
-def _check_address(host: str, port: int) -> None:
-    """Refuse what viser's thread would end at, for which its constructor waits for ever."""
+def _free_port(host: str, port: int) -> int:
+    """The port, or the next free one: viser's thread ends where there is none, and its constructor waits for ever."""
     if not 0 <= port <= _LAST_PORT:
         raise InputError(f"The port {port} does not exist; give a --port between 0 and {_LAST_PORT}.")
+    for candidate in range(port, min(port + _TRIED, _LAST_PORT + 1)):
+        try:
+            with ThreadPoolExecutor(1) as pool:  # a notebook's thread has a loop of its own
+                pool.submit(asyncio.run, _open(host, candidate)).result()
+            return candidate
+        except (OSError, UnicodeError) as error:
+            if getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES):
+                continue
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(
+                f"The page cannot be served on {host} ({reason}); give a --host that is an address of this machine, "
+                "such as 127.0.0.1."
+            ) from error
+    raise InputError(f"No port from {port} on is free on {host}; give a lower --port.")
 
-    async def open_any() -> None:  # as viser does, at a port that is free
-        (await asyncio.get_running_loop().create_server(asyncio.Protocol, host, 0)).close()
 
-    try:
-        asyncio.run(open_any())
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"The page cannot be served on {host} ({reason}); give a --host that is an address of this machine, such "
-            "as 127.0.0.1."
-        ) from error
+async def _open(host: str, port: int) -> None:
+    """Open a port and close it again, as viser does."""
+    (await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port)).close()
 
 
 def camera_position(azimuth: float) -> tuple[float, float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 pytest.importorskip("viser", reason="viser is not installed")
@@ -23,6 +25,15 @@ from animate3d.viewer.stage import open_server
 def test_an_address_that_cannot_be_served_on_is_refused_instead_of_waiting(host: str, port: int, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         open_server(host, port)
+
+
+def test_the_last_port_that_is_taken_is_refused_instead_of_waiting() -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 65535))
+        taken.listen()
+        with pytest.raises(InputError, match=r"No port from 65535 on is free on 127\.0\.0\.1"):
+            open_server("127.0.0.1", 65535)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
