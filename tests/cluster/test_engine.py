@@ -47,6 +47,13 @@ def lines(folder: Path, name: str) -> list[str]:
     return [line.split()[0] for line in (folder / name).read_text().splitlines()]
 
 
+def ran(folder: Path, name: str) -> int:
+    """How often a job ran: once more than it was tried, where its outcome was lost with a worker that another ended."""
+    found = lines(folder, name)
+    assert set(found) == {"ran"}
+    return len(found)
+
+
 BAD = ("unusable", "fails_once", "fails", "takes_memory", "crashes", "hangs")
 ENDS_WORKER = ("takes_memory", "crashes", "hangs")
 STAGED = ("good", "odd", "fatal")
@@ -73,19 +80,19 @@ def test_many_short_jobs_share_few_warm_workers(mixed: Mixed) -> None:
 
 
 def test_a_job_that_failed_by_chance_is_tried_again(mixed: Mixed) -> None:
-    assert mixed[0]["fails_once"].facts == {"attempt": 2}
+    assert mixed[0]["fails_once"].facts["attempt"] >= 2  # type: ignore[index]  # see `ran`
 
 
 def test_the_error_of_a_job_that_fails_again_is_one_sentence(mixed: Mixed) -> None:
     found, folder = mixed
     assert (found["fails"].state, found["fails"].error) == ("failed", "RuntimeError: no luck")
-    assert lines(folder, "fails") == ["ran"] * 2
+    assert found["fails"].job.attempts == 2 and ran(folder, "fails") >= 2
 
 
 def test_wrong_input_is_not_tried_again(mixed: Mixed) -> None:
     found, folder = mixed
     assert found["unusable"].error == "unusable does not exist."
-    assert lines(folder, "unusable") == ["ran"]
+    assert found["unusable"].job.attempts == 1 and ran(folder, "unusable") >= 1
 
 
 @pytest.mark.parametrize(
