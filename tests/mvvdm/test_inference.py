@@ -281,6 +281,11 @@ def test_a_seed_of_a_table_that_is_none_is_named_with_its_row(tmp_path: Path, se
         inference_command.main(["--prompts", str(tmp_path / "rows.csv"), "--ip_image_root", "x"])
 
 
+@pytest.mark.parametrize(("given", "seed"), [(1e3, 1000), ("7", 7), (-1, -1)])
+def test_seeds_may_be_written_as_a_config_has_them(given: object, seed: int) -> None:
+    assert inference.checked_seed(given, "The seed") == seed
+
+
 def test_damaged_weights_are_one_clear_sentence(weights: Path, tmp_path: Path) -> None:
     import shutil
 
