@@ -27,9 +27,9 @@ from animate3d.rasterize import Splats
 from animate3d.rasterize import render as rasterize
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.console import Console
-from animate3d.runs.gaussians import GaussianOptions, GaussianResult
-from animate3d.runs.mesh import AnimateOptions, AnimateResult
-from animate3d.runs.options import MOVE_FRAMES
+from animate3d.runs.gaussians import GaussianResult
+from animate3d.runs.mesh import AnimateResult
+from animate3d.runs.options import MOVE_FRAMES, AnimateOptions, GaussianOptions
 from animate3d.runs.presets import choose_preset
 from animate3d.runs.requested import Requested, carry_out, formats_of
 from animate3d.runs.scene import own_sentences

@@ -146,9 +146,9 @@ def place_orbits(
     )
 
 
-def turntable_azimuths(count: int, *, closed: bool = False) -> Tensor:
-    """``[count]`` degrees, once around from 0; ``closed`` ends where it began (at 360)."""
-    return torch.linspace(0.0, 360.0, count) if closed else torch.linspace(0.0, 360.0, count + 1)[:count]
+def turntable_azimuths(count: int) -> Tensor:
+    """``[count]`` degrees, once around from 0."""
+    return torch.linspace(0.0, 360.0, count + 1)[:count]
 
 
 def _elevation(draws: OrbitDraws, ranges: OrbitRanges) -> Tensor:

@@ -16,7 +16,8 @@ from animate3d.errors import InputError
 from animate3d.files import read_json
 from animate3d.meshes import Mesh, load_mesh, save_obj
 from animate3d.meshes.gltf_motion import load_gltf_motion
-from animate3d.runs.mesh import AnimateOptions, MeshRun, animate
+from animate3d.runs.mesh import MeshRun, animate
+from animate3d.runs.options import AnimateOptions
 from animate3d.runs.presets import PRESETS
 from animate3d.runs.videos import preset_videos
 

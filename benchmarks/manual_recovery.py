@@ -46,7 +46,8 @@ from animate3d.motion.texture import Sight
 from animate3d.motion.tracking import TrackSettings, track
 from animate3d.motion.trajectory import load_placed_folder
 from animate3d.rotations import matrix_to_quaternion
-from animate3d.runs.mesh import APPEARANCE_STEPS, FIT_CONFIG, FIT_SIZE, reduced
+from animate3d.runs.mesh import APPEARANCE_STEPS, FIT_SIZE, reduced
+from animate3d.runs.options import MESH_CONFIG
 
 VISUALIZE_CONFIG = "custom/threestudio-animate3d/configs/visualize_four_view_frame_16.yaml"
 
@@ -232,7 +233,7 @@ def field_levels(case: Case) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
         "… 200 steps": {"appearance": True, "overrides": ["trainer.max_steps=200"]},
     }
     for label, options in variants.items():
-        yield label, lambda options=options: case.fitted(FIT_CONFIG, start=True, **options)
+        yield label, lambda options=options: case.fitted(MESH_CONFIG, start=True, **options)
 
 
 def documented_levels(case: Case) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:

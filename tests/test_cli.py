@@ -26,8 +26,7 @@ from animate3d.meshes import Placement, load_mesh
 from animate3d.mvvdm.sampler import SamplerSettings
 from animate3d.runs import mesh as animate_module
 from animate3d.runs import requested
-from animate3d.runs.mesh import AnimateOptions
-from animate3d.runs.options import AnimateCommand, DemoCommand
+from animate3d.runs.options import AnimateCommand, AnimateOptions, DemoCommand
 from animate3d.runs.presets import PRESETS
 
 

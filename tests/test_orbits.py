@@ -84,7 +84,6 @@ def test_a_generator_makes_the_draw_repeatable() -> None:
 
 def test_turntable_is_open_for_a_loop_and_closed_for_the_static_render() -> None:
     assert turntable_azimuths(4).tolist() == [0, 90, 180, 270]
-    assert turntable_azimuths(5, closed=True).tolist() == [0, 90, 180, 270, 360]
 
 
 def test_one_frame_is_the_static_model() -> None:

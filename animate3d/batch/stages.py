@@ -79,7 +79,8 @@ def make_videos_together(orders: Sequence[Order]) -> list[dict[str, Any] | Excep
 
 def _before_videos(order: Order, stack: ExitStack) -> MeshRun | None:
     """A run up to its videos, at work until the stack ends; None, and the stack is empty, where it makes no videos."""
-    from animate3d.runs.mesh import AnimateOptions, before_videos
+    from animate3d.runs.mesh import before_videos
+    from animate3d.runs.options import AnimateOptions
     from animate3d.runs.scene import is_scene
 
     with ExitStack() as own:

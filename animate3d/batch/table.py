@@ -133,8 +133,8 @@ def _placed(value: Any, folder: Path) -> Any:
     return tuple(_placed(part, folder) for part in value) if isinstance(value, tuple) else joined_path(folder, value)
 
 
-def _id(values: Mapping[str, Any], also: str = "") -> str:
-    said = json.dumps({name: values[name] for name in sorted(values)}, default=str) + also
+def _id(values: Mapping[str, Any]) -> str:
+    said = json.dumps({name: values[name] for name in sorted(values)}, default=str)
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 

@@ -52,9 +52,9 @@ def run_jobs(
         engine.staff.end()
 
 
-def each_job(jobs: Sequence[Job], pools: Sequence[Pool], limits: Limits | None = None) -> Iterator[Event]:
+def each_job(jobs: Sequence[Job], pools: Sequence[Pool]) -> Iterator[Event]:
     """Do all jobs; yields how each has ended, when it does."""
-    engine = _Engine(pools, limits or Limits(), lambda event: ended.append(event), lambda: None)
+    engine = _Engine(pools, Limits(), lambda event: ended.append(event), lambda: None)
     ended: list[Event] = []
     try:
         engine.take(jobs)

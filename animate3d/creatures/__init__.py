@@ -5,7 +5,7 @@
 """
 
 from animate3d.creatures.captions import FAMILY_MOTIONS, captions, vocabulary
-from animate3d.creatures.creatures import Creature, make_creature, move, save_creature
+from animate3d.creatures.creatures import make_creature, move, save_creature
 from animate3d.creatures.families import FAMILIES
 
-__all__ = ["FAMILIES", "FAMILY_MOTIONS", "Creature", "captions", "make_creature", "move", "save_creature", "vocabulary"]
+__all__ = ["FAMILIES", "FAMILY_MOTIONS", "captions", "make_creature", "move", "save_creature", "vocabulary"]

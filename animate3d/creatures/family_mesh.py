@@ -56,11 +56,11 @@ def with_texels(vertices: Points, quads: Quads, normals: Points, size: int = TEX
     """
     groups = np.zeros(len(quads), dtype=np.int64)
     axes = np.concatenate([np.eye(3), -np.eye(3)])
-    atlas = unwrap(vertices, quads, groups, {0: axes}, size)
+    uvs = unwrap(vertices, quads, groups, {0: axes}, size)
     split = np.array([[0, 1, 2], [0, 2, 3]])
     values = np.concatenate([vertices, normals], axis=1)[quads[:, split].reshape(-1, 3)]
-    baked, covered, _ = bake(atlas.corner_uvs[:, split].reshape(-1, 3, 2), values, size)
+    baked, covered, _ = bake(uvs[:, split].reshape(-1, 3, 2), values, size)
     rows, columns = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
     texels = (np.cumsum(covered).reshape(covered.shape) - 1)[rows, columns]
     points, across = np.split(baked[covered], 2, axis=1)
-    return FamilyMesh(vertices, quads, atlas.corner_uvs.round(5), points, across, texels)
+    return FamilyMesh(vertices, quads, uvs.round(5), points, across, texels)

@@ -20,9 +20,9 @@ def pulse(t: float) -> float:
     return float(0.5 - 0.5 * np.cos(2 * np.pi * t))
 
 
-def settle(t: float, end: float = 0.85) -> float:
-    """Rise smoothly from 0 to 1 until ``end`` and stay there."""
-    share = min(t / end, 1.0)
+def settle(t: float) -> float:
+    """Rise smoothly from 0 to 1 until 0.85 and stay there."""
+    share = min(t / 0.85, 1.0)
     return share * share * (3 - 2 * share)
 
 

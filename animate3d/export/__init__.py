@@ -12,7 +12,7 @@ import torch
 
 from animate3d.errors import InputError
 from animate3d.export.clip import Clip, checked_clip
-from animate3d.export.engines import ENGINES, Engine, engine_named
+from animate3d.export.engines import Engine, engine_named
 from animate3d.export.inbetweens import resampled
 from animate3d.export.morphs import MorphTargets
 from animate3d.export.painting import left_out
@@ -23,7 +23,6 @@ from animate3d.gaussians import from_mesh
 from animate3d.meshes.mesh import Mesh
 
 __all__ = [
-    "ENGINES",
     "SKINNED",
     "SUFFIXES",
     "ExportReport",
@@ -112,8 +111,8 @@ def export(
         skeleton: bones in place of morph targets or points: their number, ``"auto"`` (as few as keep within 0.3 % of
             the diagonal on average and 2 % at most, up to 32), ``"keep"`` (those of the mesh's own file), or one that
             was found before (`animate3d.export.skeleton.find_skeleton`). None for none.
-        engine: one of `ENGINES`, whose conventions are followed; its skeleton is used where none is given and
-            ``"off"`` leaves it out.
+        engine: one of `animate3d.export.engines.ENGINES`, whose conventions are followed; its skeleton is used where
+            none is given and ``"off"`` leaves it out.
 
     Returns:
         ``path``

@@ -81,11 +81,6 @@ def png(texture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def has_transparency(texture: np.ndarray | None) -> bool:
-    """Whether a texture has an alpha channel that is used."""
-    return texture is not None and texture.ndim == 3 and texture.shape[2] == 4 and bool((texture[..., 3] < 255).any())
-
-
 def linear_color(base_color: tuple[float, float, float, float]) -> list[float]:
     """A material's colour (display values and alpha) as the formats want it: linear light and alpha."""
     return [*srgb_to_linear(np.array(base_color[:3])).tolist(), float(base_color[3])]

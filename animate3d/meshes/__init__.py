@@ -1,6 +1,6 @@
 """Meshes: a container that keeps the file's vertices, readers, writers, topology and placement."""
 
-from animate3d.meshes.appearance import corner_colors, vertex_colors
+from animate3d.meshes.appearance import vertex_colors
 from animate3d.meshes.load import load_mesh
 from animate3d.meshes.materials import Material, sample_texture
 from animate3d.meshes.mesh import Mesh, Part
@@ -14,7 +14,6 @@ __all__ = [
     "Part",
     "Placement",
     "Turn",
-    "corner_colors",
     "given_placement",
     "load_mesh",
     "load_obj",

@@ -45,8 +45,6 @@ from animate3d.runs.overrides import REFINE, settings_of
 from animate3d.runs.page import PAGE, write_run_page
 from animate3d.viewer.moving import MovingGaussians
 
-__all__ = ["GaussianOptions", "GaussianResult", "GaussianRun", "animate_gaussians"]
-
 REFINE_CONFIG = "custom/threestudio-animate3d/configs/refine_frame_16.yaml"
 FIT_SIZE = 256
 FITTED = 15_000

@@ -43,24 +43,11 @@ from animate3d.runs.base import Run, check_options
 from animate3d.runs.fit import Training, path_setting
 from animate3d.runs.moves import PARTS, Computed, MovingBody, save_parts
 from animate3d.runs.object_masks import read_object_masks
-from animate3d.runs.options import MESH_CONFIG, AnimateOptions
+from animate3d.runs.options import AnimateOptions
 from animate3d.runs.page import PAGE, write_run_page
 from animate3d.runs.skeleton import asked_skeleton, skeleton_step
 from animate3d.viewer.moving import MovingMesh
 
-__all__ = [
-    "FIT_CONFIG",
-    "AnimateOptions",
-    "AnimateResult",
-    "MeshRun",
-    "animate",
-    "before_videos",
-    "check_mesh_options",
-    "finish",
-    "prepare",
-]
-
-FIT_CONFIG = MESH_CONFIG
 UNSEEN = (45.0, 225.0)  # degrees from the first video to views that no video shows
 PREVIEW_SIZE = 256  # pixels
 FIT_SIZE = 128  # pixels; where appearance and field are fitted
@@ -119,12 +106,6 @@ def before_videos(options: AnimateOptions, announce: Callable[[str], None] = lam
         run.place()
         run.render_static()
         yield run
-
-
-def prepare(options: AnimateOptions, announce: Callable[[str], None] = lambda line: None) -> None:
-    """The steps of `animate` up to the videos of a prompt and their masks; `animate` goes on from there."""
-    with before_videos(options, announce) as run:
-        run.choose_frames()
 
 
 def finish(run: MeshRun, start: Path, score: float | None = None) -> AnimateResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -32,8 +32,6 @@ MOVE_FRAMES = 16
 """Of a motion that is computed, unless something else is asked for."""
 MOST_FRAMES = 10_000
 """Of a motion that is computed; more are a mistake in most cases, and fill the memory."""
-
-Group = TypeVar("Group")
 
 
 def _of_preset(name: str) -> str:

@@ -14,7 +14,6 @@ from animate3d.errors import InputError
 from animate3d.masks.matting import grow
 from animate3d.runs.clip import Bytes, Clip
 
-Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _SIDE = 128  # pixels of the pictures in which cuts are sought

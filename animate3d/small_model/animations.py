@@ -18,7 +18,8 @@ from animate3d.frames import composite, contact_sheet, load_frames, save_image
 from animate3d.meshes import save_obj
 from animate3d.meshes.appearance import vertex_colors
 from animate3d.rasterize.textured import render_mesh
-from animate3d.runs.mesh import AnimateOptions, AnimateResult, animate
+from animate3d.runs.mesh import AnimateResult, animate
+from animate3d.runs.options import AnimateOptions
 from animate3d.runs.presets import PRESETS
 from animate3d.runs.videos import preset_videos
 from animate3d.small_model.acts import Act, Pending

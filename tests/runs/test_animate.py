@@ -25,7 +25,8 @@ from animate3d.rasterize.textured import render_mesh
 from animate3d.runs import base as run_module
 from animate3d.runs import mesh as module
 from animate3d.runs.fit import Training
-from animate3d.runs.mesh import AnimateOptions, AnimateResult, animate
+from animate3d.runs.mesh import AnimateResult, animate
+from animate3d.runs.options import AnimateOptions
 from animate3d.runs.quality import Followed
 from animate3d.runs.videos import VideoOptions
 

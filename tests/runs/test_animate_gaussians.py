@@ -31,7 +31,8 @@ from animate3d.runs import gaussians as module
 from animate3d.runs import mesh as meshes
 from animate3d.runs import requested
 from animate3d.runs.fit import Training
-from animate3d.runs.gaussians import GaussianOptions, GaussianResult, GaussianRun, animate_gaussians
+from animate3d.runs.gaussians import GaussianResult, GaussianRun, animate_gaussians
+from animate3d.runs.options import GaussianOptions
 from animate3d.studio import api
 from animate3d.studio.plugins import load_plugins
 

@@ -27,9 +27,10 @@ from animate3d.gaussians import from_mesh, save_ply
 from animate3d.meshes import save_obj
 from animate3d.rotations import quaternion_to_matrix
 from animate3d.runs import base
-from animate3d.runs.gaussians import GaussianOptions, animate_gaussians, carried
-from animate3d.runs.mesh import AnimateOptions, MeshRun, animate
+from animate3d.runs.gaussians import animate_gaussians, carried
+from animate3d.runs.mesh import MeshRun, animate
 from animate3d.runs.moves import Computed, MovingBody, computed_of, length_first, read_moves
+from animate3d.runs.options import AnimateOptions, GaussianOptions
 from animate3d.runs.scene import animate_scene
 from animate3d.runs.videos import VideoOptions
 

@@ -21,7 +21,8 @@ import torch
 from animate3d.files import read_json
 from animate3d.meshes import Mesh, load_mesh, save_obj
 from animate3d.motion.arap import arap_energy, neighbour_table
-from animate3d.runs.mesh import AnimateOptions, AnimateResult, animate
+from animate3d.runs.mesh import AnimateResult, animate
+from animate3d.runs.options import AnimateOptions
 from animate3d.runs.presets import PRESETS
 from animate3d.runs.videos import preset_videos
 

@@ -17,7 +17,8 @@ from animate3d.motion.pixel_origins import ORIGINS, PixelOrigins, save_origins
 from animate3d.motion.score import Explained
 from animate3d.motion.tracking import Tracked
 from animate3d.runs import base
-from animate3d.runs.mesh import AnimateOptions, MeshRun
+from animate3d.runs.mesh import MeshRun
+from animate3d.runs.options import AnimateOptions
 from animate3d.runs.quality import Followed
 from animate3d.runs.videos import VideoOptions
 

@@ -20,8 +20,9 @@ from animate3d.meshes import save_obj
 from animate3d.meshes.scene import Scene
 from animate3d.meshes.scene_file import load_models
 from animate3d.rasterize.textured import render_mesh
-from animate3d.runs.mesh import AnimateOptions, MeshRun, animate
+from animate3d.runs.mesh import MeshRun, animate
 from animate3d.runs.object_masks import read_object_masks
+from animate3d.runs.options import AnimateOptions
 from animate3d.runs.scene import ObjectRun, SceneRun, animate_scene, is_scene, own_sentences
 from animate3d.runs.videos import VideoOptions
 

@@ -2,14 +2,12 @@
 
 from animate3d.creatures.dragon.creature import make_dragon, write_dragon
 from animate3d.creatures.dragon.footage import demo_asset, motion_named, write_demo_frames, write_frames
-from animate3d.creatures.dragon.motions import MOTIONS, VertexMotion, mean_displacement, unit_times
+from animate3d.creatures.dragon.motions import MOTIONS, unit_times
 
 __all__ = [
     "MOTIONS",
-    "VertexMotion",
     "demo_asset",
     "make_dragon",
-    "mean_displacement",
     "motion_named",
     "unit_times",
     "write_demo_frames",

@@ -31,20 +31,20 @@ def make_dragon(seed: int = 0) -> Mesh:
     vertices, quads = quad_surface(dragon.solid, dragon.LOW, dragon.HIGH, _SPACING, relax_steps=8)
     vertices = vertices.round(5)  # short numbers in the file, and the file says the same as the mesh
     groups, directions = _chart_groups(vertices, quads)
-    atlas = unwrap(vertices, quads, groups, directions, _TEXTURE_SIZE)
+    corner_uvs = unwrap(vertices, quads, groups, directions, _TEXTURE_SIZE)
 
     _, slope = distance_and_slope(dragon.solid, vertices)
     normals = slope / np.linalg.norm(slope, axis=1, keepdims=True)
     split = np.array([[0, 1, 2], [0, 2, 3]])
     triangles = quads[:, split].reshape(-1, 3)
-    uvs = atlas.corner_uvs[:, split].reshape(-1, 3, 2)
+    uvs = corner_uvs[:, split].reshape(-1, 3, 2)
     baked, covered, _ = bake(uvs, np.concatenate([vertices, normals], axis=1)[triangles], _TEXTURE_SIZE)
     surface = paint_dragon(baked[..., :3], baked[..., 3:], seed)
     texel = np.sqrt(_area(vertices, triangles) / covered.sum())
     mesh = Mesh.from_faces(
         vertices,
         quads,
-        corner_uvs=atlas.corner_uvs.round(5),
+        corner_uvs=corner_uvs.round(5),
         material=Material(
             NAME,
             base_color=(1.0, 1.0, 1.0, 1.0),

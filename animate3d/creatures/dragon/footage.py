@@ -42,7 +42,6 @@ def write_frames(
     views: int = 4,
     frames: int = 16,
     size: int = 256,
-    supersample: int = 2,
 ) -> np.ndarray:
     """Render a motion as the reconstruction expects it: ``{v*F+f}.png``, RGBA, grey under the alpha, no shading.
 
@@ -59,7 +58,7 @@ def write_frames(
     times = unit_times(frames)
     truth = motion(mesh.vertices, times)
     cameras = reconstruction_cameras(views, size)
-    images = render_mesh(mesh, placement.apply(truth), cameras, supersample=supersample, shading=False)
+    images = render_mesh(mesh, placement.apply(truth), cameras, supersample=2, shading=False)
     save_frames(folder, images)
     folder = Path(folder)
     with atomic_file(folder.with_name(folder.name + "_truth.npz")) as temporary:
@@ -68,11 +67,9 @@ def write_frames(
 
 
 def write_demo_frames(
-    name: str, folder: str | os.PathLike[str], *, views: int = 4, frames_per_view: int = 16, size: int = 256
+    name: str, folder: str | os.PathLike[str], *, frames_per_view: int = 16, size: int = 256
 ) -> np.ndarray:
     """`write_frames` of the bundled creature in a motion of `MOTIONS`, automatically placed. ``[F, N, 3]``"""
     motion = motion_named(name)
     mesh = load_mesh(demo_asset())
-    return write_frames(
-        mesh, motion, mesh.automatic_placement(), folder, views=views, frames=frames_per_view, size=size
-    )
+    return write_frames(mesh, motion, mesh.automatic_placement(), folder, frames=frames_per_view, size=size)

@@ -88,12 +88,6 @@ def hop(vertices: Positions, times: Positions) -> Positions:
 MOTIONS: dict[str, VertexMotion] = {"wing_flap": wing_flap, "bend": bend, "hop": hop}
 
 
-def mean_displacement(positions: Positions) -> float:
-    """Mean distance from frame 0 over frames 1.. and vertices, as a fraction of the rest pose's diagonal."""
-    diagonal = np.linalg.norm(np.ptp(positions[0], axis=0))
-    return float(np.linalg.norm(positions[1:] - positions[0], axis=-1).mean() / diagonal)
-
-
 def _animate(vertices: Positions, times: Positions, pose: Callable[[float], Positions]) -> Positions:
     """``[F, N, 3]``; time 0 is the rest pose to the last bit."""
     return np.stack([vertices if t == 0.0 else pose(float(t)) for t in times])

@@ -15,7 +15,6 @@ PETALS = 5
 _BLOOM = np.array([0.0, 0.2, 0.0])
 _RISE = np.deg2rad(28.0)  # of the resting petals above the horizon
 _POT_TOP = -0.5
-_LENGTH = 0.64
 
 
 def _petal_frame(number: int) -> tuple[Points, Points, Points]:

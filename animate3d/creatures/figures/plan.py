@@ -235,13 +235,12 @@ class Plan:
         normal: ArrayLike,
         *,
         squash: float = 1.0,
-        curl: float = 0.0,
     ) -> None:
         """A flat shape from one round end to another, ``half`` the thickness on each side of its plane."""
         a, b = np.asarray(start, dtype=float), np.asarray(end, dtype=float)
         axes = frame(b - a if np.linalg.norm(b - a) > 1e-6 else unit(LEFT + 0.3 * FRONT), normal)
         length = float(np.linalg.norm(b - a))
-        self._add("plate", place, a, axes, [length, radii[0], radii[1], squash, half, curl], half)
+        self._add("plate", place, a, axes, [length, radii[0], radii[1], squash, half, 0.0], half)
 
     def box(
         self,
@@ -329,8 +328,6 @@ def _scaled(solid: Solid, middle: Points, scale: float) -> Solid:
         sizes[3:] *= scale
     else:
         sizes[list(_LENGTHS[solid.kind])] *= scale
-    if solid.kind == "plate":
-        sizes[5] /= scale  # a curvature
     return replace(
         solid,
         center=(solid.center - middle) * scale,

@@ -145,10 +145,9 @@ def limb(
 
 @kernel
 def plate(
-    x: Points, y: Points, z: Points, length: Points, r0: Points, r1: Points, sx: Points, half: Points, curl: Points
+    x: Points, y: Points, z: Points, length: Points, r0: Points, r1: Points, sx: Points, half: Points, unused: Points
 ) -> Points:
-    """A flat rounded cone of half thickness ``half``; its plane z = 0 is curled to ``z = curl * x²``."""
-    z = z - curl * x * x
+    """A flat rounded cone of half thickness ``half`` around the plane z = 0."""
     wide = x / sx
     share = np.clip(y / np.maximum(length, 1e-6), 0.0, np.where(length > 0, 1.0, 0.0))
     y = y - share * length
@@ -156,7 +155,7 @@ def plate(
     slope = np.sqrt((wide / sx) ** 2 + y * y) + 1e-9
     outline = (away - r0 - share * (r1 - r0)) * away / slope
     outward = np.maximum(outline + half, 0.0)
-    return (np.sqrt(outward**2 + z * z) - half) / np.sqrt(1.0 + (2 * curl * x) ** 2)
+    return np.sqrt(outward**2 + z * z) - half
 
 
 @kernel
@@ -217,7 +216,7 @@ def template(solid: Solid, around: int = 24) -> Points:
         rings = []
         for share, z in ((0.0, e), (0.9, e), (1.0, 0.0), (0.9, -e), (0.0, -e)):
             x, y = share * radius * circle[:, 0] * d, end + share * radius * circle[:, 1]
-            rings.append(np.stack([x, y, z + solid.sizes[5] * x**2], axis=-1))
+            rings.append(np.stack([x, y, np.full_like(x, z)], axis=-1))
         local = np.stack(rings)
     elif solid.kind == "box":
         square = circle / np.abs(circle).max(axis=1, keepdims=True)

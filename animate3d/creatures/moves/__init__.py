@@ -15,15 +15,14 @@ from animate3d.creatures.moves.captions import (
     vocabulary,
 )
 from animate3d.creatures.moves.draw import draw_moves, shows
-from animate3d.creatures.moves.manner import ADVERB_WORDINGS, ADVERBS, DIRECTIONS, Manner
+from animate3d.creatures.moves.manner import ADVERBS, DIRECTIONS, Manner
 from animate3d.creatures.moves.move import Move, applies, combine, move_points, pose_at
 from animate3d.creatures.moves.subject import Subject, subject_of, subject_of_points
-from animate3d.creatures.moves.table import FAMILY_MOVES, MOVES, move_named
+from animate3d.creatures.moves.table import FAMILY_MOVES, MOVES
 from animate3d.creatures.moves.wordings import paraphrases
 
 __all__ = [
     "ADVERBS",
-    "ADVERB_WORDINGS",
     "DIRECTIONS",
     "FAMILY_MOVES",
     "MOVES",
@@ -40,7 +39,6 @@ __all__ = [
     "draw_manner",
     "draw_moves",
     "manner_of",
-    "move_named",
     "move_points",
     "paraphrases",
     "pose_at",

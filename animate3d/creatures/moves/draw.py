@@ -32,29 +32,22 @@ _WEIGHTS = {
 """How much sooner a move, or one of a part, is drawn than others of a body: all are to be seen about equally often."""
 
 
-def shows(subject: Subject, move: Move, manner: Manner | None = None) -> bool:
+def shows(subject: Subject, move: Move) -> bool:
     """Whether a move applies and enough of the subject goes far enough to be seen in small pictures."""
     if not applies(move, subject.parts):
         return False
     step = max(len(subject.points) // _SAMPLE, 1)
     thin = replace(subject, points=subject.points[::step], weights=subject.weights[::step])
-    moved = pose_at(thin, [(move, manner or Manner())], _MOMENTS) - thin.points
+    moved = pose_at(thin, [(move, Manner())], _MOMENTS) - thin.points
     far = np.linalg.norm(moved, axis=-1) / subject.size
     return bool(far.mean(axis=1).max() > _MEAN and np.quantile(far, 0.98, axis=1).max() > _FAR)
 
 
-def draw_moves(
-    subject: Subject, generator: np.random.Generator, part_share: float = 0.5, pair_share: float = 0.12
-) -> list[tuple[Move, Manner]]:
-    """One move that shows on a subject, or at times two that can be done at once; manners at random.
-
-    Args:
-        part_share: how often a move of parts is preferred where there are some.
-        pair_share: how often a second one is added.
-    """
+def draw_moves(subject: Subject, generator: np.random.Generator, pair_share: float = 0.12) -> list[tuple[Move, Manner]]:
+    """One move that shows on a subject, or at ``pair_share`` two that can be done at once; manners at random."""
     whole = [move for move in MOVES.values() if not move.needs]
     parts = [move for move in MOVES.values() if move.needs and applies(move, subject.parts)]
-    of_parts = bool(parts) and generator.random() < part_share
+    of_parts = bool(parts) and generator.random() < 0.5
     first = _drawn(subject, parts if of_parts else whole, generator) or _drawn(subject, whole, generator)
     chosen = [first or MOVES["spin"]]
     if generator.random() < pair_share:

@@ -48,34 +48,3 @@ ADVERBS: dict[str, Manner] = {
     **{name: Manner(direction=name) for name in DIRECTIONS},
 }
 """The adverbs of captions; each changes one thing."""
-
-ADVERB_WORDINGS: dict[str, tuple[str, ...]] = {
-    "gently": (
-        "gently", "softly", "slightly", "a little", "a bit", "lightly", "subtly", "weakly", "calmly", "carefully",
-        "delicately", "barely", "faintly", "mildly", "timidly", "with small movements", "just a tiny bit", "tenderly",
-    ),
-    "low": ("low", "not very high", "just a little", "slightly", "gently", "only a little way", "close to the ground"),
-    "strongly": (
-        "strongly", "wildly", "hard", "a lot", "very much", "vigorously", "powerfully", "violently", "energetically",
-        "intensely", "with force", "dramatically", "widely", "far", "with big movements", "as far as it can",
-        "enthusiastically", "exaggeratedly", "heavily", "like crazy",
-    ),
-    "high": ("high", "very high", "really high", "high up", "high into the air", "as high as it can", "way up"),
-    "slowly": (
-        "slowly", "very slowly", "in slow motion", "lazily", "leisurely", "unhurriedly", "sluggishly", "without haste",
-        "at a slow pace", "steadily and slowly", "gradually",
-    ),
-    "quickly": (
-        "quickly", "fast", "rapidly", "very fast", "swiftly", "hastily", "hurriedly", "speedily", "briskly",
-        "at high speed", "in a hurry", "frantically", "nimbly", "at a fast pace",
-    ),
-    "twice": ("twice", "two times", "again and again", "repeatedly", "2 times", "two times in a row"),
-    "left": ("left", "to the left", "leftward", "leftwards", "towards the left", "to its left", "to the left side"),
-    "right": ("right", "to the right", "rightward", "rightwards", "towards the right", "to its right",
-              "to the right side"),
-    "forward": ("forward", "forwards", "towards the viewer", "to the front", "towards the camera", "ahead"),
-    "backward": ("backward", "backwards", "away from the viewer", "to the back", "away from the camera", "back"),
-    "up": ("up", "upward", "upwards"),
-    "down": ("down", "downward", "downwards"),
-}  # fmt: skip
-"""Free wordings of every adverb, for the training of the text reader."""

@@ -8,7 +8,6 @@ from animate3d.creatures.moves.manner import Manner
 from animate3d.creatures.moves.move import Move
 from animate3d.creatures.moves.shapes import SHAPES
 from animate3d.creatures.moves.whole import WHOLE
-from animate3d.errors import InputError
 
 MOVES: dict[str, Move] = {move.name: move for move in (*WHOLE, *SHAPES, *GAITS, *GESTURES)}
 """All moves by name; first those of the whole body, then those that need parts."""
@@ -42,14 +41,3 @@ FAMILY_MOVES: dict[str, dict[str, tuple[str, Manner]]] = {
 
 To have a family do a move in some manner, its pose function takes the manner's amplitude and speed over these.
 """
-
-
-def move_named(name: str) -> Move:
-    """The move of a name in `MOVES`.
-
-    Raises:
-        InputError: there is none of this name.
-    """
-    if name not in MOVES:
-        raise InputError(f"The move {name!r} is unknown; known are: {', '.join(MOVES)}.")
-    return MOVES[name]

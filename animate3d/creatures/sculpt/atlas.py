@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +17,9 @@ _AT_ONCE = 1 << 20  # texels of bounding boxes
 _STEEPEST = 0.25  # least cosine between a face and its chart's direction when charts are joined
 
 
-@dataclass(frozen=True)
-class Atlas:
-    """Attributes:
-    corner_uvs: ``[P, 4, 2]`` in the unit square, v up.
-    charts: ``[P]`` chart of every face.
-    """
-
-    corner_uvs: NDArray[np.float64]
-    charts: NDArray[np.int64]
-
-
 def unwrap(
     vertices: Points, quads: Quads, groups: NDArray[np.int64], directions: dict[int, Points], resolution: int
-) -> Atlas:
+) -> NDArray[np.float64]:
     """Cut a mesh into charts and pack them.
 
     Args:
@@ -40,6 +28,9 @@ def unwrap(
         groups: ``[P]``; a chart never crosses groups.
         directions: the projection directions ``[D, 3]`` a group may use.
         resolution: texels along a side of the texture; charts stay four texels apart.
+
+    Returns:
+        UVs of the faces' corners ``[P, 4, 2]`` in the unit square, v up.
     """
     normals = quad_normals(vertices, quads)
     neighbours = _face_neighbours(quads)
@@ -59,7 +50,7 @@ def unwrap(
     uvs = np.empty((*quads.shape, 2))
     for c, chart in enumerate(placed):
         uvs[charts == c] = chart
-    return Atlas(uvs, charts.astype(np.int64))
+    return uvs
 
 
 def quad_normals(vertices: Points, quads: Quads) -> Points:

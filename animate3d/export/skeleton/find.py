@@ -6,7 +6,6 @@ every vertex, its bones fitted in every frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,16 +37,13 @@ _HOLD = 1e-3  # of the diagonal: see `fitted_weights`
 _ROUNDS = 5
 
 
-def find_skeleton(
-    mesh: Mesh, positions: Array, bones: int | str = "auto", progress: Callable[[str], None] = lambda line: None
-) -> Skinned:
+def find_skeleton(mesh: Mesh, positions: Array, bones: int | str = "auto") -> Skinned:
     """Few rigid bones that give a trajectory.
 
     Args:
         mesh: gives the faces and which vertices coincide: those get the same weights.
         positions: ``[F, N, 3]``, frame 0 the rest pose.
         bones: their number, or ``"auto"``: as few of `LADDER` as keep within `MEAN_ERROR` and `MAX_ERROR`, else 32.
-        progress: is told every number that was tried.
 
     Raises:
         InputError: a number that is not 1 to 256.
@@ -61,7 +57,6 @@ def find_skeleton(
     while numbers:
         count = numbers.pop(0)
         found = judged(_rig(surface, count), positions)
-        progress(f"{len(found.rig)} bones: mean {100 * found.mean_error:.3f} %, max {100 * found.max_error:.2f} %")
         if best is None or found.mean_error < best.mean_error or found.max_error < best.max_error:
             best = found
         if found.mean_error <= MEAN_ERROR and found.max_error <= MAX_ERROR:

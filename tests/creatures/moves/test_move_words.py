@@ -7,7 +7,6 @@ import pytest
 
 from animate3d.creatures import FAMILIES, FAMILY_MOTIONS
 from animate3d.creatures.moves import (
-    ADVERB_WORDINGS,
     ADVERBS,
     FAMILY_MOVES,
     MOVES,
@@ -69,8 +68,7 @@ def test_an_unknown_adverb_is_told():
         manner_of(MOVES["hop"], ["sideways"])
 
 
-def test_every_move_and_adverb_has_free_wordings():
-    assert set(ADVERB_WORDINGS) == set(ADVERBS)
+def test_every_move_has_free_wordings():
     for name in MOVES:
         wordings = paraphrases(name)
         assert len(set(wordings)) >= 30
