@@ -35,7 +35,7 @@ def blender_job(
     """
     mesh = clip.mesh if clip.mesh.corner_uvs is None else _with_plain_glow(clip.mesh)
     found = pieces(mesh)
-    textures = TextureFiles([{} for _ in mesh.materials], {}) if mesh.corner_uvs is None else texture_files(mesh)
+    textures = texture_files(mesh)
     for name, content in textures.files.items():
         (folder / name).write_bytes(content)
     # FBX gets its names afterwards: Blender cuts them at 63 bytes and numbers those that come twice.

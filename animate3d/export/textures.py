@@ -32,7 +32,9 @@ class TextureFiles:
 
 
 def texture_files(mesh: Mesh) -> TextureFiles:
-    """Encode every texture once and give it a file name that is unique in the mesh."""
+    """Encode every texture once, each under a file name unique in the mesh; none without texture coordinates."""
+    if mesh.corner_uvs is None:
+        return TextureFiles([{} for _ in mesh.materials], {})
     names: list[dict[str, str]] = []
     files: dict[str, bytes] = {}
     known: dict[int, str] = {}  # by the identity of the array: materials often share a texture

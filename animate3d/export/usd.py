@@ -46,8 +46,7 @@ def write_usd(clip: Clip, path: Path, rig: Rig | None = None) -> None:
     packed = path.suffix.lower() == ".usdz"
     if packed:
         clip = replace(clip, mesh=_with_plain_normal_maps(clip.mesh))
-    no_uvs = clip.mesh.corner_uvs is None
-    textures = TextureFiles([{} for _ in clip.mesh.materials], {}) if no_uvs else texture_files(clip.mesh)
+    textures = texture_files(clip.mesh)
     name = portable_name(path.stem, "model")
     with staged(path) as target:
         # What goes into a package is written under hidden names, which stay behind.

@@ -15,7 +15,7 @@ from PIL import Image
 
 from animate3d.meshes.gltf_extensions import BASIS
 from animate3d.meshes.gltf_file import Entry, GltfFile, uri_name
-from animate3d.meshes.materials import GltfMaterial, GltfTexture, Material, image_array, linear_to_srgb
+from animate3d.meshes.materials import GltfMaterial, GltfTexture, Material, image_array, linear_to_srgb, srgb_to_linear
 
 _SPECULAR = "KHR_materials_pbrSpecularGlossiness"
 _TRANSFORM = "KHR_texture_transform"
@@ -417,5 +417,4 @@ def _mime(content: bytes) -> str:
     return "image/ktx2" if content[1:5] == b"KTX " else "image/png"
 
 
-_LEVELS = np.arange(256) / 255
-_LINEAR: np.ndarray = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4)
+_LINEAR = srgb_to_linear(np.arange(256) / 255)

@@ -154,10 +154,15 @@ def image_array(image: Image.Image) -> np.ndarray:
     return np.array(image.convert("RGBA" if has_alpha else "RGB"))
 
 
-def named_textures(folder: Path) -> dict[str, Path]:
-    """Textures found by the names of the documented object folder, ``texture_diffuse.png`` and so on."""
-    paths = {kind: folder / f"texture_{kind}.png" for kind in TEXTURE_KINDS}
-    return {kind: path for kind, path in paths.items() if path.is_file()}
+def add_named_textures(materials: list[Material], folder: Path) -> None:
+    """Give the only material the documented files, ``texture_diffuse.png`` and so on, of kinds that it lacks."""
+    if len(materials) != 1:
+        return
+    for kind in TEXTURE_KINDS:
+        path = folder / f"texture_{kind}.png"
+        image = read_texture(path) if path.is_file() and kind not in materials[0].textures else None
+        if image is not None:
+            materials[0].textures[kind] = image
 
 
 def find_texture(name: str, folder: Path, root: Path | None = None) -> Path | None:

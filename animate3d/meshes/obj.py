@@ -9,16 +9,15 @@ from itertools import compress
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from animate3d.errors import InputError
 from animate3d.files import existing_file
-from animate3d.meshes.materials import Material, find_texture, named_textures, read_texture
+from animate3d.meshes.materials import Material, add_named_textures, find_texture
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.mtl import MtlEntry, keep_visible, read_mtl
 from animate3d.meshes.names import encoding_of, utf8_content
 from animate3d.meshes.obj_parts import obj_parts
+from animate3d.meshes.topology import joined
 
 _NUMERIC = (b"v", b"vt", b"vn", b"f")
 _NAMED = (b"usemtl", b"mtllib", b"o", b"g")
@@ -65,7 +64,7 @@ def load_obj(path: str | os.PathLike[str]) -> Mesh:
     if corner_uvs is not None:
         corner_uvs = _transformed(corner_uvs, np.repeat(face_materials, np.diff(face_starts)), transforms)
     if corner_uvs is not None or len(materials) == 1:
-        _add_named_textures(materials, path.parent)
+        add_named_textures(materials, path.parent)
     parts, face_parts = obj_parts(_marks(lines, encoding), np.asarray(lines[b"f"].numbers, dtype=np.int64))
     if colors is None:
         colors = _zbrush_colors(lines[_COLORS], len(vertices), path)
@@ -191,9 +190,7 @@ def _whitened(mesh: Mesh) -> np.ndarray | None:
     """
     if mesh.vertex_colors is None or np.isfinite(mesh.vertex_colors).all():
         return mesh.vertex_colors
-    edges = mesh.edges()
-    graph = coo_matrix((np.ones(len(edges), bool), edges.T), shape=(mesh.n_vertices, mesh.n_vertices))
-    piece = connected_components(graph, directed=False)[1]
+    piece = joined(mesh.edges(), mesh.n_vertices)
     missing = np.isnan(mesh.vertex_colors).any(axis=1)
     colors = mesh.vertex_colors.copy()
     colors[missing & np.isin(piece, piece[~missing])] = 1
@@ -408,17 +405,6 @@ def _zbrush_colors(lines: _Lines, count: int, path: Path) -> np.ndarray | None:
         warnings.warn(f"{path}: its vertex colours (#MRGB) are damaged and are left out.", stacklevel=3)
         return None
     return (values[: 4 * count].reshape(-1, 4)[:, 1:] / 255).astype(np.float32)
-
-
-def _add_named_textures(materials: list[Material], folder: Path) -> None:
-    """Give the only material the documented texture files that its .mtl does not mention."""
-    if len(materials) != 1:
-        return
-    for kind, file in named_textures(folder).items():
-        if kind not in materials[0].textures:
-            image = read_texture(file)
-            if image is not None:
-                materials[0].textures[kind] = image
 
 
 def _plain(name: str) -> str:

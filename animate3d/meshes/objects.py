@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from animate3d.errors import InputError
 from animate3d.meshes.mesh import Mesh, Part
 from animate3d.meshes.scene import Member, Scene, scene_of
-from animate3d.meshes.topology import share_edges
+from animate3d.meshes.topology import joined, share_edges
 
 WAYS = ("one", "auto", "node")
 _TOUCHES = 0.02  # of the diagonal: what is nearer belongs together
@@ -84,9 +82,9 @@ def _nodes(mesh: Mesh) -> tuple[np.ndarray, list[str]]:
     of_vertex = np.full(mesh.n_vertices, -1)
     of_vertex[mesh.corners] = number
     pairs = np.stack([number, of_vertex[mesh.corners]], axis=1)
-    joined = _joined(pairs[pairs[:, 0] != pairs[:, 1]], len(used))
-    names = [mesh.parts[int(used[np.flatnonzero(joined == k)[0]])].name for k in range(int(joined.max()) + 1)]
-    return _with_strays(joined[of_vertex], of_vertex >= 0), names
+    group = joined(pairs[pairs[:, 0] != pairs[:, 1]], len(used))
+    names = [mesh.parts[int(used[np.flatnonzero(group == k)[0]])].name for k in range(int(group.max()) + 1)]
+    return _with_strays(group[of_vertex], of_vertex >= 0), names
 
 
 def _loose_pieces(mesh: Mesh) -> tuple[np.ndarray, list[str]]:
@@ -94,7 +92,7 @@ def _loose_pieces(mesh: Mesh) -> tuple[np.ndarray, list[str]]:
     edges = share_edges(mesh.edges(), mesh.welded())
     used = np.zeros(mesh.n_vertices, bool)
     used[mesh.corners] = True
-    found = _joined(edges, mesh.n_vertices)
+    found = joined(edges, mesh.n_vertices)
     order, number = np.unique(found[used], return_inverse=True)
     of_vertex = np.full(mesh.n_vertices, -1)
     of_vertex[used] = number
@@ -117,7 +115,7 @@ def _touching(mesh: Mesh, of_vertex: np.ndarray, count: int) -> np.ndarray:
             distance = trees[a].query(trees[b].data)[0]
             apart[a, b] = apart[b, a] = 0.0 if _encloses(trees[a], trees[b]) else float(distance.min())
     pairs = np.argwhere(apart < _TOUCHES * mesh.diagonal())
-    group = _joined(pairs, count)
+    group = joined(pairs, count)
     small = np.bincount(group, areas) < _SMALL * areas.sum()
     for unit in np.flatnonzero(small[group]) if not small.all() else []:
         near = np.where(small[group], np.inf, apart[unit])
@@ -145,9 +143,3 @@ def _encloses(one: cKDTree, other: cKDTree) -> bool:
     """Whether the box of one lies in that of the other."""
     a, b = ((tree.data.min(axis=0), tree.data.max(axis=0)) for tree in (one, other))
     return bool(((a[0] >= b[0]).all() and (a[1] <= b[1]).all()) or ((b[0] >= a[0]).all() and (b[1] <= a[1]).all()))
-
-
-def _joined(pairs: np.ndarray, count: int) -> np.ndarray:
-    """The group of each of ``count`` things that ``pairs [P, 2]`` join. ``[count]``"""
-    graph = coo_matrix((np.ones(len(pairs), bool), pairs.T), shape=(count, count))
-    return connected_components(graph, directed=False)[1]

@@ -13,7 +13,7 @@ from plyfile import PlyData, PlyElement
 
 from animate3d.errors import InputError
 from animate3d.files import existing_file
-from animate3d.meshes.materials import Material, find_texture, named_textures, read_texture
+from animate3d.meshes.materials import Material, add_named_textures, find_texture, read_texture
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.names import encoding_of
 from animate3d.meshes.ply_header import check_promises
@@ -168,11 +168,7 @@ def _ply_materials(textures: list[str], numbers: np.ndarray, path: Path) -> tupl
         if image is not None:
             material.textures["diffuse"] = image
         materials.append(material)
-    if len(materials) == 1:
-        for kind, file in named_textures(path.parent).items():
-            image = None if kind in materials[0].textures else read_texture(file)
-            if image is not None:
-                materials[0].textures[kind] = image
+    add_named_textures(materials, path.parent)
     return materials, slots.astype(np.int64)
 
 

@@ -156,11 +156,16 @@ def _weld_by_cells(vertices: np.ndarray, tolerance: float) -> np.ndarray:
 
 def _smallest_of_groups(pairs: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """For items joined by ``pairs`` of their indices: the smallest of ``numbers [I]`` in each item's group ``[I]``."""
-    links = coo_matrix((np.ones(len(pairs), dtype=bool), pairs.T), shape=(len(numbers), len(numbers)))
-    groups, label = connected_components(links, directed=False)
-    smallest = np.full(groups, numbers.max(initial=0), dtype=np.int64)
+    label = joined(pairs, len(numbers))
+    smallest = np.full(label.max(initial=-1) + 1, numbers.max(initial=0), dtype=np.int64)
     np.minimum.at(smallest, label, numbers)
     return smallest[label]
+
+
+def joined(pairs: np.ndarray, count: int) -> np.ndarray:
+    """The group of each of ``count`` things that ``pairs [P, 2]`` join. ``[count]``"""
+    graph = coo_matrix((np.ones(len(pairs), dtype=bool), pairs.T), shape=(count, count))
+    return np.asarray(connected_components(graph, directed=False)[1])
 
 
 def share_edges(edges: np.ndarray, representatives: np.ndarray) -> np.ndarray:

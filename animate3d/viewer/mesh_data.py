@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from animate3d.export.transparency import alpha_mode
 from animate3d.gaussians.merge import cells
 from animate3d.meshes.mesh import Mesh
+from animate3d.meshes.topology import joined
 from animate3d.rasterize.textured import BASE_COLOR, TEXTURE, TINTED_TEXTURE, VERTEX_COLOR, Look, look_of
 from animate3d.viewer.packing import Block, quantized
 
@@ -144,10 +143,7 @@ def _charts(look: Look) -> np.ndarray:
     )
     _, corners = np.unique(keys, axis=0, return_inverse=True)
     corners = corners.reshape(-1, 3)
-    count = int(corners.max()) + 1
-    rows, columns = corners[:, [0, 1]].reshape(-1), corners[:, [1, 2]].reshape(-1)
-    graph = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(count, count))
-    return np.asarray(connected_components(graph, directed=False)[1][corners[:, 0]])
+    return joined(corners[:, [0, 1, 1, 2]].reshape(-1, 2), int(corners.max()) + 1)[corners[:, 0]]
 
 
 def look_and_positions(mesh: Mesh, positions: np.ndarray) -> tuple[Look, np.ndarray]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from animate3d.creatures.family_mesh import with_texels
 from animate3d.creatures.figures.figure import Figure, Points
@@ -13,6 +11,7 @@ from animate3d.creatures.figures.solids import template
 from animate3d.creatures.sculpt.fields import distance_and_slope
 from animate3d.creatures.sculpt.surface import Quads, quad_edges, quad_surface
 from animate3d.meshes import Material, Mesh
+from animate3d.meshes.topology import joined
 
 VERTICES = 3000
 """At most about how many vertices the mesh of a figure has when its spacing is not given."""
@@ -75,9 +74,7 @@ def _piece_surface(figure: Figure, number: int, piece: int, spacing: float) -> t
 
 def _without_crumbs(vertices: Points, quads: Quads) -> tuple[Points, Quads]:
     """Leave out closed surfaces of a few vertices: hollows between solids, or tips that the grid cut off."""
-    edges = quad_edges(quads)
-    graph = sparse.coo_matrix((np.ones(len(edges)), tuple(edges.T)), shape=(len(vertices), len(vertices)))
-    _, labels = connected_components(graph, directed=False)
+    labels = joined(quad_edges(quads), len(vertices))
     sizes = np.bincount(labels)
     kept = sizes[labels] >= min(_CRUMB, sizes.max())
     number = np.cumsum(kept) - 1

@@ -14,6 +14,7 @@ from animate3d.meshes.fbx_joints import load_fbx_joints
 from animate3d.meshes.gltf import load_joints
 from animate3d.meshes.joints import Joints
 from animate3d.meshes.mesh import Mesh
+from animate3d.meshes.objects import unique_names
 from animate3d.meshes.placement import Placement
 from animate3d.motion.surfaces import Array, Ids, nearest_rotations
 
@@ -47,7 +48,7 @@ def fitted_rig(found: Joints, same: Ids, positions: Array) -> Skinned:
         dense[np.arange(len(dense)), bones] += shares
     pose = tied_pose(positions, dense, found.parents, found.matrices[:, :3, 3])
     rig = Rig(
-        names=_different(found.names),
+        names=unique_names(found.names),  # by which joints are found
         parents=found.parents,
         joints=found.matrices[:, :3, 3],
         axes=nearest_rotations(found.matrices[:, :3, :3]),
@@ -106,14 +107,3 @@ def _for_copies(found: Joints, same: Ids) -> tuple[Ids, np.ndarray]:
     weights = np.where(found.weights.sum(axis=1, keepdims=True) > 0, found.weights, [1.0, 0, 0, 0])
     influences, values = storable(found.influences, weights)
     return influences[same], values[same]
-
-
-def _different(names: list[str]) -> list[str]:
-    """Joints are found by their names."""
-    found: list[str] = []
-    for name in names:
-        number, new = 1, name
-        while new in found:
-            number, new = number + 1, f"{name}_{number}"
-        found.append(new)
-    return found
