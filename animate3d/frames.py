@@ -36,7 +36,7 @@ def save_frames(folder: str | os.PathLike[str], frames: np.ndarray, *, fps: floa
         for index, image in enumerate(frames.reshape(-1, *frames.shape[2:])):
             Image.fromarray(image).save(temporary / f"{index}.png", compress_level=1)
         if fps is not None:
-            save_mp4(temporary / "preview.mp4", side_by_side(_on_grey(frames)), fps)
+            save_mp4(temporary / "preview.mp4", side_by_side(on_grey(frames)), fps)
 
 
 def load_frames(folder: str | os.PathLike[str], views: int, frames: int, *, alpha: bool = True) -> Tensor:
@@ -216,7 +216,8 @@ def composite(rgba: Tensor, background: float | Tensor) -> Tensor:
     return rgba[..., :3] * alpha + (1 - alpha) * background
 
 
-def _on_grey(frames: np.ndarray) -> np.ndarray:
+def on_grey(frames: np.ndarray) -> np.ndarray:
+    """Images ``[..., 3 | 4]`` in 0..255 over the background, uint8 ``[..., 3]``."""
     if frames.shape[-1] == 3:
         return frames
     alpha = frames[..., 3:].astype(np.float32) / 255

@@ -153,6 +153,13 @@ def render_turntable(
     )
 
 
+def draw_still(model: Gaussians, cameras: Cameras) -> Tensor:
+    """A placed model at rest from cameras ``[V]``, colours and coverage ``[V, H, W, 4]`` in 0..1."""
+    splats = Splats(model.means[None], model.quats[None], model.scales[None], model.opacities, model.colors)
+    drawn = render(splats, cameras)
+    return torch.cat([drawn.color, drawn.alpha], dim=-1)[0]
+
+
 @torch.no_grad()
 def draw(motion: GaussianMotion, frame: int, cameras: Cameras) -> np.ndarray:
     """A frame from cameras ``[V]`` on mid-grey with its coverage as alpha, uint8 ``[V, H, W, 4]``.

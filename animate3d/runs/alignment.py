@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -14,12 +15,12 @@ import torch
 from torch import Tensor
 
 from animate3d.cameras import Cameras
+from animate3d.export.gaussian_motion import draw_still
 from animate3d.frames import composite, contact_sheet, save_image
 from animate3d.gaussians import Gaussians
 from animate3d.gaussians.placement import core
 from animate3d.meshes import Mesh, Placement
 from animate3d.meshes.scene import Scene
-from animate3d.rasterize import Splats, render
 from animate3d.rasterize.visibility import visible_triangles
 
 MIN_ALIGNMENT = 0.8
@@ -130,7 +131,8 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor, camera
         cameras: ``[V]``, of the masks.
     """
     small = for_small_frames(model, cameras.height)
-    shape = _MeshShape(model) if isinstance(model, Mesh) else _GaussianShape(model)
+    called = "mesh" if isinstance(model, Mesh) else "Gaussian model"
+    shape = _shape_of(model)
     coarse, fine = (_Search(shape, masks, cameras.resized(size)) for size, _ in (_COARSE, _FINE))
     found = [coarse.refine(turn, _COARSE[1], shift=True) for turn in _quarter_turns()]
     finalists = sorted(found, key=lambda pair: pair[0], reverse=True)[:_FINALISTS]
@@ -139,8 +141,8 @@ def suggest(model: Mesh | Gaussians, placement: Placement, masks: Tensor, camera
     score, best = max(free, key=lambda pair: pair[0])
     if score < needed:
         return Advice(
-            f"{small}No quarter turn, scale or move of the {shape.called} fits: check that the frames show this "
-            f"{shape.called}, seen from evenly spaced azimuths (from --azimuth on, usually 0°) at elevation 15°, in "
+            f"{small}No quarter turn, scale or move of the {called} fits: check that the frames show this "
+            f"{called}, seen from evenly spaced azimuths (from --azimuth on, usually 0°) at elevation 15°, in "
             f"the order of the views.{for_scenes(model)}"
         )
     flags = _flags(best.rotation)
@@ -191,52 +193,31 @@ def _flag_rotation(x: float, z: float) -> np.ndarray:
     return Placement.from_flags(x, z).rotation + 0.0  # no negative zeros
 
 
-class _Shape(Protocol):
-    """What is placed: its ``points [N, 3]`` and its silhouettes ``[V, S, S]`` bool."""
-
-    points: np.ndarray
-    called: str
-
-    def silhouettes(self, placement: Placement, cameras: Cameras) -> np.ndarray: ...
+_Shape = tuple[np.ndarray, Callable[..., np.ndarray]]
+"""Points ``[N, 3]`` of what is placed, and what draws its silhouettes ``[V, S, S]`` bool by a placement and cameras."""
 
 
-class _MeshShape:
-    called = "mesh"
-
-    def __init__(self, mesh: Mesh) -> None:
-        used, triangles = np.unique(mesh.triangles()[0], return_inverse=True)
-        self.points, self._triangles = mesh.vertices[used], triangles.reshape(-1, 3)
-
-    def silhouettes(self, placement: Placement, cameras: Cameras) -> np.ndarray:
-        shown, _ = visible_triangles(np.asarray(placement.apply(self.points)), self._triangles, cameras)
-        return shown >= 0
-
-
-class _GaussianShape:
-    called = "Gaussian model"
-
-    def __init__(self, gaussians: Gaussians) -> None:
-        self.points = core(gaussians)
-        self._gaussians = replace(gaussians, sh=gaussians.sh[:, :1])  # colours do not matter
-
-    def silhouettes(self, placement: Placement, cameras: Cameras) -> np.ndarray:
-        placed = self._gaussians.transformed(placement)
-        splats = Splats(placed.means[None], placed.quats[None], placed.scales[None], placed.opacities, placed.colors)
-        return (render(splats, cameras).alpha[0, ..., 0] > 0.5).numpy()
+def _shape_of(model: Mesh | Gaussians) -> _Shape:
+    if isinstance(model, Mesh):
+        used, corners = np.unique(model.triangles()[0], return_inverse=True)
+        points, triangles = model.vertices[used], corners.reshape(-1, 3)
+        return points, lambda by, cameras: visible_triangles(by.apply(points), triangles, cameras)[0] >= 0
+    plain = replace(model, sh=model.sh[:, :1])  # colours do not matter
+    return core(model), lambda by, cameras: (draw_still(plain.transformed(by), cameras)[..., 3] > 0.5).numpy()
 
 
 class _Search:
     """Fits placements to the silhouettes of frame 0, in pictures of the cameras' size."""
 
     def __init__(self, shape: _Shape, masks: Tensor, cameras: Cameras) -> None:
-        self._shape = shape
-        self._cameras = cameras
+        self._points, silhouettes = shape
+        self._draw = partial(silhouettes, cameras=cameras)
         size = cameras.height
         small = torch.nn.functional.interpolate(masks[:, None], size=(size, size), mode="area")[:, 0]
         self._target = small.numpy() > 0.5
         # World units per pixel at the distance of the origin, and where right and down point in every view.
-        c2w = self._cameras.c2w.double().numpy()
-        self._pixel = float(np.linalg.norm(c2w[0, :3, 3])) / float(self._cameras.focal[0])
+        c2w = cameras.c2w.double().numpy()
+        self._pixel = float(np.linalg.norm(c2w[0, :3, 3])) / float(cameras.focal[0])
         self._axes = np.concatenate([c2w[:, :3, 0], -c2w[:, :3, 1]])  # [2V, 3]
 
     def score(self, placement: Placement) -> float:
@@ -249,7 +230,7 @@ class _Search:
         Returns:
             the best score and its placement.
         """
-        turned = self._shape.points @ rotation.T
+        turned = self._points @ rotation.T
         low, high = turned.min(axis=0), turned.max(axis=0)
         centre = (low + high) / 2 if shift else np.zeros(3)
         scale = 0.7 / np.abs(turned - centre).max().item()
@@ -268,9 +249,6 @@ class _Search:
                 translation = translation + np.linalg.lstsq(self._axes[seen], offset[seen], rcond=None)[0]
             placement = Placement(rotation, placement.scale * grow, translation)
         return best
-
-    def _draw(self, placement: Placement) -> np.ndarray:
-        return self._shape.silhouettes(placement, self._cameras)
 
     def _overlap(self, drawn: np.ndarray) -> float:
         inside, covered = (drawn & self._target).sum(axis=(1, 2)), (drawn | self._target).sum(axis=(1, 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -73,7 +73,7 @@ class Clip:
         """Its frames ``[H, W, 4]``, at most `LONGEST` pixels a side."""
         fps, images = _opened(self.path)
         for _, image in zip(range(self.count), _trimmed(images, fps, self.trim), strict=False):
-            yield _reduced(image)
+            yield shrunk(image, LONGEST)
 
     def seconds(self, frame: int) -> float:
         """Where a frame lies in the file, seconds from its start."""
@@ -95,10 +95,16 @@ def read_clip(
     if not path.exists():
         raise InputError(f"The video {path} does not exist.")
     fps, images = _opened(path)
-    counted = _Counted(images)
-    size, kept = (0, 0), 0
+    size, kept, seen = (0, 0), 0, 0
     holes = solid = False
-    for image in _trimmed(counted, fps, trim):
+
+    def counted() -> Iterator[Bytes]:
+        nonlocal seen
+        for image in images:
+            seen += 1
+            yield image
+
+    for image in _trimmed(counted(), fps, trim):
         if kept == MOST:
             raise InputError(
                 f"The video {path} has more than {MOST} frames; cut it with --start and --end (seconds), or take one "
@@ -110,28 +116,12 @@ def read_clip(
             )
         size = (image.shape[1], image.shape[0])
         holes, solid = holes or bool((image[..., 3] < 128).any()), solid or bool((image[..., 3] > 128).any())
-        look(kept, _reduced(image))
+        look(kept, shrunk(image, LONGEST))
         kept += 1
     if kept < FEWEST:
-        rest = "" if counted.seen == kept else f" after trimming its {counted.seen}"
+        rest = "" if seen == kept else f" after trimming its {seen}"
         raise InputError(f"The video {path} has {kept} frames{rest}; a motion needs at least {FEWEST}.")
     return Clip(path, trim, kept, fps / trim.every, size, holes and solid)
-
-
-@dataclass
-class _Counted:
-    """Counts what passes."""
-
-    images: Iterator[Bytes]
-    seen: int = field(default=0)
-
-    def __iter__(self) -> Iterator[Bytes]:
-        return self
-
-    def __next__(self) -> Bytes:
-        image = next(self.images)
-        self.seen += 1
-        return image
 
 
 def _trimmed(images: Iterator[Bytes], fps: float, trim: Trim) -> Iterator[Bytes]:
@@ -143,8 +133,9 @@ def _trimmed(images: Iterator[Bytes], fps: float, trim: Trim) -> Iterator[Bytes]
             yield image
 
 
-def _reduced(image: Bytes) -> Bytes:
-    scale = LONGEST / max(image.shape[:2])
+def shrunk(image: Bytes, side: int) -> Bytes:
+    """An image ``[H, W, C]`` of at most so many pixels a side."""
+    scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras
+from animate3d.frames import on_grey
 from animate3d.meshes import Mesh
 from animate3d.rasterize.textured import render_mesh
 
@@ -33,9 +34,8 @@ def confidence_picture(mesh: Mesh, placed: Array, confidence: Array, cameras: Ca
     coloured = Mesh.from_faces(
         np.asarray(placed, np.float64), mesh.triangles()[0], vertex_colors=confidence_colors(confidence)
     )
-    drawn = render_mesh(coloured, np.asarray(placed)[None], cameras, supersample=3)[:, 0].astype(np.float32)
-    alpha = drawn[..., 3:] / 255
-    pictures = np.hstack(list((drawn[..., :3] * alpha + 127.5 * (1 - alpha) + 0.5).astype(np.uint8)))
+    drawn = render_mesh(coloured, np.asarray(placed)[None], cameras, supersample=3)[:, 0]
+    pictures = np.hstack(list(on_grey(drawn)))
     return np.vstack([pictures, _legend(pictures.shape[1])])
 
 

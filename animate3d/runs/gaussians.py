@@ -18,6 +18,7 @@ from animate3d.export.gaussian_motion import (
     GaussianMotion,
     Pose,
     draw,
+    draw_still,
     render_testset,
     render_turntable,
     save_trajectory,
@@ -35,7 +36,6 @@ from animate3d.motion.surfaces import nearest_rotations
 from animate3d.motion.template import Surface
 from animate3d.orbits import frame_times
 from animate3d.progress import counted
-from animate3d.rasterize import Splats, render
 from animate3d.rotations import matrix_to_quaternion, quaternion_multiply, quaternion_to_matrix
 from animate3d.runs.base import STATIC_VIEWS, Run, check_options
 from animate3d.runs.fit import Training, frame_settings, path_setting, video_model_settings
@@ -145,10 +145,7 @@ class GaussianRun(Run):
         return self.work / "fitted.ply" if self.thinned else self.model_file
 
     def draw(self, cameras: Cameras) -> Tensor:
-        placed = self.placed
-        splats = Splats(placed.means[None], placed.quats[None], placed.scales[None], placed.opacities, placed.colors)
-        drawn = render(splats, cameras)
-        return torch.cat([drawn.color, drawn.alpha], dim=-1)[0]
+        return draw_still(self.placed, cameras)
 
     def surface(self) -> Surface:
         vertices, triangles, colors = proxy_surface(merged(self.placed, _SURFACE)[0])

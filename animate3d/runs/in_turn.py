@@ -103,12 +103,8 @@ def acts_of(
 def _turned(subject: Subject, turn: NDArray[np.float64]) -> Subject:
     """A body in other axes."""
     points = subject.points @ turn.T
-    parts = [
-        replace(part, joint=turn @ part.joint, along=turn @ part.along, hinge=turn @ part.hinge)
-        for part in subject.parts
-    ]
-    low, high = points.min(axis=0), points.max(axis=0)
-    return replace(subject, points=points, parts=tuple(parts), low=low, high=high)
+    parts = tuple(part.turned(turn) for part in subject.parts)
+    return replace(subject, points=points, parts=parts, low=points.min(axis=0), high=points.max(axis=0))
 
 
 def _whole(move: Move, manner: Manner, frames: int) -> Manner:

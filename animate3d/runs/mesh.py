@@ -18,6 +18,7 @@ from animate3d.errors import InputError, MissingDependencyError
 from animate3d.export import SKINNED, SUFFIXES, Skinned, export_with_report, preview
 from animate3d.export.blender import blender
 from animate3d.export.clip import check_clip_name
+from animate3d.export.gaussian_motion import draw_still
 from animate3d.export.inbetweens import check_rate
 from animate3d.export.skeleton import check_rig
 from animate3d.files import atomic_file, content_hash
@@ -36,7 +37,6 @@ from animate3d.motion.template import Surface
 from animate3d.motion.trajectory import Trajectory, save_placed_folder, weld
 from animate3d.orbits import frame_times
 from animate3d.progress import counted
-from animate3d.rasterize import Splats, render
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import matrix_to_quaternion
 from animate3d.runs.base import Run, check_options
@@ -178,10 +178,7 @@ class MeshRun(Run):
         return torch.cat([composite(rgba, GREY), rgba[..., 3:]], dim=-1)
 
     def draw_splats(self, cameras: Cameras) -> Tensor:
-        placed = from_mesh(self.model).transformed(self.placement)
-        splats = Splats(placed.means[None], placed.quats[None], placed.scales[None], placed.opacities, placed.colors)
-        drawn = render(splats, cameras)
-        return torch.cat([drawn.color, drawn.alpha], dim=-1)[0]
+        return draw_still(from_mesh(self.model).transformed(self.placement), cameras)
 
     def surface(self) -> Surface:
         mesh = self.model

@@ -35,7 +35,7 @@ from animate3d.creatures.moves import (
 from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.rigs import UP
 from animate3d.errors import InputError
-from animate3d.frames import save_image
+from animate3d.frames import on_grey, save_image
 from animate3d.meshes import Mesh, Placement
 from animate3d.motion.template import Surface
 from animate3d.rasterize.textured import render_mesh
@@ -314,9 +314,7 @@ def length_first(body: Body) -> Body:
     if len(joints) != _SURE_LEGS or np.ptp(joints[:, 0]) <= _BROADER * np.ptp(joints[:, 2]):
         return body
     turn = rotation_matrices(-0.5 * np.pi * UP)
-    parts = [
-        replace(part, joint=turn @ part.joint, along=turn @ part.along, hinge=turn @ part.hinge) for part in body.parts
-    ]
+    parts = [part.turned(turn) for part in body.parts]
     middle = np.mean([part.joint for part in parts if part.name == "leg"], axis=0)
     for number, part in enumerate(parts):
         if part.name == "leg":
@@ -333,9 +331,8 @@ def save_parts(folder: Path, surface: Surface, computed: Computed) -> None:
     colors = np.concatenate([[[0.75, 0.75, 0.75]], _palette(len(body.parts) - 1)])
     painted = Mesh.from_faces(surface.vertices, surface.triangles, vertex_colors=body.shares @ colors)
     cameras = orbit_cameras(15.0, _PICTURED, size=384)
-    drawn = render_mesh(painted, surface.vertices[None], cameras, supersample=3)[:, 0].astype(np.float32)
-    alpha = drawn[..., 3:] / 255
-    pictures = np.hstack(list((drawn[..., :3] * alpha + 127.5 * (1 - alpha) + 0.5).astype(np.uint8)))
+    drawn = render_mesh(painted, surface.vertices[None], cameras, supersample=3)[:, 0]
+    pictures = np.hstack(list(on_grey(drawn)))
     legend = _legend([part.name for part in body.parts], np.asarray(255 * colors, np.float64), pictures.shape[1])
     save_image(folder / PARTS, np.vstack([pictures, legend]))
 

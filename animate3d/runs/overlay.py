@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animate3d.frames import contact_sheet, save_image
+from animate3d.frames import contact_sheet, on_grey, save_image
 
 Bytes = NDArray[np.uint8]
 
@@ -25,11 +25,7 @@ def save_overlays(path: Path, frames: Sequence[Bytes], drawn: Sequence[Bytes]) -
 
 def save_row(path: Path, pictures: Sequence[Bytes]) -> None:
     """Pictures ``[H, W, 3 | 4]`` side by side on grey."""
-    opaque = [
-        image if image.shape[2] == 4 else np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
-        for image in pictures
-    ]
-    save_image(path, contact_sheet(np.stack([on_square(image) for image in opaque])[None]))
+    save_image(path, contact_sheet(np.stack([on_square(image) for image in pictures])[None]))
 
 
 def overlap(frame: Bytes, drawn: Bytes) -> float:
@@ -53,13 +49,11 @@ def _overlay(frame: Bytes, drawn: Bytes) -> Bytes:
 
 
 def on_square(image: Bytes, side: int = 384, padding: int = 128) -> Bytes:
-    """RGBA on grey, whole in a square ``[side, side, 3]``."""
-    alpha = image[..., 3:].astype(np.float32) / 255
-    on_grey = (image[..., :3] * alpha + 127.5 * (1 - alpha) + 0.5).astype(np.uint8)
+    """An image ``[H, W, 3 | 4]`` on grey, whole in a square ``[side, side, 3]``."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(on_grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    small = cv2.resize(on_grey(image), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     square = np.full((side, side, 3), padding, np.uint8)
     top, left = (side - size[1]) // 2, (side - size[0]) // 2
     square[top : top + size[1], left : left + size[0]] = small

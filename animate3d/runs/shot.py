@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.errors import InputError
+from animate3d.frames import on_grey
 from animate3d.masks.matting import grow
-from animate3d.runs.clip import Bytes, Clip
+from animate3d.runs.clip import Bytes, Clip, shrunk
 
 Mask = NDArray[np.bool_]
 
@@ -66,7 +67,7 @@ class Shot:
 
     def look(self, frame: Bytes) -> None:
         """The next frame ``[H, W, 4]``."""
-        small = _small(_on_grey(frame), _SIDE)
+        small = shrunk(on_grey(frame), _SIDE)
         if self._last is not None:
             self._unexplained.append(_unexplained(self._last, small))
             self._recolored.append(_recolored(self._last, small))
@@ -115,17 +116,6 @@ class Shot:
 
 def _frames(clip: Clip, *numbers: int) -> list[Bytes]:
     return [frame for f, frame in enumerate(clip.frames()) if f in numbers]
-
-
-def _on_grey(frame: Bytes) -> Bytes:
-    alpha = frame[..., 3:].astype(np.float32) / 255
-    return (frame[..., :3] * alpha + 127.5 * (1 - alpha) + 0.5).astype(np.uint8)
-
-
-def _small(image: Bytes, side: int) -> Bytes:
-    scale = min(1.0, side / max(image.shape[:2]))
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _unexplained(before: Bytes, after: Bytes) -> float:
@@ -200,4 +190,4 @@ class _Background:
 
     @staticmethod
     def _grey(frame: Bytes) -> NDArray[np.uint8]:
-        return np.asarray(cv2.cvtColor(_small(frame, _CAMERA_SIDE)[..., :3], cv2.COLOR_RGB2GRAY), np.uint8)
+        return np.asarray(cv2.cvtColor(shrunk(frame, _CAMERA_SIDE)[..., :3], cv2.COLOR_RGB2GRAY), np.uint8)

@@ -203,7 +203,7 @@ class VideoRun(MeshRun):
     def find_cameras(self) -> None:
         """Step 3: the cameras that are given, or those that see the model as frame 0 does."""
         options = self.options
-        files = [self.work / f"camera{v or ''}.json" for v in range(len(options.videos))]
+        files = self._camera_files
         facts = self.steps.run(
             "3 camera",
             lambda: self._find_cameras(files),
@@ -363,7 +363,8 @@ class VideoRun(MeshRun):
         posed = find_first_pose(self.model, lit, look.frame, first, cameras, settings)
         if min(posed.overlaps) < MIN_OVERLAP:
             self._refuse_first_pose(posed.vertices, first, cameras)
-        near = np.linalg.norm(placed - self.placed, axis=1).mean() < _AT_REST * _diagonal(self.placed)
+        diagonal = np.linalg.norm(np.ptp(self.placed, axis=0))
+        near = np.linalg.norm(placed - self.placed, axis=1).mean() < _AT_REST * diagonal
         start = self.placed if near and not posed.bent else posed.vertices
         with counted(count - 1, "tracking", "frame") as tell:
             moved = track(template_of(lit._replace(vertices=start)), self.frames, cameras, settings, progress=tell)
@@ -467,10 +468,6 @@ def start_at_rest(positions: NDArray[Any], rest: NDArray[Any], frames: int) -> N
     for f, points in enumerate(positions):
         moved[f] = points + weight[f] * (rest - positions[0])
     return moved
-
-
-def _diagonal(vertices: NDArray[Any]) -> float:
-    return float(np.linalg.norm(np.ptp(vertices, axis=0)))
 
 
 def _centred(viewpoint: Viewpoint) -> Viewpoint:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -181,17 +181,7 @@ def save_viewpoint(viewpoint: Viewpoint, path: str | os.PathLike[str], placement
     Args:
         placement: how the model stands before the camera; the picture's own when it is left out.
     """
-    value: dict[str, Any] = {
-        "meaning": MEANING,
-        "azimuth": viewpoint.azimuth,
-        "elevation": viewpoint.elevation,
-        "roll": viewpoint.roll,
-        "field_of_view": viewpoint.field_of_view,
-        "distance": viewpoint.distance,
-        "offset": list(viewpoint.offset),
-        "principal_point": list(viewpoint.principal_point),
-        "size": list(viewpoint.size),
-    }
+    value: dict[str, Any] = {"meaning": MEANING, **asdict(viewpoint)}
     if placement is not None:
         value["placement"] = {
             "rotation": placement.rotation.tolist(),
@@ -272,7 +262,7 @@ def _pair(value: Mapping[str, Any], name: str, default: tuple[float, float] | No
 
 
 def _of_numbers(value: Mapping[str, Any]) -> Viewpoint:
-    pairs = {name: _pair(value, name, default) for name, default in _PAIRS.items()}
+    offset, principal_point = _pair(value, "offset", (0.0, 0.0)), _pair(value, "principal_point", (0.5, 0.5))
     width, height = _pair(value, "size")
     return Viewpoint(
         azimuth=_number(value, "azimuth"),
@@ -280,13 +270,10 @@ def _of_numbers(value: Mapping[str, Any]) -> Viewpoint:
         roll=_number(value, "roll", 0.0),
         field_of_view=_number(value, "field_of_view"),
         distance=_number(value, "distance"),
-        offset=pairs["offset"],
-        principal_point=pairs["principal_point"],
+        offset=offset,
+        principal_point=principal_point,
         size=(int(width), int(height)),
     )
-
-
-_PAIRS = {"offset": (0.0, 0.0), "principal_point": (0.5, 0.5)}
 
 
 def _of_transforms(value: Mapping[str, Any]) -> Viewpoint:

@@ -81,6 +81,14 @@ class Show:
     cameras: Cameras | None = None
 
 
+def facts_of(moving: MovingMesh | MovingGaussians) -> dict[str, str]:
+    """What is told about a model by itself."""
+    facts = {"frames": f"{moving.frames} at {moving.fps:g} per second"} if moving.frames > 1 else {}
+    if isinstance(moving, MovingMesh):
+        return facts | {"vertices": f"{moving.mesh.n_vertices:,}", "faces": f"{moving.mesh.n_faces:,}"}
+    return facts | {"Gaussians": f"{len(moving.motion.model):,}"}
+
+
 def video_pictures(frames: torch.Tensor | FrameFolder, side: int = 128) -> np.ndarray:
     """Videos as they are shown: on grey, at most ``side`` pixels along and `_MOST_FRAMES` frames, evenly chosen.
 

@@ -25,7 +25,7 @@ from animate3d.meshes.gltf_motion import load_gltf_motion
 from animate3d.meshes.scene_file import is_scene_file, load_models
 from animate3d.motion.cycle import close_cycle
 from animate3d.motion.trajectory import Trajectory, weld
-from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show, video_pictures
+from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show, facts_of, video_pictures
 
 _VIDEO_SIDE = 256
 _EXPORTED = "animation.glb"
@@ -45,7 +45,7 @@ def load_show(path: Path) -> Show:
     if path.suffix.lower() in (".glb", ".gltf") and (motion := load_gltf_motion(path)) is not None:
         placed = motion.mesh.automatic_placement().apply(motion.positions)
         moving = MovingMesh(motion.mesh, placed, motion.fps, motion.closing, bones=_bones_of_file(path))
-        return Show(moving, path.stem, mesh_facts(moving))
+        return Show(moving, path.stem, facts_of(moving))
     if not path.is_dir() and path.is_file() and holds_gaussians(path):
         model = load_gaussians(path)
         return _still_gaussians(model, path.stem, automatic_placement(model))
@@ -65,22 +65,7 @@ def load_scene(models: Sequence[Path]) -> Show:
 
 def _still_mesh(mesh: Mesh) -> Show:
     still = MovingMesh(mesh, mesh.automatic_placement().apply(mesh.vertices)[None], 1.0)
-    return Show(still, mesh.name, mesh_facts(still))
-
-
-def mesh_facts(moving: MovingMesh) -> dict[str, str]:
-    """What is told about a mesh."""
-    mesh = moving.mesh
-    return _time(moving) | {"vertices": f"{mesh.n_vertices:,}", "faces": f"{mesh.n_faces:,}"}
-
-
-def gaussian_facts(moving: MovingGaussians) -> dict[str, str]:
-    """What is told about Gaussians."""
-    return _time(moving) | {"Gaussians": f"{len(moving.motion.model):,}"}
-
-
-def _time(moving: MovingMesh | MovingGaussians) -> dict[str, str]:
-    return {"frames": f"{moving.frames} at {moving.fps:g} per second"} if moving.frames > 1 else {}
+    return Show(still, mesh.name, facts_of(still))
 
 
 def _run(folder: Path) -> Show:
@@ -95,12 +80,12 @@ def _run(folder: Path) -> Show:
         raise InputError(f"{folder} holds a run without a result yet; run its command again to continue.")
     placement = Placement.load(placement_file)
     if (folder / "trajectory.npz").is_file():
-        gaussians = _placed_gaussians(folder, placement, fps)
-        moving: MovingMesh | MovingGaussians = gaussians
-        name, told = model.stem, gaussian_facts(gaussians)
+        moving: MovingMesh | MovingGaussians = _placed_gaussians(folder, placement, fps)
+        name = model.stem
     else:
-        surface = _moving_mesh(folder, record, placement, fps, bool(settings.get("loop")))
-        moving, name, told = surface, _name(surface.mesh, model, folder), mesh_facts(surface)
+        moving = _moving_mesh(folder, record, placement, fps, bool(settings.get("loop")))
+        name = _name(moving.mesh, model, folder)
+    told = facts_of(moving)
     facts = {"prompt": str(record["prompt"])} if record.get("prompt") else {}
     explained = steps.get("5 tracking", {}).get("facts", {}).get("explained")
     if explained is not None:
@@ -200,7 +185,7 @@ def _moved(model: Gaussians, poses: list[Pose], placement: Placement) -> Gaussia
 
 def _still_gaussians(model: Gaussians, name: str, placement: Placement) -> Show:
     still = MovingGaussians(_moved(model, [Pose(model.means, model.quats, model.scales)], placement), 1.0)
-    return Show(still, name, gaussian_facts(still))
+    return Show(still, name, facts_of(still))
 
 
 def _sequence(folder: Path) -> list[Path]:
@@ -221,7 +206,7 @@ def _ply_sequence(folder: Path, plys: list[Path]) -> Show:
         poses.append(Pose(frame.means, frame.quats, frame.scales))
     placement = automatic_placement(first)
     moving = MovingGaussians(_moved(first, poses, placement), float(facts.get("fps", 24.0)))
-    return Show(moving, folder.name, gaussian_facts(moving))
+    return Show(moving, folder.name, facts_of(moving))
 
 
 def _videos(folder: Path, record: Mapping[str, Any]) -> np.ndarray | None:

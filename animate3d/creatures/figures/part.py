@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,3 +37,7 @@ class Part:
     length: float
     side: int = 0
     order: float = 0.0
+
+    def turned(self, turn: Points) -> Part:
+        """The same part after a rotation ``[3, 3]``."""
+        return replace(self, joint=turn @ self.joint, along=turn @ self.along, hinge=turn @ self.hinge)
