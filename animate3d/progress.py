@@ -24,6 +24,12 @@ def listened() -> bool:
     return os.environ.get(LISTENED) == "lines"
 
 
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 class Bar(tqdm):  # type: ignore[type-arg]
     """A bar that leaves no trace: drawn on a terminal, printed as lines for a program that listens, else nothing."""
 
@@ -38,8 +44,7 @@ class Bar(tqdm):  # type: ignore[type-arg]
             return super().display(msg, pos)
         if msg != "":  # an empty one takes the bar away
             of = "" if self.total is None else f" of {self.total}"
-            sys.stdout.write(f"  {self.desc} {self.n}{of} {self.unit.strip()}s{PENDING}\n")
-            sys.stdout.flush()
+            say(f"  {self.desc} {self.n}{of} {self.unit.strip()}s{PENDING}")
         return True
 
 

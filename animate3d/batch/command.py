@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from animate3d.arguments import parse
 from animate3d.batch.options import BatchCommand
+from animate3d.progress import say
 
 _SUMMARY = "a table of jobs, or a folder of models and a prompt -> many animated files, on one machine or a cluster"
 _EXAMPLES = """examples:
@@ -27,9 +27,4 @@ def main(arguments: Sequence[str]) -> int:
 
     from animate3d.batch.run import run_batch  # pyarrow and Ray take a second to import
 
-    return run_batch(given, _say)
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    return run_batch(given, say)

@@ -60,15 +60,8 @@ class BaseBackground(BaseModule):
         raise NotImplementedError
 
 
-class Renderer(BaseModule):
-    """Draws a geometry with its material before a background.
-
-    The three are kept outside of the module tree, because the system registers them: the state dict holds each once.
-    """
-
-    @dataclass
-    class Config(BaseModule.Config):
-        radius: float = 1.0
+class _Shown:
+    """What is drawn or exported: a geometry with its material before a background."""
 
     @dataclass
     class SubModules:
@@ -76,16 +69,7 @@ class Renderer(BaseModule):
         material: BaseMaterial
         background: BaseBackground
 
-    def configure(self, geometry: BaseGeometry, material: BaseMaterial, background: BaseBackground) -> None:  # type: ignore[override]
-        """Keep the components; subclasses call this first."""
-        self.sub_modules = Renderer.SubModules(geometry, material, background)
-        radius = float(self.cfg.radius)
-        self.bbox: Tensor
-        self.register_buffer("bbox", torch.tensor([[-radius] * 3, [radius] * 3]))
-
-    def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Draw a batch of cameras."""
-        raise NotImplementedError
+    sub_modules: SubModules
 
     @property
     def geometry(self) -> BaseGeometry:
@@ -98,6 +82,28 @@ class Renderer(BaseModule):
     @property
     def background(self) -> BaseBackground:
         return self.sub_modules.background
+
+
+class Renderer(BaseModule, _Shown):
+    """Draws a geometry with its material before a background.
+
+    The three are kept outside of the module tree, because the system registers them: the state dict holds each once.
+    """
+
+    @dataclass
+    class Config(BaseModule.Config):
+        radius: float = 1.0
+
+    def configure(self, geometry: BaseGeometry, material: BaseMaterial, background: BaseBackground) -> None:  # type: ignore[override]
+        """Keep the components; subclasses call this first."""
+        self.sub_modules = self.SubModules(geometry, material, background)
+        radius = float(self.cfg.radius)
+        self.bbox: Tensor
+        self.register_buffer("bbox", torch.tensor([[-radius] * 3, [radius] * 3]))
+
+    def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Draw a batch of cameras."""
+        raise NotImplementedError
 
     def set_geometry(self, geometry: BaseGeometry) -> None:
         """Exchange the geometry."""
@@ -129,7 +135,7 @@ class ExporterOutput:
     params: dict[str, Any]
 
 
-class Exporter(BaseObject):
+class Exporter(BaseObject, _Shown):
     """Turns a trained system into files."""
 
     @dataclass
@@ -138,19 +144,7 @@ class Exporter(BaseObject):
 
     def configure(self, geometry: BaseGeometry, material: BaseMaterial, background: BaseBackground) -> None:  # type: ignore[override]
         """Keep the components."""
-        self.sub_modules = Renderer.SubModules(geometry, material, background)
-
-    @property
-    def geometry(self) -> BaseGeometry:
-        return self.sub_modules.geometry
-
-    @property
-    def material(self) -> BaseMaterial:
-        return self.sub_modules.material
-
-    @property
-    def background(self) -> BaseBackground:
-        return self.sub_modules.background
+        self.sub_modules = self.SubModules(geometry, material, background)
 
     def __call__(self, *args: Any, **kwargs: Any) -> list[ExporterOutput]:
         """Files to write."""

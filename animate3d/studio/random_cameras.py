@@ -137,10 +137,7 @@ class RandomCameraIterableDataset(IterableDataset, Updateable):
             azimuth_deg = uniform(self.azimuth_range)
         azimuth = torch.deg2rad(azimuth_deg)
         distances = uniform(self.camera_distance_range)
-        toward = torch.stack(
-            [elevation.cos() * azimuth.cos(), elevation.cos() * azimuth.sin(), elevation.sin()], dim=-1
-        )
-        positions = distances[:, None] * toward
+        positions = distances[:, None] * _toward(elevation, azimuth)
         positions = positions + (torch.rand(size, 3) * 2 - 1) * cfg.camera_perturb
         centers = torch.randn(size, 3) * cfg.center_perturb
         up = torch.tensor([0.0, 0.0, 1.0]) + torch.randn(size, 3) * cfg.up_perturb
@@ -170,13 +167,15 @@ class RandomCameraIterableDataset(IterableDataset, Updateable):
             frame = torch.stack([x, F.normalize(torch.cross(z, x, dim=-1), dim=-1), z], dim=-1)
             azimuth = torch.rand(size) * 2 * math.pi
             elevation = torch.rand(size) * math.pi / 3 + math.pi / 6
-            local = torch.stack(
-                [elevation.cos() * azimuth.cos(), elevation.cos() * azimuth.sin(), elevation.sin()], dim=-1
-            )
-            return (frame @ (local * distances)[..., None])[..., 0]
+            return (frame @ (_toward(elevation, azimuth) * distances)[..., None])[..., 0]
         raise InputError(
             f"Unknown light_sample_strategy '{cfg.light_sample_strategy}': use 'dreamfusion' or 'magic3d'."
         )
+
+
+def _toward(elevation: Tensor, azimuth: Tensor) -> Tensor:
+    """Unit vectors ``[B, 3]`` of angles in radians."""
+    return torch.stack([elevation.cos() * azimuth.cos(), elevation.cos() * azimuth.sin(), elevation.sin()], dim=-1)
 
 
 class RandomCameraDataset(Dataset):
@@ -245,13 +244,13 @@ class RandomCameraDataModule(pl.LightningDataModule):
         return DataLoader(self.train_dataset, num_workers=0, batch_size=None, collate_fn=self.train_dataset.collate)
 
     def val_dataloader(self) -> DataLoader:
-        return self._evaluation_loader(self.val_dataset, 1)
+        return self._evaluation_loader(self.val_dataset)
 
     def test_dataloader(self) -> DataLoader:
-        return self._evaluation_loader(self.test_dataset, 1)
+        return self._evaluation_loader(self.test_dataset)
 
     def predict_dataloader(self) -> DataLoader:
-        return self._evaluation_loader(self.test_dataset, 1)
+        return self._evaluation_loader(self.test_dataset)
 
-    def _evaluation_loader(self, dataset: RandomCameraDataset, batch_size: int) -> DataLoader:
-        return DataLoader(dataset, num_workers=0, batch_size=batch_size, collate_fn=dataset.collate)
+    def _evaluation_loader(self, dataset: RandomCameraDataset) -> DataLoader:
+        return DataLoader(dataset, num_workers=0, batch_size=1, collate_fn=dataset.collate)

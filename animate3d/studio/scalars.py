@@ -24,9 +24,6 @@ def C(value: Any, epoch: int, global_step: int, interpolation: str = "linear") -
     if isinstance(value, int | float):
         return value
     points = _as_list(value)
-    if len(points) == 3:
-        points = [0, *points]
-    assert len(points) >= 4 and len(points) % 2 == 0, f"A scheduled scalar has 3, 4, 6, 8, ... items, not {points}."
     start, v0, rest = points[0], points[1], points[2:]
     v1, end = rest[0], rest[1]
     for next_value, next_step in zip(rest[2::2], rest[3::2], strict=True):
@@ -48,17 +45,18 @@ def C_max(value: Any) -> float:
     if isinstance(value, int | float):
         return value
     points = _as_list(value)
-    if len(points) == 3:
-        points = [0, *points]
-    assert len(points) >= 4 and len(points) % 2 == 0, f"A scheduled scalar has 3, 4, 6, 8, ... items, not {points}."
     return max([points[1], *points[2::2]])
 
 
 def _as_list(value: Any) -> list[Any]:
+    """``[s0, v0, v1, s1, ...]``"""
     if not OmegaConf.is_config(value):
         raise ValueError(f"Input cfg is not an OmegaConf config object ({type(value).__name__})")
     if not isinstance(value, ListConfig):
         raise TypeError(f"Scalar specification only supports list, got {type(OmegaConf.to_container(value))}")
     points = OmegaConf.to_container(value)
     assert isinstance(points, list)
+    if len(points) == 3:
+        points = [0, *points]
+    assert len(points) >= 4 and len(points) % 2 == 0, f"A scheduled scalar has 3, 4, 6, 8, ... items, not {points}."
     return points

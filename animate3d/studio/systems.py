@@ -164,7 +164,8 @@ class BaseSystem(pl.LightningModule, Updateable, SaverMixin):
     def _before_batch(self, batch: Any, stage: str, loader: Any) -> None:
         self.preprocess_data(batch, stage)
         self.dataset = loader.dataset
-        _update(self.dataset, self.true_current_epoch, self.true_global_step)
+        if isinstance(self.dataset, Updateable):
+            self.dataset.do_update_step(self.true_current_epoch, self.true_global_step)
         self.do_update_step(self.true_current_epoch, self.true_global_step)
 
     def _after_batch(self, loader: Any, free_memory: bool = False) -> None:
@@ -174,17 +175,6 @@ class BaseSystem(pl.LightningModule, Updateable, SaverMixin):
         self.do_update_step_end(self.true_current_epoch, self.true_global_step)
         if free_memory:
             cleanup()
-
-    def update_step(self, epoch: int, global_step: int, on_load_weights: bool = False) -> None:
-        """Override to follow a schedule."""
-
-    def update_step_end(self, epoch: int, global_step: int) -> None:
-        """Override to act after the optimiser step."""
-
-
-def _update(dataset: Any, epoch: int, global_step: int) -> None:
-    if isinstance(dataset, Updateable):
-        dataset.do_update_step(epoch, global_step)
 
 
 class BaseLift3DSystem(BaseSystem):

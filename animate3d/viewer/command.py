@@ -12,6 +12,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from animate3d.arguments import OptionalFile, parse
+from animate3d.progress import say
 
 _EXAMPLES = """examples:
   animate3d view outputs/demo
@@ -51,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from animate3d.viewer.page import write_page
 
         for sentence in write_page(given.record, show):
-            _say(sentence)
-        _say(str(given.record))
+            say(sentence)
+        say(str(given.record))
         return 0
 
     from animate3d.viewer.stage import Stage, open_server
@@ -68,16 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve(server: object, host: str) -> None:
     """Say where the page is, and wait for Ctrl-C."""
     name = "127.0.0.1" if host in LOOPBACK else host
-    _say(f"open http://{name}:{server.get_port()} in a browser; Ctrl-C ends it")  # type: ignore[attr-defined]
+    say(f"open http://{name}:{server.get_port()} in a browser; Ctrl-C ends it")  # type: ignore[attr-defined]
     if host not in LOOPBACK:
-        _say(f"warning: served on {host}: whoever reaches that address can use the page, there is no password")
+        say(f"warning: served on {host}: whoever reaches that address can use the page, there is no password")
     try:
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
         server.stop()  # type: ignore[attr-defined]
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
