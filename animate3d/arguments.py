@@ -10,6 +10,7 @@ from contextlib import redirect_stderr
 from dataclasses import is_dataclass, replace
 from difflib import get_close_matches
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar, cast, get_type_hints
 
@@ -61,14 +62,9 @@ def parse(
         SystemExit: with 0 after the help, with 2 after one sentence about what is wrong.
     """
     words = _with_address(arguments) if "--ray" in _flags(options) else list(arguments)
-    given = [
-        word
-        for before, word in zip(["", *words], words, strict=False)
-        if settings and _SETTING.match(word) and not before.startswith("-")
-    ]
-    if any(
-        word == "--out=" or (before, word) == ("--out", "") for before, word in zip(["", *words], words, strict=False)
-    ):
+    pairs = list(pairwise(["", *words]))
+    given = [word for before, word in pairs if settings and _SETTING.match(word) and not before.startswith("-")]
+    if "--out=" in words or ("--out", "") in pairs:
         refuse(prog, "--out is empty; name a folder for the results")
     said = StringIO()
     try:

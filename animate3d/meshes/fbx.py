@@ -220,17 +220,9 @@ def _material(source: Any, path: Path, wraps: dict[str, tuple[str, str]]) -> Mat
             material.normal_scale = float(link.from_node.inputs["Strength"].default_value)
     if "diffuse" in material.textures and not inputs["Alpha"].links and material.alpha_mode is None:
         material.alpha_mode = "opaque"  # the file does not use the texture's alpha
-    _add_glow(material, inputs)
+    color, strength = np.array(inputs["Emission Color"].default_value)[:3], inputs["Emission Strength"].default_value
+    material.glow(np.full(3, float(strength) or 1.0) if "emissive" in material.textures else color * float(strength))
     return material
-
-
-def _add_glow(material: Material, inputs: Any) -> None:
-    glow = np.array(inputs["Emission Color"].default_value)[:3] * float(inputs["Emission Strength"].default_value)
-    if "emissive" in material.textures:
-        glow = np.full(3, float(inputs["Emission Strength"].default_value) or 1.0)
-    material.emissive_strength = max(1.0, float(glow.max()))
-    red, green, blue = (glow / material.emissive_strength).tolist()
-    material.emissive = (red, green, blue)
 
 
 def _pixels(image: Any, path: Path) -> np.ndarray | None:

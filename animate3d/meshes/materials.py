@@ -84,6 +84,12 @@ class Material:
     wraps: dict[str, tuple[str, str]] = field(default_factory=dict)
     gltf: GltfMaterial | None = None
 
+    def glow(self, color: np.ndarray) -> None:
+        """Set what it emits: linear r g b, of which the largest may exceed 1."""
+        self.emissive_strength = max(1.0, float(color.max()))
+        red, green, blue = (color / self.emissive_strength).tolist()
+        self.emissive = (red, green, blue)
+
 
 def sample_texture(image: np.ndarray, uvs: np.ndarray, wraps: tuple[str, str] = ("repeat", "repeat")) -> np.ndarray:
     """Bilinear look-up, texel centres of the first and last texel at 0 and 1.

@@ -146,9 +146,7 @@ def _entry(block: _Block, encoding: str, mtl: Path, find: _Finder) -> MtlEntry:
     glow = np.array(numbers.get(b"ke", [0.0, 0.0, 0.0]))
     if "emissive" in material.textures and not glow.any():
         glow = np.ones(3)  # nobody names a map to have it multiplied with black
-    material.emissive_strength = max(1.0, float(glow.max()))
-    red, green, blue = (glow / material.emissive_strength).tolist()
-    material.emissive = (red, green, blue)
+    material.glow(glow)
     return entry
 
 

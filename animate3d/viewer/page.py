@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from animate3d.export.gaussian_motion import GaussianMotion, Pose
 from animate3d.files import atomic_file
 from animate3d.viewer.mesh_data import image_uri, look_and_positions, mesh_block, reduced, textures
 from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show
@@ -122,9 +121,10 @@ class _SplatData:
             notes.append("Colours do not change with the direction of view here.")
 
     def block(self, frames: int, count: int) -> tuple[dict[str, Any], bytes]:
-        motion = fewer(self._motion, count)
-        if frames < motion.frames:
-            motion = _resampled_motion(motion, frames, self._closing)
+        motion = few = fewer(self._motion, count)
+        if frames < few.frames:
+            nearest = np.round(_where(few.frames, frames, self._closing)).astype(int).tolist()
+            motion = replace(few, frames=frames, pose=lambda frame: few.pose(nearest[frame]))
         return splat_block(motion)
 
 
@@ -143,16 +143,6 @@ def _resampled(positions: np.ndarray, count: int, closing: bool) -> np.ndarray:
     share = (at - low)[:, None, None].astype(positions.dtype)
     after = (low + 1) % frames if closing else np.minimum(low + 1, frames - 1)
     return np.asarray(positions[low] * (1 - share) + positions[after] * share)
-
-
-def _resampled_motion(motion: GaussianMotion, count: int, closing: bool) -> GaussianMotion:
-    """Gaussians at the nearest of the frames to times that are evenly spread."""
-    nearest = np.round(_where(motion.frames, count, closing)).astype(int)
-
-    def pose(frame: int) -> Pose:
-        return motion.pose(int(nearest[frame]))
-
-    return replace(motion, frames=count, pose=pose)
 
 
 def _video_sheet(videos: np.ndarray | None, notes: list[str]) -> dict[str, Any] | None:

@@ -99,10 +99,8 @@ def _surface(mesh: Mesh, positions: Array) -> _Surface:
     owner = owner.reshape(-1)
     points = positions[:, kept]
     triangles = _proper(owner[mesh.triangles()[0]])
-    used = np.unique(triangles)
-    number = np.full(len(kept), -1, dtype=np.int64)
-    number[used] = np.arange(len(used))
-    triangles = number[triangles]
+    used, triangles = np.unique(triangles, return_inverse=True)
+    triangles = triangles.reshape(-1, 3)
     nodes, node_of = used, np.arange(len(used))
     if len(used) > _CROWDED * _NODES:
         node_of, firsts = gather(points[0, used], triangles, _NODES)
