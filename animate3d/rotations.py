@@ -1,8 +1,10 @@
-"""Rotations as matrices, quaternions (w x y z) and Euler angles. Everything is batched and differentiable."""
+"""Rotations as matrices, quaternions (w x y z), Euler angles and vectors. What takes tensors is differentiable."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -98,3 +100,13 @@ def euler_to_matrix(angles: Tensor) -> Tensor:
     """
     x, y, z = angles.unbind(-1)
     return axis_rotation("z", z) @ axis_rotation("y", y) @ axis_rotation("x", x)
+
+
+def rotation_matrices(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rotation vectors ``[..., 3]`` in radians to matrices ``[..., 3, 3]``."""
+    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
+    x, y, z = np.moveaxis(vectors, -1, 0)
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
+    half = np.sinc(angle / (2 * np.pi))  # sin(angle / 2) / (angle / 2)
+    return np.eye(3) + np.sinc(angle / np.pi) * cross + 0.5 * half**2 * (cross @ cross)

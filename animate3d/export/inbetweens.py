@@ -19,6 +19,7 @@ from animate3d.errors import InputError
 from animate3d.export.clip import Clip
 from animate3d.meshes.mesh import Mesh
 from animate3d.motion.surfaces import nearest_rotations
+from animate3d.rotations import rotation_matrices
 
 _HOLD = 1e-8  # against edges of weight 1: places components that no edge ties to anything
 _MOST_FRAMES = 100_000
@@ -121,8 +122,8 @@ class _Surface:
             share: of the end in the edges' lengths.
         """
         first, second = self._incidence @ start, self._incidence @ end
-        forward = _rotation(turn)
-        back = forward @ _rotation(-whole)
+        forward = rotation_matrices(turn)
+        back = forward @ rotation_matrices(-whole)
         edges = np.zeros_like(first)
         for node in self._edges.T:
             edges += 0.5 * (1 - share) * np.einsum("eij,ej->ei", forward[node], first)
@@ -161,14 +162,3 @@ def _vector(rotations: Array) -> Array:
     length = np.linalg.norm(skew, axis=1)
     # A half turn has no antisymmetric part; nothing turns that far between two frames on purpose.
     return skew * np.where(length > 1e-9, angle / np.where(length > 1e-9, length, 1), 0.5)[:, None]
-
-
-def _rotation(vectors: Array) -> Array:
-    """Rotation matrices ``[n, 3, 3]`` of axis times angle ``[n, 3]`` (Rodrigues' formula)."""
-    angle = np.linalg.norm(vectors, axis=1)[:, None, None]
-    x, y, z = vectors.T
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
-    once = np.sinc(angle / np.pi)
-    twice = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
-    return np.eye(3) + once * cross + twice * (cross @ cross)

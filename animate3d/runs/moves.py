@@ -32,13 +32,13 @@ from animate3d.creatures.moves import (
     subject_of,
     subject_of_points,
 )
-from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.rigs import UP
 from animate3d.errors import InputError
 from animate3d.frames import on_grey, save_image
 from animate3d.meshes import Mesh, Placement
 from animate3d.motion.template import Surface
 from animate3d.rasterize.textured import render_mesh
+from animate3d.rotations import rotation_matrices
 from animate3d.runs.in_turn import LEAST, Moves, acts_of
 from animate3d.runs.named_parts import said_otherwise, standing_in
 from animate3d.runs.options import MOVE_FRAMES, RunOptions

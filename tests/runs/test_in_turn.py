@@ -9,9 +9,9 @@ from small_asset import finned_tube
 from animate3d.creatures.anatomy import Body
 from animate3d.creatures.figures.part import Part
 from animate3d.creatures.moves import Manner, subject_of_points
-from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.rigs import FRONT, LEFT, UP
 from animate3d.gaussians import from_mesh
+from animate3d.rotations import rotation_matrices
 from animate3d.runs.gaussians import carried
 from animate3d.runs.in_turn import acts_of, shared_frames
 from animate3d.runs.moves import Computed, MovingBody, read_moves

@@ -19,9 +19,9 @@ from animate3d.creatures.anatomy.stilts import find_stilts, find_stilts_apart, h
 from animate3d.creatures.anatomy.wheels import find_wheels
 from animate3d.creatures.figures.part import Part
 from animate3d.creatures.figures.plan import hinge_for
-from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.rigs import FRONT, LEFT, UP
 from animate3d.motion.template import Template
+from animate3d.rotations import rotation_matrices
 
 Points = NDArray[np.float64]
 

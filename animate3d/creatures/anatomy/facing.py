@@ -19,8 +19,8 @@ from scipy.spatial import cKDTree
 from scipy.special import softmax
 
 from animate3d.creatures.anatomy.fronts import score, view
-from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.rigs import LEFT, UP
+from animate3d.rotations import rotation_matrices
 
 Points = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from animate3d.creatures.figures.part import Part
-from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.rigs import FRONT, LEFT, UP
 from animate3d.motion.template import Template
+from animate3d.rotations import rotation_matrices
 
 Points = NDArray[np.float64]
 Mask = NDArray[np.bool_]

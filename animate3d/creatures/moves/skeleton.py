@@ -8,6 +8,7 @@ import numpy as np
 
 from animate3d.creatures.figures.part import Part
 from animate3d.creatures.sculpt.fields import Points
+from animate3d.rotations import rotation_matrices
 
 SEGMENTS = {
     "tail": 5,
@@ -96,16 +97,6 @@ class Skeleton:
         part = self.parts[number]
         reach = float((joint - part.joint) @ part.along) / max(part.length, 1e-6)
         return self.first[number] + int(np.clip(reach * self.count[number], 0, self.count[number] - 1))
-
-
-def rotation_matrices(vectors: Points) -> Points:
-    """Rotation vectors ``[..., 3]`` in radians to matrices ``[..., 3, 3]``."""
-    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
-    half = np.sinc(angle / (2 * np.pi))  # sin(angle / 2) / (angle / 2)
-    return np.eye(3) + np.sinc(angle / np.pi) * cross + 0.5 * half**2 * (cross @ cross)
 
 
 def _hat(place: Points, k: int, count: int) -> Points:

@@ -10,10 +10,11 @@ from typing import Protocol
 import numpy as np
 
 from animate3d.creatures.figures.part import Part
-from animate3d.creatures.moves.skeleton import Skeleton, rotation_matrices
+from animate3d.creatures.moves.skeleton import Skeleton
 from animate3d.creatures.rigs import FRONT, UP
 from animate3d.creatures.sculpt.fields import Points
 from animate3d.meshes.placement import FILL
+from animate3d.rotations import rotation_matrices
 
 _WITH_A_FRONT = {"leg", "wing", "fin", "tail", "neck", "head", "jaw", "arm", "wheel", "ear"}
 ELEVATION = float(np.deg2rad(15.0))

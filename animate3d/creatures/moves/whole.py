@@ -6,10 +6,10 @@ import numpy as np
 
 from animate3d.creatures.moves.move import Cue, Move
 from animate3d.creatures.moves.rhythms import arc, drop
-from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.moves.subject import Subject
 from animate3d.creatures.rigs import FRONT, LEFT, UP, jump, settle, wave
 from animate3d.creatures.sculpt.fields import Points
+from animate3d.rotations import rotation_matrices
 
 
 def rotated(points: Points, center: Points, axis: Points, angle: float) -> Points:

@@ -15,10 +15,10 @@ from animate3d.creatures.dragon import demo_asset
 from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.mesh import figure_mesh
 from animate3d.creatures.moves import MOVES, Manner, pose_at, subject_of
-from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.moves.subject import yawed
 from animate3d.creatures.rigs import FRONT, LEFT
 from animate3d.meshes import Mesh, load_mesh
+from animate3d.rotations import rotation_matrices
 
 
 def body_of(mesh: Mesh) -> Body:

@@ -11,10 +11,10 @@ from animate3d.creatures.anatomy.pieces import find_jaws
 from animate3d.creatures.dragon import demo_asset
 from animate3d.creatures.figures.draw import draw_figure
 from animate3d.creatures.figures.mesh import figure_mesh
-from animate3d.creatures.moves.skeleton import rotation_matrices
 from animate3d.creatures.rigs import FRONT, LEFT, UP
 from animate3d.meshes import Mesh, load_mesh
 from animate3d.motion.template import Template
+from animate3d.rotations import rotation_matrices
 
 Points = NDArray[np.float64]
 
