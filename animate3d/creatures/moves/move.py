@@ -63,7 +63,8 @@ class Move:
         beats: how often it repeats at speed 1.
         rises: its amplitude is a height, in captions "high" and "low" instead of "strongly" and "gently".
         graded: it has an amplitude.
-        uses: what it moves: names of parts, "place", "shape" and "heading" of the whole; moves that share none combine.
+        uses: what it moves: names of parts (where empty, those that it needs), "place", "shape" and "heading" of the
+            whole; moves that share none combine.
         warp: displaces points, if it does.
         turn: turns parts, if it does.
     """
@@ -83,6 +84,9 @@ class Move:
     uses: tuple[str, ...] = ()
     warp: Warp | None = None
     turn: Turn | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uses", self.uses or self.needs)
 
     def cue(self, t: float, manner: Manner) -> Cue:
         """What is asked of it at a share of the clip.
