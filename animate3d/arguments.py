@@ -44,13 +44,7 @@ def group(title: str) -> Any:
 
 
 def parse(
-    options: type[Options],
-    arguments: Sequence[str],
-    *,
-    prog: str,
-    summary: str,
-    examples: str,
-    settings: bool = False,
+    options: type[Options], arguments: Sequence[str], *, prog: str, summary: str, examples: str, settings: bool = False
 ) -> tuple[Options, tuple[str, ...]]:
     """Options from a command line, and the ``key=value`` words, which may stand anywhere.
 

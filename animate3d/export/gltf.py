@@ -25,13 +25,7 @@ import numpy as np
 from animate3d.errors import InputError
 from animate3d.export.clip import Clip
 from animate3d.export.gltf_buffer import ARRAY_BUFFER, ELEMENT_BUFFER, Buffer
-from animate3d.export.gltf_geometry import (
-    Primitive,
-    moving_tangents,
-    normal_map_uvs,
-    primitives,
-    uv_sets,
-)
+from animate3d.export.gltf_geometry import Primitive, moving_tangents, normal_map_uvs, primitives, uv_sets
 from animate3d.export.gltf_materials import MaterialWriter, extension_names
 from animate3d.export.gltf_skin import add_skin, skin_attributes
 from animate3d.export.morphs import MorphTargets, morph_targets

@@ -18,12 +18,7 @@ _AT_ONCE = 16  # frames: memory does not grow with the length of a motion
 
 
 def preview(
-    mesh: Mesh,
-    positions: np.ndarray,
-    out_dir: str | Path,
-    cameras: Cameras | None = None,
-    *,
-    fps: float = 24.0,
+    mesh: Mesh, positions: np.ndarray, out_dir: str | Path, cameras: Cameras | None = None, *, fps: float = 24.0
 ) -> list[Path]:
     """Render the moving mesh.
 

@@ -112,12 +112,7 @@ def animate_robot(given: DemoCommand, asked: Mapping[str, Any], announce: Callab
     body = MovingBody(UPRIGHT.apply(rest), computed, frames)
     truth = np.stack([UPRIGHT.invert(body.at(UPRIGHT.apply(rest), frame)) for frame in range(frames)])
     score = score_trajectory(result.trajectory.positions.astype("float64"), truth)
-    return [
-        (
-            result,
-            _compared("the same motion with the parts that its generator knows", score),
-        )
-    ]
+    return [(result, _compared("the same motion with the parts that its generator knows", score))]
 
 
 def animate_creature(given: DemoCommand, asked: Mapping[str, Any], announce: Callable[[str], None]) -> list[Compared]:
@@ -144,12 +139,7 @@ def animate_creature(given: DemoCommand, asked: Mapping[str, Any], announce: Cal
     if truth is None:
         return [(result, "")]
     score = score_trajectory(positions[:lap], truth)
-    return [
-        (
-            result,
-            _compared("the generator's own motion for this sentence", score),
-        )
-    ]
+    return [(result, _compared("the generator's own motion for this sentence", score))]
 
 
 def _compared(truth: str, score: TrajectoryScore) -> str:

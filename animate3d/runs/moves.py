@@ -23,15 +23,7 @@ from scipy.spatial import cKDTree
 from animate3d.cameras import orbit_cameras
 from animate3d.creatures.anatomy import Body, find_bodies
 from animate3d.creatures.figures.plan import hinge_for
-from animate3d.creatures.moves import (
-    MOVES,
-    Manner,
-    Move,
-    applies,
-    canonical,
-    subject_of,
-    subject_of_points,
-)
+from animate3d.creatures.moves import MOVES, Manner, Move, applies, canonical, subject_of, subject_of_points
 from animate3d.creatures.rigs import UP
 from animate3d.errors import InputError
 from animate3d.frames import on_grey, save_image

@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from animate3d.arguments import (
-    Folder,
-    OptionalCount,
-    OptionalFile,
-    OptionalFolder,
-    OptionalNumber,
-    OptionalText,
-    group,
-)
+from animate3d.arguments import Folder, OptionalCount, OptionalFile, OptionalFolder, OptionalNumber, OptionalText, group
 from animate3d.runs.checks import check_seed
 from animate3d.runs.presets import PRESETS
 

@@ -93,11 +93,7 @@ class Viewpoint:
 
     @classmethod
     def of_matrix(
-        cls,
-        c2w: Array,
-        field_of_view: float,
-        size: tuple[int, int],
-        principal_point: tuple[float, float] = (0.5, 0.5),
+        cls, c2w: Array, field_of_view: float, size: tuple[int, int], principal_point: tuple[float, float] = (0.5, 0.5)
     ) -> Viewpoint:
         """The numbers of a camera-to-world matrix ``[4, 4]``, OpenGL axes.
 

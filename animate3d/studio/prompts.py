@@ -66,11 +66,7 @@ class PromptProcessorOutput:
         return indices
 
     def get_text_embeddings(
-        self,
-        elevation: Tensor,
-        azimuth: Tensor,
-        camera_distances: Tensor,
-        view_dependent_prompting: bool = True,
+        self, elevation: Tensor, azimuth: Tensor, camera_distances: Tensor, view_dependent_prompting: bool = True
     ) -> Tensor:
         """Embeddings of ``B`` cameras ``[2B, L, D]``: the conditional ones, then the unconditional ones."""
         batch_size = elevation.shape[0]

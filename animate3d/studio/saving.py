@@ -85,10 +85,7 @@ class SaverMixin:
     def get_image_grid_(self, imgs: list[Any], align: Any = "max") -> np.ndarray:
         """Rows of ``{"type": rgb|grayscale, "img": ..., "kwargs": {...}}`` as one picture."""
         rows = imgs if imgs and isinstance(imgs[0], list) else [imgs]
-        make: dict[str, Any] = {
-            "rgb": self.get_rgb_image_,
-            "grayscale": self.get_grayscale_image_,
-        }
+        make: dict[str, Any] = {"rgb": self.get_rgb_image_, "grayscale": self.get_grayscale_image_}
         images = [[make[item["type"]](item["img"], **item.get("kwargs", {})) for item in row] for row in rows]
         heights, widths = [i.shape[0] for row in images for i in row], [i.shape[1] for row in images for i in row]
         if isinstance(align, int):

@@ -138,10 +138,7 @@ class Body:
 
 
 def find_bodies(
-    vertices: Points,
-    triangles: NDArray[np.integer],
-    groups: NDArray[np.integer],
-    facing: float | None = None,
+    vertices: Points, triangles: NDArray[np.integer], groups: NDArray[np.integer], facing: float | None = None
 ) -> Iterator[Body]:
     """The parts of a mesh as it stands, then as if it lay on its back, then on its face.
 

@@ -162,12 +162,7 @@ def yawed(points: Points, yaw: float) -> Points:
 def subject_of(figure: Jointed, points: Points, yaw: float = 0.0) -> Subject:
     """A figure's points ``[N, 3]`` as something that can move, turned by the yaw in degrees."""
     parts = tuple(
-        replace(
-            part,
-            joint=yawed(part.joint, yaw),
-            along=yawed(part.along, yaw),
-            hinge=yawed(part.hinge, yaw),
-        )
+        replace(part, joint=yawed(part.joint, yaw), along=yawed(part.along, yaw), hinge=yawed(part.hinge, yaw))
         for part in figure.parts
     )
     turned = yawed(np.asarray(points, dtype=float), yaw)

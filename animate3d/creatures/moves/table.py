@@ -13,11 +13,7 @@ MOVES: dict[str, Move] = {move.name: move for move in (*WHOLE, *SHAPES, *GAITS, 
 """All moves by name; first those of the whole body, then those that need parts."""
 
 FAMILY_MOVES: dict[str, dict[str, tuple[str, Manner]]] = {
-    "butterfly": {
-        "flap": ("flap", Manner()),
-        "rise": ("rise", Manner()),
-        "turn": ("turn", Manner(direction="left")),
-    },
+    "butterfly": {"flap": ("flap", Manner()), "rise": ("rise", Manner()), "turn": ("turn", Manner(direction="left"))},
     "bird": {"flap": ("flap", Manner()), "hop": ("hop", Manner(speed=0.5)), "peck": ("peck", Manner())},
     "fish": {"swim": ("swim", Manner()), "turn": ("turn", Manner(direction="left")), "dive": ("dive", Manner())},
     "dog": {
@@ -31,11 +27,7 @@ FAMILY_MOVES: dict[str, dict[str, tuple[str, Manner]]] = {
         "squash": ("squash", Manner(amplitude=0.8)),
         "spin": ("spin", Manner(amplitude=0.5, direction="left")),
     },
-    "snake": {
-        "slither": ("slither", Manner()),
-        "lift": ("raise_head", Manner()),
-        "lower": ("lower_head", Manner()),
-    },
+    "snake": {"slither": ("slither", Manner()), "lift": ("raise_head", Manner()), "lower": ("lower_head", Manner())},
 }
 """Which move, done how, each motion of a family is at amplitude 1 and speed 1.
 

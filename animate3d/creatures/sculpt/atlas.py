@@ -84,9 +84,7 @@ def bake(uvs: Points, values: Points, resolution: int) -> tuple[Points, NDArray[
     return image[rows, columns], covered, count
 
 
-def _covered(
-    texels: Points,
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Points]]:
+def _covered(texels: Points) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Points]]:
     """Texels whose centre lies in a triangle ``[T, 3, 2]``, many triangles at a time, in their order.
 
     Yields:
