@@ -160,7 +160,7 @@ def _mesh(surface: _Surface, part: int, buffer: Buffer) -> dict[str, Any]:
     """The JSON of the mesh of one part."""
     clip, morphs = surface.clip, surface.morphs
     entry: dict[str, Any] = {
-        "name": _part_name(clip, part),
+        "name": clip.mesh.parts[part].name if clip.mesh.parts else clip.mesh.name,
         "primitives": [_primitive(surface, p, buffer) for p in surface.primitives if p.part == part],
         "extras": {"vertexCount": clip.n_vertices, "fps": clip.fps},
     }
@@ -271,10 +271,6 @@ def _colors(surface: _Surface, primitive: Primitive) -> np.ndarray | None:
     elif surface.paint is not None and surface.painted[material]:
         colors = surface.paint[primitive.corners]
     return None if colors is None or (colors == 1).all() else colors
-
-
-def _part_name(clip: Clip, part: int) -> str:
-    return clip.mesh.parts[part].name if clip.mesh.parts else clip.mesh.name
 
 
 def _nodes(surface: _Surface, of_part: dict[int, int]) -> tuple[list[dict[str, Any]], list[int]]:

@@ -81,7 +81,7 @@ class MaterialWriter:
         entry: dict[str, Any] = {
             "name": material.name, "pbrMetallicRoughness": surface, "doubleSided": double_sided
         }  # fmt: skip
-        entry |= _alpha(mesh, index) | _emission(material)
+        entry |= alpha_entry(mesh, index) | _emission(material)
         if material.unlit:
             entry.setdefault("extensions", {})["KHR_materials_unlit"] = {}
         if "diffuse" in maps:
@@ -105,9 +105,7 @@ class MaterialWriter:
         if key not in self._encoded:
             self._encoded[key] = png(pixels)
         image = self._image(self._encoded[key], {"name": f"texture_{name or kind}", "mimeType": "image/png"})
-        across, up = (_WRAPS[wrap] for wrap in material.wraps.get(kind, ("repeat", "repeat")))
-        sampler = {"magFilter": 9729, "minFilter": 9987, "wrapS": across, "wrapT": up}
-        entry = {"source": image, "sampler": self._numbered("samplers", sampler)}
+        entry = {"source": image, "sampler": self._numbered("samplers", sampler_of(material, kind))}
         return {"index": self._numbered("textures", entry)}
 
     def _image(self, content: bytes, head: Mapping[str, Any]) -> int:
@@ -138,7 +136,14 @@ def extension_names(value: Any) -> set[str]:
     return found | set(value.get("extensions", {}))
 
 
-def _alpha(mesh: Mesh, index: int) -> dict[str, Any]:
+def sampler_of(material: Material, kind: str) -> dict[str, int]:
+    """The sampler of a texture of ours: smooth, and repeated as the material says."""
+    across, up = (_WRAPS[wrap] for wrap in material.wraps.get(kind, ("repeat", "repeat")))
+    return {"magFilter": 9729, "minFilter": 9987, "wrapS": across, "wrapT": up}
+
+
+def alpha_entry(mesh: Mesh, index: int) -> dict[str, Any]:
+    """What a material's entry says of its alpha."""
     mode, cutoff = alpha_mode(mesh, index)
     if mode == "opaque":
         return {}

@@ -244,10 +244,10 @@ class _Writer:
 
     def _bind(self, piece: Piece, prim: UsdGeom.Mesh, materials: list[UsdShade.Material]) -> None:
         used = np.unique(piece.mesh.face_materials)
-        if len(used) == 1:
-            UsdShade.MaterialBindingAPI.Apply(prim.GetPrim()).Bind(materials[used[0]])
-            return
         binding = UsdShade.MaterialBindingAPI.Apply(prim.GetPrim())
+        if len(used) == 1:
+            binding.Bind(materials[used[0]])
+            return
         binding.SetMaterialBindSubsetsFamilyType(UsdGeom.Tokens.partition)
         for index in used.tolist():
             faces = np.flatnonzero(piece.mesh.face_materials == index).astype(np.int32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,6 @@ class _Maker:
         self.placement = given or self.mesh.automatic_placement()
         self.still = options.out / "work" / "still" / "still.png"
         self.video = options.out / "work" / "generated"
-        self._pipeline: Any = None
 
     def make(self) -> None:
         """The still, and the video that starts from it."""
@@ -102,12 +102,10 @@ class _Maker:
     def _look_at_model(self) -> dict[str, Any]:
         return {"shape": asdict(shape_of(self.pipeline, self.options.generator)), "closes": closes_loops(self.pipeline)}
 
-    @property
+    @cached_property
     def pipeline(self) -> Any:
         """Loaded when something has to be made."""
-        if self._pipeline is None:
-            self._pipeline = load_generator(self.options.generator, self.announce, self.options.gpu)
-        return self._pipeline
+        return load_generator(self.options.generator, self.announce, self.options.gpu)
 
     def _draw(self, size: str) -> None:
         options = self.options
@@ -118,7 +116,7 @@ class _Maker:
     def _generate(self) -> dict[str, Any]:
         with Image.open(self.still) as still:
             frames = generate(self.pipeline, self.options.generator, still, self.shape)
-        self._pipeline = None  # gigabytes
+        del self.pipeline  # gigabytes
         save_frames(self.video, frames[None])
         save_mp4(self.options.out / "generated.mp4", np.ascontiguousarray(frames), self.shape.fps)
         return {"frames": len(frames), "fps": self.shape.fps}

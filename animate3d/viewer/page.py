@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from animate3d.files import atomic_file
+from animate3d.frames import contact_sheet
 from animate3d.viewer.mesh_data import image_uri, look_and_positions, mesh_block, reduced, textures
 from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show
 from animate3d.viewer.splat_data import fewer, splat_block
@@ -159,8 +160,7 @@ def _video_sheet(videos: np.ndarray | None, notes: list[str]) -> dict[str, Any] 
         tiles = _scaled(chosen, across, down).transpose(1, 0, 2, 3, 4).reshape(-1, down, across, 3)
         rows = -(-len(tiles) // columns)
         tiles = np.concatenate([tiles, np.zeros((rows * columns - len(tiles), down, across, 3), np.uint8)])
-        sheet = tiles.reshape(rows, columns, down, across, 3).transpose(0, 2, 1, 3, 4)
-        uri = image_uri(sheet.reshape(rows * down, columns * across, 3), quality=80)
+        uri = image_uri(contact_sheet(tiles.reshape(rows, columns, down, across, 3)), quality=80)
         if len(uri) <= _VIDEOS and rows * down <= 8192:
             return {"image": uri, "views": views, "frames": shown, "columns": columns, "width": across, "height": down}
     notes.append("The videos are too long to be shown here.")

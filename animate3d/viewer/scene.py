@@ -15,7 +15,7 @@ import torch
 
 from animate3d.export.clip import checked_clip
 from animate3d.export.gltf import write_gltf
-from animate3d.export.transparency import alpha_mode
+from animate3d.export.gltf_materials import alpha_entry, sampler_of
 from animate3d.meshes.materials import GltfMaterial, GltfTexture, Material
 from animate3d.meshes.mesh import Mesh
 from animate3d.rotations import quaternion_to_matrix
@@ -154,25 +154,18 @@ def _size(material: Material, side: int) -> int:
 def _compact(mesh: Mesh, index: int, side: int) -> Material:
     """The colour of a material alone, its texture small and encoded once for all frames."""
     material = mesh.materials[index]
-    mode, cutoff = alpha_mode(mesh, index)
     entry: dict[str, Any] = {
         "name": material.name,
         "doubleSided": True,
         "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.9},
+        **alpha_entry(mesh, index),
     }
-    if mode != "opaque":
-        entry["alphaMode"] = mode.upper()
-    if mode == "mask":
-        entry["alphaCutoff"] = cutoff
     texture = material.textures.get("diffuse")
     if texture is None or mesh.corner_uvs is None:
         return replace(material, textures={}, gltf=None)
     kind, _, content = image_uri(texture, side).removeprefix("data:").partition(";base64,")
     entry["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
-    wraps = {"repeat": 10497, "clamp": 33071, "mirror": 33648}
-    across, up = (wraps[wrap] for wrap in material.wraps.get("diffuse", ("repeat", "repeat")))
-    sampler = {"magFilter": 9729, "minFilter": 9987, "wrapS": across, "wrapT": up}
-    stored = GltfTexture({}, sampler, {"": ({"mimeType": kind}, base64.b64decode(content))})
+    stored = GltfTexture({}, sampler_of(material, "diffuse"), {"": ({"mimeType": kind}, base64.b64decode(content))})
     return replace(material, gltf=GltfMaterial(entry, {0: stored}))
 
 

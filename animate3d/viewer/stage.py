@@ -15,6 +15,7 @@ import numpy as np
 
 from animate3d.cameras import orbit_cameras
 from animate3d.errors import InputError, require
+from animate3d.frames import contact_sheet
 from animate3d.viewer.film import Film
 from animate3d.viewer.moving import MovingGaussians, MovingMesh, Show
 from animate3d.viewer.scene import COLORS, Actor
@@ -247,5 +248,4 @@ def _tiled(pictures: np.ndarray) -> np.ndarray:
     columns = min(views, 2)
     rows = -(-views // columns)
     filled = np.concatenate([pictures, np.full((rows * columns - views, height, width, 3), 128, np.uint8)])
-    tiles = filled.reshape(rows, columns, height, width, 3).transpose(0, 2, 1, 3, 4)
-    return np.ascontiguousarray(tiles.reshape(rows * height, columns * width, 3))
+    return np.ascontiguousarray(contact_sheet(filled.reshape(rows, columns, height, width, 3)))

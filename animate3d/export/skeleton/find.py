@@ -98,8 +98,8 @@ def _surface(mesh: Mesh, positions: Array) -> _Surface:
     kept, owner = np.unique(mesh.welded(), return_inverse=True)
     owner = owner.reshape(-1)
     points = positions[:, kept]
-    triangles = _proper(owner[mesh.triangles()[0]])
-    used, triangles = np.unique(triangles, return_inverse=True)
+    corners = _proper(owner[mesh.triangles()[0]])
+    used, triangles = np.unique(corners, return_inverse=True)
     triangles = triangles.reshape(-1, 3)
     nodes, node_of = used, np.arange(len(used))
     if len(used) > _CROWDED * _NODES:
@@ -119,7 +119,6 @@ def _surface(mesh: Mesh, positions: Array) -> _Surface:
     loose = np.setdiff1d(np.arange(len(kept)), used)
     if len(loose):
         whole[loose] = cKDTree(points[0, nodes]).query(points[0, loose])[1]
-    corners = _proper(owner[mesh.triangles()[0]])
     near = adjacency(edges_of(corners), len(kept)).astype(np.float64).tocsr()
     near = near + near.T + sparse.identity(len(kept))
     spread = sparse.diags(1.0 / np.asarray(near.sum(axis=1)).reshape(-1)) @ near
