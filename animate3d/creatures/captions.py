@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from animate3d.creatures.families import FAMILIES
@@ -39,15 +37,10 @@ def draw_caption(seed: int, family: str, motion: str, color: str, pattern: str) 
 def vocabulary() -> list[str]:
     """All words that captions can have, sorted."""
     words = {"a", "an", "the", "is", *COLORS, *(pattern for pattern in PATTERNS if pattern != "plain")}
-    for sentence in _plain_sentences():
-        words.update(sentence.split())
-    return sorted(words)
-
-
-def _plain_sentences() -> Iterator[str]:
     for family, motions in FAMILY_MOTIONS.items():
         for motion in motions:
-            yield from captions(family, motion)
+            words.update(word for sentence in captions(family, motion) for word in sentence.split())
+    return sorted(words)
 
 
 OTHER_NAMES = {

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from animate3d.creatures.sculpt.blend import mix, soft_step
-from animate3d.creatures.sculpt.fields import Points
+from animate3d.creatures.sculpt.fields import Points, mirrored
 
 COLORS: dict[str, tuple[float, float, float]] = {
     "red": (0.85, 0.13, 0.12),
@@ -101,11 +101,6 @@ def draw_look(seed: int, surface: Points) -> Look:
         spots=_spread(generator, mirrored(surface), 0.27),
         spot_radius=float(generator.uniform(0.075, 0.1)),
     )
-
-
-def mirrored(points: Points) -> Points:
-    """Mirror points of the right side to the left one. ``[..., 3]``"""
-    return np.concatenate([np.abs(points[..., :1]), points[..., 1:]], axis=-1)
 
 
 def eyes(color: Points, points: Points, center: ArrayLike, radius: float, gaze: ArrayLike) -> Points:

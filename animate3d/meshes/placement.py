@@ -164,10 +164,6 @@ class Turn:
     rot_x_degree: float = 0.0
     rot_z_degree: float = 0.0
 
-    def placing(self, vertices: np.ndarray) -> Placement:
-        """The placement of a model of these vertices ``[N, 3]``."""
-        return Placement.fitted(vertices, _rotation(self.rot_x_degree, self.rot_z_degree))
-
 
 def given_placement(given: Placement | Turn | Path | None, vertices: Callable[[], np.ndarray]) -> Placement | None:
     """What a placement, a file of one or a turn asks for; None where nothing is given.
@@ -176,7 +172,7 @@ def given_placement(given: Placement | Turn | Path | None, vertices: Callable[[]
         vertices: the model's ``[N, 3]``, for a turn.
     """
     if isinstance(given, Turn):
-        return given.placing(vertices())
+        return Placement.fitted(vertices(), _rotation(given.rot_x_degree, given.rot_z_degree))
     return Placement.load(given) if isinstance(given, Path) else given
 
 

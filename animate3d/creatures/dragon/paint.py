@@ -155,7 +155,7 @@ def _spike(points: Points) -> tuple[Points, Points]:
 
 
 def _eye(points: Points) -> tuple[Points, Points]:
-    left = np.concatenate([np.abs(points[..., :1]), points[..., 1:]], axis=-1) - dragon.EYES
+    left = fields.mirrored(points) - dragon.EYES
     left /= np.maximum(np.linalg.norm(left, axis=-1, keepdims=True), 1e-9)
 
     def away(direction: ArrayLike) -> Points:
@@ -191,7 +191,7 @@ def _spine(points: Points) -> Points:
 def _spots(points: Points, seed: int) -> Points:
     """Round spots on flanks, thighs and head, the same on both sides."""
     rng = np.random.default_rng(seed)
-    left = np.concatenate([np.abs(points[..., :1]), points[..., 1:]], axis=-1)
+    left = fields.mirrored(points)
     regions = [([0.24, 0.02, -0.10], 0.13, 7), ([0.20, 0.24, 0.03], 0.10, 4), ([0.19, 0.72, 0.17], 0.09, 4)]
     regions += [([0.13, -0.13, -0.45], 0.12, 5), ([0.09, -0.14, -0.68], 0.10, 4), ([0.22, -0.24, -0.10], 0.09, 4)]
     spots = np.zeros(points.shape[:-1])

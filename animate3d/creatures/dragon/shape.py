@@ -70,7 +70,7 @@ def _curve(start: Points, end: Points, bow: float) -> Points:
 
 def wing_coordinates(points: Points) -> Points:
     """Span, chord and height above the (gently arched) membrane, the same for both wings. ``[..., 3]``"""
-    left = np.concatenate([np.abs(points[..., :1]), points[..., 1:]], axis=-1)
+    left = fields.mirrored(points)
     local = (left - WING_ROOT) @ WING_AXES.T
     arch = 0.10 * np.sin(np.clip(local[..., 0], 0.0, 1.1) * np.pi / 1.1) + 0.06 * local[..., 1] ** 2
     return np.concatenate([local[..., :2], (local[..., 2] - arch)[..., None]], axis=-1)
@@ -78,7 +78,7 @@ def wing_coordinates(points: Points) -> Points:
 
 def parts(points: Points) -> dict[Part, Points]:
     """Signed distance to every part. Values ``[...]``"""
-    p = np.concatenate([np.abs(points[..., :1]), points[..., 1:]], axis=-1)
+    p = fields.mirrored(points)
     torso = fields.limb(p, [([0, -0.02, -0.12], 0.245), ([0, 0.20, 0.06], 0.215)])
     neck = fields.limb(p, [([0, 0.28, 0.10], 0.15), ([0, 0.52, 0.20], 0.125)])
     body = fields.union(torso, neck, 0.16)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from animate3d.creatures.family import Body, Family, Motion, Traits
-from animate3d.creatures.looks import Look, eyes, mirrored
+from animate3d.creatures.looks import Look, eyes
 from animate3d.creatures.rigs import FRONT, LEFT, UP, bend_limb, jump, smooth_step, stretched, turn_points, wave
 from animate3d.creatures.sculpt import fields
 from animate3d.creatures.sculpt.blend import mix, soft_step
-from animate3d.creatures.sculpt.fields import Points
+from animate3d.creatures.sculpt.fields import Points, mirrored
 
 _LEGS = (0.34, -0.4)  # z of the front and hind legs
 _NECK = np.array([0.0, 0.14, 0.34])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from animate3d.creatures.family import Body, Family, Motion, Traits
-from animate3d.creatures.looks import Look, eyes, mirrored
+from animate3d.creatures.looks import Look, eyes
 from animate3d.creatures.rigs import settle, smooth_step
 from animate3d.creatures.sculpt import fields
 from animate3d.creatures.sculpt.blend import mix, soft_step
-from animate3d.creatures.sculpt.fields import Points
+from animate3d.creatures.sculpt.fields import Points, mirrored
 
 _TAIL, _NOSE = -1.6, 1.6
 _SAMPLES = np.linspace(_TAIL, _NOSE, 161)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from animate3d.creatures.sculpt.fields import Points
+from animate3d.creatures.sculpt.fields import Points, mirrored
 
 
 def soft_step(value: Points, low: float, high: float) -> Points:
@@ -21,5 +21,5 @@ def mix(color: Points, other: ArrayLike, share: Points) -> Points:
 
 def blob(points: Points, center: ArrayLike, inner: float, outer: float) -> Points:
     """1 within ``inner`` of a place and of its mirror image, 0 beyond ``outer``, smooth between. ``[...]``"""
-    left = np.concatenate([np.abs(points[..., :1]), points[..., 1:]], axis=-1)
+    left = mirrored(points)
     return soft_step(-np.linalg.norm(left - np.asarray(center), axis=-1), -outer, -inner)

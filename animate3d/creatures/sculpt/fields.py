@@ -15,6 +15,11 @@ Points = NDArray[np.float64]
 Field = Callable[[Points], Points]
 
 
+def mirrored(points: Points) -> Points:
+    """Mirror points of the right side to the left one. ``[..., 3]``"""
+    return np.concatenate([np.abs(points[..., :1]), points[..., 1:]], axis=-1)
+
+
 def sphere(points: Points, center: ArrayLike, radius: float) -> Points:
     """Signed distance to a ball."""
     return np.linalg.norm(points - np.asarray(center), axis=-1) - radius
