@@ -430,7 +430,7 @@ class Run(ABC):
             settings={
                 "azimuths": self.azimuths,
                 "rigidity": self.rigidity,
-                **self._masks(),
+                **({} if self.object_ids is None else {"object_masks": content_hash(self.object_ids)}),
                 **({"seams": seams} if seams else {}),
                 "harmless": self.ends_in_tracking,
             },
@@ -439,9 +439,6 @@ class Run(ABC):
         self._followed.clear()  # it is in files now, and takes more memory than all that follows
         self.announce(quality_sentence(facts, len(self.frames), self.frames.shape[2]))
         return paths[0]
-
-    def _masks(self) -> dict[str, str]:
-        return {} if self.object_ids is None else {"object_masks": content_hash(self.object_ids)}
 
     def fit_field(self, training: Training, keys: Sequence[str], inputs: dict[str, Path | str]) -> Path:
         """Step 5: a deformation field on top of the tracked motion if there is one. Returns its checkpoint."""
