@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from scipy.spatial import cKDTree
 
+from animate3d.motion.inside import times_around
 from animate3d.motion.surfaces import Array, Ids, vertex_normals
 
 TOLERANCE = 0.002
@@ -145,39 +146,29 @@ def _depth(frame: Array, one: _Object, other: _Object) -> tuple[Array, Array]:
         across = points[inside] - surface[nearest]
         normals = vertex_normals(surface, other.triangles)[nearest]
         inside = inside[np.einsum("ni,ni->n", across, normals) <= 0.5 * distance]
+    # Nearly all the way around; beside an open sheet it is half of it.
+    inside = inside[times_around(points[inside], surface, other.triangles) > 0.75]
     if len(inside):
-        found, places = _inside(points[inside], surface, other.triangles)
-        depth[inside], goals[inside] = found, places
+        depth[inside], goals[inside] = _outside(points[inside], surface, other.triangles)
     return depth, goals
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _inside(points, vertices, triangles):  # type: ignore[no-untyped-def]
-    """Depths ``[n]``, 0 outside, and the nearest places on the surface ``[n, 3]``; inside is what it goes around."""
+def _outside(points, vertices, triangles):  # type: ignore[no-untyped-def]
+    """How far every point is from the surface ``[n]``, and the nearest places of it ``[n, 3]``."""
     depth, places = np.zeros(len(points)), points.copy()
     for n in range(len(points)):
-        turn, least = 0.0, np.inf
+        least = np.inf
         for t in range(len(triangles)):
             a = vertices[triangles[t, 0]] - points[n]
             b = vertices[triangles[t, 1]] - points[n]
             c = vertices[triangles[t, 2]] - points[n]
-            la, lb, lc = np.sqrt((a * a).sum()), np.sqrt((b * b).sum()), np.sqrt((c * c).sum())
-            ab, bc, ca = (a * b).sum(), (b * c).sum(), (c * a).sum()
-            volume = (
-                a[0] * (b[1] * c[2] - b[2] * c[1])
-                + a[1] * (b[2] * c[0] - b[0] * c[2])
-                + a[2] * (b[0] * c[1] - b[1] * c[0])
-            )
-            turn += 2 * np.arctan2(volume, la * lb * lc + ab * lc + bc * la + ca * lb)
             place = _nearest(a, b, c)
             square = (place * place).sum()
             if square < least:
                 least = square
                 places[n] = points[n] + place
-        if abs(turn) > 3 * np.pi:  # nearly all the way around; beside an open sheet it is half of it
-            depth[n] = np.sqrt(least)
-        else:
-            places[n] = points[n]
+        depth[n] = np.sqrt(least)
     return depth, places
 
 

@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from animate3d.motion.bonds import find_bonds
 from animate3d.motion.density import adjacency, edge_length, gather, split_evenly
+from animate3d.motion.inside import times_around
 from animate3d.motion.surfaces import (
     Array,
     Ids,
@@ -26,6 +27,8 @@ NODES = 3000  # more cost time and gain nothing: the frames do not resolve finer
 _ANCHORS = 4  # nodes that carry a vertex of a thinned surface
 _CROWDED = 1.25  # times the wanted nodes, before a surface is thinned
 _SPECK, _SPECK_EDGE = 0.5, 0.05  # of the usual distance of nodes: the size of what is one node, and its edges
+_OUT = 0.05  # of the usual distance of nodes: so far before a node is outside, unless another part covers it
+_BETWEEN = (0.2, 0.5, 0.8)  # places on a link through the inside, all of which are inside of one part
 _APART = 0.1  # of the diagonal: a bond so much longer is strained as much as a link of twice its length
 
 
@@ -91,7 +94,7 @@ class Template:
         self.pieces = np.unique(piece, return_inverse=True)[1]
         self.edge = edge_length(float(self.areas.sum()), len(self.rest))
         normals = vertex_normals(self.rest, self.triangles)
-        self.links = surface_links(self.rest, edges, normals, self.pieces, self.edge)
+        self.links = surface_links(self.rest, self.triangles, edges, normals, self.pieces, self.edge)
         self.bonds = find_bonds(self.rest, normals, self.areas, self.pieces, self.edge)
         self._node_of = node_of
         self._in_specks = np.flatnonzero(np.isin(node_of, np.flatnonzero(np.bincount(cluster) > 1)))
@@ -174,7 +177,7 @@ def _proper(triangles: Ids) -> Ids:
     return triangles[(a != b) & (b != c) & (c != a)]
 
 
-def surface_links(rest: Array, edges: Ids, normals: Array, pieces: Ids, edge: float) -> Ids:
+def surface_links(rest: Array, triangles: Ids, edges: Ids, normals: Array, pieces: Ids, edge: float) -> Ids:
     """Pairs of nodes of a piece that keep their distance ``[E, 2]``.
 
     The surface's edges, and links through the inside of thin parts, whose two sides no camera may see at once.
@@ -194,8 +197,30 @@ def surface_links(rest: Array, edges: Ids, normals: Array, pieces: Ids, edge: fl
     opposite = np.einsum("ij,ij->i", normals[near[:, 0]], normals[near[:, 1]]) < -0.3
     through = near[(ahead < 0) & (behind > 0) & opposite]
     # Two of each at most: the mesh's own edges keep the say. `near` lists the partners of a node by distance.
-    through = through[_rank_in_run(through[:, 0]) < 2]
+    through = unique_pairs(through[_rank_in_run(through[:, 0]) < 2])[0]
+    through = through[_through_one_part(rest, triangles, normals, pieces, edge, through)]
     return unique_pairs(np.concatenate([edges, through]))[0]
+
+
+def _through_one_part(
+    rest: Array, triangles: Ids, normals: Array, pieces: Ids, edge: float, links: Ids
+) -> NDArray[np.bool_]:
+    """Whether each of the links ``[L, 2]`` joins the two sides of one part, ``[L]``.
+
+    A boot that is stuck into the other leg at rest is not a part of it: nodes that another part covers, and links that
+    leave a part or run where two overlap, would tie both limbs together for good.
+    """
+    one = np.zeros(len(links), bool)
+    for piece in np.unique(pieces[links[:, 0]]):
+        of = np.flatnonzero(pieces[links[:, 0]] == piece)
+        surface = rest, triangles[pieces[triangles[:, 0]] == piece]
+        nodes, ends = np.unique(links[of], return_inverse=True)
+        free = times_around(rest[nodes] + _OUT * edge * normals[nodes], *surface) < 0.5
+        of = of[free[ends.reshape(-1, 2)].all(axis=1)]
+        a, b = (rest[links[of, k]] for k in (0, 1))
+        inside = [np.abs(times_around(a + share * (b - a), *surface) - 1) < 0.5 for share in _BETWEEN]
+        one[of] = np.all(inside, axis=0)
+    return one
 
 
 def _rank_in_run(keys: Ids) -> Ids:

@@ -107,18 +107,16 @@ def track(
     frames, cameras = _reduced(frames, cameras)
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
     few = frames.shape[0] <= FEW_VIEWS
-    joints = few and frames.shape[0] > 1
-    if joints:
-        settings = replace(settings, turns=max(settings.turns, _JOINT_TURNS))
     thorough = settings.thorough or few
     if not thorough:
         settings = replace(settings, velocity=settings.velocity[:1])
-    fits, priors = [fit_of(template, joints=joints)], list[Prior | None]([None])
+    make = partial(_Way, template, matcher, settings, masks_of(ids, template, cameras))
     if frames.shape[0] == 1:
         priors = [prior_of(template, cameras, weight) for weight in settings.depth]
-        fits += [fit_of(template, bound=True)] if len(template.bonds.pairs) else []
-    masks = masks_of(ids, template, cameras)
-    ways = [_Way(template, matcher, fit, settings, prior, masks) for fit in fits for prior in priors]
+        fits = [fit_of(template, bound=bound) for bound in ([False, True] if len(template.bonds.pairs) else [False])]
+        ways = [make(fit, prior) for fit in fits for prior in priors]
+    else:
+        ways = [make(fit_of(template, joints=joints), joints=joints) for joints in _joints(few, thorough)]
     returns = Returns()
     returns.add(matcher.shown(0))
     with ThreadPoolExecutor(min(len(ways), torch.get_num_threads())) as pool:  # what is compiled works side by side
@@ -131,9 +129,9 @@ def track(
             progress(f // 2 if thorough else f)
         ways = _within(ways, _NEARLY)
         if thorough:
-            rounds, count = _LAST_ROUNDS if joints else 1, frames.shape[1]
+            count = frames.shape[1]
             tells = [lambda done: progress((count + done) // 2), *[None] * len(ways)]  # the first tells for all
-            list(pool.map(lambda way, tell: way.go_back(template.links, rounds, tell), ways, tells))
+            list(pool.map(lambda way, tell: way.go_back(template.links, tell), ways, tells))
             progress(count - 1)
     nodes, confidence, fit = *_mean(ways), ways[0].fit
     del ways  # a long clip does not hold what the mean is of any longer
@@ -159,13 +157,17 @@ class _Way:
         self,
         template: Template,
         matcher: Matcher,
-        fit: Fit,
         settings: TrackSettings,
-        prior: Prior | None,
-        masks: ObjectMasks | None = None,
+        masks: ObjectMasks | None,
+        fit: Fit,
+        prior: Prior | None = None,
+        *,
+        joints: bool = False,
     ) -> None:
-        self._template, self._matcher, self.fit, self._settings = template, matcher, fit, settings
-        self._prior, self._masks = prior, masks
+        self._template, self._matcher, self._settings, self._masks = template, matcher, settings, masks
+        self.fit, self._prior = fit, prior
+        self._turns = max(settings.turns, _JOINT_TURNS) if joints else settings.turns
+        self._last_rounds = _LAST_ROUNDS if joints else 1
         self.nodes, self.confidence = [template.rest], [np.ones(template.n_nodes)]
         self.missed, self.strain = [matcher.missed(template.rest, 0)], [0.0]
 
@@ -198,7 +200,7 @@ class _Way:
         self.missed.append(missed)
         self.strain.append(self._template.strain(nodes))
 
-    def go_back(self, links: Ids, rounds: int, progress: Callable[[int], None] | None = None) -> None:
+    def go_back(self, links: Ids, progress: Callable[[int], None] | None = None) -> None:
         """Follow the surface again from the last frame to the first, and make one motion of both, see `back_share`.
 
         A limb that was lost behind another one when it began to move is often found again later, and not lost on the
@@ -206,7 +208,6 @@ class _Way:
 
         Args:
             links: ``[E, 2]`` nodes that are neighbours.
-            rounds: of the mean of both ways.
             progress: called with the number of frames that are done.
         """
         before = last = self.nodes[-1]
@@ -228,7 +229,7 @@ class _Way:
         def settle(frame: int) -> None:
             nodes, share = found[-frame], shares[frame - 1]
             mean = self.nodes[frame] + share[:, None] * (nodes - self.nodes[frame])
-            self.nodes[frame], self.confidence[frame] = self._find(mean, frame, rounds)
+            self.nodes[frame], self.confidence[frame] = self._find(mean, frame, self._last_rounds)
 
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             list(pool.map(settle, reversed(backwards)))
@@ -240,7 +241,7 @@ class _Way:
             rays, found = self._matcher.match(current, frame, finest)
             rays = self._masks.trusted(rays, frame) if self._masks else rays
             anchors = prior.anchors(current) if prior else None
-            current = self.fit.solve(current, rays, stiffness, settings.turns, anchors)
+            current = self.fit.solve(current, rays, stiffness, self._turns, anchors)
             if prior:
                 current = prior.at_rest_depth(current)
         return current, found
@@ -250,6 +251,13 @@ class _Way:
         shares = (0.0,) if before is last else self._settings.velocity
         starts = [*(last + share * (last - before) if share else last for share in shares), *others]
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
+
+
+def _joints(few: bool, thorough: bool) -> list[bool]:
+    """Whether links let go at joints, for every way that several views are followed."""
+    if few:
+        return [True]
+    return [False, True] if thorough else [False]
 
 
 def _within(ways: Sequence[_Way], factor: float) -> list[_Way]:

@@ -371,7 +371,8 @@ class Run(ABC):
         if self.frames_hash not in self._followed:  # it was tracked already if a sample was scored
             ways = partial(self.follow, surface), self.follow_origins(surface)
             shown, cameras, keep = self.shown(surface), self.cameras(self.frames.shape[2]), self.ends_in_tracking
-            found = followed(ways[0], shown, self.frames, cameras, keep=keep, by_origins=ways[1])
+            given = self.options.frames is not None
+            found = followed(ways[0], shown, self.frames, cameras, keep=keep, given=given, by_origins=ways[1])
             self._followed[self.frames_hash] = found
         return self._followed[self.frames_hash]
 

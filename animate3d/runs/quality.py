@@ -17,7 +17,8 @@ from animate3d.motion.tracking import FEW_VIEWS, Tracked
 from animate3d.rasterize.textured import render_mesh
 
 _WELL = 0.8  # a motion that explains less may be wrong in places that people notice
-_POORLY = 0.65  # a motion that explains less is looked for once more, thoroughly
+_ENOUGH = 0.97  # a motion that explains less of given frames is looked for once more, thoroughly
+_POORLY = 0.65  # the same where a video model made the frames: no motion explains all of what disagrees
 _SOMETHING = 0.2  # what explains less is chance, however thoroughly it was looked for
 _LAGS = 0.15  # a frame that is explained so much worse than the whole is named
 
@@ -57,6 +58,7 @@ def followed(
     cameras: Cameras,
     *,
     keep: bool,
+    given: bool = False,
     by_origins: Callable[[], Tracked] | None = None,
 ) -> Followed:
     """What a surface does in some frames; where this explains little of many views, followed again and thoroughly.
@@ -64,13 +66,14 @@ def followed(
     Args:
         follow: follows it, thoroughly or not.
         mesh, frames, cameras, keep: see `judged`.
+        given: the frames are not a video model's, whose views disagree with each other.
         by_origins: follows it by what the video model says of its pixels; kept where it explains more.
     """
     found = [judged(mesh, follow(False), frames, cameras, keep=keep)]
     if by_origins is not None:
         found.append(judged(mesh, by_origins(), frames, cameras, keep=keep))
     best = max(found, key=lambda each: each.explained.total)
-    if best.explained.total >= _POORLY or frames.shape[0] <= FEW_VIEWS:
+    if best.explained.total >= (_ENOUGH if given else _POORLY) or frames.shape[0] <= FEW_VIEWS:
         return best
     again = judged(mesh, follow(True), frames, cameras, keep=keep)
     return again if again.explained.total > max(best.explained.total, _SOMETHING) else best

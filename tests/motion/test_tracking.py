@@ -139,7 +139,7 @@ def test_a_frame_starts_where_the_last_motion_leads_or_stops(goes_on: float, sha
     frames, cameras = footage(mesh, np.stack([mesh.vertices + k * step for k in (0.0, 1.0, 1.0 + goes_on)]))
     settings = TrackSettings()
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
-    way = _Way(template, matcher, RigidFit(template), settings, None)
+    way = _Way(template, matcher, settings, None, RigidFit(template))
     start = way._start(2, template.rest, template.rest + step, [])
     np.testing.assert_allclose(start, template.rest + (1.0 + share) * step)
 
@@ -151,7 +151,7 @@ def test_a_frame_that_misses_more_than_the_one_it_returns_to_is_followed_from_th
     frames, cameras = footage(mesh, np.repeat(mesh.vertices[None], 2, axis=0))
     settings = TrackSettings()
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
-    way = _Way(template, matcher, RigidFit(template), settings, None)
+    way = _Way(template, matcher, settings, None, RigidFit(template))
     lost = template.rest * [-1.0, -1.0, 1.0]  # turned by half
     way.nodes += [lost, lost]
     way.follow(1, earlier)
@@ -167,12 +167,12 @@ def test_the_way_back_finds_a_frame_that_was_lost_and_keeps_the_other(lost: int)
     frames, cameras = footage(mesh, truth)
     settings = TrackSettings()
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
-    way = _Way(template, matcher, RigidFit(template), settings, None)
+    way = _Way(template, matcher, settings, None, RigidFit(template))
     way.nodes = [template.rest + k * step for k in range(4)]
     way.nodes[lost] = template.rest - 3 * step
     way.confidence = [np.full(template.n_nodes, -1.0)] * 4
     told: list[int] = []
-    way.go_back(template.links, 1, told.append)
+    way.go_back(template.links, told.append)
     for frame in (1, 2):
         np.testing.assert_allclose(way.nodes[frame], template.rest + frame * step, atol=0.03)
         assert way.confidence[frame].max() > 0.5
