@@ -1,14 +1,13 @@
 """Foreground masks of generated frames: from the known background, or with SAM 2."""
 
 from animate3d.masks.backends import BACKENDS, check_backend, choose_segmenter
-from animate3d.masks.background import BackgroundSegmenter, BackgroundSettings
+from animate3d.masks.background import BackgroundSegmenter
 from animate3d.masks.folder import MaskReport, Segmenter, count_views, segment_folder
 from animate3d.masks.sam2 import Sam2Segmenter, find_weights
 
 __all__ = [
     "BACKENDS",
     "BackgroundSegmenter",
-    "BackgroundSettings",
     "MaskReport",
     "Sam2Segmenter",
     "Segmenter",

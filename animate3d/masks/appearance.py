@@ -134,11 +134,5 @@ class ObjectColors:
 
 
 def _histogram(image: Image, mask: Mask) -> NDArray[np.float64]:
-    counts = cv2.calcHist(
-        [np.ascontiguousarray(image.clip(0, 255), dtype=np.float32)],
-        [0, 1, 2],
-        mask.astype(np.uint8),
-        [_BINS] * 3,
-        [0, 256] * 3,
-    )
-    return counts.astype(np.float64)
+    levels = np.ascontiguousarray(image.clip(0, 255), dtype=np.float32)
+    return cv2.calcHist([levels], [0, 1, 2], mask.astype(np.uint8), [_BINS] * 3, [0, 256] * 3).astype(np.float64)

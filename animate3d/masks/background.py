@@ -8,7 +8,6 @@ how likely for the object, and whether the optical flow brings it from inside th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -22,33 +21,13 @@ from animate3d.masks.matting import grow, shrink, soft_edges
 _SMALLEST_FLOW = 24  # pixels: the flow's patches and pyramid need as many
 _MIDDLE = 127.5  # the background in the channel that the flow is found in
 _FLOW_ERROR = 8.0  # 8-bit levels by which a pixel may differ from where it comes from, on top of noise
-
-
-@dataclass(frozen=True)
-class BackgroundSettings:
-    """Weights of the evidence; docs/masks.md has the measurements behind them.
-
-    Lengths are pixels of a 256-pixel image and grow with the image.
-
-    Attributes:
-        color: weight of the colours' log odds; below 1 because neighbouring pixels share compression artefacts.
-        color_limit: their largest size.
-        motion: log odds well inside or outside the silhouette that the flow brings.
-        anchor: weight of the flow from frame 0, against that from the last frame.
-        motion_reach: distance from this silhouette at which they are reached.
-        outline: cost of the outline per pixel of length, where the image is even.
-        edge: contrast, in standard deviations of noise, across which the outline costs much less.
-        speck: parts and holes smaller than this share of the object are dropped and filled.
-    """
-
-    color: float = 0.2
-    color_limit: float = 5.0
-    motion: float = 4.0
-    anchor: float = 1.0
-    motion_reach: float = 1.0
-    outline: float = 3.0
-    edge: float = 8.0
-    speck: float = 0.002
+# The weights of the evidence; docs/masks.md has the measurements behind them.
+_COLOR = 0.2  # of the colours' log odds; below 1 because neighbouring pixels share compression artefacts
+_COLOR_LIMIT = 5.0  # their largest size
+_MOTION = 4.0  # log odds a pixel (of 256) or more inside or outside the silhouette that the flow brings
+_OUTLINE = 3.0  # cost of the outline per pixel of length, where the image is even
+_EDGE = 8.0  # contrast, in standard deviations of noise, across which the outline costs much less
+_SPECK = 0.002  # parts and holes smaller than this share of the object are dropped and filled
 
 
 class BackgroundSegmenter:
@@ -57,20 +36,8 @@ class BackgroundSegmenter:
     name = "background"
     parallel = True
 
-    def __init__(self, settings: BackgroundSettings | None = None) -> None:
-        self._settings = settings or BackgroundSettings()
-
     def segment(self, frames: Iterable[NDArray[np.uint8]], template: Image) -> Iterator[Image]:
-        """Follow the object through the frames of one view.
-
-        Args:
-            frames: ``[H, W, 3]`` each; two of them are held at a time.
-            template: ``[H, W]`` alpha 0..1 of frame 0.
-
-        Yields:
-            alpha ``[H, W]`` 0..1 of every frame; frame 0 gets the template. It is all 0 when the object is lost.
-        """
-        s = self._settings
+        """See `Segmenter.segment`; two frames are held at a time."""
         yield template
         following = iter(frames)
         scale = max(template.shape) / 256
@@ -88,63 +55,63 @@ class BackgroundSegmenter:
             next_feature = _feature(image, background, axis)
             flow = _find_flow(next_feature, feature, np.zeros_like(to_first))
             carried = _warp(mask.astype(np.float32), flow)
-            motion = self._motion(image, previous, mask, flow, background.noise, scale)
+            motion = _motion_odds(image, previous, mask, flow, background.noise, scale)
             # What was lost on the way is found again in frame 0, along the flows between.
             to_first = flow + _warp(to_first, flow)
             to_first = _find_flow(next_feature, first_feature, to_first)
-            motion += s.anchor * self._motion(image, first, first_mask, to_first, background.noise, scale)
-            color = self._color(image, background, colors)
-            weights = self._outline_cost(image, background.noise)
+            motion += _motion_odds(image, first, first_mask, to_first, background.noise, scale)
+            color = _color_odds(image, background, colors)
+            weights = _outline_cost(image, background.noise)
             found = cut(color + motion, weights, carried) > 0.5
-            found = self._tidy(found, carried > 0.5, color, scale)
+            found = _tidy(found, carried > 0.5, color, scale)
             if not found.any():
                 yield np.zeros_like(template)
                 continue  # the last good silhouette and frame stay the reference
             yield soft_edges(image, found, background.noise)
             mask, feature, previous = found, next_feature, image
 
-    def _color(self, image: Image, background: Background, colors: ObjectColors) -> Image:
-        """Log odds of every pixel for the object, by its colour. ``[H, W]``"""
-        limit = self._settings.color_limit
-        odds = colors.log_density(image) - background.log_density(image)
-        return (self._settings.color * odds).clip(-limit, limit)
 
-    def _motion(self, image: Image, other: Image, mask: Mask, flow: Image, noise: float, scale: float) -> Image:
-        """Log odds of every pixel for the object, by where it comes from in another frame with a known mask."""
-        carried = _warp(mask.astype(np.float32), flow) > 0.5
-        distance = _signed_distance(carried) / (self._settings.motion_reach * scale)
-        return self._settings.motion * distance.clip(-1, 1) * _agreement(image, _warp(other, flow), noise)
+def _color_odds(image: Image, background: Background, colors: ObjectColors) -> Image:
+    """Log odds of every pixel for the object, by its colour. ``[H, W]``"""
+    odds = colors.log_density(image) - background.log_density(image)
+    return (_COLOR * odds).clip(-_COLOR_LIMIT, _COLOR_LIMIT)
 
-    def _outline_cost(self, image: Image, noise: float) -> Image:
-        """Cost of an outline through each pixel ``[H, W]``, low along edges of the image."""
-        smooth = cv2.GaussianBlur(image, (0, 0), 0.7)
-        along_y = np.diff(smooth, axis=0, append=smooth[-1:])
-        along_x = np.diff(smooth, axis=1, append=smooth[:, -1:])
-        contrast = (along_y**2 + along_x**2).sum(-1)
-        return (self._settings.outline * (0.1 + 0.9 * np.exp(-contrast / (self._settings.edge * noise) ** 2))).astype(
-            np.float32
-        )
 
-    def _tidy(self, found: Mask, carried: Mask, color: Image, scale: float) -> Mask:
-        """Drop specks and doubtful parts far from the last silhouette, fill pinholes and greys that it covered."""
-        smallest = self._settings.speck * carried.sum()
-        near = grow(carried, round(3 * scale))
-        parts, _ = label(found)
-        sizes = np.bincount(parts.ravel())
-        touching = np.bincount(parts.ravel(), weights=near.ravel()) > 0
-        clear = np.bincount(parts.ravel(), weights=color.ravel()) > 0.5 * self._settings.color_limit * sizes
-        keep = (touching | clear) & (sizes >= smallest)
-        keep[0] = False
-        found = keep[parts]
+def _motion_odds(image: Image, other: Image, mask: Mask, flow: Image, noise: float, scale: float) -> Image:
+    """Log odds of every pixel for the object, by where it comes from in another frame with a known mask."""
+    distance = _signed_distance(_warp(mask.astype(np.float32), flow) > 0.5) / scale
+    return _MOTION * distance.clip(-1, 1) * _agreement(image, _warp(other, flow), noise)
 
-        holes, count = label(~found)
-        sizes = np.bincount(holes.ravel(), minlength=count + 1)
-        covered = np.bincount(holes.ravel(), weights=carried.ravel(), minlength=count + 1)
-        fill = (sizes < smallest) | (covered > 0.8 * sizes)
-        edge = np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])
-        fill[edge] = False  # open to the outside
-        fill[0] = True
-        return fill[holes]
+
+def _outline_cost(image: Image, noise: float) -> Image:
+    """Cost of an outline through each pixel ``[H, W]``, low along edges of the image."""
+    smooth = cv2.GaussianBlur(image, (0, 0), 0.7)
+    along_y = np.diff(smooth, axis=0, append=smooth[-1:])
+    along_x = np.diff(smooth, axis=1, append=smooth[:, -1:])
+    contrast = (along_y**2 + along_x**2).sum(-1)
+    return (_OUTLINE * (0.1 + 0.9 * np.exp(-contrast / (_EDGE * noise) ** 2))).astype(np.float32)
+
+
+def _tidy(found: Mask, carried: Mask, color: Image, scale: float) -> Mask:
+    """Drop specks and doubtful parts far from the last silhouette, fill pinholes and greys that it covered."""
+    smallest = _SPECK * carried.sum()
+    near = grow(carried, round(3 * scale))
+    parts, _ = label(found)
+    sizes = np.bincount(parts.ravel())
+    touching = np.bincount(parts.ravel(), weights=near.ravel()) > 0
+    clear = np.bincount(parts.ravel(), weights=color.ravel()) > 0.5 * _COLOR_LIMIT * sizes
+    keep = (touching | clear) & (sizes >= smallest)
+    keep[0] = False
+    found = keep[parts]
+
+    holes, count = label(~found)
+    sizes = np.bincount(holes.ravel(), minlength=count + 1)
+    covered = np.bincount(holes.ravel(), weights=carried.ravel(), minlength=count + 1)
+    fill = (sizes < smallest) | (covered > 0.8 * sizes)
+    edge = np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])
+    fill[edge] = False  # open to the outside
+    fill[0] = True
+    return fill[holes]
 
 
 def _telling_axis(difference: Image, mask: Mask) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ _ITERATIONS = 200
 _STEP = 0.35355  # 1 / sqrt(8): the primal-dual scheme converges up to this
 
 
-def cut(evidence: Image, weights: Image, start: Image, iterations: int = _ITERATIONS) -> Image:
+def cut(evidence: Image, weights: Image, start: Image) -> Image:
     """Minimise ``sum(w |grad u|) - sum(evidence u)`` over u in 0..1 (Chambolle and Pock's primal-dual scheme).
 
     The minimum over this interval, thresholded anywhere, is a minimum among silhouettes too.
@@ -29,13 +29,8 @@ def cut(evidence: Image, weights: Image, start: Image, iterations: int = _ITERAT
         u ``[H, W]``
     """
     u = np.ascontiguousarray(start, dtype=np.float32).copy()
-    _primal_dual(
-        u,
-        np.ascontiguousarray(evidence, dtype=np.float32),
-        np.ascontiguousarray(weights, dtype=np.float32),
-        np.zeros((2, *u.shape), np.float32),
-        iterations,
-    )
+    given = (np.ascontiguousarray(part, dtype=np.float32) for part in (evidence, weights))
+    _primal_dual(u, *given, np.zeros((2, *u.shape), np.float32), _ITERATIONS)
     return u
 
 

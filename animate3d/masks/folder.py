@@ -38,7 +38,15 @@ class Segmenter(Protocol):
         """Whether several views may be segmented at the same time, in threads."""
 
     def segment(self, frames: Iterable[NDArray[np.uint8]], template: Image) -> Iterator[Image]:
-        """Alpha ``[H, W]`` 0..1 of each of the frames ``[H, W, 3]``, given that of frame 0; all 0 when lost."""
+        """Follow the object through the frames of one view.
+
+        Args:
+            frames: ``[H, W, 3]`` each.
+            template: ``[H, W]`` alpha 0..1 of frame 0.
+
+        Yields:
+            alpha ``[H, W]`` 0..1 of every frame; frame 0 gets the template. It is all 0 when the object is lost.
+        """
 
 
 @dataclass
@@ -106,7 +114,9 @@ def segment_folder(
     replaced = _check_target(save_path, (folder, template_folder))
     paths = _numbered(folder, "frames")
     views = count_views(template_folder, len(paths)) if views is None else views
-    frames = _frames_per_view(folder, len(paths), views)
+    if views < 1 or len(paths) % views:
+        raise InputError(f"The {len(paths)} frames in {folder} do not divide evenly among {views} views.")
+    frames = len(paths) // views
     templates = _templates(template_folder, views)
     loaded = [_load_template(path) for path in templates]
 
@@ -203,12 +213,6 @@ def _numbered(folder: Path, what: str) -> list[Path]:
         if index not in found:
             raise InputError(f"{folder} has no {index}.png, but {max(found)}.png; {what} are numbered without gaps.")
     return [found[index] for index in range(len(found))]
-
-
-def _frames_per_view(folder: Path, images: int, views: int) -> int:
-    if views < 1 or images % views:
-        raise InputError(f"The {images} frames in {folder} do not divide evenly among {views} views.")
-    return images // views
 
 
 def _check_target(save_path: Path, inputs: tuple[Path, ...]) -> bool:

@@ -77,15 +77,7 @@ class Sam2Segmenter:
         self._model: Sam2VideoModel | None = None
 
     def segment(self, frames: Iterable[NDArray[np.uint8]], template: Image) -> Iterator[Image]:
-        """Follow the object through the frames of one view.
-
-        Args:
-            frames: ``[H, W, 3]`` each; the network is given them all at once.
-            template: ``[H, W]`` alpha 0..1 of frame 0.
-
-        Yields:
-            alpha ``[H, W]`` 0..1 of every frame; frame 0 gets the template. It is all 0 when the object is lost.
-        """
+        """See `Segmenter.segment`; the network is given all frames at once."""
         model = self._load()
         height, width = template.shape
         with torch.inference_mode():
