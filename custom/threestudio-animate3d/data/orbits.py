@@ -65,15 +65,13 @@ def camera_batch(
     }
 
 
-def placed_cameras(
-    elevation: Tensor, azimuth: Tensor, times: Tensor, config: OrbitConfig, near: float = 0.01
-) -> dict[str, Any]:
+def placed_cameras(elevation: Tensor, azimuth: Tensor, times: Tensor, config: OrbitConfig) -> dict[str, Any]:
     """`camera_batch` of M evaluation cameras at given angles (degrees) and times."""
     distances = torch.full_like(azimuth, config.eval_camera_distance)
     fovy = torch.full_like(azimuth, math.radians(config.eval_fovy_deg))
     c2w = orbit_c2w(elevation, azimuth, distances)
     cameras = Cameras(c2w, fovy, config.eval_height, config.eval_width)
-    return camera_batch(cameras, elevation, azimuth, distances, times, near)
+    return camera_batch(cameras, elevation, azimuth, distances, times)
 
 
 class RandomOrbits:

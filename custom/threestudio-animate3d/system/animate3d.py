@@ -88,7 +88,7 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
             return super().configure_optimizers()
         groups = self.geometry.optimizer_groups()
         for group in groups:
-            group["lr"] = self._learning_rate(group["name"])
+            group["lr"] = float(self.C(self.geometry.learning_rate(group["name"])))
         return torch.optim.Adam(groups, lr=0.0, eps=1e-15, fused=self._fused)
 
     @property
@@ -103,9 +103,6 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
             for state in checkpoint.get("optimizer_states", []):
                 for group in state["param_groups"]:
                     group["fused"] = self._fused
-
-    def _learning_rate(self, group: str) -> float:
-        return float(self.C(self.geometry.learning_rate(group)))
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
@@ -347,9 +344,7 @@ class Animate3DSystem(threestudio.BaseLift3DSystem):
         times = frame_times(self.cfg.n_frame)
         with torch.no_grad(), float32(self.geometry.get_xyz):
             means, _, _ = self.geometry.deform(
-                times,
-                use_delta_scale=False,
-                first_frame_trainable=self.renderer.cfg.first_frame_trainable,
+                times, use_delta_scale=False, first_frame_trainable=self.renderer.cfg.first_frame_trainable
             )
         save_placed_folder(self.get_save_path("mesh_trajectory"), means.cpu().numpy())
 

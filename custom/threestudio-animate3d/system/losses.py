@@ -53,15 +53,9 @@ def gaussian_terms() -> dict[str, Term]:
 
     def on_gaussians(term: ImageTerm) -> Term:
         def value(step: Step) -> Tensor:
-            part, nothing = step.splats, step.moved.new_zeros(0)
-            return term(
-                StepTensors(
-                    *(nothing,) * 4,
-                    means=part.means[step.trained],
-                    scales=part.scales[step.trained],
-                    opacities=part.opacities,
-                )
-            )
+            part, images = step.splats, [step.moved.new_zeros(0)] * 4  # which these terms do not read
+            means, scales = part.means[step.trained], part.scales[step.trained]
+            return term(StepTensors(*images, means=means, scales=scales, opacities=part.opacities))
 
         return value
 
