@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from animate3d.gaussians.gaussians import Gaussians
 from animate3d.gaussians.sh import C0
@@ -24,7 +25,8 @@ def from_mesh(mesh: Mesh) -> Gaussians:
     The colour is the mean over the face corners at the vertex, the scale per axis the mean |Δ| to its neighbours
     divided by 1.1, the rotation identity, the opacity nearly 1.
     """
-    extents = np.maximum(mean_extents(mesh), SMALLEST_EXTENT * mesh.diagonal())
+    extents = mean_extents(mesh.welded_edges(), mesh.vertices[None])[0]
+    extents = np.maximum(extents, SMALLEST_EXTENT * mesh.diagonal())
     n = mesh.n_vertices
     quats = np.zeros((n, 4))
     quats[:, 0] = 1
@@ -33,12 +35,13 @@ def from_mesh(mesh: Mesh) -> Gaussians:
     return Gaussians(*(torch.from_numpy(part.astype(np.float32)) for part in parts))
 
 
-def mean_extents(mesh: Mesh) -> np.ndarray:
-    """Mean |Δ| per axis from every vertex to its neighbours, 0 without any. ``[N, 3]``"""
-    edges, n = mesh.welded_edges(), mesh.n_vertices
+def mean_extents(edges: NDArray[np.integer], positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean |Δ| per axis from every vertex of positions ``[F, N, 3]`` to its neighbours, 0 without any. ``[F, N, 3]``"""
+    n = positions.shape[1]
     start, end = edges.T
-    sums = np.empty((n, 3))
-    for axis, positions in enumerate(mesh.vertices.T):
-        apart = np.abs(positions[start] - positions[end])
-        sums[:, axis] = np.bincount(start, apart, n) + np.bincount(end, apart, n)
+    sums = np.empty(positions.shape)
+    for total, points in zip(sums, positions, strict=True):
+        for axis, along in enumerate(points.T):
+            apart = np.abs(along[start] - along[end])
+            total[:, axis] = np.bincount(start, apart, n) + np.bincount(end, apart, n)
     return sums / np.maximum(np.bincount(edges.reshape(-1), minlength=n), 1)[:, None]

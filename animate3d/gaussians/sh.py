@@ -27,11 +27,6 @@ def to_rgb(dc: Tensor) -> Tensor:
     return 0.5 + C0 * dc
 
 
-def from_rgb(rgb: Tensor) -> Tensor:
-    """Colours in 0..1 to degree-0 coefficients."""
-    return (rgb - 0.5) / C0
-
-
 def basis(degree: int, directions: Tensor) -> Tensor:
     """Values of the basis functions.
 

@@ -23,7 +23,7 @@ def painted_sphere(n: int, radius: float = 0.6) -> Gaussians:
     scales = torch.tensor([0.6, 0.6, 0.1]).log() + math.log(size)
     colors = 0.5 + 0.4 * torch.stack([torch.sin(6 * z), torch.cos(4 * angle.remainder(2 * math.pi)), -z], dim=-1)
     bands = 0.1 * torch.ones(n, 3, 3) * normals[:, :, None]
-    dc = sh.from_rgb(colors)[:, None]
+    dc = ((colors - 0.5) / sh.C0)[:, None]
     return Gaussians(radius * normals, torch.cat([dc, bands], dim=1), torch.full((n,), 3.0), scales.expand(n, 3), quats)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from animate3d.cameras import reconstruction_cameras
 from animate3d.gaussians import from_mesh
-from animate3d.gaussians.from_mesh import SPACING
+from animate3d.gaussians.from_mesh import SPACING, mean_extents
 from animate3d.meshes import Mesh
 from animate3d.rasterize import Splats, render
 
@@ -40,17 +40,5 @@ def _splats(mesh: Mesh, placed: NDArray[np.float64]) -> Splats:
     frames, n = means.shape[:2]
     quats = torch.zeros(frames, n, 4)
     quats[..., 0] = 1
-    scales = torch.from_numpy(_extents(mesh.welded_edges(), placed).astype(np.float32) / SPACING)
+    scales = torch.from_numpy(mean_extents(mesh.welded_edges(), placed).astype(np.float32) / SPACING)
     return Splats(means, quats, scales, gaussians.opacities, gaussians.colors)
-
-
-def _extents(edges: NDArray[np.int64], positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean |Δ| per axis from every vertex to its neighbours in every frame, as `from_mesh` has them. ``[F, N, 3]``"""
-    n = positions.shape[1]
-    start, end = edges.T
-    apart = np.abs(positions[:, start] - positions[:, end]).transpose(0, 2, 1)
-    sums = np.empty((*apart.shape[:2], n))
-    for frame, axes in enumerate(apart):
-        for axis, lengths in enumerate(axes):
-            sums[frame, axis] = np.bincount(start, lengths, n) + np.bincount(end, lengths, n)
-    return sums.transpose(0, 2, 1) / np.bincount(edges.reshape(-1), minlength=n)[:, None]
