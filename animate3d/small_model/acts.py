@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.bundled_model.folder import FRAMES
-from animate3d.creatures.captions import FAMILY_MOTIONS
 from animate3d.creatures.creatures import make_creature, move
 from animate3d.creatures.figures import figure_mesh
 from animate3d.creatures.moves import (
@@ -29,7 +28,7 @@ from animate3d.creatures.sculpt.fields import Points
 from animate3d.errors import InputError
 from animate3d.files import existing_folder
 from animate3d.meshes import Mesh, load_mesh
-from animate3d.small_model.cases import CANDIDATES, FAMILY, Cast, Trained, casts, family_prompt, family_turns
+from animate3d.small_model.cases import CANDIDATES, FAMILY, Asked, Cast, Trained, casts, family_prompt, family_turns
 from animate3d.small_model.data.moving import object_seed
 
 FOREIGN, YAW = "foreign mesh", "facing"
@@ -41,26 +40,14 @@ _TO_PLACED = (2, 0, 1)
 
 
 @dataclass(frozen=True, eq=False)
-class Act:
-    """A mesh with a sentence about it.
+class Act(Asked):
+    """A prompt for a mesh.
 
     Attributes:
-        uid: its name.
-        kind: of the object.
-        group: which table it belongs to.
-        moves: names of the motions that compete; the prompted one comes first.
-        prompt: what it is to do.
-        facing: yaw of the object, degrees.
         mesh: at rest.
         positions: ``[M, F, N, 3]`` its vertices in each motion, in the mesh's coordinates.
     """
 
-    uid: str
-    kind: str
-    group: str
-    moves: tuple[str, ...]
-    prompt: str
-    facing: float
     mesh: Mesh
     positions: NDArray[np.float64]
 
@@ -88,29 +75,22 @@ def _act_of(cast: Cast, yaw: float, uid: str, group: str) -> Act:
     mesh = figure_mesh(cast.figure)
     subject = subject_of(cast.figure, mesh.vertices, yaw)
     turned = replace(mesh, vertices=subject.points.round(6))
-    motions = [[(cast.wanted, cast.manner)], *([(other, Manner())] for other in cast.others)]
-    moved = np.stack([move_points(subject, motion, FRAMES) for motion in motions])
-    names = tuple(motion[0][0].name for motion in motions)
-    return Act(uid, cast.figure.kind, group, names, cast.prompt, yaw, turned, moved)
+    return Act(uid, cast.figure.kind, group, cast.moves, cast.prompt, yaw, turned, np.stack(cast.moved(subject)))
 
 
 def family_acts(count: int, seed: int = 0, trained: Trained = Trained()) -> Iterator[Pending]:  # noqa: B008
     """Creatures of the seven families with the motions of their own; families and motions take turns."""
     generator = np.random.default_rng([seed, 103])
-    pairs = family_turns()
-    for number in range(count):
-        family, index = pairs[number % len(pairs)]
-        uid = f"{number:04d}_{family}_{FAMILY_MOTIONS[family][index]}"
-        yield uid, partial(_family_act, uid, family, index, object_seed(generator, held_out=True), trained)
+    for number, (family, motions) in enumerate(family_turns(count)):
+        uid = f"{number:04d}_{family}_{motions[0]}"
+        yield uid, partial(_family_act, uid, family, motions, object_seed(generator, held_out=True), trained)
 
 
-def _family_act(uid: str, family: str, index: int, seed: int, trained: Trained) -> Act:
-    motions = FAMILY_MOTIONS[family]
+def _family_act(uid: str, family: str, motions: tuple[str, ...], seed: int, trained: Trained) -> Act:
     creature = make_creature(family, seed)
-    order = [motions[index], *(motion for motion in motions if motion != motions[index])]
-    prompt = family_prompt(family, order[0], trained)
-    moved = np.stack([move(creature, motion, trained.frames) for motion in order])
-    return Act(uid, family, FAMILY, tuple(order), prompt, creature.yaw, creature.mesh, moved)
+    prompt = family_prompt(family, motions[0], trained)
+    moved = np.stack([move(creature, motion, trained.frames) for motion in motions])
+    return Act(uid, family, FAMILY, motions, prompt, creature.yaw, creature.mesh, moved)
 
 
 # -- meshes from elsewhere -------------------------------------------------------------------------------------------

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
-from animate3d.bundled_model.folder import FRAMES, SIZE, VIEWS
+from animate3d.bundled_model.folder import FRAMES
 from animate3d.creatures.moves import DIRECTIONS, Manner, allowed_adverbs, canonical, manner_of, move_points
 from animate3d.evaluation.clip_metrics import VideoArray
 from animate3d.meshes import Placement
-from animate3d.small_model.cases import Cast
-from animate3d.small_model.data.points import draw_points
+from animate3d.small_model.cases import Cast, drawn_clip
+from animate3d.small_model.data.moving import as_bytes
 from animate3d.small_model.rows import Row
 
 AMPLITUDES = (0.25, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0)
@@ -24,14 +23,14 @@ Generate = Callable[[VideoArray, list[str]], list[VideoArray]]
 
 def adverb_row(cast: Cast, generate: Generate) -> Row:
     """What every adverb of a figure's move makes of its amplitude or speed, beside what it is without one."""
-    move, device = cast.wanted, torch.device("cpu")
+    move = cast.wanted
     words = [word for word in allowed_adverbs(move) if word not in DIRECTIONS and word != "twice"]
-    plain = draw(cast, Manner(), device)
+    plain = draw(cast, Manner())
     manners = [Manner(), *(manner_of(move, [word]) for word in words)]
     prompts = [f"the {cast.figure.noun} is {canonical([(move, manner)])}" for manner in manners]
     first, *clips = generate(plain[:, 0], prompts)
-    amplitudes = {size: draw(cast, Manner(amplitude=size), device) for size in AMPLITUDES if move.graded}
-    speeds = {pace: draw(cast, Manner(speed=pace), device) for pace in SPEEDS if pace <= move.fastest}
+    amplitudes = {size: draw(cast, Manner(amplitude=size)) for size in AMPLITUDES if move.graded}
+    speeds = {pace: draw(cast, Manner(speed=pace)) for pace in SPEEDS if pace <= move.fastest}
     found = []
     for word, manner, clip in zip(words, manners[1:], clips, strict=True):
         graded = manner.amplitude != 1.0
@@ -54,10 +53,8 @@ def nearest(clip: VideoArray, others: dict[float, VideoArray]) -> float:
     return round(float(-slope / (2 * curve)), 3) if curve > 0 else values[best]
 
 
-def draw(cast: Cast, manner: Manner, device: torch.device) -> VideoArray:
+def draw(cast: Cast, manner: Manner) -> VideoArray:
     """The true clip of a figure's move in a manner."""
     moved = move_points(cast.subject, [(cast.wanted, manner)], FRAMES)
-    placed = torch.from_numpy(Placement.automatic(moved[0], "y").apply(moved).astype(np.float32)).to(device)
-    colors = (cast.figure.paint(cast.points, cast.normals) * 255 + 0.5).clip(0, 255).astype(np.uint8)
-    pixels = draw_points(placed[None], torch.from_numpy(colors).to(device)[None], views=VIEWS, size=SIZE).pixels[0]
-    return (pixels.movedim(2, -1).float() / 255).cpu().numpy()
+    placed = Placement.automatic(moved[0], "y").apply(moved).astype(np.float32)
+    return drawn_clip(placed, as_bytes(cast.figure.paint(cast.points, cast.normals)))

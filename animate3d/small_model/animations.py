@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from animate3d.bundled_model.folder import SIZE, VIEWS
+from animate3d.bundled_model.folder import VIEWS
 from animate3d.cameras import reconstruction_cameras
 from animate3d.evaluation.clip_metrics import VideoArray, score_clip, score_trajectory
 from animate3d.files import read_json
@@ -23,8 +23,8 @@ from animate3d.runs.options import AnimateOptions
 from animate3d.runs.presets import PRESETS
 from animate3d.runs.videos import preset_videos
 from animate3d.small_model.acts import Act, Pending
-from animate3d.small_model.data.moving import POINTS, MeshPoints, spread
-from animate3d.small_model.data.points import draw_points
+from animate3d.small_model.cases import drawn_clip
+from animate3d.small_model.data.moving import POINTS, MeshPoints, as_bytes, spread
 from animate3d.small_model.rows import Row, remembered
 
 ANIMATIONS, PICTURES = "animations", "pictures"
@@ -69,17 +69,8 @@ def animation_row(act: Act, out: Path, model: Path | None, seed: int) -> Row:
     seen = score_clip(clip, videos, 0)
     apart = [float(np.square(moved - other).sum(axis=-1).mean()) for other in act.positions]
     return {
-        "uid": act.uid,
-        "kind": act.kind,
-        "group": act.group,
-        "move": act.moves[0],
-        "prompt": act.prompt,
+        **act.row(seen),
         "read_as": _caption(result),
-        "facing": round(act.facing, 1),
-        "choices": len(act.moves),
-        "right": seen.nearest == 0,
-        "right_or_static": seen.nearest_or_static == 0,
-        "taken_for": "still" if seen.nearest_or_static < 0 else act.moves[seen.nearest],
         "right_after_tracking": int(np.argmin(apart)) == 0,
         "energy": seen.energy,
         "picture": picture,
@@ -101,13 +92,7 @@ def true_clips(act: Act) -> list[VideoArray]:
     colors = (vertex_colors(act.mesh)[triangles[chosen]] * shares[..., None]).sum(axis=1)
     surface = MeshPoints(triangles[chosen], shares.astype(np.float32), colors)
     place = act.mesh.automatic_placement().apply
-    drawn_colors = torch.from_numpy((colors * 255 + 0.5).clip(0, 255).astype(np.uint8))[None]
-    clips = []
-    for positions in act.positions:
-        placed = torch.from_numpy(place(surface.follow(positions)))
-        drawn = draw_points(placed[None], drawn_colors, views=VIEWS, size=SIZE).pixels[0]
-        clips.append((drawn.movedim(2, -1).float() / 255).numpy())
-    return clips
+    return [drawn_clip(place(surface.follow(positions)), as_bytes(colors)) for positions in act.positions]
 
 
 def _caption(result: AnimateResult) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from animate3d.bundled_model.folder import FRAMES
+from animate3d.bundled_model.folder import FRAMES, SIZE, VIEWS
 from animate3d.creatures.captions import FAMILY_MOTIONS, captions
 from animate3d.creatures.creatures import make_creature, move
 from animate3d.creatures.figures.draw import KINDS, draw_figure
@@ -30,9 +32,12 @@ from animate3d.creatures.moves import (
     subject_of,
 )
 from animate3d.creatures.sculpt.fields import Points
+from animate3d.evaluation.clip_metrics import ClipScore, VideoArray
 from animate3d.files import read_json
 from animate3d.meshes import Placement
-from animate3d.small_model.data.moving import POINTS, draw_yaw, object_seed, sample_creature
+from animate3d.small_model.data.moving import POINTS, as_bytes, draw_yaw, object_seed, sample_creature
+from animate3d.small_model.data.points import draw_points
+from animate3d.small_model.rows import Row
 
 CANDIDATES = 10
 _SEEDS_APART = 11
@@ -40,18 +45,16 @@ WHOLE, PART, FAMILY = "whole body", "part", "family"
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class Asked:
     """A prompt for an object that no training clip shows.
 
     Attributes:
         uid: its name.
         kind: of the object.
-        group: `WHOLE`, `PART` or `FAMILY`: what moves, or which table it belongs to.
+        group: `WHOLE`, `PART`, `FAMILY` or one of `animate3d.small_model.acts`: which table it belongs to.
         moves: names of the motions that compete; the prompted one comes first.
-        prompt: the caption.
+        prompt: what it is to do.
         facing: yaw of the object, degrees.
-        positions: float32 ``[M, F, P, 3]`` the points of the object in each motion, placed.
-        colors: uint8 ``[P, 3]``
     """
 
     uid: str
@@ -60,8 +63,43 @@ class Case:
     moves: tuple[str, ...]
     prompt: str
     facing: float
+
+    def row(self, score: ClipScore) -> Row:
+        """What every table says of it and of a clip with that score."""
+        return {
+            "uid": self.uid,
+            "kind": self.kind,
+            "group": self.group,
+            "move": self.moves[0],
+            "prompt": self.prompt,
+            "facing": round(self.facing, 1),
+            "choices": len(self.moves),
+            "right": score.nearest == 0,
+            "right_or_static": score.nearest_or_static == 0,
+            "taken_for": "still" if score.nearest_or_static < 0 else self.moves[score.nearest],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Case(Asked):
+    """One for points.
+
+    Attributes:
+        positions: float32 ``[M, F, P, 3]`` the points of the object in each motion, placed.
+        colors: uint8 ``[P, 3]``
+    """
+
     positions: NDArray[np.float32]
     colors: NDArray[np.uint8]
+
+
+def drawn_clip(
+    positions: NDArray[np.floating], colors: NDArray[np.uint8], device: torch.device | str = "cpu"
+) -> VideoArray:
+    """The clip of placed points ``[F, P, 3]`` with colours ``[P, 3]``."""
+    points, paint = (torch.from_numpy(values)[None].to(device) for values in (positions, colors))
+    pixels = draw_points(points, paint, views=VIEWS, size=SIZE).pixels[0]
+    return (pixels.movedim(2, -1).float() / 255).cpu().numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +137,16 @@ class Cast:
         """What it is to do."""
         return f"the {self.figure.noun} is {canonical([(self.wanted, self.manner)])}"
 
+    @property
+    def moves(self) -> tuple[str, ...]:
+        """Names of the moves that compete, the prompted one first."""
+        return self.wanted.name, *(other.name for other in self.others)
+
+    def moved(self, subject: Subject) -> list[Points]:
+        """Where the points of the figure, or others of its surface, are in every one of these moves. ``[F, P, 3]``"""
+        motions = [(self.wanted, self.manner), *((other, Manner()) for other in self.others)]
+        return [move_points(subject, [motion], FRAMES) for motion in motions]
+
 
 def casts(count: int, seed: int = 0) -> Iterator[Cast]:
     """Random figures; groups take turns, and within them moves, which begin elsewhere for every seed."""
@@ -134,17 +182,8 @@ def _cast(number: int, group: str, wanted: Move, generator: np.random.Generator)
 def figure_cases(count: int, seed: int = 0) -> Iterator[Case]:
     """Cases of random figures."""
     for cast in casts(count, seed):
-        motions = [[(cast.wanted, cast.manner)], *([(motion, Manner())] for motion in cast.others)]
-        yield _case(
-            cast.uid,
-            cast.figure.kind,
-            cast.group,
-            tuple(motion[0][0].name for motion in motions),
-            cast.prompt,
-            cast.yaw,
-            [move_points(cast.subject, motion, FRAMES) for motion in motions],
-            cast.figure.paint(cast.points, cast.normals),
-        )
+        drawn = _placed(cast.moved(cast.subject)), as_bytes(cast.figure.paint(cast.points, cast.normals))
+        yield Case(cast.uid, cast.figure.kind, cast.group, cast.moves, cast.prompt, cast.yaw, *drawn)
 
 
 class Trained(NamedTuple):
@@ -174,44 +213,29 @@ def family_prompt(family: str, motion: str, trained: Trained) -> str:
     return f"the {family} is {canonical([(MOVES[name], manner)])}"
 
 
-def family_turns() -> list[tuple[str, int]]:
-    """Every motion of every family by its number: all first ones, then all second ones, …"""
+def family_turns(count: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """So many families with their motions, another one in front each time: all first ones, then all second ones, …"""
     most = max(map(len, FAMILY_MOTIONS.values()))
-    return [(name, number) for number in range(most) for name, own in FAMILY_MOTIONS.items() if number < len(own)]
+    turns = [
+        (name, (own[number], *own[:number], *own[number + 1 :]))
+        for number in range(most)
+        for name, own in FAMILY_MOTIONS.items()
+        if number < len(own)
+    ]
+    return islice(cycle(turns), count)
 
 
 def family_cases(count: int, seed: int = 0, trained: Trained = Trained()) -> Iterator[Case]:  # noqa: B008
     """Cases of the seven families, whose own motions compete; families and motions take turns."""
     generator = np.random.default_rng([seed, 102])
-    pairs = family_turns()
-    for number in range(count):
-        family, index = pairs[number % len(pairs)]
-        motions = FAMILY_MOTIONS[family]
+    for number, (family, motions) in enumerate(family_turns(count)):
         creature = make_creature(family, object_seed(generator, held_out=True))
         surface = sample_creature(creature, POINTS, generator)
-        order = [motions[index], *(motion for motion in motions if motion != motions[index])]
-        yield _case(
-            f"{number:04d}_{family}_{order[0]}",
-            family,
-            FAMILY,
-            tuple(order),
-            family_prompt(family, order[0], trained),
-            creature.yaw,
-            [surface.follow(move(creature, motion, trained.frames)) for motion in order],
-            surface.colors,
-        )
+        drawn = _placed([surface.follow(move(creature, motion, trained.frames)) for motion in motions])
+        uid, prompt = f"{number:04d}_{family}_{motions[0]}", family_prompt(family, motions[0], trained)
+        yield Case(uid, family, FAMILY, motions, prompt, creature.yaw, drawn, as_bytes(surface.colors))
 
 
-def _case(
-    uid: str,
-    kind: str,
-    group: str,
-    moves: tuple[str, ...],
-    prompt: str,
-    facing: float,
-    positions: list[Points],
-    colors: Points,
-) -> Case:
-    place: Callable[[Points], Points] = Placement.automatic(positions[0][0], "y").apply
-    placed = np.stack([place(each).astype(np.float32) for each in positions])
-    return Case(uid, kind, group, moves, prompt, facing, placed, (colors * 255 + 0.5).clip(0, 255).astype(np.uint8))
+def _placed(positions: list[Points]) -> NDArray[np.float32]:
+    place = Placement.automatic(positions[0][0], "y").apply
+    return np.stack([place(each).astype(np.float32) for each in positions])

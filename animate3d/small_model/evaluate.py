@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from animate3d.bundled_model.folder import FRAMES, SIZE, VIEWS, bundled_model_folder
+from animate3d.bundled_model.folder import FRAMES, SIZE, bundled_model_folder
 from animate3d.errors import InputError, run_command
 from animate3d.evaluation.clip_metrics import VideoArray, score_clip
 from animate3d.files import read_json, write_json
@@ -38,13 +38,12 @@ from animate3d.small_model.acts import (
 )
 from animate3d.small_model.adverbs import adverb_row
 from animate3d.small_model.animations import animation_rows
-from animate3d.small_model.cases import Case, Trained, casts, family_cases, figure_cases, trained_with
-from animate3d.small_model.data.points import draw_points
+from animate3d.small_model.cases import Case, Trained, casts, drawn_clip, family_cases, figure_cases, trained_with
 from animate3d.small_model.report import summary, write_report
 from animate3d.small_model.rows import Row, remembered, row_file
 
 SHEETS, ADVERBS = "clips", "adverbs"
-_SHEET_SCALE, _SHEET_STEP = 2, 3
+_SHEETS, _SHEET_SCALE, _SHEET_STEP = 60, 2, 3
 
 
 @dataclass(frozen=True)
@@ -66,14 +65,6 @@ class Sampling:
     frames: int = FRAMES
     seed: int = 0
     batch: int = 1
-
-
-def true_videos(case: Case, device: torch.device) -> list[VideoArray]:
-    """The clip of every motion that competes."""
-    positions = torch.from_numpy(case.positions).to(device)
-    colors = torch.from_numpy(case.colors).to(device)[None]
-    drawn = [draw_points(each[None], colors, views=VIEWS, size=SIZE).pixels[0] for each in positions]
-    return [(video.movedim(2, -1).float() / 255).cpu().numpy() for video in drawn]
 
 
 def generate(
@@ -100,7 +91,7 @@ def generate(
 
 
 def evaluate_clips(
-    pipeline: MultiViewVideoPipeline, cases: Iterator[Case], count: int, out: Path, how: Sampling, sheets: int = 60
+    pipeline: MultiViewVideoPipeline, cases: Iterator[Case], count: int, out: Path, how: Sampling
 ) -> list[Row]:
     """Generate the clip of every case that has no row yet; one row each, and contact sheets of the first ones."""
     device = pipeline.unet.device
@@ -109,14 +100,15 @@ def evaluate_clips(
         while group := list(itertools.islice(cases, how.batch)):
             numbers = range(len(rows), len(rows) + len(group))
             if not all(row_file(out, SHEETS, case.uid).is_file() for case in group):
-                truths = [true_videos(case, device) for case in group]
+                truths = [[drawn_clip(each, case.colors, device) for each in case.positions] for case in group]
                 firsts = [videos[0][:, 0] for videos in truths]
                 prompts, seeds = [case.prompt for case in group], [1000 * how.seed + number for number in numbers]
                 made = generate(pipeline, firsts, prompts, seeds, how)
                 for number, case, videos, clip in zip(numbers, group, truths, made, strict=True):
-                    if number < sheets:
+                    if number < _SHEETS:
                         save_image(out / SHEETS / f"{case.uid}.png", _sheet(videos[0], clip))
-                    write_json(row_file(out, SHEETS, case.uid), _row(case, videos, clip))
+                    score = score_clip(clip, videos, 0)
+                    write_json(row_file(out, SHEETS, case.uid), {**case.row(score), **asdict(score)})
             rows += [read_json(row_file(out, SHEETS, case.uid)) for case in group]
             bar.update(len(group))
     return rows
@@ -148,24 +140,6 @@ def evaluate_animations(options: argparse.Namespace, trained: Trained) -> list[R
         rows += animation_rows(foreign, count, options.out, options.model, seed)
     turned = facing_acts(options.facings, seed)
     return rows + animation_rows(turned, len(FACINGS) * options.facings, options.out, options.model, seed)
-
-
-def _row(case: Case, videos: list[VideoArray], clip: VideoArray) -> Row:
-    score = score_clip(clip, videos, 0)
-    taken = "still" if score.nearest_or_static < 0 else case.moves[score.nearest]
-    return {
-        "uid": case.uid,
-        "kind": case.kind,
-        "group": case.group,
-        "move": case.moves[0],
-        "prompt": case.prompt,
-        "facing": round(case.facing, 1),
-        "choices": len(videos),
-        "right": score.nearest == 0,
-        "right_or_static": score.nearest_or_static == 0,
-        "taken_for": taken,
-        **asdict(score),
-    }
 
 
 def _sheet(truth: VideoArray, clip: VideoArray) -> np.ndarray:

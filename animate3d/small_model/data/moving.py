@@ -217,11 +217,16 @@ def finish(
         raise ValueError(f"A {kind} moves out of sight ({moves}).")
     return MovingPoints(
         placed.astype(np.float16),
-        (np.clip(varied_colors(colors, placed[0], generator), 0, 1) * 255 + 0.5).astype(np.uint8),
+        as_bytes(varied_colors(colors, placed[0], generator)),
         text,
         kind,
         moves,
     )
+
+
+def as_bytes(colors: Points) -> NDArray[np.uint8]:
+    """Colours 0..1 in steps of 255; those beyond are cut off."""
+    return (colors * 255 + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def varied_colors(colors: Points, placed: Points, generator: np.random.Generator) -> Points:
