@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -61,9 +62,8 @@ def build_dataset(
     Raises:
         InputError: the source cannot be used.
     """
-    records = load_records(info_path)
     return MultiViewVideos(
-        records,
+        load_records(info_path),
         sample_size=sample_size,
         sample_n_frames=sample_n_frames,
         num_views=num_views,
@@ -76,6 +76,7 @@ def build_dataset(
     )
 
 
+@dataclass(eq=False, repr=False)
 class MultiViewVideos(IterableDataset[dict[str, Any]]):
     """Clips of one rank, batch after batch; read it through a `ClipLoader`, which keeps the position.
 
@@ -86,46 +87,36 @@ class MultiViewVideos(IterableDataset[dict[str, Any]]):
     `build_dataset` describes the arguments.
     """
 
-    def __init__(
-        self,
-        records: Sequence[Record],
-        *,
-        sample_size: int,
-        sample_n_frames: int,
-        num_views: int,
-        frame_stride: int,
-        seed: int,
-        batch_size: int,
-        rank: int,
-        world_size: int,
-        shuffle_window: int,
-    ) -> None:
-        sizes = {
-            "sample_size": sample_size,
-            "sample_n_frames": sample_n_frames,
-            "num_views": num_views,
-            "frame_stride": frame_stride,
-            "batch_size": batch_size,
-        }
-        for name, value in sizes.items():
-            if value < 1:
-                raise InputError(f"`{name}` is {value}; it must be at least 1.")
-        if not 0 <= rank < world_size:
-            raise InputError(f"`rank` is {rank}; with {world_size} processes it lies between 0 and {world_size - 1}.")
-        fitting = [record for record in records if record.n_videos % num_views == 0]
-        if not fitting:
-            raise InputError(f"No clip has {num_views} evenly spaced views.")
-        if len(fitting) < len(records):
-            log.warning("%d clips without %d evenly spaced views are left out", len(records) - len(fitting), num_views)
-        self.records = fitting
-        self.streamed = fitting[0].archive is not None
-        self.sample_size, self.sample_n_frames = sample_size, sample_n_frames
-        self.num_views, self.frame_stride = num_views, frame_stride
-        self.seed, self.batch_size, self.rank, self.world_size = seed, batch_size, rank, world_size
-        self.shuffle_window = shuffle_window
-        self.num_workers = 0  # told by the loader: the parts of streamed archives depend on it
-        self.as_bytes = False  # set by the loader: workers pass on a quarter of the bytes, it converts what arrives
-        self.epoch, self.batch = 0, 0
+    records: Sequence[Record]
+    sample_size: int
+    sample_n_frames: int
+    num_views: int
+    frame_stride: int
+    seed: int
+    batch_size: int
+    rank: int
+    world_size: int
+    shuffle_window: int
+    num_workers: int = field(default=0, init=False)  # told by the loader: the parts of streamed archives depend on it
+    as_bytes: bool = field(default=False, init=False)  # set by the loader: workers pass on a quarter of the bytes
+    epoch: int = field(default=0, init=False)
+    batch: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("sample_size", "sample_n_frames", "num_views", "frame_stride", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"`{name}` is {getattr(self, name)}; it must be at least 1.")
+        if not 0 <= self.rank < self.world_size:
+            raise InputError(
+                f"`rank` is {self.rank}; with {self.world_size} processes it lies between 0 and {self.world_size - 1}."
+            )
+        views, given = self.num_views, len(self.records)
+        self.records = [record for record in self.records if record.n_videos % views == 0]
+        if not self.records:
+            raise InputError(f"No clip has {views} evenly spaced views.")
+        if len(self.records) < given:
+            log.warning("%d clips without %d evenly spaced views are left out", given - len(self.records), views)
+        self.streamed = self.records[0].archive is not None
 
     @property
     def batches(self) -> int:
