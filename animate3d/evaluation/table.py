@@ -63,11 +63,7 @@ def _plain(value: float) -> object:
 
 
 def write_markdown(
-    path: Path,
-    measurements: Sequence[Measurement],
-    stage: str,
-    reasons: dict[str, str],
-    pictures: Sequence[Path],
+    path: Path, measurements: Sequence[Measurement], stage: str, reasons: dict[str, str], pictures: Sequence[Path]
 ) -> None:
     """Write the table for people, as Markdown.
 
@@ -83,10 +79,7 @@ def write_markdown(
         rows.append(["**mean**", *(metric.shown(mean_of(done, metric)) for metric in columns), "", "", "", ""])
     titles = [metric.title + {"higher": " ↑", "lower": " ↓", "": ""}[metric.better] for metric in columns]
     lines += _table(["object", *titles, *_FACTS], rows) if rows else ["No object could be measured."]
-    lines += [
-        "",
-        _READING,
-    ]
+    lines += ["", _READING]
     if reasons:
         lines += ["", *(f"- {metric.title}: {reasons[metric.key]}" for metric in VBENCH if metric.key in reasons)]
     failed = [m for m in measurements if m.failure]

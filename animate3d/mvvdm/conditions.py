@@ -154,12 +154,7 @@ def _image(item: object) -> Image.Image:
 
 
 def embed_text(
-    tokenizer: Any,
-    text_encoder: Any,
-    device: torch.device,
-    prompt: str | Sequence[str],
-    batch: int,
-    what: str,
+    tokenizer: Any, text_encoder: Any, device: torch.device, prompt: str | Sequence[str], batch: int, what: str
 ) -> Tensor:
     """Text embeddings ``[batch, 77, D]`` of one sentence for all objects or one for each; warns about what is cut off.
 

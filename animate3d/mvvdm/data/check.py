@@ -13,13 +13,7 @@ from pathlib import Path
 
 from animate3d.errors import require
 from animate3d.mvvdm.data.licences import licence_kind
-from animate3d.mvvdm.data.records import (
-    UID_INFO,
-    folder_clips,
-    is_complete,
-    licence_of,
-    read_uid_info,
-)
+from animate3d.mvvdm.data.records import UID_INFO, folder_clips, is_complete, licence_of, read_uid_info
 from animate3d.mvvdm.data.shards import archive_index, stream_members
 from animate3d.mvvdm.data.sources import json_records, locate
 

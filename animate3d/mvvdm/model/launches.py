@@ -126,11 +126,7 @@ def group_norm(
     )
     out = torch.empty_like(x)
     module.scale_shift[(images, -(-pixels // 32), columns)](
-        *(x, found.scale, found.shift, out, *places, pixels, channels),
-        SILU=activate,
-        ROWS=32,
-        BLOCK=block,
-        num_warps=4,
+        *(x, found.scale, found.shift, out, *places, pixels, channels), SILU=activate, ROWS=32, BLOCK=block, num_warps=4
     )
     return out, found
 
@@ -223,12 +219,7 @@ class Blend(NamedTuple):
 
 
 def add_norm_backward(
-    total: Tensor,
-    onward: Tensor | None,
-    gradients: list[Tensor],
-    norm: nn.LayerNorm,
-    blend: Blend | None,
-    learns: bool,
+    total: Tensor, onward: Tensor | None, gradients: list[Tensor], norm: nn.LayerNorm, blend: Blend | None, learns: bool
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None, tuple[Tensor, Tensor] | None]:
     """Gradients of the sum, of both addends and their share, and of the norm's weight and bias.
 

@@ -35,14 +35,7 @@ from animate3d.mvvdm.model.attention import (
     attend,
 )
 from animate3d.mvvdm.model.compiled import Compiler, run_plainly
-from animate3d.mvvdm.model.fused import (
-    add_norm,
-    attend_frames,
-    attend_prompt,
-    gated_linear,
-    group_norm,
-    side_by_side,
-)
+from animate3d.mvvdm.model.fused import add_norm, attend_frames, attend_prompt, gated_linear, group_norm, side_by_side
 from animate3d.mvvdm.model.gradients import FrozenConv
 from animate3d.mvvdm.model.launches import Table
 from animate3d.mvvdm.model.motion_module import MotionTransformer, NoMotion

@@ -453,13 +453,7 @@ class MultiViewUNet(UNetMotionModel):
             image_embeds = [image_embeds[:, None]]
         return image_embeds
 
-    def _blocks(
-        self,
-        hidden_states: Tensor,
-        embedding: Tensor,
-        prompt: Prompt,
-        layout: Layout,
-    ) -> Tensor:
+    def _blocks(self, hidden_states: Tensor, embedding: Tensor, prompt: Prompt, layout: Layout) -> Tensor:
         plain = {"temb": embedding, "num_frames": layout.frames}
         crossing = {**plain, "encoder_hidden_states": prompt, "cross_attention_kwargs": {"layout": layout}}
 

@@ -116,9 +116,7 @@ class Trainer:
             logger.warning("%d clips for a batch of %d: clips are used more than once", len(dataset.records), wanted)
         cores = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         return ClipLoader(
-            dataset,
-            num_workers=min(config.num_workers, cores),
-            pin_memory=accelerator.device.type == "cuda",
+            dataset, num_workers=min(config.num_workers, cores), pin_memory=accelerator.device.type == "cuda"
         )
 
     def _prepare_model(self) -> None:
