@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from animate3d.bundled_model.folder import SIZE, bundled_model_folder
@@ -20,12 +20,11 @@ from animate3d.bundled_model.prompts import Understood, asked_moves
 from animate3d.creatures.captions import FAMILY_MOTIONS, OTHER_NAMES, captions
 from animate3d.creatures.families import FAMILIES
 from animate3d.creatures.moves import FAMILY_MOVES
-from animate3d.files import atomic_file, existing_file
+from animate3d.files import existing_file
 from animate3d.frames import silhouette
 from animate3d.mvvdm.conditions import prepare_images
 
 WORLD = "world.safetensors"
-AXES = 12  # a family's ways to differ
 _CELL = 4  # pixels per value of an outline
 _HEARD = 0.5  # share of a phrase that has to be said
 _NAMED = 1.4
@@ -40,12 +39,7 @@ _NEGATIONS = frozenset(("not", "no", "never", "without"))
 
 @dataclass(frozen=True)
 class Reading:
-    """What a prompt means to the bundled model.
-
-    Attributes:
-        family: the kind of creature that it names; None when it names none.
-        motion: the motion of that family that it names; None when it names none.
-    """
+    """The kind of creature that a prompt names, and the motion of that family; None where it names none."""
 
     family: str | None
     motion: str | None
@@ -138,12 +132,6 @@ class World:
                 "it faces sideways or lies on its side, turn it with --rot-x-degree and --rot-z-degree."
             )
         return notices
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``world.safetensors``."""
-        tensors = {"means": self.means, "axes": self.axes, "reach": self.reach}
-        with atomic_file(Path(folder) / WORLD) as temporary:
-            save_file({name: value.float().contiguous() for name, value in tensors.items()}, temporary)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> World:

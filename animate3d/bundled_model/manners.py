@@ -13,8 +13,7 @@ class Wish:
     """What the words of a clause ask for; None or empty where they say nothing.
 
     Attributes:
-        amplitude: 1 is the usual one.
-        speed: 1 is the usual one.
+        amplitude, speed: 1 is the usual one.
         count: how often.
         directions: names, the first one said first.
     """
@@ -130,12 +129,7 @@ _DEGREES = _set("very too so that really particularly all overly extremely")
 
 @dataclass(frozen=True)
 class Saying:
-    """A phrase in a sentence and what it asks for.
-
-    Attributes:
-        start, end: its words.
-        wish: what it asks for.
-    """
+    """The words ``start`` to ``end`` of a sentence, and what they ask for."""
 
     start: int
     end: int

@@ -89,11 +89,7 @@ def bundled_reader() -> Reader:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a sentence, between its connectives.
-
-    Attributes:
-        denied: it says what does not happen.
-    """
+    """A part of a sentence, between its connectives, and whether it says what does not happen."""
 
     text: str
     denied: bool

@@ -37,13 +37,7 @@ class ClipScore:
 
 
 def score_clip(generated: VideoArray, truths: Sequence[VideoArray], prompted: int) -> ClipScore:
-    """Compare a clip with all motions of its family, made by the same creature.
-
-    Args:
-        generated: the clip.
-        truths: a clip for every motion.
-        prompted: number of the motion that was asked for.
-    """
+    """Compare a clip with those of every motion of the same creature, of which number ``prompted`` was asked for."""
     made, truth = generated[:, 1:], truths[prompted][:, 1:]
     still = np.repeat(truths[prompted][:, :1], made.shape[1], axis=1)
     errors = [float(((made - other[:, 1:]) ** 2).mean()) for other in truths]

@@ -41,7 +41,7 @@ def mean_displacement(positions: Tensor) -> float:
     return float((positions[1:] - rest).norm(dim=-1).mean() / diagonal.clamp_min(1e-12))
 
 
-def relative_arap_energy(positions: Tensor, neighbours: int = NEIGHBOURS) -> float:
+def relative_arap_energy(positions: Tensor) -> float:
     """As-rigid-as-possible energy between nearest neighbours, relative to their distances.
 
     The sum over frames 1…, Gaussians i and neighbours j of ``|e_ij - R_i e0_ij|²`` over the sum of ``|e0_ij|²``, with
@@ -56,7 +56,7 @@ def relative_arap_energy(positions: Tensor, neighbours: int = NEIGHBOURS) -> flo
     n = positions.shape[1]
     if n < 2:
         return 0.0
-    others, valid = knn_graph(positions[0], min(neighbours, n - 1), math.inf)
+    others, valid = knn_graph(positions[0], min(NEIGHBOURS, n - 1), math.inf)
     energy = float(arap_energy(positions, others, valid))
     edges = positions[0][:, None] - positions[0][others]
     rest = float((edges.square().sum(dim=-1) * valid).sum()) * (len(positions) - 1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from animate3d.evaluation.metrics import VBENCH
+
 
 @dataclass(frozen=True)
 class Published:
@@ -26,14 +28,9 @@ class Published:
     note: str = ""
 
 
-def _vbench(i2v: float | None, smoothness: float | None, dynamic: float | None, aesthetic: float | None) -> dict:
-    values = {
-        "i2v_subject": i2v,
-        "motion_smoothness": smoothness,
-        "dynamic_degree": dynamic,
-        "aesthetic_quality": aesthetic,
-    }
-    return {key: value for key, value in values.items() if value is not None}
+def _vbench(*values: float | None) -> dict[str, float]:
+    """Those that are stated of the four of `metrics.VBENCH`."""
+    return {metric.key: value for metric, value in zip(VBENCH, values, strict=True) if value is not None}
 
 
 _ANYMESH, _TEN = "AnimateAnyMesh (ICCV 2025)", "10 samples"

@@ -23,13 +23,7 @@ from animate3d.meshes import Mesh, load_mesh
 
 @dataclass(frozen=True)
 class SyntheticObject:
-    """An object of the synthetic test set: the dragon in a known motion.
-
-    Attributes:
-        motion: its name.
-        prompt: the same in words.
-        channels: order of the texture's colours.
-    """
+    """An object of the synthetic test set: the dragon, with its colours in another order, in a known motion."""
 
     motion: str
     prompt: str
@@ -42,13 +36,8 @@ OBJECTS = {
 }
 
 
-def write_synthetic_testset(folder: Path, *, size: int = 256, frames: int = 16) -> None:
-    """Write models, videos of their known motions, and prompts.
-
-    Args:
-        size: pixels of the videos.
-        frames: of every video.
-    """
+def write_synthetic_testset(folder: Path, *, size: int, frames: int) -> None:
+    """Write models, videos of their known motions, and prompts."""
     creature = load_mesh(demo_asset())
     placement = creature.automatic_placement()
     for name, item in tqdm(OBJECTS.items(), desc="objects", unit="object"):

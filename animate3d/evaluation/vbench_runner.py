@@ -89,14 +89,6 @@ def _compute(function: Callable[..., Any], dimension: str, items: Items, device:
         os.unlink(path)
 
 
-MEASURES = {
-    "i2v_subject": i2v_subject,
-    "motion_smoothness": motion_smoothness,
-    "dynamic_degree": dynamic_degree,
-    "aesthetic_quality": aesthetic_quality,
-}
-
-
 def main() -> int:
     """Command line."""
     default = os.environ.get("VBENCH_CACHE_DIR") or os.path.join(os.path.expanduser("~"), ".cache", "vbench")
@@ -113,7 +105,8 @@ def main() -> int:
         for item in listed["videos"]
     ]
     results: dict[str, Any] = {"key": listed["key"], "values": {}, "reasons": {}}
-    for dimension, measure in MEASURES.items():
+    for measure in (i2v_subject, motion_smoothness, dynamic_degree, aesthetic_quality):
+        dimension = measure.__name__
         missing = missing_weights(dimension, weights)
         if missing:
             results["reasons"][dimension] = "weights missing in {}: {}".format(weights, ", ".join(missing))

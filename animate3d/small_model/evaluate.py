@@ -48,23 +48,14 @@ _SHEETS, _SHEET_SCALE, _SHEET_STEP = 60, 2, 3
 
 @dataclass(frozen=True)
 class Sampling:
-    """How clips are sampled.
-
-    Attributes:
-        steps: denoising steps.
-        guidance: scale of the guidance.
-        guided: steps that have guidance; None for all.
-        frames: of a clip.
-        seed: of the noise.
-        batch: cases at a time.
-    """
+    """How clips are sampled: in so many denoising steps, the first ``guided`` of which (None: all) have guidance."""
 
     steps: int
     guidance: float
     guided: int | None
     frames: int = FRAMES
     seed: int = 0
-    batch: int = 1
+    batch: int = 1  # cases at a time
 
 
 def generate(

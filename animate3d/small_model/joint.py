@@ -148,12 +148,7 @@ def hand_weights(model: nn.Module, worker: nn.Module) -> None:
 
 
 class Training:
-    """A joint training that can be stopped and continued.
-
-    Args:
-        pipeline: learns.
-        out: folder of the training.
-    """
+    """A joint training of a pipeline, in a folder, that can be stopped and continued."""
 
     def __init__(self, pipeline: MultiViewVideoPipeline, out: Path, pace: Pace, seed: int, device: torch.device):
         self.pipeline, self.out, self.pace, self.seed, self.device = pipeline, out, pace, seed, device

@@ -14,7 +14,6 @@ STILL_PHRASES = (
     "stay in place", "stay put", "rest", "freeze", "stand motionless", "do nothing", "stop moving", "pause",
     "remain at rest", "sit motionless", "remain stationary", "stand without motion", "keep its place",
     "stay where it is", "remain where it is",
-    
 )  # fmt: skip
 OTHER_VERBS = (
     "think", "know", "believe", "own", "cost", "read", "write", "speak", "talk", "sing", "eat", "drink", "sleep",

@@ -34,11 +34,7 @@ class Plan:
     """Where a training of the bundled model takes place, and how long each stage is.
 
     Attributes:
-        out: folder for everything that is made on the way.
-        exported: where the model goes.
-        pace: of the joint training.
-        refiner_steps: of the refiner.
-        seed: of everything.
+        out, exported: folders for what is made on the way, and for the model.
         device: where the UNet learns, such as ``cuda``.
         clips: factor on the clips that autoencoder and refiner are fitted to.
     """

@@ -35,19 +35,16 @@ class ClipLoader:
     Args:
         dataset: built with the batch size and the rank.
         num_workers: processes that decode; 0 decodes in this one.
-        prefetch: batches every worker makes in advance.
         pin_memory: for copies to a GPU.
 
     Attributes:
         skipped: why, for every clip that could not be read.
     """
 
-    def __init__(
-        self, dataset: MultiViewVideos, *, num_workers: int = 0, prefetch: int = 2, pin_memory: bool = False
-    ) -> None:
+    def __init__(self, dataset: MultiViewVideos, *, num_workers: int = 0, pin_memory: bool = False) -> None:
         dataset.num_workers, dataset.as_bytes = num_workers, True
         self.dataset = dataset
-        self.num_workers, self.prefetch, self.pin_memory = num_workers, prefetch, pin_memory
+        self.num_workers, self.pin_memory = num_workers, pin_memory
         self.skipped: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -59,7 +56,7 @@ class ClipLoader:
             self.dataset,
             batch_size=self.dataset.batch_size,
             num_workers=self.num_workers,
-            prefetch_factor=self.prefetch if self.num_workers else None,
+            prefetch_factor=2 if self.num_workers else None,
             pin_memory=self.pin_memory,
             worker_init_fn=_outlive_signals if self.num_workers else None,
         )

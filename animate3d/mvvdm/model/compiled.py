@@ -38,13 +38,10 @@ def cache_folder() -> Path:
 
 
 class Compiler:
-    """Calls functions compiled; the first that cannot be compiled lets it and all later ones run as they are.
+    """Calls functions compiled; where one cannot be, it has ``failed``: that one and all later ones run as they are.
 
     Args:
         backend: of `torch.compile`.
-
-    Attributes:
-        failed: whether something could not be compiled.
     """
 
     def __init__(self, backend: str = "inductor") -> None:

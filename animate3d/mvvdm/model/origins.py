@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
+_HIDDEN = 128  # channels of the head
 _REACH = 10.0
 """Pixels per unit of the head's output, so that usual motions are of order one."""
 _CONTRAST = 4.0
@@ -44,21 +45,15 @@ def views_from(views: int) -> Tensor:
 
 
 class OriginHead(nn.Module):
-    """Features of the UNet's last block to origins.
+    """Features of the UNet's last block to origins; ``factor`` pixels per feature, along each axis."""
 
-    Args:
-        channels: of the features.
-        views: V
-        factor: pixels per feature, along each axis.
-    """
-
-    def __init__(self, channels: int, views: int, factor: int, hidden: int = 128) -> None:
+    def __init__(self, channels: int, views: int, factor: int) -> None:
         super().__init__()
         self.views = views
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, hidden, 3, padding=1),
+            nn.Conv2d(channels, _HIDDEN, 3, padding=1),
             nn.SiLU(),
-            nn.Conv2d(hidden, (3 * views + 1) * factor**2, 1),
+            nn.Conv2d(_HIDDEN, (3 * views + 1) * factor**2, 1),
             nn.PixelShuffle(factor),
         )
 

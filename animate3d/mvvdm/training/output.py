@@ -50,12 +50,7 @@ def make_trackers(config: TrainingConfig) -> list[GeneralTracker]:
 
 
 class LossLog:
-    """``losses.jsonl``: one line per step. A continued run drops the lines after its checkpoint.
-
-    Args:
-        path: the file.
-        step: steps that are done.
-    """
+    """``losses.jsonl``: one line per step. A continued run drops the lines after the ``step`` steps that are done."""
 
     def __init__(self, path: Path, step: int) -> None:
         lines = path.read_text().splitlines() if path.is_file() else []

@@ -14,11 +14,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass
 class StopRequest:
-    """Whether this process was asked to stop.
-
-    Attributes:
-        asked: what the training looks at after every step.
-    """
+    """Whether this process was asked to stop: the training looks at ``asked`` after every step."""
 
     asked: bool = False
 

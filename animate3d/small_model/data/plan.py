@@ -17,14 +17,7 @@ _TRAIN, _HELD_OUT = 0, 1
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """The plan of one clip: a motion of a creature.
-
-    Attributes:
-        name: of the clip's folder, ``"00"`` and so on.
-        motion: of the creature's family.
-        amplitude, speed: 1 is the usual.
-        caption_seed: chooses the caption.
-    """
+    """The plan of one clip: a motion of a creature (amplitude, speed: 1 is the usual), in a folder such as ``00``."""
 
     name: str
     motion: str

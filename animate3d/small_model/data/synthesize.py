@@ -45,11 +45,8 @@ class Settings:
     """The settings that a data set is a function of.
 
     Attributes:
-        clips: number of training clips.
-        held_out: number of clips of creatures that are held out.
-        seed: of everything.
-        size: side of the videos, even.
-        frames: per video.
+        clips, held_out: numbers of clips to train on, and of other creatures.
+        size, frames: side, even, and length of the videos.
         views: evenly spaced, from azimuth 0.
         families: names in `FAMILIES`.
     """

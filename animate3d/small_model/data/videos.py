@@ -16,12 +16,7 @@ QUALITY = "6"
 
 
 def write_video(path: Path, frames: NDArray[np.uint8]) -> None:
-    """Write an MP4 with full colour resolution.
-
-    Args:
-        path: a new file.
-        frames: ``[F, H, W, 3]``, H and W even.
-    """
+    """Write frames ``[F, H, W, 3]``, H and W even, as a new MP4 with full colour resolution."""
     av = require("av", feature="Writing training videos", extra="train")
     content = io.BytesIO()  # the muxer goes back to the start of the file, which costs more on disk
     with av.open(content, "w", format="mp4", options={"fflags": "+bitexact"}) as container:

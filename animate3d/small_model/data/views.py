@@ -17,13 +17,7 @@ ELEVATION = 15.0
 
 
 def render_views(mesh: Mesh, placed: NDArray[np.float64], *, views: int, size: int) -> NDArray[np.uint8]:
-    """Every frame as the static four-view render of a mesh in that pose would be.
-
-    Args:
-        mesh: gives colours and edges.
-        placed: ``[F, N, 3]`` positions in front of the cameras.
-        views: V
-        size: side of the images.
+    """A mesh with its vertices at ``placed [F, N, 3]``, as its static render in these poses would be.
 
     Returns:
         ``[V, F, size, size, 3]``
