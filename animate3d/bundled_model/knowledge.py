@@ -183,12 +183,7 @@ def shown_faintly(prompt: str) -> bool:
 
 
 def notices(prompt: str, images: Sequence[Path], model: str | os.PathLike[str] | None = None) -> list[str]:
-    """Sentences for the user about a prompt and the views of the model that is to move.
-
-    Args:
-        images: the condition images, one per view, in their order.
-        model: folder of the bundled model; its own when None.
-    """
+    """Sentences for the user about a prompt and the views of the model that is to move, in their order."""
     folder = Path(model) if model is not None else bundled_model_folder()
     views = prepare_images([Image.open(path) for path in images], SIZE, SIZE)
     small = [np.asarray(view.resize((SIZE, SIZE), Image.Resampling.BOX)) for view in views]

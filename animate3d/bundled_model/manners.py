@@ -137,11 +137,7 @@ class Saying:
 
 
 def sayings(words: Sequence[str], is_motion: Callable[[str], bool]) -> Iterator[Saying]:
-    """The longest known phrases in a sentence, from its start; those that are denied ask for nothing.
-
-    Args:
-        is_motion: whether a word names a motion.
-    """
+    """The longest known phrases in a sentence, from its start; those that are denied ask for nothing."""
     place = 0
     while place < len(words):
         for size in range(min(_LONGEST, len(words) - place), 0, -1):

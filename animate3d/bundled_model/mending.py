@@ -18,12 +18,7 @@ _GOES = re.compile(r"\b(?:go|goes|going)\b(?= (?:forward|backward|left|right|to 
 
 
 def mended(prompt: str, known: frozenset[str]) -> Iterator[str]:
-    """Sentences that may be meant by one, the likeliest first.
-
-    Args:
-        prompt: the sentence.
-        known: words that are no slips, such as those that the reader has an entry for.
-    """
+    """Sentences that may be meant by one, the likeliest first; ``known`` words are no slips."""
     corrected = _corrected(prompt, known)
     if corrected != prompt.lower():
         yield corrected

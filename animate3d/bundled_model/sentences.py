@@ -63,12 +63,7 @@ class Tokens:
 
 
 class SentenceEncoder(nn.Module):
-    """Embeddings of sentences and the motions they speak of.
-
-    Args:
-        vocabulary: the words with an entry of their own.
-        classes: names of what a sentence can speak of.
-    """
+    """Embeddings of sentences and which of the classes they speak of; words of the vocabulary have an entry each."""
 
     def __init__(self, vocabulary: Sequence[str], classes: Sequence[str], width: int = 128, layers: int = 2) -> None:
         super().__init__()

@@ -98,13 +98,9 @@ def psnr(squared_error: Tensor) -> Tensor:
 
 
 def ssim_map(a: Tensor, b: Tensor) -> Tensor:
-    """SSIM (Wang et al. 2004: Gaussian window of 11 pixels, σ = 1.5) around every pixel.
+    """SSIM (Wang et al. 2004: Gaussian window of 11 pixels, σ = 1.5) around every pixel, mean over the channels.
 
-    Args:
-        a, b: ``[F, H, W, C]``, 0..1.
-
-    Returns:
-        ``[F, H, W]``, mean over the channels.
+    Images ``[F, H, W, C]`` in 0..1 give ``[F, H, W]``.
     """
     # Brings matplotlib along, which takes a second that every run would pay.
     from torchmetrics.functional.image import structural_similarity_index_measure
@@ -126,15 +122,7 @@ def _masked_mean(values: Tensor, mask: Tensor, empty: float) -> Tensor:
 
 
 def silhouette_iou(a: Tensor, b: Tensor) -> list[float]:
-    """Overlap of two sets of masks; the second is resized to the first.
-
-    Args:
-        a: ``[V, H, W]`` alpha, 0..1.
-        b: ``[V, h, w]`` alpha, 0..1.
-
-    Returns:
-        intersection over union of each view (1 where both are empty).
-    """
+    """Intersection over union of alphas ``[V, H, W]`` and ``[V, h, w]`` of each view; 1 where both are empty."""
     if a.shape != b.shape:
         b = torch.nn.functional.interpolate(b[:, None], size=a.shape[1:], mode="area")[:, 0]
     inside, covered = (a > 0.5) & (b > 0.5), (a > 0.5) | (b > 0.5)

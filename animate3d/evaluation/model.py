@@ -34,17 +34,11 @@ _DEFAULT_CONFIG = "custom/threestudio-animate3d/configs/visualize_testset_frame_
 
 @dataclass(frozen=True)
 class MovingModel:
-    """The Gaussians and their motion; made by `load_model`.
+    """The Gaussians and their motion; made by `load_model`."""
 
-    Attributes:
-        geometry: the plugin's `gaussian-splatting-4d`.
-        first_frame_trainable: frame 0 is deformed as well.
-        use_delta_scale: the learned change of scale applies.
-    """
-
-    geometry: Any
-    first_frame_trainable: bool
-    use_delta_scale: bool
+    geometry: Any  # the plugin's `gaussian-splatting-4d`
+    first_frame_trainable: bool  # frame 0 is deformed as well
+    use_delta_scale: bool  # the learned change of scale applies
 
     def __len__(self) -> int:
         """Number of Gaussians N."""

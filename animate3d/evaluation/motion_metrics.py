@@ -16,21 +16,13 @@ VISIBLE = 0.1
 
 
 def shown(positions: Tensor, opacities: Tensor) -> Tensor:
-    """The paths ``[F, M, 3]`` of the Gaussians that can be seen; of all when none can.
-
-    Args:
-        positions: ``[F, N, 3]``
-        opacities: ``[N]``
-    """
+    """Of positions ``[F, N, 3]`` those of the Gaussians that can be seen ``[F, M, 3]``; of all when none can."""
     kept = opacities >= VISIBLE
     return positions[:, kept] if kept.any() else positions
 
 
 def mean_displacement(positions: Tensor) -> float:
-    """Mean distance from frame 0 over frames 1… and Gaussians, as a fraction of the bounding box's diagonal at rest.
-
-    Args:
-        positions: ``[F, N, 3]``
+    """Mean distance from frame 0 of positions ``[F, N, 3]``, as a fraction of the bounding box's diagonal at rest.
 
     Raises:
         InputError: a single frame.
@@ -42,14 +34,11 @@ def mean_displacement(positions: Tensor) -> float:
 
 
 def relative_arap_energy(positions: Tensor) -> float:
-    """As-rigid-as-possible energy between nearest neighbours, relative to their distances.
+    """As-rigid-as-possible energy of positions ``[F, N, 3]`` between nearest neighbours, relative to their distances.
 
     The sum over frames 1…, Gaussians i and neighbours j of ``|e_ij - R_i e0_ij|²`` over the sum of ``|e0_ij|²``, with
     e the edges, e0 those of frame 0 and R_i the best rotation. 0 is rigid everywhere; a uniform growth by s has
     (s - 1)²; it does not depend on the size of the model or the number of Gaussians.
-
-    Args:
-        positions: ``[F, N, 3]``
     """
     _require_motion(positions)
     positions = positions.float()

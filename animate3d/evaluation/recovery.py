@@ -60,12 +60,8 @@ def held_out_psnr(
     """PSNR in dB of the textured mesh in recovered against true motion, seen by cameras that were not fitted to.
 
     The cameras are those of the test set at elevations 0° and 30°; images are composited on grey; the squared error
-    is averaged over cameras, pixels and frames 1 to F-1 (frame 0 is the rest pose in both).
-
-    Args:
-        mesh: gives faces and textures.
-        trajectory, truth: ``[F, N, 3]`` in the mesh's coordinates.
-        placement: that of the reconstruction.
+    is averaged over cameras, pixels and frames 1 to F-1 (frame 0 is the rest pose in both). Both motions ``[F, N, 3]``
+    are in the mesh's coordinates, ``placement`` is that of the reconstruction.
     """
     positions = _matching(trajectory, truth)
     fitted = TESTSET_ELEVATIONS_DEG.index(15.0)

@@ -65,12 +65,7 @@ def _plain(value: float) -> object:
 def write_markdown(
     path: Path, measurements: Sequence[Measurement], stage: str, reasons: dict[str, str], pictures: Sequence[Path]
 ) -> None:
-    """Write the table for people, as Markdown.
-
-    Args:
-        reasons: by the keys of `metrics.VBENCH`, why a column is empty.
-        pictures: shown below the tables.
-    """
+    """Write the table for people, as Markdown; the reasons say by key why a column of `metrics.VBENCH` is empty."""
     done = [m for m in measurements if not m.failure]
     lines = [f"# Evaluation of stage `{stage}`", ""]
     columns = [*MEASURED, *(metric for metric in VBENCH if metric.key not in reasons)]

@@ -24,14 +24,7 @@ MODELS, VIDEOS, PROMPTS = "pretrained_gaussian", "tracking_rgba_images", "prompt
 
 @dataclass(frozen=True)
 class TestObject:
-    """An object of a test set.
-
-    Attributes:
-        name: of its files.
-        model: the static Gaussians.
-        videos: folder of the given videos.
-        prompt: what happens, if that is known.
-    """
+    """An object of a test set: its static Gaussians, the folder of its given videos, what happens if that is known."""
 
     __test__ = False
 

@@ -28,14 +28,7 @@ def to_rgb(dc: Tensor) -> Tensor:
 
 
 def basis(degree: int, directions: Tensor) -> Tensor:
-    """Values of the basis functions.
-
-    Args:
-        directions: ``[..., 3]`` unit vectors.
-
-    Returns:
-        ``[..., (degree + 1)**2]``
-    """
+    """Values of the basis functions ``[..., (degree + 1)**2]`` at unit vectors ``[..., 3]``."""
     x, y, z = directions.unbind(-1)
     values = [torch.full_like(x, C0)]
     if degree >= 1:
@@ -64,15 +57,7 @@ def basis(degree: int, directions: Tensor) -> Tensor:
 
 
 def evaluate(sh: Tensor, directions: Tensor) -> Tensor:
-    """Colours seen along directions (from the camera to the Gaussian), not clamped.
-
-    Args:
-        sh: ``[N, K, 3]``
-        directions: ``[..., N, 3]``, any length.
-
-    Returns:
-        ``[..., N, 3]``
-    """
+    """Colours of ``[N, K, 3]`` seen along directions ``[..., N, 3]`` of any length, camera to Gaussian, not clamped."""
     directions = torch.nn.functional.normalize(directions, dim=-1)
     values = basis(degree_of(sh.shape[-2]), directions)
     return 0.5 + (values[..., None] * sh).sum(dim=-2)
@@ -83,13 +68,6 @@ def rotate(sh: Tensor, rotation: Tensor) -> Tensor:
 
     Band l of the turned function at a direction d is the old one at R⁻¹ d. Asking that of enough fixed directions
     gives a linear system whose solution is exact, because a rotation never leaves the band.
-
-    Args:
-        sh: ``[N, K, 3]``
-        rotation: ``[3, 3]``
-
-    Returns:
-        ``[N, K, 3]``
     """
     degree = degree_of(sh.shape[-2])
     directions = _spread_directions(4 * (degree + 1) ** 2).to(sh.device)

@@ -29,12 +29,7 @@ _BLOCK = 256 // _BINS
 
 @dataclass(frozen=True)
 class Background:
-    """A model of a frame's background.
-
-    Attributes:
-        color: ``[H, W, 3]`` a smooth surface.
-        noise: standard deviation around it.
-    """
+    """A model of a frame's background: a smooth surface ``[H, W, 3]`` and the standard deviation around it."""
 
     color: Image
     noise: float
@@ -106,13 +101,12 @@ def _quadratic(y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.flo
 
 
 class ObjectColors:
-    """Histogram of the object's colours, smoothed, over a floor for colours not seen yet."""
+    """Histogram of the object's colours, smoothed, over a floor for colours not seen yet.
+
+    They are those of an image ``[H, W, 3]`` in a mask ``[H, W]``, which has at least one pixel.
+    """
 
     def __init__(self, image: Image, mask: Mask) -> None:
-        """Args:
-        image: ``[H, W, 3]``
-        mask: ``[H, W]`` pixels of the object; at least one.
-        """
         self._counts = _histogram(image, mask)
         self._table = self._densities(self._counts)
 

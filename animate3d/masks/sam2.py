@@ -61,12 +61,7 @@ def find_weights(model: str | os.PathLike[str] | None = None) -> Path | None:
 
 
 class Sam2Segmenter:
-    """Cuts the object of one view out of its frames with SAM 2; the network is loaded when first used.
-
-    Args:
-        folder: configuration and weights as transformers saves them.
-        device: by default CUDA when there is one.
-    """
+    """Cuts the object of one view out of its frames with SAM 2; the network of a folder is loaded when first used."""
 
     name = "sam2"
     parallel = False

@@ -241,12 +241,7 @@ def load_pipeline(config: dict[str, Any], checkpoint: Path | None) -> MultiViewV
 
 
 def prepare_unet(device: torch.device, quantized: str | None, *, compiled: bool) -> Callable[[MultiViewUNet], None]:
-    """What makes a UNet, which is only used from then on, as small or as fast as asked for.
-
-    Args:
-        device: where it is going to run.
-        quantized: one of `QUANTIZED` or None.
-        compiled: compile it at its first use.
+    """What makes a UNet, which only runs on ``device`` from then on, as small (one of `QUANTIZED`) or as fast as asked.
 
     Raises:
         InputError: an unknown precision; before anything is loaded.

@@ -314,14 +314,10 @@ class MultiViewVideoPipeline(DiffusionPipeline, StableDiffusionMixin, FreeInitMi
 
     @torch.no_grad()
     def encode_images(self, pixels: Tensor, generators: list[Generator] | None = None) -> Tensor:
-        """Images to latents, a random draw as in training.
+        """Images ``[N, 3, H, W]`` in -1..1 to latents ``[N, c, h, w]``, a random draw as in training.
 
         Args:
-            pixels: ``[N, 3, H, W]`` in -1..1.
             generators: one per sample; N is split evenly.
-
-        Returns:
-            ``[N, c, h, w]``
         """
         posterior = self.vae.encode(pixels.to(device=self._execution_device, dtype=self.vae.dtype)).latent_dist
         noise = normal(posterior.mean.shape, generators, posterior.mean.device, posterior.mean.dtype)

@@ -55,12 +55,7 @@ UNET: dict[str, Any] = {
 
 
 def tiny_pipeline(seed: int = 0, unet: Mapping[str, Any] | None = None) -> MultiViewVideoPipeline:
-    """Build it; the same seed gives the same weights.
-
-    Args:
-        seed: of all weights.
-        unet: arguments of `MultiViewUNet` that differ from the tiny model's.
-    """
+    """Build it, with other arguments of `MultiViewUNet` if they are given; the same seed gives the same weights."""
     generator = torch.Generator().manual_seed(seed)
     text = CLIPTextConfig(
         vocab_size=514,

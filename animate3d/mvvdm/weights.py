@@ -290,9 +290,7 @@ def load_unet(
     """Put the UNet together from the local files of its four releases.
 
     Args:
-        mvdream: folder with ``unet/``.
-        motion_adapter: folder of the AnimateDiff motion adapter.
-        ip_adapter: weight file.
+        mvdream, motion_adapter, ip_adapter: a folder with ``unet/``, a folder, a weight file.
         motion_checkpoint: this method's weights; None leaves the new parts untrained.
         mvdream_attn_cfg, motion_module_attn_cfg, i2v_cond_time_zero: arguments of `MultiViewUNet`.
     """

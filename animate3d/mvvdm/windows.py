@@ -155,8 +155,7 @@ def _laps(frames: int, length: int, stride: int, *, back: bool) -> tuple[Tensor,
 def continuation_of(video: Tensor, *, numbered: bool) -> Continuation:
     """How a motion goes on behind the end of a video of the model's own length ``[N, c, L, h, w]``.
 
-    Args:
-        numbered: the model knows the number of a frame, so what happens at it is always the same.
+    A model to which frames are ``numbered`` always shows the same at a frame.
     """
     if not numbered:
         return "free"

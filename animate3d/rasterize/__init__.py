@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from animate3d.rasterize.dispatch import BACKENDS, render
+from animate3d.rasterize.dispatch import render
 from animate3d.rasterize.splats import Rendering, Splats
 
-__all__ = ["BACKENDS", "Rendering", "Splats", "render"]
+__all__ = ["Rendering", "Splats", "render"]

@@ -13,12 +13,7 @@ from animate3d.rasterize.threads import run_parts
 def visible_triangles(
     points: NDArray[np.float64], triangles: NDArray[np.int64], cameras: Cameras
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The nearest triangle at every pixel centre of every view.
-
-    Args:
-        points: ``[N, 3]`` world coordinates.
-        triangles: ``[T, 3]`` vertex ids.
-        cameras: ``[V]``.
+    """The nearest of triangles ``[T, 3]`` of points ``[N, 3]`` at every pixel centre of every camera ``[V]``.
 
     Returns:
         triangle id or -1 ``[V, H, W]``; perspective-correct barycentrics of corners 1 and 2 ``[V, H, W, 2]``.

@@ -32,11 +32,7 @@ _PICTURE_SIZE, _PICTURE_STEP = 96, 2
 
 
 def animation_rows(acts: Iterable[Pending], count: int, out: Path, model: Path | None, seed: int = 0) -> list[Row]:
-    """Animate meshes with the one command, as its users do; finished cases are kept.
-
-    Args:
-        model: folder of the model; the bundled one when None.
-    """
+    """Animate meshes with a model, or with the bundled one, as the command's users do; finished cases are kept."""
     return [
         remembered(out, ANIMATIONS, uid, lambda make=make: animation_row(make(), out, model, seed))  # type: ignore[misc]
         for uid, make in tqdm(acts, total=count, desc="animations", mininterval=5)

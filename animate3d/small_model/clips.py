@@ -18,17 +18,11 @@ from animate3d.small_model.data.stream import to_chunk
 
 @dataclass(frozen=True)
 class Clips:
-    """N clips, in memory.
+    """N clips, in memory, with their captions."""
 
-    Attributes:
-        pixels: uint8 ``[N, V, F, 3, H, W]``
-        texts: N captions.
-        cameras: ``[N, V, 16]``
-    """
-
-    pixels: Tensor
+    pixels: Tensor  # uint8 [N, V, F, 3, H, W]
     texts: list[str]
-    cameras: Tensor
+    cameras: Tensor  # [N, V, 16]
 
     def first(self, count: int) -> Clips:
         """The first ``count`` clips."""

@@ -23,10 +23,7 @@ MOST_BYTES = 40 * 2**20
 
 
 def trained_pipeline(out: str | os.PathLike[str]) -> MultiViewVideoPipeline:
-    """The model of a training that is done or under way, with averaged weights in float32.
-
-    Args:
-        out: folder of `animate3d.small_model.train`.
+    """The model in a folder of `train`, done or under way, with averaged weights in float32.
 
     Raises:
         InputError: the training has no weights yet.
@@ -43,11 +40,7 @@ def trained_pipeline(out: str | os.PathLike[str]) -> MultiViewVideoPipeline:
 
 
 def export(out: Path, folder: Path) -> None:
-    """Write the model that the package ships.
-
-    Args:
-        out: folder of `animate3d.small_model.train`.
-        folder: replaced when it is there.
+    """Write the model that the package ships from the folder of its training; what is there is replaced.
 
     Raises:
         InputError: the training has no weights yet, or the files are larger than a package should be.

@@ -108,15 +108,10 @@ def participle(verb: str) -> str:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Words that sentences are made of.
+    """Words that sentences are made of."""
 
-    Attributes:
-        nouns: things that can move.
-        words: words of any kind that are about no motion.
-    """
-
-    nouns: Sequence[str]
-    words: Sequence[str]
+    nouns: Sequence[str]  # things that can move
+    words: Sequence[str]  # of any kind, about no motion
     others: Sequence[str] = field(default=OTHER_VERBS)
 
 

@@ -21,13 +21,7 @@ from animate3d.meshes.pieces import join
 
 @dataclass(frozen=True)
 class AnimatedFile:
-    """An imported scene, which lives in Blender until the next import.
-
-    Attributes:
-        path: the file.
-        start, end: range of the animation, in the scene's frames.
-        rate: the scene's frames per second.
-    """
+    """An imported scene, which lives in Blender until the next import, with the range and the rate of its frames."""
 
     path: Path
     start: float
@@ -40,10 +34,7 @@ class AnimatedFile:
         return (self.end - self.start) / self.rate
 
     def evaluate(self, times: Sequence[float]) -> tuple[Mesh, np.ndarray]:
-        """The meshes of the scene as one, and where its vertices are at the given times.
-
-        Args:
-            times: F seconds from the start of the animation.
+        """The meshes of the scene as one, and where its vertices are at F times in seconds from the animation's start.
 
         Returns:
             the mesh at the first time (faces, UVs, materials), and positions ``[F, N, 3]`` float64, Blender's axes.

@@ -101,13 +101,9 @@ class Processor(nn.Module):
 
 
 class MultiViewProcessor(Processor):
-    """Spatial self-attention over all views of a frame, with the MV2V adapter.
+    """Spatial self-attention over all views of a frame and, with ``image_attn``, the MV2V adapter.
 
     The adapter is a second query that reads the keys and values of frame 0.
-
-    Args:
-        channels: width of the layer.
-        image_attn: whether the MV2V adapter is there.
     """
 
     def __init__(self, channels: int, image_attn: bool = True) -> None:
@@ -144,13 +140,8 @@ class MultiViewProcessor(Processor):
 class PromptProcessor(Processor):
     """Cross-attention to the text and, where there is an IP-Adapter, to the image tokens.
 
-    Frames of a view share their prompt: its keys and values are computed once, not once per frame.
-
-    Args:
-        channels: width of the layer.
-        cross_channels: width of the text and image tokens.
-        image_prompt: whether there are IP-Adapter weights.
-        scale: weight of the image prompt.
+    Frames of a view share their prompt: its keys and values are computed once, not once per frame. ``scale`` is the
+    weight of the image prompt.
     """
 
     def __init__(self, channels: int, cross_channels: int, image_prompt: bool = True, scale: float = 1.0) -> None:

@@ -9,14 +9,7 @@ from animate3d.cameras import orbit_c2w
 
 
 def normalize_camera(c2w: Tensor) -> Tensor:
-    """Scale the translations to unit length and flatten. The input is left as it is.
-
-    Args:
-        c2w: ``[..., 4, 4]`` or ``[..., 16]``, OpenGL axes, z up.
-
-    Returns:
-        ``[..., 16]``
-    """
+    """Cameras ``[..., 4, 4]`` or ``[..., 16]``, OpenGL axes, z up, with translations of unit length. ``[..., 16]``"""
     if c2w.shape[-1] == 16:
         c2w = c2w.unflatten(-1, (4, 4))
     translation = c2w[..., :3, 3]

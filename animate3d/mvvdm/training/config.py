@@ -168,11 +168,7 @@ class TrainingConfig:
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> TrainingConfig:
-    """Read a config file.
-
-    Args:
-        path: YAML.
-        overrides: ``key.sub=value``, which win over the file.
+    """Read a YAML file, over which the overrides ``key.sub=value`` win.
 
     Raises:
         InputError: unreadable, an unknown key, or a value of the wrong kind.

@@ -51,14 +51,7 @@ logger = logging.getLogger(__name__)
 
 
 class Trainer:
-    """One training run.
-
-    Attributes:
-        accelerator: accelerate's handle on devices and processes.
-        pipeline: all models; its ``unet`` learns.
-        global_step: optimiser steps that are done.
-        epoch: epochs that are done.
-    """
+    """One training run of a pipeline's UNet; ``global_step`` steps of the optimiser and ``epoch`` epochs are done."""
 
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config

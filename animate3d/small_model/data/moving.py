@@ -65,12 +65,7 @@ class MovingPoints:
 
 
 def clip_stream(seed: int, *, held_out: bool = False) -> Iterator[MovingPoints]:
-    """Clips without end; streams of different seeds share no object.
-
-    Args:
-        seed: not negative.
-        held_out: objects that no stream of a training has.
-    """
+    """Clips without end; streams of different seeds share no object, those held out none with any training."""
     generator = np.random.default_rng([seed, int(held_out)])
     while True:
         draw_object = family_object if generator.random() < _FAMILY_SHARE else figure_object
@@ -158,17 +153,11 @@ def family_object(generator: np.random.Generator, held_out: bool = False) -> Mak
 
 @dataclass(frozen=True, eq=False)
 class MeshPoints:
-    """Points spread evenly over the triangles of a mesh.
+    """Points spread evenly over the triangles of a mesh."""
 
-    Attributes:
-        corners: ``[P, 3]`` the vertices of each point's triangle.
-        shares: ``[P, 3]`` its barycentric coordinates.
-        colors: ``[P, 3]`` 0..1
-    """
-
-    corners: NDArray[np.int64]
-    shares: Points
-    colors: Points
+    corners: NDArray[np.int64]  # [P, 3] the vertices of each point's triangle
+    shares: Points  # [P, 3] its barycentric coordinates
+    colors: Points  # [P, 3] 0..1
 
     def follow(self, positions: NDArray[np.float64]) -> Points:
         """Where the points are when the vertices are at ``[F, N, 3]``. ``[F, P, 3]``"""

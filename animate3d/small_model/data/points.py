@@ -41,12 +41,7 @@ class Pictures:
 
 @torch.no_grad()
 def draw_points(positions: Tensor, colors: Tensor, *, views: int, size: int) -> Pictures:
-    """Draw clips.
-
-    Args:
-        positions: ``[B, F, P, 3]`` placed.
-        colors: uint8 ``[B, P, 3]``
-    """
+    """Draw clips of placed points ``[B, F, P, 3]`` with colours uint8 ``[B, P, 3]``."""
     positions = positions.float()
     count = positions.shape[2]
     cameras = reconstruction_cameras(views, size).to(positions.device)

@@ -23,6 +23,7 @@ from animate3d.small_model.origins import Truth, true_origins
 
 CHUNK = 8
 """Clips that a worker hands over at a time."""
+_AHEAD = 16  # chunks that wait for the model
 _MOST_FAILURES = 50
 
 logger = logging.getLogger(__name__)
@@ -70,10 +71,9 @@ class Feed:
         seed: of the first worker; the others have those that follow.
         workers: processes; with none the chunks are made when they are asked for.
         chunk: clips of a chunk.
-        ahead: chunks that wait for the model.
     """
 
-    def __init__(self, seed: int, workers: int, *, pinned: bool = False, chunk: int = CHUNK, ahead: int = 16) -> None:
+    def __init__(self, seed: int, workers: int, *, pinned: bool = False, chunk: int = CHUNK) -> None:
         loader: DataLoader[Any] = DataLoader(
             _Stream(seed),
             batch_size=chunk,
@@ -84,7 +84,7 @@ class Feed:
         )
         self._chunks = iter(loader)
         self._pinned = pinned
-        self._waiting: queue.Queue[Chunk | Exception] | None = queue.Queue(ahead) if workers else None
+        self._waiting: queue.Queue[Chunk | Exception] | None = queue.Queue(_AHEAD) if workers else None
         if self._waiting is not None:
             threading.Thread(target=self._fill, daemon=True).start()
 
@@ -111,12 +111,7 @@ class Feed:
 
 
 class Pool:
-    """The last drawn clips, on the device where the model learns.
-
-    Args:
-        capacity: clips that are kept; the oldest are replaced.
-        device: where they are.
-    """
+    """The last drawn clips, up to a capacity, on the device where the model learns."""
 
     def __init__(self, capacity: int, device: torch.device) -> None:
         self.capacity, self.device = capacity, device
