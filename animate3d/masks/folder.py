@@ -177,13 +177,9 @@ def _templates(template_folder: Path, views: int) -> list[Path]:
 
 
 def count_views(template_folder: str | os.PathLike[str], images: int) -> int:
-    """Number of views that a folder of templates stands for.
+    """Number of views that a folder of templates ``{v}.png`` stands for, given the number of frames of all views.
 
     The static render writes a fifth image that repeats the first: such a last image does not count.
-
-    Args:
-        template_folder: ``{v}.png``
-        images: number of frames of all views.
 
     Raises:
         InputError: the frames do not divide evenly.

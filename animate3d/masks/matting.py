@@ -29,15 +29,7 @@ def soft_edges(image: Image, mask: Mask, noise: float) -> Image:
     """Alpha of a silhouette: 0 and 1 away from its outline, the share of the object along it.
 
     Within a narrow band the colour is explained as a mixture of the object's and the background's colours nearby. Where
-    these two are alike, the band follows the outline itself.
-
-    Args:
-        image: ``[H, W, 3]`` 8-bit levels.
-        mask: ``[H, W]``
-        noise: standard deviation of the image's noise.
-
-    Returns:
-        ``[H, W]`` 0..1
+    these two are alike, the band follows the outline itself. ``noise`` is the standard deviation of the image's noise.
     """
     radius = max(1, round(max(mask.shape) / 256))
     inside, outside = shrink(mask, radius), ~grow(mask, radius)

@@ -53,12 +53,7 @@ class Conditions:
 
 
 def prepare_images(images: Sequence[Image.Image], height: int, width: int) -> list[Image.Image]:
-    """RGB images of the wanted shape on the grey background; warns about everything it had to change.
-
-    Args:
-        images: RGB or RGBA, any size.
-        height, width: pixels of the videos; only their ratio matters here.
-    """
+    """RGB images of the videos' shape, of any size, on the grey background; warns about everything it had to change."""
     prepared, notes = [], []
     for image in images:
         if "A" in image.getbands() or "transparency" in image.info:
@@ -158,11 +153,8 @@ def embed_text(
 ) -> Tensor:
     """Text embeddings ``[batch, 77, D]`` of one sentence for all objects or one for each; warns about what is cut off.
 
-    Args:
-        what: the sentences are, for messages.
-
     Raises:
-        InputError: their number does not fit.
+        InputError: their number does not fit; says ``what`` they are.
     """
     prompts = [prompt] * batch if isinstance(prompt, str) else list(prompt)
     if len(prompts) == 1:

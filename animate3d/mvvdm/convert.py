@@ -87,10 +87,7 @@ def assemble(
 
 
 def source_in(config: Mapping[str, Any], key: str, where: object = "The config") -> str:
-    """The folder or hub name that a config has under a key.
-
-    Args:
-        where: its file, which begins the message.
+    """The folder or hub name that a config has under a key; ``where`` begins the message.
 
     Raises:
         InputError: it has none.

@@ -43,12 +43,7 @@ def low_pass(
 
 
 def mix_frequencies(low: Tensor, high: Tensor, kept: Tensor) -> Tensor:
-    """Low frequencies of one video, high ones of another.
-
-    Args:
-        low, high: ``[..., frames, height, width]`` float32.
-        kept: from `low_pass`.
-    """
+    """Low frequencies (as `low_pass` keeps them) of one video ``[..., F, H, W]`` float32, high ones of another."""
     kept = torch.fft.ifftshift(kept, dim=_AXES)  # shift the filter once instead of every spectrum
     spectrum = torch.fft.fftn(low, dim=_AXES) * kept + torch.fft.fftn(high, dim=_AXES) * (1 - kept)
     return torch.fft.ifftn(spectrum, dim=_AXES).real

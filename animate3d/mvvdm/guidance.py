@@ -67,14 +67,7 @@ def guided(with_text: Tensor, without: Tensor, scale: float) -> Tensor:
 
 
 def add_noise(clean: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
-    """Latents at a timestep per sample; frame 0 stays clean.
-
-    Args:
-        clean: ``[B, V, F, C, h, w]``
-        noise: ``[B, V, F-1, C, h, w]`` of frames 1 and later.
-        timesteps: ``[B]``
-        alphas_cumprod: ``[T]``
-    """
+    """Latents ``[B, V, F, C, h, w]`` with noise ``[B, V, F-1, C, h, w]`` at timesteps ``[B]``; frame 0 stays clean."""
     signal, sigma = _levels(timesteps, alphas_cumprod, clean)
     return torch.cat([clean[:, :, :1], signal * clean[:, :, 1:] + sigma * noise], dim=2)
 
@@ -89,9 +82,7 @@ def clean_latents(noisy: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumpro
 def rescaled(latents: Tensor, reference: Tensor, amount: float) -> Tensor:
     """Move the spread of every sample's frames 1 and later towards the reference's; guidance alone overshoots.
 
-    Args:
-        latents, reference: ``[B, V, F, C, h, w]``
-        amount: 0 changes nothing, 1 takes over the reference's standard deviation.
+    The amount 0 changes nothing, 1 takes over the reference's standard deviation.
     """
     axes = tuple(range(1, latents.ndim))
     factor = reference[:, :, 1:].std(dim=axes, keepdim=True) / latents[:, :, 1:].std(dim=axes, keepdim=True)
@@ -141,11 +132,9 @@ def distill(
 def denoise(
     noisy: Tensor, timesteps: Tensor, predict: Predictor, alphas_cumprod: Tensor, guidance_scale: float
 ) -> Tensor:
-    """All the way from noisy to clean latents with DDIM, frame 0 as given.
+    """All the way from noisy to clean latents ``[B, V, F, C, h, w]`` with DDIM, frame 0 as given.
 
-    Args:
-        noisy: ``[B, V, F, C, h, w]``
-        timesteps: ``[B]`` of ``noisy``; samples that start lower simply reach the end earlier.
+    Samples whose timesteps ``[B]`` start lower simply reach the end earlier.
     """
     alphas_cumprod = alphas_cumprod.to(noisy.device)
     latents, now = noisy, timesteps

@@ -178,12 +178,9 @@ def _open(path: Path) -> Image.Image:
 
 
 def write_videos(base: Path, frames: np.ndarray, record: dict[str, Any]) -> None:
-    """Write ``base.gif``, ``base.mp4``, the lossless frames ``base/{v*F+f}.png`` and, last, ``base.json``.
+    """Write ``base.gif``, ``base.mp4`` and the lossless ``base/{v*F+f}.png`` of frames uint8 ``[V, F, H, W, 3]``.
 
-    Args:
-        base: path without suffix.
-        frames: uint8 ``[V, F, H, W, 3]``
-        record: what the videos were made from; its presence says that the result is whole.
+    Last comes ``base.json``, what they were made from: its presence says that the result is whole.
     """
     side = side_by_side(frames)
     record_path(base).unlink(missing_ok=True)
@@ -331,10 +328,7 @@ def read_inference_config(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def sampler_of(config: dict[str, Any], **sizes: int) -> SamplerSettings:
-    """The sampler's settings of an inference config, without seeds.
-
-    Args:
-        sizes: ``frames``, ``size`` and ``width`` of `SamplerSettings`, which a config does not have.
+    """The sampler's settings of an inference config, without seeds, and with sizes, which a config does not have.
 
     Raises:
         InputError: no videos can be made so.
@@ -436,11 +430,8 @@ def seeds_of(config: dict[str, Any]) -> list[int]:
 def checked_seed(value: Any, where: str) -> int:
     """A seed, or -1 for a random one.
 
-    Args:
-        where: begins the sentence.
-
     Raises:
-        InputError: it is neither.
+        InputError: it is neither; ``where`` begins the sentence.
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # YAML reads 1e3 as a float

@@ -58,21 +58,19 @@ class Windows:
         wholes: list[Tensor] = []
         for frames, weights in zip(self.frames, self.weights, strict=True):
             parts = predict(frames)
-            wholes = wholes or [_zeros(part, len(self.places) - 1) for part in parts]
+            if not wholes:
+                count = len(self.places) - 1
+                wholes = [torch.zeros(*p.shape[:2], count, *p.shape[3:], device=p.device) for p in parts]
             for whole, part in zip(wholes, parts, strict=True):
                 shares = weights.to(part.device).view(-1, *[1] * (part.ndim - 3))
                 whole.index_add_(2, (frames - 1).to(part.device), part.float() * shares)
         return [whole.to(part.dtype) for whole, part in zip(wholes, parts, strict=True)]
 
     def share(self, noise: Tensor, generators: Sequence[Generator] | None) -> Tensor:
-        """Noise of all frames from that of the model's own length.
+        """Noise of frames 1 and later ``[N, c, F-1, h, w]`` from that of the model's own length ``[N, c, L-1, h, w]``.
 
         Args:
-            noise: ``[N, c, L-1, h, w]`` of frames 1 and later.
             generators: one for all rows, or one per object; None for the global one.
-
-        Returns:
-            ``[N, c, F-1, h, w]``
         """
         groups: Sequence[Generator | None] = generators or [None]
         rows = noise.chunk(len(groups))
@@ -87,10 +85,6 @@ class Windows:
             order = torch.randperm(len(block), generator=generator, device=generator.device if generator else None)
             taken[start : start + self.stretch] = block[order.cpu()]
         return taken
-
-
-def _zeros(part: Tensor, count: int) -> Tensor:
-    return torch.zeros(*part.shape[:2], count, *part.shape[3:], device=part.device)
 
 
 def plan_windows(

@@ -25,10 +25,9 @@ LAST_TIMESTEPS = (20, 260)
 
 @torch.no_grad()
 def estimated_latents(pipeline: MultiViewVideoPipeline, clips: Clips, seed: int = 0) -> Tensor:
-    """Latents with the UNet's own kind of errors: its one-step estimates of slightly noisy clips.
+    """Unscaled latents ``[N, V, F, C, h, w]`` with the UNet's own kind of errors: one-step estimates of noisy clips.
 
-    Returns:
-        unscaled latents ``[N, V, F, C, h, w]``; those of frame 0 are exact.
+    Those of frame 0 are exact.
     """
     encoder, scheduler = Encoder(pipeline), pipeline.scheduler
     scale = pipeline.vae.config["scaling_factor"]
@@ -100,10 +99,10 @@ def train_refiner(
 
 
 @torch.no_grad()
-def decoding_quality(autoencoder: PatchAutoencoder, clips: Clips, images: int = 256) -> dict[str, float]:
-    """PSNR (dB) of decoded images, without and with the refiner."""
+def decoding_quality(autoencoder: PatchAutoencoder, clips: Clips) -> dict[str, float]:
+    """PSNR (dB) of 256 decoded images, without and with the refiner."""
     count = clips.pixels.flatten(0, 2).shape[0]
-    shown = clips.images(torch.linspace(0, count - 1, min(images, count)).long())
+    shown = clips.images(torch.linspace(0, count - 1, min(256, count)).long())
     latents = autoencoder.encode(shown).latent_dist.mean
     decoded = {"linear": autoencoder.unproject(latents), "refined": autoencoder.decode(latents).sample}
     return {

@@ -66,13 +66,10 @@ def azimuths(azi_start: float) -> list[float]:
 
 
 def frame_object(positions: np.ndarray, elevation: float, azi_start: float) -> Framing:
-    """Centre of the first frame's box to the origin, as large as all views and frames allow.
+    """Centre of the first frame's box of positions ``[F, N, 3]`` to the origin, as large as all views and frames allow.
 
     A point that is x off the axis and b towards the camera is seen at x / (d - b) from the distance d; it stays
     within the limit m if d is at least x / m + b.
-
-    Args:
-        positions: ``[F, N, 3]``
 
     Raises:
         InputError: all vertices are one point, or not numbers.
@@ -104,11 +101,9 @@ def render_clip(
     size: int,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Framing:
-    """Write ``view_0.mp4`` … ``view_15.mp4`` of one clip; the folder appears when all are there.
+    """Write ``view_0.mp4`` … ``view_15.mp4`` of positions ``[F, N, 3]`` in Blender's coordinates; ``size`` is even.
 
-    Args:
-        positions: ``[F, N, 3]`` in Blender's coordinates.
-        size: side of the videos, even.
+    The folder appears when all are there.
     """
     framing = frame_object(positions, elevation, azi_start)
     placed = framing.apply(positions)
@@ -184,10 +179,9 @@ def _period(seconds: float) -> float:
 
 
 def describe(out: Path, objects: Mapping[str, Mapping[str, dict[str, Any]]]) -> None:
-    """Replace the entries of objects in ``uid_info_dict.json``; several commands may write at the same time.
+    """Replace the entries of objects, by id what `render_file` returned, in ``uid_info_dict.json``.
 
-    Args:
-        objects: by their ids what `render_file` returned.
+    Several commands may write at the same time.
     """
     path = out / UID_INFO
     out.mkdir(parents=True, exist_ok=True)

@@ -58,15 +58,7 @@ class Prompt:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, backend: Backend = "sdpa") -> Tensor:
-    """Softmax attention.
-
-    Args:
-        query: ``[N, S, H, D]``: S tokens, H heads.
-        key, value: ``[N, T, H, D]``
-
-    Returns:
-        ``[N, S, H, D]``
-    """
+    """Softmax attention of ``[N, S, H, D]``, S tokens and H heads, to keys and values ``[N, T, H, D]``."""
     if backend == "xformers":
         ops = require("xformers.ops", feature="The xformers attention backend", extra="cuda")
         return ops.memory_efficient_attention(query, key, value)

@@ -107,14 +107,7 @@ def gated_linear(x: Tensor, gate: nn.Linear, out: nn.Linear) -> Tensor:
 
 
 def attend_frames(qkv: Tensor, heads: int) -> Tensor:
-    """Attention of every place over the frames.
-
-    Args:
-        qkv: ``[B, F, P, 3 C]``: query, key and value side by side.
-
-    Returns:
-        ``[B, F, P, C]``
-    """
+    """Attention of every place over the frames, ``[B, F, P, C]``, from query, key and value side by side."""
     samples, frames, places, triple = qkv.shape
     head = triple // (3 * heads)
     if kernels_for(qkv) is not None and launches.frames_attention_fits(frames, head):
@@ -136,11 +129,9 @@ def attend_prompt(
     views: int,
     image_scale: float,
 ) -> Tensor:
-    """Attention of images to the tokens of their view: text, plus ``image_scale`` times image.
+    """Attention of images ``[(b f v), pixels, C]`` to the text, plus ``image_scale`` times that to the image tokens.
 
-    Args:
-        query: ``[(b f v), pixels, C]``
-        text, image: keys and values ``[(b v), tokens, C]``
+    Both are keys and values ``[(b v), tokens, C]`` of their view.
     """
     images, pixels, channels = query.shape
     head = channels // heads

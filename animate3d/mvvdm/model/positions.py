@@ -24,11 +24,7 @@ def sinusoid_1d(length: int, channels: int) -> Tensor:
 
 
 def sinusoid_2d(height: int, width: int, channels: int) -> Tensor:
-    """DETR's normalised sine table (scale 2π, eps 1e-6): y in the first half of the channels, x in the second.
-
-    Returns:
-        ``[height, width, channels]``
-    """
+    """DETR's normalised sine table (scale 2π, eps 1e-6): y in the first half of the channels. ``[H, W, channels]``"""
     half = channels // 2
     index = torch.arange(half).float()
     wavelength = _TEMPERATURE ** (2 * (index // 2) / half)

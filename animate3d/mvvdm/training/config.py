@@ -205,11 +205,6 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     return config
 
 
-def to_dict(config: TrainingConfig) -> dict[str, Any]:
-    """The config as plain values, as `load_config` reads them."""
-    return dataclasses.asdict(config)
-
-
 def _need(condition: bool, key: str, value: object, rule: str) -> None:
     if not condition:
         raise InputError(f"`{key}` is {value!r}; {rule}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from animate3d.frames import save_gif, side_by_side
 from animate3d.mvvdm.inference import FPS, VideoRequest, find_images, make_videos, result_name
 from animate3d.mvvdm.pipeline import MultiViewVideoPipeline
 from animate3d.mvvdm.sampler import SamplerSettings
-from animate3d.mvvdm.training.config import TrainingConfig, to_dict
+from animate3d.mvvdm.training.config import TrainingConfig
 from animate3d.mvvdm.training.encode import to_uint8
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ LOSSES = "losses.jsonl"
 def write_config(config: TrainingConfig) -> None:
     """Write ``config.yaml``, from which the same run can be made again."""
     with atomic_file(config.folder / "config.yaml") as temporary:
-        temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(to_dict(config))))
+        temporary.write_text(OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
 
 
 def make_trackers(config: TrainingConfig) -> list[GeneralTracker]:
@@ -45,7 +46,7 @@ def make_trackers(config: TrainingConfig) -> list[GeneralTracker]:
         elif name == "tensorboard":
             trackers.append(TensorBoardTracker(TENSORBOARD, config.folder))
         else:
-            trackers.append(WandBTracker("animate3d", name=config.name, dir=str(config.folder), config=to_dict(config)))
+            trackers.append(WandBTracker("animate3d", name=config.name, dir=str(config.folder), config=asdict(config)))
     return trackers
 
 

@@ -17,11 +17,7 @@ ELEVATION = 15.0
 
 
 def render_views(mesh: Mesh, placed: NDArray[np.float64], *, views: int, size: int) -> NDArray[np.uint8]:
-    """A mesh with its vertices at ``placed [F, N, 3]``, as its static render in these poses would be.
-
-    Returns:
-        ``[V, F, size, size, 3]``
-    """
+    """A mesh at ``placed [F, N, 3]``, as its static render in these poses would be. ``[V, F, size, size, 3]``"""
     splats = _splats(mesh, placed)
     with torch.inference_mode():
         color = render(splats, reconstruction_cameras(views, size)).color

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
 from animate3d.errors import InputError
-from animate3d.mvvdm.training.config import load_config, to_dict
+from animate3d.mvvdm.training.config import load_config
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "training"
 DOCUMENTED = {
@@ -85,7 +86,7 @@ def test_the_method_is_the_default() -> None:
 def test_a_written_config_reads_back(tmp_path: Path) -> None:
     config = load_config(CONFIGS / "train.yaml", ["lora.rank=8", "mixed_precision_training=bf16", "learning_rate=1"])
     path = tmp_path / "config.yaml"
-    OmegaConf.save(OmegaConf.create(to_dict(config)), path)
+    OmegaConf.save(OmegaConf.create(asdict(config)), path)
     assert load_config(path) == config
 
 
