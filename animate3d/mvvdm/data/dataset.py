@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -170,11 +170,11 @@ class MultiViewVideos(IterableDataset[dict[str, Any]]):
         part = (self.batch + worker) % workers
         epoch, batches = self.epoch, range(self.batch + worker, self.batches, workers)
         make = _ArchiveLane if self.streamed else _FileLane
-        lane: _Lane = make(self, epoch, part, workers, batches)
+        lane = make(self, epoch, part, workers, batches)
         for slot in range(len(batches) * self.batch_size):
             yield self._sample(lane, slot, epoch)
 
-    def _sample(self, lane: _Lane, slot: int, epoch: int) -> dict[str, Any]:
+    def _sample(self, lane: _FileLane | _ArchiveLane, slot: int, epoch: int) -> dict[str, Any]:
         skipped: list[str] = []
         for record in lane.candidates(slot):
             try:
@@ -209,21 +209,11 @@ def normalized(pixels: Tensor) -> Tensor:
     return pixels.float().div_(127.5).sub_(1.0)
 
 
-class _Lane(Protocol):
-    """The samples of one worker, slot by slot."""
-
-    def candidates(self, slot: int) -> Iterator[Record]:
-        """The slot's clip, then those that stand in when it cannot be read."""
-
-    def fetch(self, record: Record, views: tuple[int, ...]) -> Sequence[str | bytes]:
-        """Paths or contents of its videos."""
-
-    def release(self, slot: int) -> None:
-        """The slot is done."""
-
-
 class _FileLane:
-    """Videos in files of their own: a free shuffle, batches dealt to the ranks in turn."""
+    """The samples of one worker, slot by slot.
+
+    Videos in files of their own: a free shuffle, batches dealt to the ranks in turn.
+    """
 
     def __init__(self, data: MultiViewVideos, epoch: int, part: int, workers: int, batches: range) -> None:
         self.records, self.batches = data.records, batches
@@ -231,20 +221,22 @@ class _FileLane:
         self.batch_size, self.rank, self.world_size = data.batch_size, data.rank, data.world_size
 
     def candidates(self, slot: int) -> Iterator[Record]:
+        """The slot's clip, then those that stand in when it cannot be read."""
         batch, item = divmod(slot, self.batch_size)
         first = (self.batches[batch] * self.world_size + self.rank) * self.batch_size + item
         for position in range(first, first + len(self.order)):
             yield self.records[self.order[position % len(self.order)]]
 
     def fetch(self, record: Record, views: tuple[int, ...]) -> Sequence[str | bytes]:
+        """Paths or contents of its videos."""
         return [record.video(view) for view in views]
 
     def release(self, slot: int) -> None:
-        pass
+        """The slot is done."""
 
 
 class _ArchiveLane:
-    """A part of the clips of all archives in a row, shuffled through a window."""
+    """The same of a part of the clips of all archives in a row, shuffled through a window."""
 
     def __init__(self, data: MultiViewVideos, epoch: int, part: int, workers: int, batches: range) -> None:
         self.num_views, self.seed, self.epoch = data.num_views, data.seed, epoch
