@@ -91,24 +91,15 @@ def _recomputed(forward: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def keep_norms_in_half(unet: nn.Module) -> Callable[[], None]:
+def keep_norms_in_half(unet: nn.Module) -> None:
     """Let norms return the dtype that they are given, also under autocast, which would make it float32.
 
     The layers that read them round to half precision anyway, each with a copy of its own that the backward pass keeps.
     Sums inside the norms stay float32.
-
-    Returns:
-        a function that undoes it.
     """
-    changed = [module for module in unet.modules() if isinstance(module, nn.LayerNorm | nn.GroupNorm)]
-    for module in changed:
-        module.forward = _in_own_dtype(module)  # type: ignore[method-assign, assignment]
-
-    def restore() -> None:
-        for module in changed:
-            del module.forward
-
-    return restore
+    for module in unet.modules():
+        if isinstance(module, nn.LayerNorm | nn.GroupNorm):
+            module.forward = _in_own_dtype(module)  # type: ignore[method-assign, assignment]
 
 
 def _in_own_dtype(norm: nn.LayerNorm | nn.GroupNorm) -> Callable[[Tensor], Tensor]:
