@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from animate3d.errors import InputError
 from animate3d.evaluation.image_metrics import Video
+from animate3d.masks.flow import SMALLEST, ends, find_flow, warp
 
 FLOW_SIZE = 256
 """Pixels of the images between which the flow is found, unless the given videos are smaller."""
-SMALLEST = 24  # pixels: the flow's patches and pyramid need as many
 _RELATIVE, _ABSOLUTE = 0.01, 0.5  # how well forward and backward flow must agree (Sundaram et al. 2010), in pixels²
 
 Array = NDArray[np.float32]
@@ -37,39 +37,22 @@ def warping_errors(video: Video, size: int = FLOW_SIZE) -> Array:
         raise InputError(f"Images of {video.size} pixels are too small for optical flow; it needs {SMALLEST}.")
     colors = video.color.numpy().astype(np.float32)
     grey = [cv2.cvtColor(np.round(255 * image).astype(np.uint8), cv2.COLOR_RGB2GRAY) for image in colors]
-    masks = video.mask.numpy()
+    masks, still = video.mask.numpy(), np.zeros((*grey[0].shape, 2), np.float32)
     errors = np.full(len(colors) - 1, np.nan, np.float32)
     for t in range(len(errors)):
-        forward = find_flow(grey[t], grey[t + 1])
-        backward = find_flow(grey[t + 1], grey[t])
+        forward = find_flow(grey[t], grey[t + 1], still)
+        backward = find_flow(grey[t + 1], grey[t], still)
         counted = masks[t] & visible(forward, backward)
         if counted.any():
-            errors[t] = np.square((sample(colors[t + 1], forward) - colors[t])[counted]).mean()
+            errors[t] = np.square((warp(colors[t + 1], forward) - colors[t])[counted]).mean()
     return errors
-
-
-def find_flow(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> Array:
-    """Where every pixel of a grey image lies in another one, relative to itself (x, y). ``[H, W, 2]``"""
-    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # it keeps a state from call to call
-    return np.asarray(method.calc(image, other, np.zeros((*image.shape, 2), np.float32)), np.float32)
 
 
 def visible(forward: Array, backward: Array) -> NDArray[np.bool_]:
     """Where forward flow ``[H, W, 2]`` and the backward flow at its end cancel, inside the image. ``[H, W]``"""
-    back = sample(backward, forward)
+    back = warp(backward, forward)
     apart, length = ((forward + back) ** 2).sum(-1), (forward**2).sum(-1) + (back**2).sum(-1)
-    x, y = _ends(forward)
+    x, y = ends(forward)
     height, width = forward.shape[:2]
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     return (apart <= _RELATIVE * length + _ABSOLUTE) & inside
-
-
-def sample(image: Array, flow: Array) -> Array:
-    """``image [H, W, C]`` at where the flow ``[H, W, 2]`` (x, y in pixels) leads, bilinear."""
-    x, y = _ends(flow)
-    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
-
-
-def _ends(flow: Array) -> tuple[Array, Array]:
-    y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
-    return x + flow[..., 0], y + flow[..., 1]

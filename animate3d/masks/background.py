@@ -16,9 +16,9 @@ from scipy.ndimage import label
 
 from animate3d.masks.appearance import Background, Image, Mask, ObjectColors, fit_background
 from animate3d.masks.cut import cut
+from animate3d.masks.flow import find_flow, warp
 from animate3d.masks.matting import grow, shrink, soft_edges
 
-_SMALLEST_FLOW = 24  # pixels: the flow's patches and pyramid need as many
 _MIDDLE = 127.5  # the background in the channel that the flow is found in
 _FLOW_ERROR = 8.0  # 8-bit levels by which a pixel may differ from where it comes from, on top of noise
 # The weights of the evidence; docs/masks.md has the measurements behind them.
@@ -53,12 +53,12 @@ class BackgroundSegmenter:
             image = frame.astype(np.float32)
             background = fit_background(image, ~grow(mask, round(20 * scale)), background)
             next_feature = _feature(image, background, axis)
-            flow = _find_flow(next_feature, feature, np.zeros_like(to_first))
-            carried = _warp(mask.astype(np.float32), flow)
+            flow = find_flow(next_feature, feature, np.zeros_like(to_first))
+            carried = warp(mask.astype(np.float32), flow)
             motion = _motion_odds(image, previous, mask, flow, background.noise, scale)
             # What was lost on the way is found again in frame 0, along the flows between.
-            to_first = flow + _warp(to_first, flow)
-            to_first = _find_flow(next_feature, first_feature, to_first)
+            to_first = flow + warp(to_first, flow)
+            to_first = find_flow(next_feature, first_feature, to_first)
             motion += _motion_odds(image, first, first_mask, to_first, background.noise, scale)
             color = _color_odds(image, background, colors)
             weights = _outline_cost(image, background.noise)
@@ -79,8 +79,8 @@ def _color_odds(image: Image, background: Background, colors: ObjectColors) -> I
 
 def _motion_odds(image: Image, other: Image, mask: Mask, flow: Image, noise: float, scale: float) -> Image:
     """Log odds of every pixel for the object, by where it comes from in another frame with a known mask."""
-    distance = _signed_distance(_warp(mask.astype(np.float32), flow) > 0.5) / scale
-    return _MOTION * distance.clip(-1, 1) * _agreement(image, _warp(other, flow), noise)
+    distance = _signed_distance(warp(mask.astype(np.float32), flow) > 0.5) / scale
+    return _MOTION * distance.clip(-1, 1) * _agreement(image, warp(other, flow), noise)
 
 
 def _outline_cost(image: Image, noise: float) -> Image:
@@ -124,23 +124,6 @@ def _telling_axis(difference: Image, mask: Mask) -> NDArray[np.float32]:
 def _feature(image: Image, background: Background, axis: NDArray[np.float32]) -> NDArray[np.uint8]:
     """One channel ``[H, W]`` for the optical flow, in which the object stands out even if its brightness does not."""
     return ((image - background.color) @ axis + _MIDDLE).clip(0, 255).astype(np.uint8)
-
-
-def _find_flow(image: NDArray[np.uint8], other: NDArray[np.uint8], start: Image) -> Image:
-    """Where every pixel of an image lies in another one, relative to itself (x, y); near ``start``. ``[H, W, 2]``"""
-    height, width = image.shape
-    if min(height, width) < _SMALLEST_FLOW:
-        return start
-    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # it keeps a state from call to call
-    return np.asarray(method.calc(image, other, start.copy()), np.float32)
-
-
-def _warp(image: Image, flow: Image) -> Image:
-    """Sample an image at the other end of the flow ``[H, W, 2]``."""
-    y, x = np.indices(flow.shape[:2], dtype=np.float32)
-    border = cv2.BORDER_REPLICATE
-    found = cv2.remap(image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=border)
-    return np.asarray(found, np.float32)
 
 
 def _agreement(image: Image, carried: Image, noise: float) -> Image:

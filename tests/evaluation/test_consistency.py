@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from animate3d.errors import InputError
-from animate3d.evaluation.consistency import sample, visible, warping_errors
+from animate3d.evaluation.consistency import visible, warping_errors
 from animate3d.evaluation.image_metrics import Video
+from animate3d.masks.flow import warp
 
 
 def texture(size: int) -> np.ndarray:
@@ -79,10 +80,10 @@ def test_sampling_follows_a_known_warp() -> None:
     image = texture(32)
     flow = np.zeros((32, 32, 2), np.float32)
     flow[..., 0], flow[..., 1] = 3, -2
-    moved = sample(image, flow)
+    moved = warp(image, flow)
     np.testing.assert_allclose(moved[10, 10], image[8, 13], atol=1e-6)
     flow[...] = 0.5
-    np.testing.assert_allclose(sample(image, flow)[5, 5], image[5:7, 5:7].mean(axis=(0, 1)), atol=1e-3)
+    np.testing.assert_allclose(warp(image, flow)[5, 5], image[5:7, 5:7].mean(axis=(0, 1)), atol=1e-3)
 
 
 def test_a_pixel_is_hidden_where_the_flows_disagree_or_lead_out_of_the_image() -> None:
