@@ -57,26 +57,10 @@ UNET: dict[str, Any] = {
 def tiny_pipeline(seed: int = 0, unet: Mapping[str, Any] | None = None) -> MultiViewVideoPipeline:
     """Build it, with other arguments of `MultiViewUNet` if they are given; the same seed gives the same weights."""
     generator = torch.Generator().manual_seed(seed)
-    text = CLIPTextConfig(
-        vocab_size=514,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        projection_dim=32,
-        bos_token_id=512,
-        eos_token_id=513,
-        pad_token_id=513,
-    )
-    vision = CLIPVisionConfig(
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        projection_dim=24,
-        image_size=224,
-        patch_size=32,
-    )
+    size: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    tokens: dict[str, Any] = {"vocab_size": 514, "bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513}
+    text = CLIPTextConfig(**tokens, **size, intermediate_size=64, projection_dim=32)
+    vision = CLIPVisionConfig(**size, intermediate_size=48, projection_dim=24, image_size=224, patch_size=32)
     vae = AutoencoderKL(
         block_out_channels=(8, 16, 16, 16),
         down_block_types=("DownEncoderBlock2D",) * 4,

@@ -46,15 +46,9 @@ def animation_row(act: Act, out: Path, model: Path | None, seed: int) -> Row:
     preset = PRESETS["laptop"]
     preset = replace(preset, sampler=replace(preset.sampler, frames=act.positions.shape[1]))
     video = preset_videos(act.prompt, preset, weights=model, bundled=True)
+    # Without computed moves: the model is what is measured.
     options = AnimateOptions(
-        source,
-        None,
-        folder,
-        formats=("glb",),
-        video=video,
-        seed=seed,
-        rigidity=preset.rigidity,
-        moves="never",  # the model is what is measured
+        source, None, folder, formats=("glb",), video=video, seed=seed, rigidity=preset.rigidity, moves="never"
     )
     result = animate(options)
     moved = result.trajectory.positions.astype(np.float64)

@@ -22,8 +22,6 @@ from animate3d.creatures.moves import (
     FAMILY_MOVES,
     MOVES,
     STILL,
-    Manner,
-    Move,
     caption,
     draw_moves,
     move_points,
@@ -96,14 +94,9 @@ def figure_object(generator: np.random.Generator, held_out: bool = False) -> Mak
     def clip(generator: np.random.Generator) -> MovingPoints:
         subject = subject_of(jointed, points, draw_yaw(generator))
         moves = draw_moves(subject, generator) if generator.random() > _STILL_SHARE else []
-        return finish(
-            move_points(subject, moves, FRAMES),
-            colors,
-            text_of(moves, figure.noun, generator),
-            figure.kind,
-            "+".join(move.name for move, _ in moves) or "still",
-            generator,
-        )
+        text = caption(moves, figure.noun, generator) if moves else f"the {figure.noun} is {STILL}"
+        names = "+".join(move.name for move, _ in moves) or "still"
+        return finish(move_points(subject, moves, FRAMES), colors, text, figure.kind, names, generator)
 
     return clip
 
@@ -123,11 +116,6 @@ def draw_yaw(generator: np.random.Generator) -> float:
     """Often towards the first camera, else anywhere; degrees."""
     reach = _FRONT if generator.random() < _FRONT_SHARE else 180.0
     return float(generator.uniform(-reach, reach))
-
-
-def text_of(moves: list[tuple[Move, Manner]], noun: str, generator: np.random.Generator) -> str:
-    """The caption of some moves, or of none."""
-    return caption(moves, noun, generator) if moves else f"the {noun} is {STILL}"
 
 
 # -- the seven families ----------------------------------------------------------------------------------------------
@@ -204,13 +192,8 @@ def finish(
     placed = Placement.automatic(positions[0, ::_PROBED], "y").apply(positions.astype(np.float32))
     if not np.abs(placed).max() < _FARTHEST:
         raise ValueError(f"A {kind} moves out of sight ({moves}).")
-    return MovingPoints(
-        placed.astype(np.float16),
-        as_bytes(varied_colors(colors, placed[0], generator)),
-        text,
-        kind,
-        moves,
-    )
+    painted = as_bytes(varied_colors(colors, placed[0], generator))
+    return MovingPoints(placed.astype(np.float16), painted, text, kind, moves)
 
 
 def as_bytes(colors: Points) -> NDArray[np.uint8]:
