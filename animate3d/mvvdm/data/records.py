@@ -90,17 +90,9 @@ def is_complete(views: Sequence[int]) -> bool:
 
 def record_of(key: str, videos: str, n_videos: int, info: dict[str, Any], archive: str | None = None) -> Record:
     """A record with the caption, camera and licence of its entry in ``uid_info_dict.json``."""
-    return Record(
-        key,
-        str(info.get("prompt") or ""),
-        float(info["elv"]),
-        float(info["azi_start"]),
-        videos,
-        n_videos,
-        archive,
-        licence_of(info),
-        str(info.get("url") or ""),
-    )
+    text, url = (str(info.get(name) or "") for name in ("prompt", "url"))
+    elevation, azimuth = float(info["elv"]), float(info["azi_start"])
+    return Record(key, text, elevation, azimuth, videos, n_videos, archive, licence_of(info), url)
 
 
 def licence_of(info: dict[str, Any]) -> str:

@@ -151,14 +151,9 @@ def render_file(
         mesh, positions = animation.evaluate(times)
         name = f"{number:02d}"
         elevation, azi_start = draw_angles(f"{uid}/{name}", seed)
+        folder = Path(out) / "videos" / uid / name
         framing = render_clip(
-            mesh,
-            positions,
-            Path(out) / "videos" / uid / name,
-            elevation=elevation,
-            azi_start=azi_start,
-            size=size,
-            progress=progress,
+            mesh, positions, folder, elevation=elevation, azi_start=azi_start, size=size, progress=progress
         )
         entries[name] = {
             "prompt": prompt,
