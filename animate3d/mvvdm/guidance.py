@@ -203,8 +203,7 @@ class VideoGuidance:
 
     Args:
         pipeline: the model; its text encoder is not needed and may be None. Its weights are frozen.
-        views: V
-        frames: F
+        views, frames: V and F.
         image_size: pixels at which the model sees the videos. None: 256, or what the model is made for when that
             is less.
 

@@ -130,13 +130,9 @@ def make_videos(pipeline: MultiViewVideoPipeline, request: VideoRequest) -> np.n
 
 
 def make_videos_together(pipeline: MultiViewVideoPipeline, requests: Sequence[VideoRequest]) -> list[MadeVideos]:
-    """Run the model once for several objects, each with random numbers of its own seed.
+    """Run the model once for requests that differ in images, prompts and seeds; each has its own random numbers.
 
-    Args:
-        requests: which may differ in their images, prompts and seeds.
-
-    Returns:
-        those of each; not to the last bit what each alone gives.
+    The videos of each are not to the last bit what it alone gives.
     """
     request, sampler = requests[0], requests[0].sampler
     generators = [torch.Generator().manual_seed(each.sampler.seed) for each in requests]

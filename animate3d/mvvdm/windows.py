@@ -47,13 +47,10 @@ class Windows:
     stretch: int
 
     def blend(self, predict: Callable[[Tensor], Sequence[Tensor]]) -> list[Tensor]:
-        """What the model says of the windows, mixed to the whole.
+        """What the model says of the windows, mixed to the whole: of frames 1 and later, zero for ``copies``.
 
         Args:
             predict: given the frames ``[L-1]`` of a window, returns tensors with as many frames on axis 2.
-
-        Returns:
-            the same tensors of frames 1 and later; zero for ``copies``.
         """
         wholes: list[Tensor] = []
         for frames, weights in zip(self.frames, self.weights, strict=True):

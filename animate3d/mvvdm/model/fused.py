@@ -55,15 +55,10 @@ def add_norm(
     tables: tuple[Table | None, ...] = (None,),
     share: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
-    """``x + addends`` and its layer norm plus a table, once for every table.
+    """``x + addends`` (none, one or two), and its layer norm plus a table, once for every table; all ``[..., C]`` as x.
 
     Args:
-        x: ``[..., C]``
-        addends: none, one or two of the shape of x.
         share: of the second of two addends; None adds both.
-
-    Returns:
-        the sum, and one normalised tensor per table; all like x.
     """
     rows = [table.rows for table in tables if table is not None]
     if kernels_for(x) is not None and not _learns(*rows):

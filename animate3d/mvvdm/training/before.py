@@ -10,10 +10,7 @@ from animate3d.mvvdm.training.config import TrainingConfig
 
 
 def check(config: TrainingConfig) -> list[VideoRequest]:
-    """Refuse condition images and clips that are not there, and a folder of another training.
-
-    Returns:
-        the validation videos.
+    """The validation videos; refuses condition images and clips that are not there, and a folder of another training.
 
     Raises:
         InputError: says which.
