@@ -7,6 +7,7 @@ each: nothing connects two of them.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -76,13 +77,23 @@ class SceneTemplate(Template):
         self.areas = np.concatenate([t.areas for t in templates])
         self.edge = float(np.average([t.edge for t in templates], weights=[t.n_nodes for t in templates]))
         self.triangles = np.concatenate([own.template.triangles + own.nodes.start for own in self.own])
-        self.links = np.concatenate([own.template.links + own.nodes.start for own in self.own])
+        self.links = self._links()
         self.bonds = Bonds(
             np.concatenate([own.template.bonds.pairs + own.nodes.start for own in self.own]),
             np.concatenate([t.bonds.firmness for t in templates]),
         )
         pieces = [int(t.pieces.max()) + 1 for t in templates]
         self.pieces = np.concatenate([t.pieces + sum(pieces[:k]) for k, t in enumerate(templates)])
+
+    def _links(self) -> Ids:
+        return np.concatenate([own.template.links + own.nodes.start for own in self.own])
+
+    def untied(self) -> SceneTemplate:
+        """See `Template.untied`."""
+        other = copy(self)
+        other.own = [own._replace(template=own.template.untied()) for own in self.own]
+        other.links = other._links()
+        return other
 
     def carry(self, nodes: Array, rotations: Array) -> tuple[Array, NDArray[np.float32]]:
         """See `Template.carry`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -94,12 +95,20 @@ class Template:
         self.pieces = np.unique(piece, return_inverse=True)[1]
         self.edge = edge_length(float(self.areas.sum()), len(self.rest))
         normals = vertex_normals(self.rest, self.triangles)
-        self.links = surface_links(self.rest, self.triangles, edges, normals, self.pieces, self.edge)
+        self.links, self._through = surface_links(self.rest, edges, normals, self.pieces, self.edge)
         self.bonds = find_bonds(self.rest, normals, self.areas, self.pieces, self.edge)
         self._node_of = node_of
         self._in_specks = np.flatnonzero(np.isin(node_of, np.flatnonzero(np.bincount(cluster) > 1)))
         if self._thinned:
             self._anchors, self._weights = _anchors(self.vertices, self.rest, node_of, self.links)
+
+    def untied(self) -> Template:
+        """The same without the links through the inside that tie parts together which touch or overlap at rest."""
+        free = np.ones(len(self.links), bool)
+        free[self._through] = through_one_part(self, self.links[self._through])
+        other = copy(self)
+        other.links, other._through = self.links[free], self._through[free]
+        return other
 
     @property
     def n_nodes(self) -> int:
@@ -177,14 +186,17 @@ def _proper(triangles: Ids) -> Ids:
     return triangles[(a != b) & (b != c) & (c != a)]
 
 
-def surface_links(rest: Array, triangles: Ids, edges: Ids, normals: Array, pieces: Ids, edge: float) -> Ids:
-    """Pairs of nodes of a piece that keep their distance ``[E, 2]``.
+def surface_links(rest: Array, edges: Ids, normals: Array, pieces: Ids, edge: float) -> tuple[Ids, NDArray[np.bool_]]:
+    """Pairs of nodes of a piece that keep their distance.
 
     The surface's edges, and links through the inside of thin parts, whose two sides no camera may see at once.
+
+    Returns:
+        ``[E, 2]`` nodes, and whether the link goes through the inside ``[E]``.
     """
     edges = edges[edges[:, 0] != edges[:, 1]]
     if not len(edges):
-        return edges
+        return edges, np.zeros(0, bool)
     # The nearest few of each node are enough to find a partner, and bound the work on uneven meshes.
     count = min(48, len(rest) - 1)
     distance, partner = cKDTree(rest).query(rest, k=count + 1, distance_upper_bound=4.0 * edge)
@@ -197,25 +209,27 @@ def surface_links(rest: Array, triangles: Ids, edges: Ids, normals: Array, piece
     opposite = np.einsum("ij,ij->i", normals[near[:, 0]], normals[near[:, 1]]) < -0.3
     through = near[(ahead < 0) & (behind > 0) & opposite]
     # Two of each at most: the mesh's own edges keep the say. `near` lists the partners of a node by distance.
-    through = unique_pairs(through[_rank_in_run(through[:, 0]) < 2])[0]
-    through = through[_through_one_part(rest, triangles, normals, pieces, edge, through)]
-    return unique_pairs(np.concatenate([edges, through]))[0]
+    through = through[_rank_in_run(through[:, 0]) < 2]
+    links, number = unique_pairs(np.concatenate([edges, through]))
+    inside = np.ones(len(links), bool)
+    inside[number[: len(edges)]] = False
+    return links, inside
 
 
-def _through_one_part(
-    rest: Array, triangles: Ids, normals: Array, pieces: Ids, edge: float, links: Ids
-) -> NDArray[np.bool_]:
-    """Whether each of the links ``[L, 2]`` joins the two sides of one part, ``[L]``.
+def through_one_part(template: Template, links: Ids) -> NDArray[np.bool_]:
+    """Whether each of the links ``[L, 2]`` through the inside joins the two sides of one part, ``[L]``.
 
     A boot that is stuck into the other leg at rest is not a part of it: nodes that another part covers, and links that
     leave a part or run where two overlap, would tie both limbs together for good.
     """
+    rest, triangles, pieces = template.rest, template.triangles, template.pieces
+    out = _OUT * template.edge * vertex_normals(rest, triangles)
     one = np.zeros(len(links), bool)
     for piece in np.unique(pieces[links[:, 0]]):
         of = np.flatnonzero(pieces[links[:, 0]] == piece)
         surface = rest, triangles[pieces[triangles[:, 0]] == piece]
         nodes, ends = np.unique(links[of], return_inverse=True)
-        free = times_around(rest[nodes] + _OUT * edge * normals[nodes], *surface) < 0.5
+        free = times_around((rest + out)[nodes], *surface) < 0.5
         of = of[free[ends.reshape(-1, 2)].all(axis=1)]
         a, b = (rest[links[of, k]] for k in (0, 1))
         inside = [np.abs(times_around(a + share * (b - a), *surface) - 1) < 0.5 for share in _BETWEEN]

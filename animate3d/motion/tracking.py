@@ -105,6 +105,8 @@ def track(
     """
     settings = settings or TrackSettings()
     frames, cameras = _reduced(frames, cameras)
+    # From one view much is guessed, and limbs that touch at rest are guessed better if they hold together.
+    template = template if frames.shape[0] == 1 else template.untied()
     matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
     few = frames.shape[0] <= FEW_VIEWS
     thorough = settings.thorough or few
