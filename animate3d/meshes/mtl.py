@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from animate3d.meshes.materials import Material, find_texture, read_texture
-from animate3d.meshes.names import encoding_of, utf8_content
+from animate3d.meshes.names import encoding_of, uncommented, utf8_content
 
 _MAP_KINDS = {
     b"map_kd": "diffuse",
@@ -112,7 +112,7 @@ def _blocks(data: bytes) -> tuple[list[_Block], list[int]]:
             continue
         elif keyword in _MAP_KINDS or keyword in _OTHER_MAPS:
             block.maps.append((keyword, as_written))
-        elif keyword in _NUMBERS and not _read_numbers(block, keyword, rest.split()):
+        elif keyword in _NUMBERS and not _read_numbers(block, keyword, uncommented(rest).split()):
             broken.append(number)
     return list(blocks.values()), broken
 
@@ -245,7 +245,7 @@ def _map(text: str, find: _Finder) -> _Map:
             words.append(word)
             text = rest
     name = text.strip().strip('"')
-    spellings = (name, name.partition(" #")[0].strip(), unquote(name))
+    spellings = (name, re.split(r"\s#", name)[0].strip(), unquote(name))
     found = next((file for spelling in spellings if (file := find(spelling))), None)
     strength = options.get("-bm", ["1"])[0]
     clamp = [word.lower() for word in options.get("-clamp", [])] == ["on"]

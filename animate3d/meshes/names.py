@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Callable, Sequence
 
 _BYTE_ORDER_MARKS = {
@@ -25,6 +26,11 @@ def utf8_content(data: bytes) -> bytes:
             if text.count(0) > len(text) // 4:  # digits and spaces have a zero byte each; other marks are chance
                 return text.decode(encoding, errors="replace").encode()
     return data
+
+
+def uncommented(text: bytes) -> bytes:
+    """A line without what follows a `#` after white space, which in names may be part of them."""
+    return re.split(rb"\s#", b" " + text, maxsplit=1)[0].strip()
 
 
 def encoding_of(names: Sequence[bytes], finds: Callable[[str], bool] = lambda name: False) -> str:

@@ -15,7 +15,7 @@ from animate3d.files import existing_file
 from animate3d.meshes.materials import Material, add_named_textures, find_texture
 from animate3d.meshes.mesh import Mesh
 from animate3d.meshes.mtl import MtlEntry, keep_visible, read_mtl
-from animate3d.meshes.names import encoding_of, utf8_content
+from animate3d.meshes.names import encoding_of, uncommented, utf8_content
 from animate3d.meshes.obj_parts import obj_parts
 from animate3d.meshes.topology import joined
 
@@ -287,10 +287,10 @@ def _library(lines: _Lines, path: Path) -> list[MtlEntry]:
         text = as_written.strip()
         whole = _mtl_file(as_written, path)
         # Several names on a line are parted by spaces, which names hold, too.
-        names = [as_written] if whole else re.split(rb"(?<=\.mtl)\s+", text, flags=re.IGNORECASE)
+        names = [as_written] if whole else re.split(rb"(?<=\.mtl)\s+", uncommented(text), flags=re.IGNORECASE)
         found = [(name, _mtl_file(name, path)) for name in names]
         if not any(file for _, file in found):
-            found = [(name, _mtl_file(name, path)) for name in text.split()]
+            found = [(name, _mtl_file(name, path)) for name in uncommented(text).split()]
         missing = [name for name, file in found if file is None]
         if missing:
             name = (text if len(missing) == len(found) else missing[0]).decode("utf-8", errors="replace")
@@ -348,6 +348,7 @@ def _materials(
     by_name = {entry.material.name: entry for entry in reversed(library)}
     by_name |= {_plain(entry.material.name): entry for entry in reversed(library)}
     by_bytes = {entry.raw: entry for entry in reversed(library)}
+    by_start = {start: entry for entry in reversed(library) if (start := uncommented(entry.raw))}
     unnamed = library[0] if len(library) == 1 else MtlEntry(Material("material"), b"", "utf-8")
     used: list[MtlEntry] = []
     places: dict[bytes | None, int] = {}
@@ -358,6 +359,7 @@ def _materials(
         if key not in places:
             name = "" if key is None else _plain(key.decode(encoding))
             entry = unnamed if key is None else by_bytes.get(key) or by_name.get(name)
+            entry = entry or by_start.get(uncommented(key or b""))
             if entry is None:
                 missing.append(name)
                 entry = MtlEntry(Material(name), b"", "utf-8")

@@ -172,6 +172,25 @@ def test_letters_that_end_in_a_backslash_do_not_swallow_the_next_line(tmp_path):
     assert (material.name, material.base_color[:3]) == (name, (1, 0, 0))
 
 
+@pytest.mark.parametrize("space", [" ", "\t"])
+def test_comments_at_the_end_of_lines_are_no_part_of_them(tmp_path, space):
+    mtl = "newmtl red # first\nKd 1.000 0.5 0 # Diffuse\nd 1 #opaque\nnewmtl blue\nKd 0 0 1\nmap_Kd t.png # picture\n"
+    path = model(tmp_path, mtl.replace(" #", f"{space}#"))
+    lines = f"mtllib m.mtl # lib\n{FACE}usemtl red\nf 1/1 2/2 3/3\nusemtl blue # here\nf 1/1 3/3 2/2\n"
+    path.write_text(lines.replace(" #", f"{space}#"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        red, blue = load_obj(path).materials
+    assert (red.base_color, blue.name, blue.base_color[:3]) == ((1, 0.5, 0, 1), "blue", (0, 0, 1))
+    assert "diffuse" in blue.textures
+
+
+def test_materials_whose_names_hold_a_number_sign_stay_apart(tmp_path):
+    path = model(tmp_path, "newmtl m #1\nKd 1 0 0\nnewmtl m #2\nKd 0 0 1\n")
+    path.write_text(f"mtllib m.mtl\n{FACE}usemtl m #2\nf 1/1 2/2 3/3\nusemtl m #1\nf 1/1 3/3 2/2\n")
+    assert [material.name for material in load_obj(path).materials] == ["m #2", "m #1"]
+
+
 @pytest.mark.parametrize(
     "name", ["a:b", "m #1", "x[0]", "${x}", "100%41", 'it\'s "q"', "🐉 é", "back\\slash", "-s 2", " #1", "a\tb"]
 )
