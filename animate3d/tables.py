@@ -24,7 +24,7 @@ def read_rows(path: Path, other: str = "") -> list[tuple[str, dict[str, Any]]]:
     """
     kind = TABLES.get(existing_file(path, "table of jobs").suffix.lower())
     if kind is None:
-        raise InputError(f"{path} is no table of jobs: give .csv, .jsonl or .parquet{other and f', {other}'}.")
+        raise InputError(f"{path} is no table of jobs: give .csv, .tsv, .jsonl or .parquet{other and f', {other}'}.")
     read = {"CSV": _csv, "JSON Lines": _json_lines, "Parquet": _parquet}[kind]
     return [(f"Row {number} of {path}", row) for number, row in read(path)]
 
@@ -73,12 +73,13 @@ def _parquet(path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 
 def read_prompts(path: Path) -> list[str]:
-    """A prompt in every line that is not empty."""
+    """A prompt in every line that is not empty and begins with no `#`."""
     try:
         lines = existing_file(path, "file of prompts").read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not text in UTF-8 ({error}).") from error
-    prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    stripped = (line.strip() for line in lines)
+    prompts = list(dict.fromkeys(line for line in stripped if line and not line.startswith("#")))
     if not prompts:
         raise InputError(f"{path} holds no prompts; write one in every line.")
     return prompts

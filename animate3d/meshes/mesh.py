@@ -236,7 +236,8 @@ class Mesh:
             raise InputError(f"{where} has no faces (a point cloud cannot be animated as a mesh).")
         bad = ~np.isfinite(self.vertices).all(axis=1)
         if bad.any():
-            raise InputError(f"{where} has {bad.sum()} vertices that are not finite, the first is {bad.argmax()}.")
+            count = "a vertex that is" if bad.sum() == 1 else f"{bad.sum()} vertices that are"
+            raise InputError(f"{where} has {count} not finite, the first is {bad.argmax()}.")
         if self.corners.min() < 0 or self.corners.max() >= self.n_vertices:
             raise InputError(f"{where} has faces that refer to vertices it does not have ({self.n_vertices} vertices).")
         diagonal = self.diagonal()

@@ -141,8 +141,9 @@ _EXAMPLES = """examples:
   python inference.py --weights weights/tiny --W 64 --H 64 --L 4 --steps 2 --freeinit_num_iters 0 \\
       --ip_image_root images --prompt "a dog runs" --save_name try
 
---prompts is a text with a prompt in every line, or a table (.csv, .jsonl, .parquet) with the columns prompt,
-ip_image_root, ip_image_name, save_name and seed, of which those that are absent or empty are as the flags say.
+--prompts is a text with a prompt in every line (none in lines that begin with #), or a table (.csv, .tsv, .jsonl,
+.parquet) with the columns prompt, ip_image_root, ip_image_name, save_name and seed, of which those
+that are absent or empty are as the flags say.
 """
 
 

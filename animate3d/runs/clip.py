@@ -104,6 +104,7 @@ def read_clip(
             seen += 1
             yield image
 
+    first = round(trim.start * fps)
     for image in _trimmed(counted(), fps, trim):
         if kept == MOST:
             raise InputError(
@@ -120,7 +121,11 @@ def read_clip(
         kept += 1
     if kept < FEWEST:
         rest = "" if seen == kept else f" after trimming its {seen}"
-        raise InputError(f"The video {path} has {kept} frames{rest}; a motion needs at least {FEWEST}.")
+        if seen and first >= seen:
+            end = f"{seen / fps:.1f} s"
+            raise InputError(f"The video {path} ends at {end}, before --start {trim.start:g}: start earlier.")
+        frames = "1 frame" if kept == 1 else f"{kept} frames"
+        raise InputError(f"The video {path} has {frames}{rest}; a motion needs at least {FEWEST}.")
     return Clip(path, trim, kept, fps / trim.every, size, holes and solid)
 
 

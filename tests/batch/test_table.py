@@ -122,7 +122,7 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path, text: str, sentence: str)
         ("jobs.jsonl", b'{"model": "a.glb"}\n{model}\n', r"Row 2 of .* is not JSON"),
         ("jobs.jsonl", b"[1]\n", r"Row 1 of .* is not an object"),
         ("jobs.csv", b"model\n\xff\xfe\n", r"no CSV table in UTF-8"),
-        ("jobs.xlsx", b"", r"no table of jobs"),
+        ("jobs.xlsx", b"", r"no table of jobs: give \.csv, \.tsv, "),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
@@ -144,7 +144,8 @@ def test_seeds_that_nothing_random_takes_are_refused() -> None:
 
 def test_seeds_and_prompts_are_read(tmp_path: Path) -> None:
     assert read_seeds("0-2,7") == [0, 1, 2, 7]
-    assert read_prompts(written(tmp_path, "\ufeffit walks\n\n it runs \n", "p.txt")) == ["it walks", "it runs"]
+    lines = "\ufeffit walks\n\n # slower:\n it runs \n"
+    assert read_prompts(written(tmp_path, lines, "p.txt")) == ["it walks", "it runs"]
 
 
 def test_a_line_of_json_may_hold_what_ends_lines_elsewhere(tmp_path: Path) -> None:

@@ -135,10 +135,13 @@ def test_clips_that_cannot_be_used_are_one_sentence(tmp_path: Path) -> None:
         ("none.mp4", "does not exist"),
         ("empty", "holds no pictures"),
         ("text.mp4", "cannot be read"),
-        ("one", "has 1 frames; a motion needs at least 2"),
+        ("one", "has 1 frame; a motion needs at least 2"),
     ):
         with pytest.raises(InputError, match=said):
             read_clip(tmp_path / name)
+    Image.fromarray(drawn(1)[0]).save(one / "1.png")
+    with pytest.raises(InputError, match=r"one ends at 0\.1 s, before --start 5: start earlier\.$"):
+        read_clip(one, Trim(5))
     with pytest.raises(InputError, match="must come after"):
         Trim(2, 1)
 
