@@ -19,6 +19,7 @@ from animate3d.viewer.upload_limit import limit_uploads
 from animate3d.viewer.workspace import Workspace
 
 _SHOWN_LINES = 8
+_OF_PROMPT = ("note: ", "“")  # how lines begin that say how the prompt was read
 _MODELS = ("model", "2nd model", "3rd model", "4th model")
 _VIDEOS = ("video", "2nd video", "3rd video", "4th video")
 _SIGNS = {"waiting": "◌", "running": "▶", "done": "✓", "failed": "✗", "cancelled": "✗", "stopped": "❚❚"}
@@ -208,5 +209,8 @@ def _heading(job: Job) -> str:
 
 
 def _last_lines(job: Job) -> str:
-    lines = [*job.lines, *([job.doing] if job.doing else [])][-_SHOWN_LINES:]
+    """What it said last, below what it said of the prompt, however long ago."""
+    lines = [*job.lines, *([job.doing] if job.doing else [])]
+    lines, earlier = lines[-_SHOWN_LINES:], lines[:-_SHOWN_LINES]
+    lines = [line for line in earlier if line.startswith(_OF_PROMPT)] + lines
     return "  \n".join(plain(line.replace(f"{job.folder}/", "")) for line in lines)
