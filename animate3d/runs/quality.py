@@ -20,6 +20,7 @@ _WELL = 0.8  # a motion that explains less may be wrong in places that people no
 _ENOUGH = 0.99  # a motion that explains less of given frames is looked for once more, thoroughly
 _POORLY = 0.65  # the same where a video model made the frames: no motion explains all of what disagrees
 _SOMETHING = 0.2  # what explains less is chance, however thoroughly it was looked for
+_NEXT_TO_NOTHING = 0.02  # where less is explained and all is held, the frames show something else
 _LAGS = 0.15  # a frame that is explained so much worse than the whole is named
 
 
@@ -114,6 +115,13 @@ def quality_sentence(facts: Mapping[str, Any], views: int, size: int) -> str:
         share if 2 * len(frames) * change > 1 else 1.0 for share, change in zip(frames, facts["changes"], strict=True)
     ]
     whose = "video's" if views == 1 else "videos'"
+    if total < _NEXT_TO_NOTHING and facts["held_still"] > 0.99:
+        shown = "video" if views == 1 else "videos"
+        return (
+            f"warning: the motion of the {shown} does not match the model, which stands still: none "
+            "of the change is explained; check that what is seen moves, is this model in its own colours, and is "
+            "seen from where the cameras say"
+        )
     text = f"the tracked motion explains {100 * total:.0f} % of the {whose} change"
     worst = int(np.argmin(frames)) if frames else 0
     if frames and frames[worst] < total - _LAGS:

@@ -42,3 +42,10 @@ def test_the_sentence_says_how_much_is_explained_where_least_and_what_would_help
     found: dict[str, Any], views: int, said: str
 ) -> None:
     assert quality_sentence(found, views, 256) == said
+
+
+@pytest.mark.parametrize(("views", "what"), [(1, "video"), (4, "videos")])
+def test_a_motion_of_which_nothing_is_explained_is_said_not_to_match(views: int, what: str) -> None:
+    said = quality_sentence(facts(0.0, 0.0, 0.0, held_still=1.0), views, 256)
+    assert said.startswith(f"warning: the motion of the {what} does not match the model, which stands still")
+    assert "in its own colours" in said
