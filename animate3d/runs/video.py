@@ -292,7 +292,7 @@ class VideoRun(MeshRun):
             )
         else:
             advice = (
-                "check that the clip shows this model, whole and near its pose at rest in the first frame (--start "
+                "check that the clip shows this model whole, upright and near its pose at rest in frame 0 (--start "
                 "skips to one that does), or give --camera"
             )
         return (
