@@ -7,14 +7,14 @@ Open surfaces enclose nothing, so nothing is inside them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from scipy.spatial import cKDTree
 
-from animate3d.motion.inside import times_around
+from animate3d.motion.clusters import Clusters, clustered
 from animate3d.motion.surfaces import Array, Ids, vertex_normals
 
 TOLERANCE = 0.002
@@ -40,31 +40,31 @@ class Apart(NamedTuple):
 
 class _Object(NamedTuple):
     vertices: Ids
-    triangles: Ids  # of its own vertices
+    triangles: Ids  # of its own vertices, `clustered`
     diagonal: float
     still: bool
 
 
-def keep_apart(positions: Array, triangles: Ids, objects: Ids) -> Apart:
+def keep_apart(
+    positions: Array, triangles: Ids, objects: Ids, progress: Callable[[int], None] = lambda frames: None
+) -> Apart:
     """Push objects out of each other, frame by frame; the first frame stays as it is.
 
     Args:
         positions: ``[F, N, 3]``, frame 0 at rest.
         triangles: ``[T, 3]``
         objects: ``[N]`` object of every vertex.
+        progress: called with the number of frames that are done.
     """
     moved = np.array(positions, dtype=np.float64)
-    known = _objects(moved, triangles, objects)
+    pairs = list(combinations(_objects(moved, triangles, objects), 2))
+    at_rest = [(_depth(moved[0], a, b)[0], _depth(moved[0], b, a)[0]) for a, b in pairs]
     before, after = np.zeros(len(moved)), np.zeros(len(moved))
-    for a, b in combinations(known, 2):
-        at_rest = [_depth(moved[0], *pair)[0] for pair in ((a, b), (b, a))]
-        for f in range(1, len(moved)):
-            deepest = _part(moved[f], a, b, at_rest)
-            before[f] = max(before[f], deepest)
-    for a, b in combinations(known, 2):
-        at_rest = [_depth(moved[0], *pair)[0] for pair in ((a, b), (b, a))]
-        for f in np.flatnonzero(before):
-            after[f] = max(after[f], *(_excess(moved[f], *pair, at_rest[k]) for k, pair in enumerate(((a, b), (b, a)))))
+    for f in range(1, len(moved)):
+        before[f] = max((_part(moved[f], *pair, rest) for pair, rest in zip(pairs, at_rest, strict=True)), default=0.0)
+        if before[f] > 0:
+            after[f] = max(_excess(moved[f], *pair, rest) for pair, rest in zip(pairs, at_rest, strict=True))
+        progress(f)
     return Apart(moved, before, after)
 
 
@@ -76,19 +76,22 @@ def _objects(positions: Array, triangles: Ids, objects: Ids) -> list[_Object]:
         place[own] = np.arange(len(own))
         diagonal = float(np.linalg.norm(np.ptp(positions[0, own], axis=0)))
         still = bool(np.abs(positions[:, own] - positions[0, own]).max() <= _STILL * diagonal)
-        found.append(_Object(own, place[triangles[objects[triangles[:, 0]] == number]], diagonal, still))
+        faces = clustered(positions[0, own], place[triangles[objects[triangles[:, 0]] == number]])
+        found.append(_Object(own, faces, diagonal, still))
     return found
 
 
-def _excess(frame: Array, a: _Object, b: _Object, at_rest: Array) -> float:
-    return float((_depth(frame, a, b)[0] - at_rest).max(initial=0.0)) / min(a.diagonal, b.diagonal)
+def _excess(frame: Array, a: _Object, b: _Object, at_rest: tuple[Array, Array]) -> float:
+    """How deep two objects are in each other beyond what they are at rest, as a share of the smaller diagonal."""
+    depths = _depth(frame, a, b)[0] - at_rest[0], _depth(frame, b, a)[0] - at_rest[1]
+    return max(float(depth.max(initial=0.0)) for depth in depths) / min(a.diagonal, b.diagonal)
 
 
-def _part(frame: Array, a: _Object, b: _Object, at_rest: list[Array]) -> float:
+def _part(frame: Array, a: _Object, b: _Object, at_rest: tuple[Array, Array]) -> float:
     """Push two objects apart in place; returns how deep they were in each other."""
     allowed = TOLERANCE * min(a.diagonal, b.diagonal)
     pairs = ((a, b, at_rest[0]), (b, a, at_rest[1]))
-    deepest = max(_excess(frame, *pair) for pair in pairs)
+    deepest = _excess(frame, a, b, at_rest)
     for _ in range(_ROUNDS if deepest > TOLERANCE else 0):
         parted = True
         for one, other, rest in pairs:
@@ -146,50 +149,9 @@ def _depth(frame: Array, one: _Object, other: _Object) -> tuple[Array, Array]:
         across = points[inside] - surface[nearest]
         normals = vertex_normals(surface, other.triangles)[nearest]
         inside = inside[np.einsum("ni,ni->n", across, normals) <= 0.5 * distance]
-    # Nearly all the way around; beside an open sheet it is half of it.
-    inside = inside[times_around(points[inside], surface, other.triangles) > 0.75]
     if len(inside):
-        depth[inside], goals[inside] = _outside(points[inside], surface, other.triangles)
+        clusters = Clusters.of(surface, other.triangles)
+        # Nearly all the way around; beside an open sheet it is half of it.
+        inside = inside[clusters.times_around(points[inside]) > 0.75]
+        depth[inside], goals[inside] = clusters.nearest(points[inside])
     return depth, goals
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _outside(points, vertices, triangles):  # type: ignore[no-untyped-def]
-    """How far every point is from the surface ``[n]``, and the nearest places of it ``[n, 3]``."""
-    depth, places = np.zeros(len(points)), points.copy()
-    for n in range(len(points)):
-        least = np.inf
-        for t in range(len(triangles)):
-            a = vertices[triangles[t, 0]] - points[n]
-            b = vertices[triangles[t, 1]] - points[n]
-            c = vertices[triangles[t, 2]] - points[n]
-            place = _nearest(a, b, c)
-            square = (place * place).sum()
-            if square < least:
-                least = square
-                places[n] = points[n] + place
-        depth[n] = np.sqrt(least)
-    return depth, places
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _nearest(a, b, c):  # type: ignore[no-untyped-def]
-    """The point of a triangle that is nearest to the origin."""
-    u, v = b - a, c - a
-    uu, uv, vv = (u * u).sum(), (u * v).sum(), (v * v).sum()
-    au, av = -(a * u).sum(), -(a * v).sum()
-    area = uu * vv - uv * uv
-    if area > 1e-30:
-        s, t = (vv * au - uv * av) / area, (uu * av - uv * au) / area
-        if s >= 0 and t >= 0 and s + t <= 1:
-            return a + s * u + t * v
-    best, least = a, (a * a).sum()
-    for start, end in ((a, b), (b, c), (c, a)):
-        edge = end - start
-        length = (edge * edge).sum()
-        share = 0.0 if length <= 0 else min(max(-(start * edge).sum() / length, 0.0), 1.0)
-        place = start + share * edge
-        square = (place * place).sum()
-        if square < least:
-            best, least = place, square
-    return best

@@ -34,13 +34,19 @@ def _times_around(points, corners, around):  # type: ignore[no-untyped-def]
         x, y, z = points[n]
         turn = 0.0
         for t in range(len(corners)):
-            ax, ay, az = corners[t, 0, 0] - x, corners[t, 0, 1] - y, corners[t, 0, 2] - z
-            bx, by, bz = corners[t, 1, 0] - x, corners[t, 1, 1] - y, corners[t, 1, 2] - z
-            cx, cy, cz = corners[t, 2, 0] - x, corners[t, 2, 1] - y, corners[t, 2, 2] - z
-            la = math.sqrt(ax * ax + ay * ay + az * az)
-            lb = math.sqrt(bx * bx + by * by + bz * bz)
-            lc = math.sqrt(cx * cx + cy * cy + cz * cz)
-            volume = ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
-            ab, bc, ca = ax * bx + ay * by + az * bz, bx * cx + by * cy + bz * cz, cx * ax + cy * ay + cz * az
-            turn += math.atan2(volume, la * lb * lc + ab * lc + bc * la + ca * lb)
+            turn += half_angle(corners[t], x, y, z)
         around[n] = abs(turn) / (2 * math.pi)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def half_angle(triangle, x, y, z):  # type: ignore[no-untyped-def]
+    """Half of the solid angle of a triangle ``[3, 3]`` as seen from a point."""
+    ax, ay, az = triangle[0, 0] - x, triangle[0, 1] - y, triangle[0, 2] - z
+    bx, by, bz = triangle[1, 0] - x, triangle[1, 1] - y, triangle[1, 2] - z
+    cx, cy, cz = triangle[2, 0] - x, triangle[2, 1] - y, triangle[2, 2] - z
+    la = math.sqrt(ax * ax + ay * ay + az * az)
+    lb = math.sqrt(bx * bx + by * by + bz * bz)
+    lc = math.sqrt(cx * cx + cy * cy + cz * cz)
+    volume = ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
+    ab, bc, ca = ax * bx + ay * by + az * bz, bx * cx + by * cy + bz * cz, cx * ax + cy * ay + cz * az
+    return math.atan2(volume, la * lb * lc + ab * lc + bc * la + ca * lb)

@@ -303,7 +303,8 @@ class MeshRun(Run):
         def save() -> dict[str, float]:
             positions, facts = self.positions(motion), {}
             if scene is not None:
-                apart = keep_apart(positions, scene.triangles()[0], scene.objects)
+                with counted(len(positions) - 1, "contacts", "frame") as tell:
+                    apart = keep_apart(positions, scene.triangles()[0], scene.objects, tell)
                 positions = apart.positions
                 facts = {"overlap_before": float(apart.before.max()), "overlap": float(apart.after.max())}
             save_placed_folder(self.trajectory, positions)
