@@ -38,6 +38,11 @@ class Bar(tqdm):  # type: ignore[type-arg]
         if listened():
             settings |= {"disable": False, "file": io.StringIO()}
         super().__init__(iterable, **settings)
+        # tqdm draws nothing where a terminal does not say how large it is.
+        self.ncols, self.nrows = (size if (size or 0) > 0 else None for size in self._size())
+
+    def _size(self) -> tuple[int | None, int | None]:
+        return getattr(self, "ncols", None), getattr(self, "nrows", None)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> Any:
         if not listened():

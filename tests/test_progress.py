@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 
 import pytest
@@ -58,3 +59,12 @@ def test_what_has_begun_is_a_line_for_a_program_that_listens(monkeypatch, capsys
         for line in ("  5 tracking …", "✓ 5 tracking"):
             console(line)
         assert capsys.readouterr().out == wanted
+
+
+def test_a_terminal_that_does_not_say_how_large_it_is_sees_the_bar(monkeypatch) -> None:
+    monkeypatch.delenv(LISTENED, raising=False)
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    with Bar(total=3, desc="tracking", unit="frame", file=terminal, ncols=0, nrows=-1, delay=0, mininterval=0) as bar:
+        bar.update(2)
+    assert "tracking:  67%" in terminal.getvalue() and "2/3" in terminal.getvalue()

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from animate3d.errors import InputError
 from animate3d.export.staging import result_folder
 from animate3d.gaussians import Gaussians, save_ply
+from animate3d.progress import Bar
 
 
 def export_gaussians(
@@ -86,7 +86,7 @@ def write_ply_sequence(
         facts["origin"] = origin.tolist()
     with result_folder(Path(path), "sequence.json", facts) as folder:
         digits = max(4, len(str(frames - 1)))
-        for frame in tqdm(range(frames), desc="ply sequence", unit="frame"):
+        for frame in Bar(range(frames), desc="ply sequence", unit="frame"):
             gaussians = moved(frame)
             if not all(part.isfinite().all() for part in (gaussians.means, gaussians.quats, gaussians.log_scales)):
                 raise InputError(f"Frame {frame} of the motion holds NaN or infinite values.")

@@ -9,6 +9,7 @@ import numpy as np
 from animate3d.cameras import Cameras, reconstruction_cameras
 from animate3d.frames import contact_sheet, mp4_writer, save_gif, save_image, side_by_side
 from animate3d.meshes.mesh import Mesh
+from animate3d.progress import counted
 from animate3d.rasterize.textured import render_mesh
 
 _COLUMNS = 8
@@ -42,7 +43,7 @@ def preview(
     sheet = np.empty((views, len(chosen), height, width, 3), np.uint8)
     small = np.empty((-(-count // skip), height // step, views * width // step, 3), np.uint8)
     out = Path(out_dir)
-    with mp4_writer(out / "preview.mp4", fps) as write:
+    with mp4_writer(out / "preview.mp4", fps) as write, counted(count, "preview", "frame") as tell:
         for start in range(0, count, _AT_ONCE):
             frames = _drawn(mesh, positions[start : start + _AT_ONCE], cameras)
             for f, strip in enumerate(side_by_side(frames), start):
@@ -51,6 +52,7 @@ def preview(
                     small[f // skip] = _reduced(strip[None], step)[0]
             for n in np.flatnonzero((chosen >= start) & (chosen < start + _AT_ONCE)):
                 sheet[:, n] = frames[:, chosen[n] - start]
+            tell(start + frames.shape[1])
     save_gif(out / "preview.gif", small, fps / skip)
     save_image(out / "preview.png", contact_sheet(sheet))
     return [out / f"preview.{suffix}" for suffix in ("mp4", "gif", "png")]
