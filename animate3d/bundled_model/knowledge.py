@@ -158,7 +158,8 @@ def in_own_words(prompt: str) -> str:
         return prompt
     asked = asked_moves(prompt)
     for motion, (name, usual) in FAMILY_MOVES[reading.family].items():
-        if len(asked) == 1 and asked[0][0] == name and asked[0][1].direction in ("", usual.direction):
+        alike = len(asked) == 1 and asked[0][0] == name and asked[0][1].direction in ("", usual.direction)
+        if alike and not asked[0][1].side:
             return captions(reading.family, motion)[0]
     return prompt
 

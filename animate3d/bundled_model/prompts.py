@@ -9,6 +9,7 @@ from animate3d.bundled_model.manners import sayings
 from animate3d.bundled_model.mending import mended
 from animate3d.bundled_model.reading import Reading, bundled_reader, read, reading_notices
 from animate3d.bundled_model.sentences import words_of
+from animate3d.bundled_model.sides import named_limbs
 from animate3d.creatures.moves import MOVES, Manner, allowed_adverbs, canonical, combine, manner_of
 
 _OF_A_PART = re.compile(
@@ -77,7 +78,7 @@ def literal(prompt: str) -> Reading | None:
     It says one thing of the whole: "the propeller is spinning" asks for another move than "the toy is spinning".
     """
     *whose, said = prompt.lower().strip(" .!").split(" is ")
-    if len(whose) > 1 or any(_OF_A_PART.search(who) for who in whose):
+    if len(whose) > 1 or any(_OF_A_PART.search(who) or named_limbs(who) for who in whose):
         return None
     moves = [_named(part) for part in said.split(" while ")]
     named = tuple(found for found in moves if found)

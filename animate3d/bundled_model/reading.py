@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from animate3d.bundled_model.manners import PHRASES, SLOW, Wish, sayings
 from animate3d.bundled_model.sentences import LENGTH, SentenceEncoder, words_of
+from animate3d.bundled_model.sides import side_of
 from animate3d.creatures.moves import MOVES, Manner, combine
 
 READER_FOLDER = Path(__file__).resolve().parent / "reader"
@@ -123,7 +124,12 @@ class Reader:
         if len(places) > 1:
             pair = next(((one, two) for one, two in combinations(places, 2) if combine(MOVES[one], MOVES[two])), None)
             chosen = pair or (max(places, key=lambda name: self._chance(whole_chances, name)),)
-            moves = tuple(asked(name, self._wish(said[places[name]].text if pair else whole)) for name in chosen)
+            moves = tuple(
+                self._asked(name, said[places[name]].text, _up_to_next(said, places, name))
+                if pair
+                else self._asked(name, whole, whole)
+                for name in chosen
+            )
             confidence = self._chance(part_chances[places[chosen[0]]], chosen[0])
             left_out = tuple(name for name in places if name not in chosen)
             return Reading(moves, confidence, nearest, True, left_out)
@@ -132,7 +138,7 @@ class Reader:
         name = nearest[0]
         confidence = self._chance(whole_chances, name)
         known = bool(words_of(prompt)) and float(whole_chances[self._moves].sum()) >= _KNOWN and confidence >= _SURE
-        return Reading((asked(name, self._wish(whole)),) if known else (), confidence, nearest, known)
+        return Reading((self._asked(name, whole, whole),) if known else (), confidence, nearest, known)
 
     @torch.inference_mode()
     def _chances(self, sentences: list[str]) -> Tensor:
@@ -154,6 +160,11 @@ class Reader:
             if self._chance(chances[place], name) >= _PART and not _NAME.fullmatch(part.text):
                 found.setdefault(name, place)
         return found
+
+    def _asked(self, name: str, text: str, limbs: str) -> tuple[str, Manner]:
+        """A move, or one alike, as a text asks for it, and another one says with which limb."""
+        name, manner = asked(name, self._wish(text))
+        return name, replace(manner, side=side_of(limbs, MOVES[name]))
 
     def _wish(self, text: str) -> Wish:
         """All that a part of a sentence asks for."""
@@ -183,6 +194,8 @@ def reading_notices(prompt: str, reading: Reading) -> list[str]:
         done = " while ".join(MOVES[name].phrases[0] for name, _ in reading.moves)
         other = " and ".join(MOVES[name].phrases[0] for name in reading.left_out)
         return [f"The bundled model cannot show all of “{prompt}” at once: it shows {done}, not {other}."]
+    if any(manner.side for _, manner in reading.moves):
+        return [f"The bundled model tells no left limb from a right one, so in “{prompt}” the side is left out."]
     return []
 
 
@@ -205,6 +218,12 @@ def _parts(prompt: str) -> Iterator[Part]:
         words = words_of(text)
         if words:
             yield Part(text.strip(), _is_denied(words))
+
+
+def _up_to_next(parts: list[Part], places: dict[str, int], name: str) -> str:
+    """The words of a move's part, and of those after it that name no other move: "kicks | with its left leg"."""
+    ends = [place for place in places.values() if place > places[name]]
+    return " with ".join(part.text for part in parts[places[name] : min(ends, default=len(parts))])
 
 
 def _is_denied(words: list[str]) -> bool:

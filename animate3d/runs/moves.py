@@ -23,7 +23,7 @@ from scipy.spatial import cKDTree
 from animate3d.cameras import orbit_cameras
 from animate3d.creatures.anatomy import Body, find_bodies
 from animate3d.creatures.figures.plan import hinge_for
-from animate3d.creatures.moves import MOVES, Manner, Move, applies, canonical, subject_of, subject_of_points
+from animate3d.creatures.moves import MOVES, Manner, Move, applies, subject_of, subject_of_points
 from animate3d.creatures.rigs import UP
 from animate3d.errors import InputError
 from animate3d.frames import on_grey, save_image
@@ -32,6 +32,7 @@ from animate3d.motion.template import Surface
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import rotation_matrices
 from animate3d.runs.in_turn import LEAST, Moves, acts_of
+from animate3d.runs.limbs import guessed, on_found_sides, said, unheard_sides
 from animate3d.runs.named_parts import said_otherwise, standing_in
 from animate3d.runs.options import MOVE_FRAMES, RunOptions
 from animate3d.runs.sentences import in_turn
@@ -95,7 +96,7 @@ class Computed:
     facing: float = 0.0
 
     def __str__(self) -> str:
-        return ", then ".join(canonical([(MOVES[name], manner) for name, manner in act]) for act in self.acts)
+        return ", then ".join(said(act) for act in self.acts)
 
     @property
     def acts(self) -> tuple[Moves, ...]:
@@ -119,6 +120,7 @@ class Computed:
             text += f", as of something with {_listed(self.body)} (parts.png shows what was found)"
             if not np.allclose(self.body.turn, np.eye(3)):
                 text += f", {self.body.posture} (--facing says otherwise)"
+            text += f"; {guess}" if (guess := guessed(self.acts, self.body)) else ""
         elif self.facing:
             text += ", as of something that faces another way (--facing says which)"
         if self.left_out:
@@ -230,7 +232,8 @@ def read_moves(prompt: str, find: Callable[[], Iterable[Body]], frames: int = MO
     done = [now for now, all_of_it in zip(done, acts, strict=True) if now or not all_of_it]
     if not any(done):
         return None
-    facing = 0.0
+    done, others = on_found_sides(done, body)
+    left, facing = left + others, 0.0
     if body is None and any(_has_a_way(name, manner) for act in done for name, manner in act):
         seen = next(iter(find()))
         facing = seen.yaw if seen.fronted else 0.0
@@ -249,7 +252,7 @@ def _asked(clause: str) -> tuple[Moves | None, list[str]]:
     reading = reading_of(clause)
     if not reading.known:
         return None, []
-    asked, left = list(reading.moves), []
+    asked, left = list(reading.moves), unheard_sides(clause, reading.moves)
     if "backward" in directions_of(clause) and any(name in _ON_THE_SPOT for name, _ in asked):
         asked.append(("slide", Manner(direction="backward")))
     for name in reading.left_out:  # the bundled model does two at most, and none while a tail sways

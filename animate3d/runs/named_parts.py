@@ -29,13 +29,15 @@ class Stand:
 
 
 _OF = r"\s+(?:(?:its|his|her|their|the)\s+)?(?:\w+\s+)?"
+_SIDE = r"((?:left\s+|right\s+)?)"
+_OF_A_SIDE = rf"\s+(?:(?:its|his|her|their|the|one)\s+)?(?:(?!left|right)\w+\s+)?{_SIDE}"
 _TURN = r"(?:turn|rotate|rotat|spin|spinn|swivel|swivell|mov|move|swing|pivot)(?:s|ing|ed)?"
 _MOVE = r"(?:wiggl|waggl|mov|flick|twitch|shak|flap|flapp|wag|wagg|flutter|wav|perk|swing)(?:e|es|s|ing|ed)?"
 _STANDS = (
     Stand(re.compile(rf"\b{_TURN}{_OF}turret\b"), "turns its head", "turret", "head", ("head",)),
     Stand(re.compile(rf"\bturret\s+(?:is\s+)?{_TURN}\b"), "turns its head", "turret", "head", ("head",)),
-    Stand(re.compile(rf"\b{_MOVE}{_OF}ears\b"), "flaps its wings", "ear", "wing", ("wing", "arm")),
-    Stand(re.compile(rf"\bears\s+(?:are\s+)?{_MOVE}\b"), "flap its wings", "ear", "wing", ("wing", "arm")),
+    Stand(re.compile(rf"\b{_MOVE}{_OF_A_SIDE}ears?\b"), r"flaps its \1wings", "ear", "wing", ("wing", "arm")),
+    Stand(re.compile(rf"\b{_SIDE}ears?\s+(?:are\s+|is\s+)?{_MOVE}\b"), r"\1wing flaps", "ear", "wing", ("wing", "arm")),
 )
 
 

@@ -115,7 +115,7 @@ class Body:
         if self.squared is not None and names and set(names) <= _SQUARE:
             return self.squared().asked_for(names)
         if self.on_legs is not None and "leg" in names:
-            return replace(self.on_legs(), turn=self.turn).asked_for(names)
+            return replace(self.on_legs(), turn=self.turn, fronted=self.fronted).asked_for(names)
         if self.plain is not None and _MANY & set(names):
             return replace(self.plain(), turn=self.turn)
         parts, shares = list(self.parts), self.shares

@@ -113,7 +113,8 @@ def _crouch(subject: Subject, stance: Stance, cue: Cue) -> None:
 
 def _kick(subject: Subject, stance: Stance, cue: Cue) -> None:
     """One leg draws back and kicks far to the front, the body leans away."""
-    legs = rows(subject)
+    able = cue.limbs(subject, "leg")
+    legs = [(leg, row) for leg, row in rows(subject) if leg in able]
     leg = min(legs, key=lambda found: (found[1], subject.parts[found[0]].side))[0]
     t = cue.t % 1.0
     back, kick = arc(t, 0.0, 0.36), arc(t, 0.3, 1.0) ** 1.5
@@ -165,7 +166,7 @@ GAITS = (
     Move("gallop", ("galloping",), needs=_LEGS, least=4, uses=(*_ON_LEGS, "heading"), turn=_gallop),
     Move("crawl", ("crawling", "creeping"), needs=_LEGS, uses=(*_ON_LEGS, "heading"), turn=_crawl),
     Move("crouch", ("crouching", "ducking down"), needs=_LEGS, cyclic=False, uses=_ON_LEGS, turn=_crouch),
-    Move("kick", ("kicking",), needs=_LEGS, uses=(*_ON_LEGS, "heading"), turn=_kick),
+    Move("kick", ("kicking",), needs=_LEGS, uses=(*_ON_LEGS, "heading"), sided=True, turn=_kick),
     Move("dance", ("dancing",), needs=_LEGS, uses=(*_ON_LEGS, "heading", "arm"), turn=_dance),
     Move(
         "drive",

@@ -91,14 +91,14 @@ def _flap(subject: Subject, stance: Stance, cue: Cue) -> None:
     """Both wings up, down and back, tips trailing; the body goes the other way."""
     size, beat = min(cue.amplitude, 1.5), wave(cue.t)
     late = wave(lag(cue.t, 0.12))
-    for wing in subject.having("wing"):
+    for wing in cue.limbs(subject, "wing"):
         stance.curl(wing, [0.5 * size * beat, 0.15 * size * late, 0.15 * size * late])
     stance.shift -= 0.03 * subject.size * size * beat * UP
 
 
 def _flutter(subject: Subject, stance: Stance, cue: Cue) -> None:
     """Three small quick beats."""
-    for wing in subject.having("wing"):
+    for wing in cue.limbs(subject, "wing"):
         stance.curl(wing, [0.42 * cue.amplitude * wave(3.0 * cue.t)])
     stance.shift += subject.lift(0.05 * cue.amplitude) * hold(cue.t, 0.4) * UP
 
@@ -118,8 +118,7 @@ def _swish(subject: Subject, stance: Stance, cue: Cue) -> None:
 
 def _wave_arm(subject: Subject, stance: Stance, cue: Cue) -> None:
     """One arm goes up, waves twice and comes down."""
-    arms = subject.having("arm")
-    arm = min(arms, key=lambda number: subject.parts[number].side)
+    arm = min(cue.limbs(subject, "arm"), key=lambda number: subject.parts[number].side)
     up = hold(cue.t, 0.3)
     raise_towards(subject, stance, arm, min(0.5 + 0.5 * cue.amplitude, 1.25) * up)
     stance.turn(arm, subject.front, 0.4 * min(cue.amplitude, 1.5) * up * wave(2.0 * cue.t))
@@ -127,7 +126,7 @@ def _wave_arm(subject: Subject, stance: Stance, cue: Cue) -> None:
 
 
 def _raise_arms(subject: Subject, stance: Stance, cue: Cue) -> None:
-    for arm in subject.having("arm"):
+    for arm in cue.limbs(subject, "arm"):
         raise_towards(subject, stance, arm, min(cue.amplitude, 1.1) * settle(cue.t))
 
 
@@ -216,7 +215,7 @@ GESTURES = (
     ),
     Move("peck", ("pecking",), needs=_HEAD, without=("stem",), uses=(*_HEAD, "leg", "place", "shape"), turn=_peck),
     Move("roar", ("roaring", "opening its mouth"), needs=("jaw",), uses=(*_HEAD, "jaw"), turn=_roar),
-    Move("flap", ("flapping its wings", "flying"), needs=("wing",), turn=_flap),
+    Move("flap", ("flapping its wings", "flying"), needs=("wing",), sided=True, turn=_flap),
     Move(
         "flutter",
         ("fluttering its wings", "fluttering"),
@@ -224,12 +223,13 @@ GESTURES = (
         fastest=1.0,
         beats=3,
         uses=("wing", "place"),
+        sided=True,
         turn=_flutter,
     ),
     Move("wag", ("wagging its tail",), needs=("tail",), fastest=1.5, beats=2, turn=_wag),
     Move("swish", ("swishing its tail",), needs=("tail",), turn=_swish),
-    Move("wave", ("waving", "waving its arm"), needs=("arm",), turn=_wave_arm),
-    Move("raise_arms", ("raising its arms",), needs=("arm",), cyclic=False, turn=_raise_arms),
+    Move("wave", ("waving", "waving its arm"), needs=("arm",), sided=True, turn=_wave_arm),
+    Move("raise_arms", ("raising its arms",), needs=("arm",), cyclic=False, sided=True, turn=_raise_arms),
     Move("open_petals", ("opening its petals", "blooming"), needs=("petal",), cyclic=False, turn=_open_petals),
     Move("close_petals", ("closing its petals",), needs=("petal",), cyclic=False, turn=_close_petals),
     Move("open_lid", ("opening its lid",), needs=("lid",), cyclic=False, turn=_open_lid),

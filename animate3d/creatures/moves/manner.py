@@ -30,11 +30,13 @@ class Manner:
         amplitude: 1 is the usual one; gently is 0.5, strongly 1.6.
         speed: 1 is the usual one; slowly is 0.5, quickly or twice 2.
         direction: a name in `DIRECTIONS` that the move has, or empty for its usual one.
+        side: "left" or "right", the body's own, of the only limb that moves where the move is `sided`; else empty.
     """
 
     amplitude: float = 1.0
     speed: float = 1.0
     direction: str = ""
+    side: str = ""
 
 
 ADVERBS: dict[str, Manner] = {

@@ -14,6 +14,9 @@ from animate3d.creatures.moves.subject import Subject
 from animate3d.creatures.sculpt.fields import Points
 from animate3d.errors import InputError
 
+SIDES = {"left": 1, "right": -1}
+"""Sides of parts, the body's own."""
+
 
 @dataclass(frozen=True)
 class Cue:
@@ -23,11 +26,18 @@ class Cue:
         t: 0 is the rest, 1 the end of a cycle.
         amplitude: 1 is the usual one.
         direction: a name in `DIRECTIONS`, or empty where the move has none.
+        side: of the only limb that moves, 1 for the body's own left, -1 for its right; 0 where none is asked for.
     """
 
     t: float
     amplitude: float
     direction: str
+    side: int = 0
+
+    def limbs(self, subject: Subject, name: str) -> list[int]:
+        """Numbers of the parts of a name that move: those of the side that is asked for, if there are any."""
+        found = subject.having(name)
+        return [number for number in found if self.side and subject.parts[number].side == self.side] or found
 
     @property
     def sign(self) -> float:
@@ -63,6 +73,7 @@ class Move:
         beats: how often it repeats at speed 1.
         rises: its amplitude is a height, in captions "high" and "low" instead of "strongly" and "gently".
         graded: it has an amplitude.
+        sided: one limb of a pair can do it alone.
         uses: what it moves: names of parts (where empty, those that it needs), "place", "shape" and "heading" of the
             whole; moves that share none combine.
         warp: displaces points, if it does.
@@ -81,6 +92,7 @@ class Move:
     beats: int = 1
     rises: bool = False
     graded: bool = True
+    sided: bool = False
     uses: tuple[str, ...] = ()
     warp: Warp | None = None
     turn: Turn | None = None
@@ -98,7 +110,8 @@ class Move:
             known = ", ".join(self.directions) or "none"
             raise InputError(f"The move {self.name!r} has no direction {manner.direction!r}, only: {known}.")
         direction = manner.direction or (self.directions[0] if self.directions else "")
-        return Cue(t * min(manner.speed, self.fastest), manner.amplitude, direction)
+        side = SIDES.get(manner.side, 0) if self.sided else 0
+        return Cue(t * min(manner.speed, self.fastest), manner.amplitude, direction, side)
 
     def pose(self, subject: Subject, t: float, manner: Manner) -> Points:
         """Positions ``[N, 3]`` at a share of the clip; 0 is the rest."""
