@@ -14,6 +14,9 @@ _SHORTEST = 4
 """Letters of a word that a slip is looked for in."""
 _PRONOUN = re.compile(r"\b(?:he|they|i|you|we)(?='s\b|'re\b|\b)", re.IGNORECASE)
 
+_ENDINGS = re.compile(r"^(.{3,}?)(?:e?s|ed|ing)$")
+"""What follows a word in its other forms: "lands" is no slip where "land" is a word."""
+_LANDS = re.compile(r"\b(?:(?:is|are) landing|lands)\b|^land(?:ing|s)?\b")
 _GOES = re.compile(r"\b(?:go|goes|going)\b(?= (?:forward|backward|left|right|to the (?:left|right)))")
 
 
@@ -25,6 +28,8 @@ def mended(prompt: str, known: frozenset[str]) -> Iterator[str]:
     moving = _GOES.sub("moves", corrected)
     if moving != corrected:
         yield moving
+    if _LANDS.search(corrected):
+        yield _LANDS.sub("comes down", corrected) + " gently"
     somebody = _PRONOUN.sub("the person", corrected)
     if somebody != corrected:
         yield somebody
@@ -35,7 +40,7 @@ def _corrected(prompt: str, known: frozenset[str]) -> str:
 
     def replaced(found: re.Match[str]) -> str:
         word = found[0]
-        if len(word) < _SHORTEST or word in known or word in _words():
+        if len(word) < _SHORTEST or not known.isdisjoint((word, *_ENDINGS.findall(word))) or word in _words():
             return word
         near = [other for other in _words() if abs(len(other) - len(word)) <= 1 and is_slip(word, other)]
         return near[0] if len(near) == 1 else word

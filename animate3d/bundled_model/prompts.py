@@ -50,6 +50,13 @@ def understand(prompt: str) -> Understood:
     return Understood(caption, tuple(notes), reading.known)
 
 
+def nearest_to(prompt: str) -> str:
+    """What can be done that is nearest to a prompt that is not understood, in words for the user; else nothing."""
+    reading = reading_of(prompt)
+    nearest = ", ".join(f"“{MOVES[name].phrases[0]}”" for name in reading.nearest)
+    return "" if reading.known else f"; the nearest that it can do: {nearest}"
+
+
 def asked_moves(prompt: str) -> tuple[tuple[str, Manner], ...]:
     """The moves that a prompt asks for and how they are to be done; none when it is not understood."""
     reading = reading_of(prompt)

@@ -16,9 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from animate3d.bundled_model.degrees import amplitude_of, degrees_of, without_degrees
 from animate3d.bundled_model.manners import PHRASES, SLOW, Wish, sayings
 from animate3d.bundled_model.sentences import LENGTH, SentenceEncoder, words_of
 from animate3d.bundled_model.sides import side_of
+from animate3d.bundled_model.support import supported
 from animate3d.creatures.moves import MOVES, Manner, combine
 
 READER_FOLDER = Path(__file__).resolve().parent / "reader"
@@ -29,6 +31,8 @@ _KNOWN = 0.5
 """Chance of the moves together from which a prompt counts as one about a motion."""
 _SURE = 0.3
 """Chance of its move from which a prompt counts as understood."""
+_CLEAR = 0.75
+"""Chance of a move of parts below which the sentence has to say a word of it."""
 _PART = 0.75
 """Chance of a move in its own part of a sentence from which it is read there."""
 _NAME = re.compile(r"(?:a|an|the|his|her|its) \w+")
@@ -138,12 +142,13 @@ class Reader:
         name = nearest[0]
         confidence = self._chance(whole_chances, name)
         known = bool(words_of(prompt)) and float(whole_chances[self._moves].sum()) >= _KNOWN and confidence >= _SURE
+        known = known and (confidence >= _CLEAR or not MOVES[name].needs or supported(name, whole))
         return Reading((self._asked(name, whole, whole),) if known else (), confidence, nearest, known)
 
     @torch.inference_mode()
     def _chances(self, sentences: list[str]) -> Tensor:
         """Chances of the classes ``[N, classes]``."""
-        return self._encoder(self._encoder.tokens(sentences))[1].softmax(dim=1)
+        return self._encoder(self._encoder.tokens([without_degrees(text) for text in sentences]))[1].softmax(dim=1)
 
     def _chance(self, chances: Tensor, name: str) -> float:
         return float(chances[self._encoder.classes.index(name)])
@@ -163,12 +168,13 @@ class Reader:
 
     def _asked(self, name: str, text: str, limbs: str) -> tuple[str, Manner]:
         """A move, or one alike, as a text asks for it, and another one says with which limb."""
-        name, manner = asked(name, self._wish(text))
+        name, manner = asked("turn" if name == "spin" and degrees_of(text) else name, self._wish(text))
+        manner = replace(manner, amplitude=amplitude_of(name, text) or manner.amplitude)
         return name, replace(manner, side=side_of(limbs, MOVES[name]))
 
     def _wish(self, text: str) -> Wish:
         """All that a part of a sentence asks for."""
-        words = words_of(text)[:LENGTH]
+        words = words_of(without_degrees(text))[:LENGTH]
         wish = Wish()
         for saying in sayings(words, self._is_motion):
             wish |= saying.wish

@@ -1,10 +1,11 @@
-"""Limbs of one side of a body: whether it has them, and what the user is told about left and right."""
+"""Limbs of one side of a body: whether it has them, and what the user is told about them and about degrees."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from animate3d.bundled_model.degrees import amplitude_of, degrees_of
 from animate3d.bundled_model.sides import named_limbs
 from animate3d.creatures.anatomy import Body
 from animate3d.creatures.moves import MOVES, STILL, Manner, canonical
@@ -14,7 +15,14 @@ from animate3d.runs.in_turn import Moves
 _GUESSED = "left and right are guessed, as its shape does not tell where it faces (--facing says it)"
 
 
-def unheard_sides(clause: str, moves: Moves) -> list[str]:
+def unheard(clause: str, moves: Moves) -> list[str]:
+    """What a clause says more closely than any move of it can be done: "its left leg", "30 degrees"."""
+    degrees = degrees_of(clause)
+    kept = any(amplitude_of(name, clause) for name, _ in moves)
+    return [*_unheard_sides(clause, moves), *([f"{degrees} degrees"] if degrees and not kept else ())]
+
+
+def _unheard_sides(clause: str, moves: Moves) -> list[str]:
     """The sides of limbs that a clause names and no move of it keeps to: "its left leg"."""
     kept = {manner.side for _, manner in moves}
     named = named_limbs(clause)

@@ -32,7 +32,7 @@ from animate3d.motion.template import Surface
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import rotation_matrices
 from animate3d.runs.in_turn import LEAST, Moves, acts_of
-from animate3d.runs.limbs import guessed, on_found_sides, said, unheard_sides
+from animate3d.runs.limbs import guessed, on_found_sides, said, unheard
 from animate3d.runs.named_parts import said_otherwise, standing_in
 from animate3d.runs.options import MOVE_FRAMES, RunOptions
 from animate3d.runs.sentences import in_turn
@@ -181,9 +181,11 @@ def computed_of(
             return None
     found = read_moves(video.prompt, find, options.move_frames)
     if found is None and options.moves == "always":
+        from animate3d.bundled_model.prompts import nearest_to  # torch takes a second to import
+
         raise InputError(
             f"“{video.prompt}” asks for nothing that can be computed of this model: docs/moves.md lists the motions "
-            "and the parts that they need; without --moves always the video model tries."
+            f"and the parts that they need{nearest_to(video.prompt)}; without --moves always the video model tries."
         )
     if found is None:
         asked = [move for clause in in_turn(video.prompt) for move in _asked(clause)[0] or ()]
@@ -252,7 +254,7 @@ def _asked(clause: str) -> tuple[Moves | None, list[str]]:
     reading = reading_of(clause)
     if not reading.known:
         return None, []
-    asked, left = list(reading.moves), unheard_sides(clause, reading.moves)
+    asked, left = list(reading.moves), unheard(clause, reading.moves)
     if "backward" in directions_of(clause) and any(name in _ON_THE_SPOT for name, _ in asked):
         asked.append(("slide", Manner(direction="backward")))
     for name in reading.left_out:  # the bundled model does two at most, and none while a tail sways

@@ -26,11 +26,18 @@ def test_one_slip_of_the_pen_is_known(word: str, other: str, is_one: bool) -> No
 def test_only_words_that_nobody_knows_are_mended() -> None:
     assert list(mended("the dog wags its tial", frozenset())) == ["the dog wags its tail"]
     assert list(mended("the dog wags its tial", frozenset(["tial"]))) == []
+    assert list(mended("the drone hugds", frozenset(["hugd"]))) == []  # a word that nobody knows in one of its forms
     assert list(mended("he goes forward", frozenset()))[-1] == "the person goes forward"
 
 
 @pytest.mark.parametrize(
-    ("prompt", "name"), [("he waves", "wave"), ("the dog is waging its tial", "wag"), ("he says no", "shake_head")]
+    ("prompt", "name"),
+    [
+        ("he waves", "wave"),
+        ("the dog is waging its tial", "wag"),
+        ("he says no", "shake_head"),
+        ("the drone lands", "fall"),
+    ],
 )
 def test_what_was_misread_is_read(prompt: str, name: str) -> None:
     assert [found for found, _ in asked_moves(prompt)] == [name]

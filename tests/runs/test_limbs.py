@@ -84,3 +84,9 @@ def test_left_and_right_of_what_has_no_front_are_said_to_be_guessed() -> None:
     assert "left and right are guessed" in computed("it waves its right arm", body(fronted=False)).told("")
     assert "guessed" not in computed("it waves its right arm").told("")
     assert "guessed" not in computed("it waves", body(fronted=False)).told("")
+
+
+def test_degrees_that_a_motion_does_not_keep_to_are_told() -> None:
+    assert "“30 degrees” is left out" in computed("it raises its arms by 30 degrees").told("")
+    assert "left out" not in computed("it turns 90 degrees to the left").told("")
+    assert "left out" not in computed("it rotates 360 degrees").told("")
