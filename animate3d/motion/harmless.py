@@ -24,7 +24,7 @@ from torch.nn.functional import avg_pool2d, conv_transpose2d
 from animate3d.cameras import Cameras
 from animate3d.meshes import Mesh
 from animate3d.meshes.scene import Scene
-from animate3d.motion.matching import FrameSource
+from animate3d.motion.matching import FrameSource, in_size
 from animate3d.motion.score import Explained, believable, blur_size, blur_stride, blurred, explained_change
 from animate3d.motion.surfaces import Array, Ids, edges_of, nearest_rotations, sum_at
 from animate3d.rasterize.textured import render_mesh
@@ -58,7 +58,9 @@ class Kept(NamedTuple):
     gains: Array
 
 
-def keep_what_explains(mesh: Mesh, positions: Array, frames: FrameSource, cameras: Cameras) -> Kept:
+def keep_what_explains(
+    mesh: Mesh, positions: Array, frames: FrameSource, cameras: Cameras, known: NDArray[np.bool_] | None = None
+) -> Kept:
     """Hold what explains the frames less than standing still.
 
     Args:
@@ -66,17 +68,19 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: FrameSource, camera
         positions: ``[F, N, 3]`` placed, frame 0 at rest.
         frames: ``[V, F, H, W, 4]`` RGBA 0..1, read a few at a time.
         cameras: ``[V]`` with the size of the frames.
+        known: ``[V, H, W]`` where they show anything.
     """
     wanted, cameras = _wanted(frames, cameras)
-    idle = _idle_objects(mesh, positions, wanted, cameras)
+    known = None if known is None else in_size(known, cameras.width, cameras.height)
+    idle = _idle_objects(mesh, positions, wanted, cameras, known)
     positions = np.where(idle[:, None], positions[:1], positions) if idle.any() else positions
     surface = _Surface.of(_alike(mesh, positions[0]), mesh.triangles()[0], mesh.welded())
     total = max(float(wanted.square().sum()), 1e-12)
     held = np.zeros(len(surface.piece_of_part), bool)
     gains = np.zeros(len(held))
     kept = _Motion(positions, surface, held)
-    shown, seen = _shown(mesh, kept, cameras), _seen(kept, surface, cameras)
-    seen_still = np.broadcast_to(_seen(positions[[0, 0]], surface, cameras), seen.shape)
+    shown, seen = _shown(mesh, kept, cameras, known), _seen(kept, surface, cameras, known)
+    seen_still = np.broadcast_to(_seen(positions[[0, 0]], surface, cameras, known), seen.shape)
 
     def gained(change: Tensor | float, others: _Parts) -> Array:
         """What the motion of every part explains more than another motion does, and the change there. ``[2, P]``"""
@@ -89,12 +93,12 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: FrameSource, camera
         gains = np.where(held, gains, over_still)  # of a held part: what its motion had cost
         of_piece = np.bincount(surface.piece_of_part, over_still)[surface.piece_of_part]
         calm = _Motion(positions, surface, held, everywhere=True)
-        over_calm, change = gained(_shown(mesh, calm, cameras), _seen(calm, surface, cameras))
+        over_calm, change = gained(_shown(mesh, calm, cameras, known), _seen(calm, surface, cameras, known))
         harmful = ~held & ((over_calm < -_HARM * change) | (of_piece < 0))
         if not harmful.any():
             break
         held |= harmful
-        shown, seen = _shown(mesh, kept, cameras), _seen(kept, surface, cameras)
+        shown, seen = _shown(mesh, kept, cameras, known), _seen(kept, surface, cameras, known)
     moving = np.where(idle, 0.0, surface.soften(1.0 - held[surface.parts]))
     found = explained_change(wanted, shown)
     if not believable(wanted, shown):
@@ -103,7 +107,9 @@ def keep_what_explains(mesh: Mesh, positions: Array, frames: FrameSource, camera
     return Kept(kept.whole(), moving, found, surface.parts, gains)
 
 
-def _idle_objects(mesh: Mesh, positions: Array, wanted: Tensor, cameras: Cameras) -> NDArray[np.bool_]:
+def _idle_objects(
+    mesh: Mesh, positions: Array, wanted: Tensor, cameras: Cameras, known: NDArray[np.bool_] | None
+) -> NDArray[np.bool_]:
     """Vertices ``[N]`` of those objects of a scene whose motion explains less than if they alone stood still.
 
     Where they stand before or behind others, what is seen there mostly changes by those, so parts cannot tell.
@@ -111,11 +117,11 @@ def _idle_objects(mesh: Mesh, positions: Array, wanted: Tensor, cameras: Cameras
     idle = np.zeros(positions.shape[1], bool)
     if not isinstance(mesh, Scene):
         return idle
-    missed = (wanted - _shown(mesh, positions, cameras)).square().sum()
+    missed = (wanted - _shown(mesh, positions, cameras, known)).square().sum()
     for number in range(len(mesh.members)):
         own = mesh.objects == number
         held = np.where(own[:, None], positions[:1], positions)
-        if (wanted - _shown(mesh, held, cameras)).square().sum() <= missed:
+        if (wanted - _shown(mesh, held, cameras, known)).square().sum() <= missed:
             idle |= own
     return idle
 
@@ -304,16 +310,18 @@ def _coarse(frames: Tensor, factor: int) -> Tensor:
     return torch.cat([color, small[..., 3:]], dim=-1)
 
 
-def _shown(mesh: Mesh, positions: Array | _Motion, cameras: Cameras) -> Tensor:
-    """The blurred change that a motion shows ``[V, F - 1, H', W', 3]``."""
+def _shown(mesh: Mesh, positions: Array | _Motion, cameras: Cameras, known: NDArray[np.bool_] | None) -> Tensor:
+    """The blurred change that a motion shows where anything is known ``[V, F - 1, H', W', 3]``."""
     soft = _room(len(cameras.c2w), len(positions), cameras.height, cameras.width)
     for some in _spans(len(positions)):
         drawn = render_mesh(mesh, positions[some], cameras, shading=False)
+        if known is not None:
+            drawn = drawn * known[:, None, :, :, None]
         soft[:, some] = blurred(torch.from_numpy(drawn).float() / 255)
     return soft[:, 1:] - soft[:, :1]
 
 
-def _seen(positions: Array | _Motion, surface: _Surface, cameras: Cameras) -> _Parts:
+def _seen(positions: Array | _Motion, surface: _Surface, cameras: Cameras, known: NDArray[np.bool_] | None) -> _Parts:
     """The part that every pixel of the frames after frame 0 shows, P where it shows none. ``[V, F - 1, H, W]``"""
     none = len(surface.piece_of_part)
     of_triangle = np.append(surface.parts[surface.triangles[:, 0]], none).astype(np.min_scalar_type(none))
@@ -322,7 +330,8 @@ def _seen(positions: Array | _Motion, surface: _Surface, cameras: Cameras) -> _P
         for some in _spans(len(positions))
         for points in positions[some]
     ]
-    return np.stack(parts[1:], axis=1)
+    seen = np.stack(parts[1:], axis=1)
+    return seen if known is None else np.where(known[:, None], seen, seen.dtype.type(none))
 
 
 def _by_part(values: Tensor, one: _Parts, other: _Parts, count: int) -> Array:

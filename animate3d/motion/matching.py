@@ -83,7 +83,16 @@ class _Look(NamedTuple):
 class Matcher:
     """Finds where the frames show the points of the surface."""
 
-    def __init__(self, template: Template, frames: FrameSource, cameras: Cameras, settings: MatchSettings) -> None:
+    def __init__(
+        self,
+        template: Template,
+        frames: FrameSource,
+        cameras: Cameras,
+        settings: MatchSettings,
+        known: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """``known [V, H, W]``: where the frames show anything; what lies elsewhere is neither there nor missing."""
+        self._known, self._borders = known, None if known is None else known & ~_eroded(known)
         self._template, self._cameras, self._settings = template, cameras, settings
         self._frames = frames
         self._first = np.stack([np.asarray(frames[v, 0], np.float32) for v in range(frames.shape[0])])
@@ -134,6 +143,8 @@ class Matcher:
         targets = self._targets  # threads may ask for different frames
         if targets[0] != frame:
             images = [stored(np.asarray(self._frames[v, frame], np.float32)) for v in range(len(self._first))]
+            if self._known is not None:
+                images = [image * known[..., None] for image, known in zip(images, self._known, strict=True)]
             self._targets = targets = frame, images
         return targets[1]
 
@@ -145,6 +156,8 @@ class Matcher:
         cameras = self._cameras
         eyes = self._viewmats, self._focals, cameras.near, cameras.height, cameras.width
         winners, weights = visible_through(nodes, self._template.triangles, *eyes)
+        if self._known is not None:
+            winners = np.where(self._known, winners, -1)
         images = _each(lambda v: self._draw(v, winners[v], weights[v]), len(winners))
         return [_Look(*parts) for parts in zip(winners, weights, images, strict=True)]
 
@@ -204,7 +217,8 @@ class Matcher:
         reach = _REACH * self._cameras.height
         node, behind = hidden_pairs(at, self._template.colors, hidden, sought, colors, reach)
         front = (bare_rows[~behind], bare_columns[~behind])
-        pairs = (outside_pairs(inside, wanted, stride), bare_pairs(inside, front))
+        border = None if self._borders is None else self._borders[v]
+        pairs = (outside_pairs(inside, wanted, stride, border), bare_pairs(inside, front, border))
         rows, columns, to = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         triangle, corner = self._corner[0][node[behind]], self._corner[1][node[behind]]
         return _Points(
@@ -253,6 +267,18 @@ def _each(work: Callable[[int], _Made], views: int) -> list[_Made]:
         return [work(0)]
     with ThreadPoolExecutor() as pool:  # OpenCV and numpy work outside of the interpreter's lock
         return list(pool.map(work, range(views)))
+
+
+def in_size(known: NDArray[np.bool_], width: int, height: int) -> NDArray[np.bool_]:
+    """Masks ``[V, H, W]`` in another size: what is known altogether."""
+    size = (width, height)
+    return np.stack([cv2.resize(m.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999 for m in known])
+
+
+def _eroded(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``[V, H, W]`` without the pixels beside one that is not known."""
+    kernel = np.ones((3, 3), np.uint8)
+    return np.stack([cv2.erode(mask.astype(np.uint8), kernel) > 0 for mask in known])
 
 
 def _barycentrics(weights: Image) -> Array:

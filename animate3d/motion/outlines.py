@@ -19,8 +19,11 @@ def sparse_pixels(mask: Mask, stride: int) -> tuple[Pixels, Pixels]:
     return rows * stride, columns * stride
 
 
-def outside_pairs(drawn: Mask, target: Mask, stride: int) -> tuple[Pixels, Pixels, Array]:
+def outside_pairs(drawn: Mask, target: Mask, stride: int, border: Mask | None = None) -> tuple[Pixels, Pixels, Array]:
     """Drawn pixels outside of the target, and the target's nearest pixel for each.
+
+    Args:
+        border: pixels beyond which nothing is known. What is nearest to one of them may belong beyond it: no pair.
 
     Returns:
         rows and columns ``[P]`` and where they should go, (x, y) ``[P, 2]``.
@@ -28,14 +31,18 @@ def outside_pairs(drawn: Mask, target: Mask, stride: int) -> tuple[Pixels, Pixel
     if not target.any():
         return _none()
     rows, columns = sparse_pixels(drawn & ~target, stride)
-    return rows, columns, _xy(*_nearest(target, rows, columns))
+    found = _nearest(target, rows, columns)
+    inner = slice(None) if border is None else ~border[found]
+    return rows[inner], columns[inner], _xy(*found)[inner]
 
 
-def bare_pairs(drawn: Mask, bare: tuple[Pixels, Pixels]) -> tuple[Pixels, Pixels, Array]:
-    """For target pixels that nothing is drawn on: the nearest drawn pixel should go there; returns `outside_pairs`'."""
+def bare_pairs(drawn: Mask, bare: tuple[Pixels, Pixels], border: Mask | None = None) -> tuple[Pixels, Pixels, Array]:
+    """For target pixels that nothing is drawn on: the nearest drawn pixel should go there; see `outside_pairs`."""
     if not drawn.any() or not len(bare[0]):
         return _none()
-    return *_nearest(drawn, *bare), _xy(*bare)
+    rows, columns = _nearest(drawn, *bare)
+    inner = slice(None) if border is None else ~border[rows, columns]
+    return rows[inner], columns[inner], _xy(*bare)[inner]
 
 
 def hidden_pairs(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras
 from animate3d.motion.both_ways import back_share
 from animate3d.motion.flow import Image
-from animate3d.motion.matching import FrameSource, Matcher, MatchSettings
+from animate3d.motion.matching import FrameSource, Matcher, MatchSettings, in_size
 from animate3d.motion.objects import Fit, ObjectMasks, Prior, fit_of, masks_of, prior_of
 from animate3d.motion.returns import Returns
 from animate3d.motion.surfaces import Array, Ids
@@ -94,6 +94,7 @@ def track(
     settings: TrackSettings | None = None,
     progress: Callable[[int], None] = lambda frame: None,
     ids: NDArray[np.integer] | None = None,
+    known: NDArray[np.bool_] | None = None,
 ) -> Tracked:
     """Follow the template through all frames.
 
@@ -102,12 +103,15 @@ def track(
         cameras: ``[V]`` with the size of the frames.
         progress: called with the number of frames that are finished, as the share of the work goes.
         ids: ``[V, F, H, W]`` which object of a scene each pixel shows, see `ObjectMasks`.
+        known: ``[V, H, W]`` where the frames show anything, see `Matcher`.
     """
     settings = settings or TrackSettings()
     frames, cameras = _reduced(frames, cameras)
     # From one view much is guessed, and limbs that touch at rest are guessed better if they hold together.
     template = template if frames.shape[0] == 1 else template.untied()
-    matcher = Matcher(template, frames, cameras, MatchSettings(settings.stride, settings.residual, settings.outline))
+    known = None if known is None else in_size(known, cameras.width, cameras.height)
+    compared = MatchSettings(settings.stride, settings.residual, settings.outline)
+    matcher = Matcher(template, frames, cameras, compared, known)
     few = frames.shape[0] <= FEW_VIEWS
     thorough = settings.thorough or few
     if not thorough:

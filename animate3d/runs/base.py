@@ -92,6 +92,7 @@ class Run(ABC):
         self.placement_file = self.work / "placement.json"
         self.static_images = self.work / "static"
         self._stiffer = 1.0  # than the options say, once the model is found not to know the object or the motion
+        self.known: np.ndarray | None = None  # [V, H, W] where the frames show anything; None everywhere
         self._followed: dict[str, Followed] = {}  # by the hash of the frames
 
     @property
@@ -372,7 +373,8 @@ class Run(ABC):
             ways = partial(self.follow, surface), self.follow_origins(surface)
             shown, cameras, keep = self.shown(surface), self.cameras(self.frames.shape[2]), self.ends_in_tracking
             given = self.options.frames is not None
-            found = followed(ways[0], shown, self.frames, cameras, keep=keep, given=given, by_origins=ways[1])
+            seen = shown, self.frames, cameras
+            found = followed(ways[0], *seen, keep=keep, given=given, by_origins=ways[1], known=self.known)
             self._followed[self.frames_hash] = found
         return self._followed[self.frames_hash]
 

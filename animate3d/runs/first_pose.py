@@ -18,6 +18,7 @@ from animate3d.runs.overlay import overlap
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
+Known = NDArray[np.bool_] | None
 
 _BETTER = 0.01  # overlap that bending the model to frame 0 has to gain over moving it as a whole
 
@@ -72,7 +73,13 @@ def matched_look(mesh: Mesh, placed: Array, first: Image, cameras: Cameras) -> L
 
 
 def find_first_pose(
-    mesh: Mesh, surface: Surface, rest: Image, first: Image, cameras: Cameras, settings: TrackSettings
+    mesh: Mesh,
+    surface: Surface,
+    rest: Image,
+    first: Image,
+    cameras: Cameras,
+    settings: TrackSettings,
+    known: Known = None,
 ) -> Posed:
     """Bend the model to frame 0; it stays as it is where that fits as well.
 
@@ -80,17 +87,21 @@ def find_first_pose(
         surface: moved as a whole to where frame 0 shows it.
         rest: it in the clip's colours ``[V, H, W, 4]``.
         first: frame 0.
+        known: ``[V, H, W]`` where it shows anything.
     """
     # Frame 0 twice: the pose may be far, and every frame has a few rounds only.
     towards = np.stack([rest, first, first], axis=1)
-    posed = track(template_of(surface), towards, cameras, replace(settings, velocity=(0.0,)))
-    stills, bends = (outline_overlaps(mesh, x, first, cameras) for x in (surface.vertices, posed.positions[-1]))
+    posed = track(template_of(surface), towards, cameras, replace(settings, velocity=(0.0,)), known=known)
+    stills, bends = (outline_overlaps(mesh, x, first, cameras, known) for x in (surface.vertices, posed.positions[-1]))
     if min(bends) > min(stills) + _BETTER:
         return Posed(posed.positions[-1], posed.rotations[-1], bends, True)
     return Posed(surface.vertices, posed.rotations[0], stills, False)
 
 
-def outline_overlaps(mesh: Mesh, posed: NDArray[Any], first: Image, cameras: Cameras) -> list[float]:
+def outline_overlaps(
+    mesh: Mesh, posed: NDArray[Any], first: Image, cameras: Cameras, known: Known = None
+) -> list[float]:
     """How far the outlines of frame 0 and the model overlap in every view."""
     drawn = render_mesh(mesh, posed[None], cameras, shading=False)[:, 0]
+    drawn = drawn if known is None else drawn * known[..., None]
     return [overlap((a * 255).astype(np.uint8), b) for a, b in zip(first, drawn, strict=True)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from animate3d.cameras import Cameras
 from animate3d.meshes import Mesh
@@ -61,35 +63,46 @@ def followed(
     keep: bool,
     given: bool = False,
     by_origins: Callable[[], Tracked] | None = None,
+    known: NDArray[np.bool_] | None = None,
 ) -> Followed:
     """What a surface does in some frames; where this explains little of many views, followed again and thoroughly.
 
     Args:
         follow: follows it, thoroughly or not.
-        mesh, frames, cameras, keep: see `judged`.
+        mesh, frames, cameras, keep, known: see `judged`.
         given: the frames are not a video model's, whose views disagree with each other.
         by_origins: follows it by what the video model says of its pixels; kept where it explains more.
     """
-    found = [judged(mesh, follow(False), frames, cameras, keep=keep)]
+    judge = partial(judged, mesh, frames=frames, cameras=cameras, keep=keep, known=known)
+    found = [judge(follow(False))]
     if by_origins is not None:
-        found.append(judged(mesh, by_origins(), frames, cameras, keep=keep))
+        found.append(judge(by_origins()))
     best = max(found, key=lambda each: each.explained.total)
     if best.explained.total >= (_ENOUGH if given else _POORLY) or frames.shape[0] <= FEW_VIEWS:
         return best
-    again = judged(mesh, follow(True), frames, cameras, keep=keep)
+    again = judge(follow(True))
     return again if again.explained.total > max(best.explained.total, _SOMETHING) else best
 
 
-def judged(mesh: Mesh, tracked: Tracked, frames: FrameSource, cameras: Cameras, *, keep: bool) -> Followed:
+def judged(
+    mesh: Mesh,
+    tracked: Tracked,
+    frames: FrameSource,
+    cameras: Cameras,
+    *,
+    keep: bool,
+    known: NDArray[np.bool_] | None = None,
+) -> Followed:
     """A tracked motion with what it explains.
 
     Args:
         mesh: how the tracked vertices look.
         frames: ``[V, F, H, W, 4]`` RGBA 0..1; a tensor without ``keep``.
         keep: hold parts still whose motion explains the videos less than none.
+        known: ``[V, H, W]`` where the frames show anything; with ``keep``.
     """
     if keep:
-        kept = keep_what_explains(mesh, tracked.positions, frames, cameras)
+        kept = keep_what_explains(mesh, tracked.positions, frames, cameras, known)
         return Followed(kept.positions, *tracked[1:], kept.explained, float(np.mean(kept.moving < 0.5)))
     drawn = render_mesh(mesh, tracked.positions, cameras, supersample=1, shading=False)
     assert isinstance(frames, torch.Tensor)

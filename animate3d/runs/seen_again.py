@@ -6,7 +6,10 @@ Turning a camera about its own place changes its picture by a homography, so not
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +23,7 @@ Array = NDArray[np.float64]
 
 _ROOM = 1.12  # around what the object covers in any frame
 _SMALLEST = 64
+_TOUCHES = 3  # pixels at the border of the picture that the object covers where it is cut
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,56 @@ def look_at_object(viewpoint: Viewpoint, covered: NDArray[np.bool_]) -> TurnedCa
     c2w[:3, :3] = c2w[:3, :3] @ flip @ turn.T @ flip
     pixels = max(_SMALLEST, math.ceil(_ROOM * float((box[1] - box[0]).max())))
     return TurnedCamera(c2w, math.degrees(2 * math.atan(half)), square @ turn @ to_ray, pixels)
+
+
+def turned_to(viewpoint: Viewpoint, alphas: Iterable[NDArray[np.uint8]]) -> tuple[TurnedCamera, dict[str, Any]]:
+    """The camera turned to the object, and what ``run.json`` notes of it: more where the picture's border cuts it.
+
+    Args:
+        alphas: ``[H, W]`` of every frame; the size is the viewpoint's.
+    """
+    covered, cut = np.zeros(viewpoint.size[::-1], bool), []
+    for f, alpha in enumerate(alphas):
+        covered |= alpha > 20
+        rim = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])
+        if (rim > 127).sum() >= _TOUCHES:
+            cut.append(f)
+    camera = look_at_object(viewpoint, covered)
+    note: dict[str, Any] = {"c2w": camera.c2w.tolist(), "field_of_view": camera.field_of_view}
+    if cut:
+        note |= {"cut": [cut[0], cut[-1]], "homography": camera.homography.tolist(), "picture": [*viewpoint.size]}
+    return camera, note
+
+
+def known_pixels(notes: Sequence[Mapping[str, Any]], size: int) -> NDArray[np.bool_] | None:
+    """Where the turned cameras see what the clips show ``[V, size, size]``; None where no border cuts the object."""
+    if not any("cut" in note for note in notes):
+        return None
+    known = np.ones((len(notes), size, size), bool)
+    for inside, note in zip(known, notes, strict=True):
+        if "cut" in note:
+            camera = TurnedCamera(np.array(note["c2w"]), note["field_of_view"], np.array(note["homography"]), size)
+            width, height = note["picture"]
+            inside[:] = camera.see(np.full((height, width, 4), 255, np.uint8), size)[..., 3] == 255
+    return known
+
+
+def cut_sentences(videos: Sequence[Path], notes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line for the user of every clip whose border cuts the object: the first and the last frame in which it does.
+
+    Args:
+        notes: of `turned_to`.
+    """
+    found = []
+    for path, note in zip(videos, notes, strict=True):
+        if "cut" in note:
+            first, last = note["cut"]
+            where = f"frame {first}" if first == last else f"frames {first} to {last}"
+            found.append(
+                f"warning: the object of {path} is cut by the picture's border in {where}: what lies beyond is "
+                "guessed; a clip that keeps it in view is followed better"
+            )
+    return found
 
 
 def _turn_to(ray: Array) -> Array:

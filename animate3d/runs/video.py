@@ -36,7 +36,7 @@ from animate3d.runs.mesh import AnimateResult, MeshRun, check_mesh_options, fini
 from animate3d.runs.options import AnimateOptions
 from animate3d.runs.overlay import overlap, save_overlays, save_row
 from animate3d.runs.render import draw_viewpoint
-from animate3d.runs.seen_again import look_at_object, square_cameras
+from animate3d.runs.seen_again import cut_sentences, known_pixels, square_cameras, turned_to
 from animate3d.runs.shot import Shot, WrongClip
 from animate3d.runs.viewpoint import Viewpoint, load_viewpoint, save_viewpoint
 
@@ -313,26 +313,28 @@ class VideoRun(MeshRun):
         )
         self._seen_by = facts["seen_by"]
         self.read_frames(frames)
+        self.known = known_pixels(self._seen_by, self.frames.shape[2])
+        for sentence in cut_sentences(self.options.videos, self._seen_by):
+            self.announce(sentence)
 
     @property
     def _camera_files(self) -> list[Path]:
         return [self.work / f"camera{v or ''}.json" for v in range(len(self.options.videos))]
 
     def _turn_cameras(self, folder: Path) -> dict[str, Any]:
-        count, turned = self._count, []
+        count, turned, notes = self._count, [], []
         for v, viewpoint in enumerate(self._viewpoints):
-            covered = np.zeros(viewpoint.size[::-1], bool)
-            for f in range(count):  # one at a time: a long clip is never held as a whole
-                covered |= self._cut_frame(v, f)[..., 3] > 20
-            turned.append(look_at_object(viewpoint, covered))
+            alphas = (self._cut_frame(v, f)[..., 3] for f in range(count))  # a long clip is never held as a whole
+            camera, note = turned_to(viewpoint, alphas)
+            turned.append(camera)
+            notes.append(note)
         size = _WHOLE * math.ceil(max(camera.pixels for camera in turned) / _WHOLE)
         with atomic_directory(folder) as temporary:
             for v, camera in enumerate(turned):
                 for f in range(count):
                     seen = camera.see(self._cut_frame(v, f), size)
                     save_image(temporary / f"{v * count + f}.png", seen, compression=1)
-        seen_by = [{"c2w": camera.c2w.tolist(), "field_of_view": camera.field_of_view} for camera in turned]
-        return {"seen_by": seen_by, "pixels": size}
+        return {"seen_by": notes, "pixels": size}
 
     def read_frames(self, folder: Path) -> None:
         """The square frames; they are read when they are asked for."""
@@ -360,14 +362,15 @@ class VideoRun(MeshRun):
         placed = self.placed @ move[:3, :3].T + move[:3, 3]
         look = matched_look(self.model, placed, first, cameras)
         lit = surface._replace(vertices=placed, colors=(surface.colors * look.gain).clip(0, 1))
-        posed = find_first_pose(self.model, lit, look.frame, first, cameras, settings)
+        posed = find_first_pose(self.model, lit, look.frame, first, cameras, settings, self.known)
         if min(posed.overlaps) < MIN_OVERLAP:
             self._refuse_first_pose(posed.vertices, first, cameras)
         diagonal = np.linalg.norm(np.ptp(self.placed, axis=0))
         near = np.linalg.norm(placed - self.placed, axis=1).mean() < _AT_REST * diagonal
         start = self.placed if near and not posed.bent else posed.vertices
         with counted(count - 1, "tracking", "frame") as tell:
-            moved = track(template_of(lit._replace(vertices=start)), self.frames, cameras, settings, progress=tell)
+            template = template_of(lit._replace(vertices=start))
+            moved = track(template, self.frames, cameras, settings, progress=tell, known=self.known)
         turned = (posed.rotations @ move[:3, :3]).astype(np.float32)
         for frame in moved.rotations:
             frame[:] = frame @ turned

@@ -88,3 +88,15 @@ def test_parts_do_not_span_loose_pieces_and_copies_along_seams_share_theirs() ->
 def test_frames_of_any_even_size_are_compared_smaller() -> None:
     frames = np.zeros((1, 2, 386, 386, 4), np.float32)  # three times 128, but not a multiple of three
     assert _wanted(frames, reconstruction_cameras(1, 386))[1].height == 193
+
+
+def test_a_right_motion_is_kept_where_the_border_of_the_picture_cuts_it() -> None:
+    mesh = patterned_capsule(2)
+    truth = bending(mesh, FRAMES)
+    frames, cameras = footage(mesh, truth, SIZE)
+    known = np.ones((len(frames), SIZE, SIZE), bool)
+    known[:, :24] = False
+    frames *= known[:, None, :, :, None]
+    kept = keep_what_explains(mesh, truth, torch.from_numpy(frames), cameras, known)
+    assert kept.explained.total > 0.99 and kept.moving.min() == 1.0
+    assert keep_what_explains(mesh, truth, torch.from_numpy(frames), cameras).explained.total < 0.9

@@ -30,3 +30,16 @@ def test_a_limb_that_comes_into_view_is_taken_before_the_one_in_front() -> None:
     colors[0] = 1.0
     _, behind = hidden_pairs(at, colors, hidden, np.array([[5.0, 10.0]]), np.ones((1, 3)), reach=4.0)
     assert not behind[0]  # the one in front has the colour that is seen, and is nearer
+
+
+def test_what_is_nearest_to_the_border_of_the_known_makes_no_pair() -> None:
+    drawn, target, border = np.zeros((3, 8, 8), dtype=bool)
+    border[:, 0] = True
+    drawn[3, 0:6] = True
+    target[2:5, 0:2] = True
+    rows, columns, _ = outside_pairs(drawn, target, 1, border)
+    assert set(columns) == {2, 3, 4, 5} and set(rows) == {3}
+    target[:, 1] = False
+    assert len(outside_pairs(drawn, target, 1, border)[0]) == 0  # it may have left beyond the border
+    bare = sparse_pixels(target & ~drawn, 1)
+    assert len(bare_pairs(drawn, bare)[0]) == 2 and len(bare_pairs(drawn, bare, border)[0]) == 0

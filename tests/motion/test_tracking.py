@@ -178,3 +178,18 @@ def test_the_way_back_finds_a_frame_that_was_lost_and_keeps_the_other(lost: int)
         assert way.confidence[frame].max() > 0.5
     np.testing.assert_array_equal(way.nodes[3], template.rest + 3 * step)
     assert told == [1, 2]
+
+
+def test_what_lies_beyond_the_border_of_the_known_is_not_missing() -> None:
+    """A body that rises out of the picture goes on as a whole; without the mask it is squeezed into what is left."""
+    mesh = patterned_capsule(2)
+    truth = mesh.vertices + np.linspace(0, 0.6, 5)[:, None, None] * [0.0, 0.0, 1.0]
+    frames, cameras = footage(mesh, truth, 64)
+    known = np.ones((4, 64, 64), bool)
+    known[:, :18] = False
+    frames *= known[:, None, :, :, None]
+    squeezed, whole = (
+        np.linalg.norm(track(template_of(mesh), frames, cameras, known=given).positions - truth, axis=-1)[-1].mean()
+        for given in (None, known)
+    )
+    assert whole < 0.5 * squeezed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from small_asset import finned_tube
 
 from animate3d.rasterize.textured import render_mesh
 from animate3d.runs.render import draw_viewpoint
-from animate3d.runs.seen_again import look_at_object, square_cameras
+from animate3d.runs.seen_again import cut_sentences, known_pixels, look_at_object, square_cameras, turned_to
 from animate3d.runs.viewpoint import Viewpoint
 
 SIDEWAYS = Viewpoint(30.0, 20.0, 10.0, 50.0, 3.0, (0.35, -0.1), size=(240, 160))
@@ -45,3 +46,19 @@ def test_positions_and_rays_agree(principal: tuple[float, float]) -> None:
     x, y, w = turned.homography @ [*at, 1.0]
     again, _ = square_cameras(turned.c2w[None], np.array([turned.field_of_view]), 100).project(point.float())
     assert np.allclose(again[0, 0].numpy(), [100 * x / w, 100 * y / w], atol=1e-2)
+
+
+def test_what_the_border_of_the_clip_cuts_is_told_and_unknown() -> None:
+    inside, cut = np.zeros((2, 160, 240), np.uint8)
+    inside[20:60, 150:220] = cut[20:60, 150:240] = 255
+    _, whole = turned_to(SIDEWAYS, [inside, inside])
+    assert known_pixels([whole], 60) is None and not cut_sentences([Path("a.mp4")], [whole])
+    camera, note = turned_to(SIDEWAYS, [inside, cut, cut, inside])
+    known = known_pixels([whole, note], 60)
+    assert known is not None and known[0].all() and 0.05 < (~known[1]).mean() < 0.3
+    seen = camera.see(np.full((160, 240, 4), 255, np.uint8), 60)
+    assert not (known[1] & (seen[..., 3] < 255)).any()
+    (sentence,) = cut_sentences([Path("a.mp4"), Path("b.mp4")], [whole, note])
+    assert "b.mp4 is cut by the picture's border in frames 1 to 2:" in sentence
+    (sentence,) = cut_sentences([Path("b.mp4")], [turned_to(SIDEWAYS, [inside, cut])[1]])
+    assert "in frame 1:" in sentence
