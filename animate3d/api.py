@@ -296,7 +296,13 @@ def _results(out: str | os.PathLike[str]) -> Path:
 def _paths(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None) -> tuple[Path, ...]:
     if given is None:
         return ()
-    return tuple(Path(path) for path in ([given] if isinstance(given, str | os.PathLike) else given))
+    several = [given] if isinstance(given, str | os.PathLike | Mesh | Gaussians) else given
+    if any(isinstance(each, Mesh | Gaussians) for each in several):
+        raise InputError(
+            "A run reads its model from a file, with which it can be continued; save what is in memory first (a Mesh "
+            "with `animate3d.meshes.save_obj`, Gaussians with `animate3d.gaussians.save_ply`) and give the path."
+        )
+    return tuple(Path(path) for path in several)
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:

@@ -178,3 +178,10 @@ def test_a_seed_that_is_no_number_is_a_sentence(tmp_path: Path) -> None:
 def test_an_engine_names_the_format_unless_it_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert asked_of(monkeypatch, tmp_path, frames="frames", engine="godot").formats == ("glb",)
     assert asked_of(monkeypatch, tmp_path, frames="frames", engine="godot", formats=("usdc",)).formats == ("usdc",)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_mesh_in_memory_is_told_to_be_saved_first(several: bool, tmp_path: Path) -> None:
+    mesh = Mesh.from_faces(np.eye(3), np.array([[0, 1, 2]]))
+    with pytest.raises(InputError, match=r"reads its model from a file.*save what is in memory first.*save_obj"):
+        animate3d.animate([mesh] if several else mesh, out=tmp_path, prompt="it jumps")  # type: ignore[arg-type]

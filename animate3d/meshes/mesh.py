@@ -104,11 +104,20 @@ class Mesh:
             vertices: ``[N, 3]``
             faces: ``[P, 3]`` (or 4, ...) vertex numbers.
             corner_uvs: ``[P, 3, 2]`` or ``[P * 3, 2]``
+            vertex_colors: ``[N, 3]`` in 0..1, sRGB.
+            material: of all faces; None is a plain one.
+            up_axis: ``"y"`` or ``"z"``.
+            source: the file it was read from.
+
+        Raises:
+            InputError: arrays of another shape, empty, with numbers that are not finite, or faces of vertices that
+                there are none of.
         """
-        faces = np.asarray(faces, dtype=np.int64)
+        where = f"The mesh {source}" if source else "The mesh"
+        vertices, faces = _vertices(vertices, where), _faces(faces, where)
         count, sides = faces.shape
-        return cls(
-            vertices=np.asarray(vertices, dtype=np.float64),
+        mesh = cls(
+            vertices=vertices,
             corners=faces.reshape(-1),
             face_starts=np.arange(count + 1, dtype=np.int64) * sides,
             corner_uvs=None if corner_uvs is None else np.asarray(corner_uvs, dtype=np.float32).reshape(-1, 2),
@@ -119,6 +128,8 @@ class Mesh:
             up_axis=up_axis,
             source=source,
         )
+        mesh._check_numbers(where)
+        return mesh
 
     @property
     def n_vertices(self) -> int:
@@ -230,16 +241,7 @@ class Mesh:
             InputError: empty, not finite, without area, or an index out of range; names the file.
         """
         where = f"The mesh {self.source}" if self.source else "The mesh"
-        if self.n_vertices == 0:
-            raise InputError(f"{where} has no vertices.")
-        if self.n_faces == 0:
-            raise InputError(f"{where} has no faces (a point cloud cannot be animated as a mesh).")
-        bad = ~np.isfinite(self.vertices).all(axis=1)
-        if bad.any():
-            count = "a vertex that is" if bad.sum() == 1 else f"{bad.sum()} vertices that are"
-            raise InputError(f"{where} has {count} not finite, the first is {bad.argmax()}.")
-        if self.corners.min() < 0 or self.corners.max() >= self.n_vertices:
-            raise InputError(f"{where} has faces that refer to vertices it does not have ({self.n_vertices} vertices).")
+        self._check_numbers(where)
         diagonal = self.diagonal()
         if not np.isfinite(diagonal) or diagonal > 1e30:
             raise InputError(f"{where} is too large for its coordinates to be used.")
@@ -253,3 +255,39 @@ class Mesh:
         if not (np.linalg.norm(normals, axis=1) > 1e-14).any():
             raise InputError(f"{where} has no face with an area.")
         return self
+
+    def _check_numbers(self, where: str) -> None:
+        if self.n_vertices == 0:
+            raise InputError(f"{where} has no vertices.")
+        if self.n_faces == 0:
+            raise InputError(f"{where} has no faces (a point cloud cannot be animated as a mesh).")
+        bad = ~np.isfinite(self.vertices).all(axis=1)
+        if bad.any():
+            count = "a vertex that is" if bad.sum() == 1 else f"{bad.sum()} vertices that are"
+            raise InputError(f"{where} has {count} not finite, the first is {bad.argmax()}.")
+        if self.corners.min() < 0 or self.corners.max() >= self.n_vertices:
+            raise InputError(f"{where} has faces that refer to vertices it does not have ({self.n_vertices} vertices).")
+
+
+def _vertices(given: np.ndarray, where: str) -> np.ndarray:
+    try:
+        vertices = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where} has vertices that are not [vertices, 3] numbers ({error}).") from error
+    if vertices.ndim != 2 or vertices.shape[1] != 3:
+        raise InputError(f"{where} has vertices of the shape {list(vertices.shape)}; it must be [vertices, 3].")
+    return vertices
+
+
+def _faces(given: np.ndarray, where: str) -> np.ndarray:
+    try:
+        faces = np.asarray(given)
+    except ValueError as error:
+        raise InputError(f"{where} has faces of different numbers of corners; they must all have as many.") from error
+    if faces.size == 0:
+        raise InputError(f"{where} has no faces (a point cloud cannot be animated as a mesh).")
+    if faces.ndim != 2 or faces.shape[1] < 3:
+        raise InputError(f"{where} has faces of the shape {list(faces.shape)}; it must be [faces, 3 or more corners].")
+    if faces.dtype.kind not in "iu":
+        raise InputError(f"{where} has faces of {faces.dtype} values; they must be whole numbers of vertices.")
+    return faces.astype(np.int64)

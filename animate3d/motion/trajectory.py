@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,8 @@ class Trajectory:
         if not np.isfinite(positions).all():
             frame = int(np.flatnonzero(~np.isfinite(positions).all(axis=(1, 2)))[0])
             raise InputError(f"Frame {frame} of the trajectory holds NaN or infinite coordinates.")
-        if not (np.isfinite(self.fps) and self.fps > 0):
-            raise InputError(f"The frame rate is {self.fps}; it must be a positive number.")
+        if not (isinstance(self.fps, Real) and np.isfinite(self.fps) and self.fps > 0):
+            raise InputError(f"The frame rate is {self.fps!r}; it must be a positive number.")
         object.__setattr__(self, "positions", positions)
 
     @property

@@ -139,3 +139,22 @@ def test_corners_without_uv_use_the_base_color():
     uvs = np.array([[0, 0], [np.nan, np.nan], [0, 0]])
     mesh = Mesh.from_faces(np.eye(3), [[0, 1, 2]], corner_uvs=uvs, material=material)
     np.testing.assert_allclose(vertex_colors(mesh), [[1, 1, 1], [0, 0, 1], [1, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("vertices", "faces", "message"),
+    [
+        (np.eye(3), [[0, 1, 3]], "refer to vertices it does not have"),
+        (np.eye(3), [[0, 1, -1]], "refer to vertices it does not have"),
+        (np.eye(3), [[0.0, 1.0, 2.0]], "faces of float64 values; they must be whole numbers of vertices"),
+        (np.eye(3), [], "no faces"),
+        (np.eye(3), [0, 1, 2], "faces of the shape .3.; it must be .faces, 3 or more corners."),
+        (np.eye(3), [[0, 1, 2], [0, 1]], "faces of different numbers of corners"),
+        (np.eye(4), [[0, 1, 2]], "vertices of the shape .4, 4.; it must be .vertices, 3."),
+        (np.full((3, 3), np.nan), [[0, 1, 2]], "3 vertices that are not finite"),
+        ([["a"] * 3] * 3, [[0, 1, 2]], "vertices that are not .vertices, 3. numbers"),
+    ],
+)
+def test_arrays_that_are_no_mesh_are_refused_with_the_reason(vertices, faces, message):
+    with pytest.raises(InputError, match=f"^The mesh has .*{message}"):
+        Mesh.from_faces(vertices, faces)

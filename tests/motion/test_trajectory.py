@@ -114,11 +114,12 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         (np.zeros((0, 4, 3)), 24, "frames, vertices, 3"),
         (np.full((2, 4, 3), np.inf), 24, "Frame 0"),
         (np.zeros((2, 4, 3)), 0, "frame rate"),
+        (np.zeros((2, 4, 3)), "24", "frame rate is '24'; it must be a positive number"),
     ],
 )
-def test_unusable_trajectories_are_refused(array: np.ndarray, fps: float, message: str) -> None:
+def test_unusable_trajectories_are_refused(array: np.ndarray, fps: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Trajectory(array, fps)
+        Trajectory(array, fps)  # type: ignore[arg-type]
 
 
 def test_welding_moves_coincident_vertices_to_their_mean(positions: np.ndarray) -> None:
