@@ -169,7 +169,7 @@ def understand_families(prompt: str, images: Sequence[Path], model: str | os.Pat
     own = in_own_words(prompt)
     said = [] if own == prompt else [f"The prompt is read as “{own}”."]
     unknown = notices(own, images, model)
-    return Understood(own, (*said, *unknown), known=not unknown, faint=shown_faintly(own))
+    return Understood(own, (*said, *unknown), known=not unknown, faint=shown_faintly(prompt))
 
 
 def asks_for_trained(prompt: str) -> bool:
@@ -178,9 +178,9 @@ def asks_for_trained(prompt: str) -> bool:
 
 
 def shown_faintly(prompt: str) -> bool:
-    """Whether videos of the model show too little of what a prompt asks for."""
+    """Whether videos of the model show too little of what a prompt asks for, or not as often as it does."""
     reading = read_prompt(in_own_words(prompt))
-    return (reading.family, reading.motion) in _FAINT
+    return (reading.family, reading.motion) in _FAINT or any(manner.count > 1 for _, manner in asked_moves(prompt))
 
 
 def notices(prompt: str, images: Sequence[Path], model: str | os.PathLike[str] | None = None) -> list[str]:

@@ -73,11 +73,13 @@ _SAID: Mapping[Wish, str] = {
         "suddenly, feverishly, frenetically, zippily, promptly, abruptly, instantly, urgently, snappily, "
         "furiously, in a flash, at breakneck speed, at lightning speed, super fast, like a flash"
     ),
-    Wish(count=1): "once, one time, a single time, just once",
-    Wish(count=2): "twice, two times, 2 times, 2x, a couple of times, again and again, repeatedly, over and over",
-    Wish(count=3): "thrice, three times, 3 times, 3x, several times, a few times, many times",
-    Wish(count=4): "four times, 4 times, 4x",
-    Wish(count=5): "five times, 5 times, 5x, six times, 6 times, ten times, 10 times",
+    Wish(count=1): (
+        "once, one time, a single time, just once, full turn, full rotation, full circle, full spin, full revolution, "
+        "complete turn, complete rotation, complete circle, complete spin, complete revolution, whole turn, "
+        "360 degrees, all the way around, all the way round"
+    ),
+    Wish(count=2): "twice, a couple of times, again and again, repeatedly, over and over, 720 degrees",
+    Wish(count=3): "thrice, several times, a few times, many times",
     Wish(directions=("left",)): (
         "left, leftward, leftwards, counterclockwise, counter clockwise, anticlockwise, anti clockwise, left hand side"
     ),
@@ -96,7 +98,7 @@ _SAID: Mapping[Wish, str] = {
         "back and forth, to and fro, forwards and backwards, forward and backward, forward and back, forwards and "
         "back, backwards and forwards, back and forwards, left and right, right and left, side to side, up and "
         "down, from left to right and back, right away, right now, all right, right there, straight away, over "
-        "and over again, high five, so far, far away, back home, still water, left behind"
+        "and over again, at once, once upon, high five, so far, far away, back home, still water, left behind"
     ),
 }
 PHRASES: dict[tuple[str, ...], Wish] = {}
@@ -105,6 +107,27 @@ for _wish, _phrases in _SAID.items():
     for _phrase in _phrases.split(", "):
         _words = tuple(_phrase.split())
         PHRASES[_words] = PHRASES.get(_words, Wish()) | _wish
+_NAMES = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+]
+_NUMBERS = {str(number): number for number in range(1, 100)} | {name: k for k, name in enumerate(_NAMES, 1)}
+for _word, _number in _NUMBERS.items():
+    PHRASES |= {(_word, times): Wish(count=_number) for times in ("time", "times", "x")}
 _LONGEST = max(map(len, PHRASES))
 
 
@@ -120,10 +143,17 @@ _ADJECTIVES = _set(
 """They describe a motion only where its name follows: not the big dog, but a big jump."""
 _EITHER = _set("high wide hard deep low far fast back left right light")
 """Adjectives after an article, where no motion's name follows, else adverbs."""
+_WHOLE = _set("full complete whole")
 _ARTICLES = _set("a an the this that my your its his her our their one some")
 _AFTER_ALL = _set("to towards toward left right forward forwards back backwards up down in on at and while as from")
 """Words before which "a little" is no part of a thing's name."""
 _TOWARDS = _set("to towards toward")
+_COUNTED = _set(
+    "hop jump leap bounce spin turn rotation revolution roll somersault flip nod bow kick wave flap shake twirl"
+)
+"""Nouns of motions that a number before them counts."""
+_COMPARED = _set("as more higher faster bigger larger smaller slower lower farther further larger taller wider longer")
+"""Words after which "twice" or "three times" says no number: twice as high."""
 _DEGREES = _set("very too so that really particularly all overly extremely")
 
 
@@ -147,12 +177,25 @@ def sayings(words: Sequence[str], is_motion: Callable[[str], bool]) -> Iterator[
                 place += size
                 break
         else:
+            if (count := _counting(words, place)) and not _denied(words, place):
+                yield Saying(place, place + 1, Wish(count=count))
             place += 1
+
+
+def _counting(words: Sequence[str], place: int) -> int:
+    """The number of motions that a word says, as in "three small hops"; 0 for any other word."""
+    number = 1 if words[place] == "single" else _NUMBERS.get(words[place], 0)
+    if not number:
+        return 0
+    noun = next((word for word in words[place + 1 :] if word not in _ADJECTIVES | _EITHER | _WHOLE), "")
+    return number if noun.removesuffix("s") in _COUNTED and noun.endswith("s") == (number > 1) else 0
 
 
 def _meant(words: Sequence[str], place: int, size: int, is_motion: Callable[[str], bool]) -> bool:
     """Whether a phrase describes the motion, and not the thing."""
     after = words[place + size] if place + size < len(words) else ""
+    if PHRASES[tuple(words[place : place + size])].count and after in _COMPARED:
+        return False
     if words[place : place + size] == ["a", "little"]:
         return not after or after in _AFTER_ALL or is_motion(after)
     if size > 1 or words[place] not in _ADJECTIVES | _EITHER:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from animate3d.bundled_model.degrees import amplitude_of, degrees_of, without_degrees
-from animate3d.bundled_model.manners import PHRASES, SLOW, Wish, sayings
+from animate3d.bundled_model.manners import PHRASES, Wish, sayings
 from animate3d.bundled_model.sentences import LENGTH, SentenceEncoder, words_of
 from animate3d.bundled_model.sides import side_of
 from animate3d.bundled_model.support import supported
@@ -56,6 +56,9 @@ _INSTEAD = {
 """Moves that go another way than the one that was named can."""
 _DOWN = ("bend", "lean", "tip")
 """Moves of which "down" means forward where nothing else is said."""
+
+_COUNTED_BEATS = 2
+"""Beats of a move that can still be counted: nobody says how often something shivers."""
 
 
 @dataclass(frozen=True)
@@ -208,14 +211,17 @@ def reading_notices(prompt: str, reading: Reading) -> list[str]:
 def asked(name: str, wish: Wish) -> tuple[str, Manner]:
     """A move and how it is done by what was asked for, as far as it can; the one that can where another is alike."""
     name = next((_INSTEAD[name, way] for way in wish.directions if (name, way) in _INSTEAD), name)
+    name = "spin" if name == "turn" and wish.count else name  # a turn to the side is no whole one
     move = MOVES[name]
     speed = 1.0 if wish.speed is None else wish.speed
-    if wish.count is not None:
-        speed = min(max(wish.count / move.beats, SLOW), move.fastest)
+    count = wish.count or 0
+    if move.beats > _COUNTED_BEATS or (count == 1 and not move.cyclic and not move.turns):
+        count = 0
     direction = next((way for way in wish.directions if way in move.directions), "")
     if not direction and name in _DOWN and "down" in wish.directions:
         direction = "forward"
-    return name, Manner(1.0 if wish.amplitude is None else wish.amplitude, min(speed, move.fastest), direction)
+    amplitude = 1.0 if wish.amplitude is None else wish.amplitude
+    return name, Manner(amplitude, min(speed, move.fastest), direction, count=count)
 
 
 def _parts(prompt: str) -> Iterator[Part]:

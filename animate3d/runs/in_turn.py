@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from animate3d.creatures.figures.part import Part
-from animate3d.creatures.moves import MOVES, Manner, Move, Subject, pose_at
+from animate3d.creatures.moves import MOVES, Manner, Move, Subject, how_often, pose_at
 
 Moves = tuple[tuple[str, Manner], ...]
 """Names in `MOVES` that are done at the same time, and how."""
@@ -77,6 +77,19 @@ def shared_frames(acts: int, frames: int) -> list[tuple[int, int]]:
     return [(start, end - start) for start, end in pairwise(bounds)]
 
 
+def as_often_as_seen(acts: Sequence[Moves], frames: int) -> tuple[list[Moves], list[str]]:
+    """Acts in which nothing is done more often than its frames show, and sentences about what was asked for."""
+    seen, told = [], []
+    for act, (_, count) in zip(acts, shared_frames(max(len(acts), 1), frames), strict=False):
+        most = {name: MOVES[name].most(count) for name, _ in act}
+        seen.append(tuple((name, replace(how, count=min(how.count, most[name]))) for name, how in act))
+        for name, how in act:
+            if how.count > most[name]:
+                needed = len(acts) * MOVES[name].frames_for(how.count)
+                told.append(f"{how_often(how.count)} would take --frame-count {needed}")
+    return seen, told
+
+
 def acts_of(
     subject: Subject, moves: Sequence[Moves], frames: int, lies: NDArray[np.float64] | None = None
 ) -> Iterator[Act]:
@@ -109,7 +122,7 @@ def _turned(subject: Subject, turn: NDArray[np.float64]) -> Subject:
 
 def _whole(move: Move, manner: Manner, frames: int) -> Manner:
     """A manner in which a cyclic move ends at rest, with no more beats than so many frames show."""
-    if not move.cyclic:
+    if not move.cyclic or manner.count:
         return manner
     beats = min(round(manner.speed * move.beats), int(frames * move.fastest * move.beats / _FASTEST_IN))
     return replace(manner, speed=max(beats, 1) / move.beats)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from animate3d.bundled_model.degrees import amplitude_of, degrees_of
 from animate3d.bundled_model.sides import named_limbs
 from animate3d.creatures.anatomy import Body
-from animate3d.creatures.moves import MOVES, STILL, Manner, canonical
+from animate3d.creatures.moves import MOVES, STILL, Manner, described
 from animate3d.creatures.moves.move import SIDES
 from animate3d.runs.in_turn import Moves
 
@@ -58,7 +58,7 @@ def said(act: Moves) -> str:
 def _said(name: str, manner: Manner) -> str:
     move = MOVES[name]
     only = f" (its own {manner.side} {move.needs[0]} only)" if manner.side else ""
-    return canonical([(move, manner)]) + only
+    return described([(move, manner)]) + only
 
 
 def guessed(acts: Sequence[Moves], body: Body | None) -> str:

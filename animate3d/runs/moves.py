@@ -31,7 +31,7 @@ from animate3d.meshes import Mesh, Placement
 from animate3d.motion.template import Surface
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import rotation_matrices
-from animate3d.runs.in_turn import LEAST, Moves, acts_of
+from animate3d.runs.in_turn import LEAST, Moves, acts_of, as_often_as_seen
 from animate3d.runs.limbs import guessed, on_found_sides, said, unheard
 from animate3d.runs.named_parts import said_otherwise, standing_in
 from animate3d.runs.options import MOVE_FRAMES, RunOptions
@@ -86,6 +86,7 @@ class Computed:
         then: what is done after that, in turn; nothing at all where it is to rest.
         crowded: number of frames that all would need, where there are fewer.
         facing: where it faces, degrees from the front towards its left, where a move needs that and no parts.
+        fewer: what there are too few frames for, where something is done less often than it asks for.
     """
 
     moves: Moves
@@ -94,6 +95,7 @@ class Computed:
     then: tuple[Moves, ...] = ()
     crowded: int = 0
     facing: float = 0.0
+    fewer: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return ", then ".join(said(act) for act in self.acts)
@@ -129,6 +131,7 @@ class Computed:
             text += "".join(f", as {reason}" for reason in reasons if reason)
         if self.crowded:
             text += f", as all of it takes --frame-count {self.crowded}"
+        text += "".join(f"; {one}" for one in self.fewer)
         if reason:
             text += f" ({reason}; with --moves never it tries)"
         return text
@@ -235,11 +238,12 @@ def read_moves(prompt: str, find: Callable[[], Iterable[Body]], frames: int = MO
     if not any(done):
         return None
     done, others = on_found_sides(done, body)
+    done, fewer = as_often_as_seen(done, frames)
     left, facing = left + others, 0.0
     if body is None and any(_has_a_way(name, manner) for act in done for name, manner in act):
         seen = next(iter(find()))
         facing = seen.yaw if seen.fronted else 0.0
-    return Computed(done[0], tuple(dict.fromkeys(left)), body, tuple(done[1:]), crowded, facing)
+    return Computed(done[0], tuple(dict.fromkeys(left)), body, tuple(done[1:]), crowded, facing, tuple(fewer))
 
 
 def _has_a_way(name: str, manner: Manner) -> bool:

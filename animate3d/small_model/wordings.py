@@ -69,8 +69,8 @@ def _manners(row: Mapping[str, Any], reading: Reading) -> dict[str, bool]:
             found[key] = value == (wanted if wanted in move.directions else "")
         elif wanted in ("+", "-"):
             found[key] = value > 1 if wanted == "+" else value < 1
-        else:  # how often: as often as the move can, and it does at least half of its cycle
-            found[key] = value == min(max(wanted / move.beats, 0.5), move.fastest)
+        else:  # how often
+            found[key] = (manner.count or move.beats) == wanted
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,9 +35,18 @@ def caption(moves: Sequence[tuple[Move, Manner]], noun: str, generator: np.rando
 
 def canonical(moves: Sequence[tuple[Move, Manner]]) -> str:
     """The one sentence without a subject that names these moves: the same for the same moves and manners."""
-    if not moves:
-        return STILL
-    return " while ".join(" ".join([move.phrases[0], *adverbs(move, manner)]) for move, manner in moves)
+    return " while ".join(" ".join([move.phrases[0], *adverbs(move, manner)]) for move, manner in moves) or STILL
+
+
+def described(moves: Sequence[tuple[Move, Manner]]) -> str:
+    """As `canonical`, but with how often each is done, for which captions have no words."""
+    said = ((canonical([(move, replace(manner, count=0))]), how_often(manner.count)) for move, manner in moves)
+    return " while ".join(f"{phrase} {times}".rstrip() for phrase, times in said) or STILL
+
+
+def how_often(count: int) -> str:
+    """A number of times in words; nothing for 0."""
+    return ("", "once", "twice")[count] if count < 3 else f"{count} times"
 
 
 def adverbs(move: Move, manner: Manner) -> list[str]:
@@ -46,9 +56,10 @@ def adverbs(move: Move, manner: Manner) -> list[str]:
         words.append("low" if move.rises else "gently")
     if move.graded and manner.amplitude > MORE:
         words.append("high" if move.rises else "strongly")
-    if manner.speed < LESS:
+    pace = max(manner.speed, manner.count / move.beats) if manner.count else manner.speed
+    if pace < LESS:
         words.append("slowly")
-    if manner.speed > MORE and move.fastest > 1.0:
+    if pace > MORE and move.fastest > 1.0:
         words.append("quickly")
     return words
 
@@ -72,18 +83,16 @@ def manner_of(move: Move, words: Iterable[str]) -> Manner:
     Raises:
         InputError: a word is none of them.
     """
-    amplitude, speed, direction = 1.0, 1.0, ""
+    amplitude, speed, direction, count = 1.0, 1.0, "", 0
     for word in words:
         if word not in ADVERBS:
             raise InputError(f"The adverb {word!r} is unknown; known are: {', '.join(ADVERBS)}.")
         said = ADVERBS[word]
         amplitude = said.amplitude if move.graded and said.amplitude != 1.0 else amplitude
         direction = said.direction if said.direction in move.directions else direction
-        if word == "twice":
-            speed = 2.0 if move.beats == 1 and move.cyclic and move.fastest >= 2.0 else speed
-        elif said.speed != 1.0:
-            speed = min(said.speed, move.fastest)
-    return Manner(amplitude, speed, direction)
+        count = said.count if word in allowed_adverbs(move) else count
+        speed = min(said.speed, move.fastest) if said.speed != 1.0 else speed
+    return Manner(amplitude, speed, direction, count=count)
 
 
 def draw_manner(move: Move, generator: np.random.Generator) -> Manner:

@@ -149,10 +149,10 @@ def raise_towards(subject: Subject, stance: Stance, arm: int, share: float) -> N
 
 def _drive(subject: Subject, stance: Stance, cue: Cue) -> None:
     """Wheels roll and the whole goes along."""
-    done = settle(cue.t) * (-1.0 if cue.direction == "backward" else 1.0)
+    way, done = -1.0 if cue.direction == "backward" else 1.0, settle(cue.t)
     for wheel in subject.having("wheel"):
-        stance.swing(wheel, np.deg2rad(170.0) * min(cue.amplitude, 1.5) * done)
-    stance.shift += subject.stride(0.14 * cue.amplitude) * done * subject.front
+        stance.swing(wheel, way * cue.turned(np.deg2rad(170.0) * min(cue.amplitude, 1.5) * done))
+    stance.shift += subject.stride(0.14 * cue.amplitude) * way * done * subject.front
 
 
 _LEGS = ("leg",)
@@ -174,6 +174,8 @@ GAITS = (
         needs=("wheel",),
         directions=("forward", "backward"),
         cyclic=False,
+        turns=True,
+        shown_in=5,
         uses=("wheel", "place"),
         turn=_drive,
     ),

@@ -117,12 +117,12 @@ def _swish(subject: Subject, stance: Stance, cue: Cue) -> None:
 
 
 def _wave_arm(subject: Subject, stance: Stance, cue: Cue) -> None:
-    """One arm goes up, waves twice and comes down."""
+    """One arm goes up, waves twice or as often as is said, and comes down."""
     arm = min(cue.limbs(subject, "arm"), key=lambda number: subject.parts[number].side)
-    up = hold(cue.t, 0.3)
+    up, swing = hold(cue.t / max(cue.count, 1), 0.3), wave(cue.t if cue.count else 2.0 * cue.t)
     raise_towards(subject, stance, arm, min(0.5 + 0.5 * cue.amplitude, 1.25) * up)
-    stance.turn(arm, subject.front, 0.4 * min(cue.amplitude, 1.5) * up * wave(2.0 * cue.t))
-    stance.turn(arm, subject.front, 0.4 * min(cue.amplitude, 1.5) * up * wave(2.0 * cue.t), bone=1)
+    stance.turn(arm, subject.front, 0.4 * min(cue.amplitude, 1.5) * up * swing)
+    stance.turn(arm, subject.front, 0.4 * min(cue.amplitude, 1.5) * up * swing, bone=1)
 
 
 def _raise_arms(subject: Subject, stance: Stance, cue: Cue) -> None:
@@ -151,7 +151,7 @@ def _open_lid(subject: Subject, stance: Stance, cue: Cue) -> None:
 def _propeller(subject: Subject, stance: Stance, cue: Cue) -> None:
     """At an even rate, slow enough that frames show which way."""
     for propeller in subject.having("propeller"):
-        stance.swing(propeller, np.deg2rad(240.0) * cue.t)
+        stance.swing(propeller, cue.turned(np.deg2rad(240.0) * cue.t))
 
 
 def _tentacles(subject: Subject, stance: Stance, cue: Cue) -> None:
@@ -239,6 +239,8 @@ GESTURES = (
         needs=("propeller",),
         cyclic=False,
         fastest=1.5,
+        turns=True,
+        shown_in=8,
         graded=False,
         turn=_propeller,
     ),

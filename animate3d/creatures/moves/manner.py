@@ -28,15 +28,17 @@ class Manner:
 
     Attributes:
         amplitude: 1 is the usual one; gently is 0.5, strongly 1.6.
-        speed: 1 is the usual one; slowly is 0.5, quickly or twice 2.
+        speed: 1 is the usual one; slowly is 0.5, quickly 2.
         direction: a name in `DIRECTIONS` that the move has, or empty for its usual one.
         side: "left" or "right", the body's own, of the only limb that moves where the move is `sided`; else empty.
+        count: how often it is done in the clip; 0 is as often as usual.
     """
 
     amplitude: float = 1.0
     speed: float = 1.0
     direction: str = ""
     side: str = ""
+    count: int = 0
 
 
 ADVERBS: dict[str, Manner] = {
@@ -46,7 +48,7 @@ ADVERBS: dict[str, Manner] = {
     "high": Manner(amplitude=STRONG),
     "slowly": Manner(speed=SLOW),
     "quickly": Manner(speed=2.0),
-    "twice": Manner(speed=2.0),
+    "twice": Manner(count=2),
     **{name: Manner(direction=name) for name in DIRECTIONS},
 }
 """The adverbs of captions; each changes one thing."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from animate3d.creatures.figures.part import Part
 from animate3d.creatures.moves.manner import DIRECTIONS, Manner
+from animate3d.creatures.moves.rhythms import steady
 from animate3d.creatures.moves.stance import Stance
 from animate3d.creatures.moves.subject import Subject
 from animate3d.creatures.sculpt.fields import Points
@@ -16,6 +17,10 @@ from animate3d.errors import InputError
 
 SIDES = {"left": 1, "right": -1}
 """Sides of parts, the body's own."""
+_TURNS = 3
+"""Whole turns that the frames of a usual clip still show."""
+_WAY = 3
+"""Frames in which a move that does not come back by itself goes one way."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,14 @@ class Cue:
         amplitude: 1 is the usual one.
         direction: a name in `DIRECTIONS`, or empty where the move has none.
         side: of the only limb that moves, 1 for the body's own left, -1 for its right; 0 where none is asked for.
+        count: how often it is done in the clip; 0 is as often as usual.
     """
 
     t: float
     amplitude: float
     direction: str
     side: int = 0
+    count: int = 0
 
     def limbs(self, subject: Subject, name: str) -> list[int]:
         """Numbers of the parts of a name that move: those of the side that is asked for, if there are any."""
@@ -43,6 +50,10 @@ class Cue:
     def sign(self) -> float:
         """1 for left (counter-clockwise from above), -1 for right."""
         return -1.0 if self.direction == "right" else 1.0
+
+    def turned(self, usual: float) -> float:
+        """Radians that something has turned about its axis: so many whole turns, or the usual angle."""
+        return 2 * np.pi * self.count * steady(self.t) if self.count else usual
 
     def towards(self, subject: Subject) -> Points:
         """Unit vector of the direction ``[3]``: forward is where a body looks, left and right are the picture's."""
@@ -71,6 +82,8 @@ class Move:
         cyclic: at rest again at the end of a cycle.
         fastest: the largest speed at which 16 frames still show it.
         beats: how often it repeats at speed 1.
+        turns: it turns about an axis; how often is said in whole turns.
+        shown_in: frames that it takes to be seen once, where it is said how often.
         rises: its amplitude is a height, in captions "high" and "low" instead of "strongly" and "gently".
         graded: it has an amplitude.
         sided: one limb of a pair can do it alone.
@@ -90,6 +103,8 @@ class Move:
     cyclic: bool = True
     fastest: float = 2.0
     beats: int = 1
+    turns: bool = False
+    shown_in: int = 4
     rises: bool = False
     graded: bool = True
     sided: bool = False
@@ -111,7 +126,31 @@ class Move:
             raise InputError(f"The move {self.name!r} has no direction {manner.direction!r}, only: {known}.")
         direction = manner.direction or (self.directions[0] if self.directions else "")
         side = SIDES.get(manner.side, 0) if self.sided else 0
-        return Cue(t * min(manner.speed, self.fastest), manner.amplitude, direction, side)
+        return Cue(self._course(t, manner), manner.amplitude, direction, side, manner.count)
+
+    def _course(self, t: float, manner: Manner) -> float:
+        """How far it is at a share of the clip; what does not come back by itself goes back in between."""
+        pace = min(manner.speed, self.fastest)
+        if not manner.count:
+            return t * pace
+        if self.turns:
+            return min(t * max(min(pace, _TURNS / manner.count), 1.0), 1.0)
+        if self.cyclic:
+            cycles = manner.count / self.beats
+            return min(t * max(pace, cycles), cycles)
+        ways = 2 * manner.count - 1
+        way, share = divmod(min(t, 1.0) * ways, 1.0)
+        return 1.0 if way == ways else share if way % 2 == 0 else 1.0 - share
+
+    def most(self, frames: int) -> int:
+        """How often so many frames can show it."""
+        if self.cyclic or self.turns:
+            return max(frames // self.shown_in, 1)
+        return max((frames // _WAY + 1) // 2, 1)
+
+    def frames_for(self, count: int) -> int:
+        """The fewest frames that show it so often."""
+        return self.shown_in * count if self.cyclic or self.turns else _WAY * (2 * count - 1)
 
     def pose(self, subject: Subject, t: float, manner: Manner) -> Points:
         """Positions ``[N, 3]`` at a share of the clip; 0 is the rest."""

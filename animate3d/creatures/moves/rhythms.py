@@ -18,6 +18,14 @@ def drop(t: float, end: float = 0.7) -> float:
     return min(t / end, 1.0) ** 2
 
 
+def steady(t: float, edge: float = 0.1) -> float:
+    """From 0 to 1 at an even rate that begins and ends softly, and still for the last ``edge``."""
+    share = min(t / (1.0 - edge), 1.0)
+    nearer = min(share, 1.0 - share)
+    gone = (nearer - 0.5 * edge if nearer > edge else 0.5 * nearer * nearer / edge) / (1.0 - edge)
+    return gone if share < 0.5 else 1.0 - gone
+
+
 def lag(t: float, delay: float) -> float:
     """Time that runs late by up to ``delay`` within a cycle and is right at its start and end."""
     return t - delay * pulse(t)

@@ -28,8 +28,8 @@ def _topple(points: Points, subject: Subject, cue: Cue, angle: float) -> Points:
 
 
 def _spin(subject: Subject, points: Points, cue: Cue) -> Points:
-    angle = np.deg2rad(120.0) * min(cue.amplitude, 1.5)
-    return rotated(points, subject.center, UP, cue.sign * angle * settle(cue.t))
+    angle = cue.turned(np.deg2rad(120.0) * min(cue.amplitude, 1.5) * settle(cue.t))
+    return rotated(points, subject.center, UP, cue.sign * angle)
 
 
 def _turn(subject: Subject, points: Points, cue: Cue) -> Points:
@@ -38,7 +38,7 @@ def _turn(subject: Subject, points: Points, cue: Cue) -> Points:
 
 def _roll(subject: Subject, points: Points, cue: Cue) -> Points:
     done = settle(cue.t)
-    rolled = _topple(points, subject, cue, np.deg2rad(150.0) * min(cue.amplitude, 1.2) * done)
+    rolled = _topple(points, subject, cue, cue.turned(np.deg2rad(150.0) * min(cue.amplitude, 1.2) * done))
     return rolled + subject.stride(0.14 * cue.amplitude) * done * cue.towards(subject)
 
 
@@ -81,10 +81,16 @@ def _jump(subject: Subject, points: Points, cue: Cue) -> Points:
 
 
 def _bounce(subject: Subject, points: Points, cue: Cue) -> Points:
-    """A rubber ball: squashed flat on the ground before, between and after a higher and a lower bounce."""
+    """A rubber ball: squashed flat on the ground before, between and after a higher and a lower bounce.
+
+    Where it is said how often it bounces, all are as high.
+    """
     t = cue.t % 1.0
-    height = arc(t, 0.2, 0.56) + 0.5 * arc(t, 0.68, 0.92)
-    squash = arc(t, 0.0, 0.22) + arc(t, 0.54, 0.7) + 0.5 * arc(t, 0.9, 1.0)
+    if cue.count:
+        height, squash = arc(t, 0.18, 0.82), arc(t, 0.0, 0.2) + arc(t, 0.8, 1.0)
+    else:
+        height = arc(t, 0.2, 0.56) + 0.5 * arc(t, 0.68, 0.92)
+        squash = arc(t, 0.0, 0.22) + arc(t, 0.54, 0.7) + 0.5 * arc(t, 0.9, 1.0)
     posed = squeezed(points, subject.base, 1 - 0.34 * min(cue.amplitude, 1.5) * squash)
     return posed + subject.lift(0.19 * cue.amplitude) * height * UP
 
@@ -127,6 +133,8 @@ WHOLE = (
         ("spinning", "spinning around", "rotating"),
         directions=_SIDES,
         cyclic=False,
+        turns=True,
+        shown_in=5,
         uses=("heading",),
         warp=_spin,
     ),
@@ -136,6 +144,8 @@ WHOLE = (
         ("rolling", "rolling over"),
         directions=("right", "left"),
         cyclic=False,
+        turns=True,
+        shown_in=5,
         uses=("place", "heading", "leg"),
         warp=_roll,
     ),

@@ -223,3 +223,19 @@ def test_what_lacks_the_parts_is_told_so():
         moved(ball((1, 1, 1)), "flap")
     with pytest.raises(InputError, match="no direction 'left'"):
         moved(ball((1, 1, 1)), "jump", Manner(direction="left"))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_what_is_to_be_done_so_often_is_done_so_often(count: int) -> None:
+    heights = move_points(ball((1, 0.8, 0.6)), [(MOVES["hop"], Manner(count=count))], 48)[..., 1].mean(axis=1)
+    inner = heights[1:-1]
+    tops = (inner > heights[:-2]) & (inner >= heights[2:]) & (inner > (heights.min() + heights.max()) / 2)
+    assert tops.sum() == count
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_turns_so_often_turns_all_the_way_around(count: int) -> None:
+    moved = move_points(ball((1, 0.8, 0.6)), [(MOVES["spin"], Manner(count=count))], 48)
+    arm = (moved[:, 0] - moved.mean(axis=1))[:, [0, 2]]
+    angle = np.unwrap(np.arctan2(arm[:, 1], arm[:, 0]))
+    assert abs(angle[-1] - angle[0]) == pytest.approx(2 * np.pi * count, abs=0.05)
