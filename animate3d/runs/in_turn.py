@@ -90,6 +90,23 @@ def as_often_as_seen(acts: Sequence[Moves], frames: int) -> tuple[list[Moves], l
     return seen, told
 
 
+def closing(acts: Sequence[Moves], frames: int) -> list[Moves]:
+    """Acts that lead back to the start where all can: what turns does so by whole turns, at an even rate."""
+    if not all(MOVES[name].cyclic or MOVES[name].turns for act in acts for name, _ in act):
+        return list(acts)
+    return [
+        tuple((name, _closed(MOVES[name], manner, count)) for name, manner in act)
+        for act, (_, count) in zip(acts, shared_frames(len(acts), frames), strict=True)
+    ]
+
+
+def _closed(move: Move, manner: Manner, frames: int) -> Manner:
+    if not move.turns:
+        return manner
+    turns = min(max(int(min(manner.speed, move.fastest)), 1), move.most(frames))
+    return replace(manner, count=manner.count or turns, closes=True)
+
+
 def acts_of(
     subject: Subject, moves: Sequence[Moves], frames: int, lies: NDArray[np.float64] | None = None
 ) -> Iterator[Act]:

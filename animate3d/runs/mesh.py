@@ -336,7 +336,12 @@ class MeshRun(Run):
             self.trajectory, self.placement, self.model.n_vertices, fps=self.options.fps
         )
         welded = replace(loaded, positions=weld(loaded.positions, self.model.welded()))
-        return close_cycle(welded) if self.options.loop else welded
+        closed = close_cycle(welded) if self.options.loop else welded
+        if closed.n_frames > welded.n_frames:
+            self.announce(
+                "note: this motion does not come back by itself, so --loop plays it forwards and then backwards"
+            )
+        return closed
 
     def export(self, trajectory: Trajectory, suffix: str, skeleton: Skinned | None = None) -> Path:
         """Step 7: one format, with the skeleton where it can hold one."""

@@ -31,7 +31,7 @@ from animate3d.meshes import Mesh, Placement
 from animate3d.motion.template import Surface
 from animate3d.rasterize.textured import render_mesh
 from animate3d.rotations import rotation_matrices
-from animate3d.runs.in_turn import LEAST, Moves, acts_of, as_often_as_seen
+from animate3d.runs.in_turn import LEAST, Moves, acts_of, as_often_as_seen, closing
 from animate3d.runs.limbs import guessed, on_found_sides, said, unheard
 from animate3d.runs.named_parts import said_otherwise, standing_in
 from animate3d.runs.options import MOVE_FRAMES, RunOptions
@@ -195,6 +195,8 @@ def computed_of(
         for phrase in dict.fromkeys(MOVES[name].phrases[0] for name, _ in asked):
             announce(f"“{phrase}” can be computed, but {_not_found(phrase, None)}; the video model is asked instead")
         return None
+    first, *then = closing(found.acts, options.move_frames) if getattr(options, "loop", False) else found.acts
+    found = replace(found, moves=first, then=tuple(then))
     announce(found.told(why))
     return found.stronger(options.move_strength)
 

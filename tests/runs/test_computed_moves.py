@@ -239,6 +239,14 @@ def test_known_models_and_those_who_refuse_get_videos(tmp_path: Path) -> None:
         animate(hopping(tmp_path, "the teapot spins its propeller", moves="always"))
 
 
+def test_a_loop_that_goes_forwards_and_backwards_is_told_and_what_turns_goes_round(tmp_path: Path) -> None:
+    for prompt, frames, notes in (("the teapot spins", 8, 0), ("the teapot slides to the left", 14, 1)):
+        said: list[str] = []
+        result = animate(hopping(tmp_path, prompt, loop=True, move_frames=8), said.append)
+        assert result.trajectory.n_frames == frames
+        assert sum("forwards and then backwards" in line for line in said) == notes
+
+
 def test_objects_of_a_scene_move_as_they_are_told(tmp_path: Path) -> None:
     hopping(tmp_path)
     scene = {

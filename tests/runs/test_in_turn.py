@@ -13,7 +13,7 @@ from animate3d.creatures.rigs import FRONT, LEFT, UP
 from animate3d.gaussians import from_mesh
 from animate3d.rotations import rotation_matrices
 from animate3d.runs.gaussians import carried
-from animate3d.runs.in_turn import acts_of, shared_frames
+from animate3d.runs.in_turn import acts_of, closing, shared_frames
 from animate3d.runs.moves import Computed, MovingBody, read_moves
 
 POINTS = np.random.default_rng(3).normal(size=(40, 3))
@@ -51,6 +51,29 @@ def test_a_cyclic_motion_ends_at_rest_however_slow_and_with_as_many_beats_as_are
     for act in acts_of(subject_of_points(POINTS), (slow, (("tremble", Manner()),), (("hop", Manner(speed=1.5)),)), 24):
         assert act.rests
         assert act.moves[0][1].speed == {"jump": 1.0, "tremble": 0.5, "hop": 1.0}[act.moves[0][0].name]
+
+
+@pytest.mark.parametrize(("name", "part"), [("spin", ""), ("roll", ""), ("propeller", "propeller"), ("drive", "wheel")])
+def test_in_a_loop_what_turns_goes_round_evenly_on_the_spot(name: str, part: str) -> None:
+    trunk = Part("trunk", -1, np.zeros(3), UP, FRONT, 1.0)
+    body = Body((trunk, Part(part, 0, np.zeros(3), UP, LEFT, 1.0)), np.tile([0.0, 1.0], (40, 1))) if part else None
+    (act,) = closing([((name, Manner(0.5)),)], 16)
+    moving = MovingBody(POINTS, Computed(act, body=body), 16)
+    frames = np.stack([*(moving.at(POINTS, frame) for frame in range(16)), POINTS])
+    steps = np.linalg.norm(np.diff(frames, axis=0), axis=-1)
+    np.testing.assert_allclose(steps, steps[:1].repeat(16, axis=0), atol=1e-3)
+    assert steps.max() > 0.5
+    center = moving.at(POINTS, 8) + POINTS  # half a turn on: opposite points, about one axis
+    assert np.ptp(center, axis=0).min() < 1e-3
+
+
+def test_a_loop_of_what_does_not_come_back_keeps_its_turns_as_they_are() -> None:
+    spin = ("spin", Manner())
+    for acts in ([(spin, ("grow", Manner()))], [(spin,), (("slide", Manner()),)]):
+        assert closing(acts, 16) == acts
+    assert closing([(("spin", Manner(count=2)), ("hop", Manner()))], 16) == [
+        (("spin", Manner(count=2, closes=True)), ("hop", Manner()))
+    ]
 
 
 def test_parts_go_with_a_body_that_has_turned() -> None:

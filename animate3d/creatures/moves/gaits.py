@@ -148,8 +148,8 @@ def raise_towards(subject: Subject, stance: Stance, arm: int, share: float) -> N
 
 
 def _drive(subject: Subject, stance: Stance, cue: Cue) -> None:
-    """Wheels roll and the whole goes along."""
-    way, done = -1.0 if cue.direction == "backward" else 1.0, settle(cue.t)
+    """Wheels roll and the whole goes along, where the clip is not to close."""
+    way, done = -1.0 if cue.direction == "backward" else 1.0, 0.0 if cue.closes else settle(cue.t)
     for wheel in subject.having("wheel"):
         stance.swing(wheel, way * cue.turned(np.deg2rad(170.0) * min(cue.amplitude, 1.5) * done))
     stance.shift += subject.stride(0.14 * cue.amplitude) * way * done * subject.front

@@ -32,6 +32,7 @@ class Manner:
         direction: a name in `DIRECTIONS` that the move has, or empty for its usual one.
         side: "left" or "right", the body's own, of the only limb that moves where the move is `sided`; else empty.
         count: how often it is done in the clip; 0 is as often as usual.
+        closes: what turns does so evenly and on the spot, so that the clip can be played over and over.
     """
 
     amplitude: float = 1.0
@@ -39,6 +40,7 @@ class Manner:
     direction: str = ""
     side: str = ""
     count: int = 0
+    closes: bool = False
 
 
 ADVERBS: dict[str, Manner] = {

@@ -33,6 +33,7 @@ class Cue:
         direction: a name in `DIRECTIONS`, or empty where the move has none.
         side: of the only limb that moves, 1 for the body's own left, -1 for its right; 0 where none is asked for.
         count: how often it is done in the clip; 0 is as often as usual.
+        closes: what turns does so evenly and on the spot.
     """
 
     t: float
@@ -40,6 +41,7 @@ class Cue:
     direction: str
     side: int = 0
     count: int = 0
+    closes: bool = False
 
     def limbs(self, subject: Subject, name: str) -> list[int]:
         """Numbers of the parts of a name that move: those of the side that is asked for, if there are any."""
@@ -53,7 +55,7 @@ class Cue:
 
     def turned(self, usual: float) -> float:
         """Radians that something has turned about its axis: so many whole turns, or the usual angle."""
-        return 2 * np.pi * self.count * steady(self.t) if self.count else usual
+        return 2 * np.pi * self.count * (self.t if self.closes else steady(self.t)) if self.count else usual
 
     def towards(self, subject: Subject) -> Points:
         """Unit vector of the direction ``[3]``: forward is where a body looks, left and right are the picture's."""
@@ -126,13 +128,15 @@ class Move:
             raise InputError(f"The move {self.name!r} has no direction {manner.direction!r}, only: {known}.")
         direction = manner.direction or (self.directions[0] if self.directions else "")
         side = SIDES.get(manner.side, 0) if self.sided else 0
-        return Cue(self._course(t, manner), manner.amplitude, direction, side, manner.count)
+        return Cue(self._course(t, manner), manner.amplitude, direction, side, manner.count, manner.closes)
 
     def _course(self, t: float, manner: Manner) -> float:
         """How far it is at a share of the clip; what does not come back by itself goes back in between."""
         pace = min(manner.speed, self.fastest)
         if not manner.count:
             return t * pace
+        if self.turns and manner.closes:
+            return t
         if self.turns:
             return min(t * max(min(pace, _TURNS / manner.count), 1.0), 1.0)
         if self.cyclic:

@@ -37,7 +37,7 @@ def _turn(subject: Subject, points: Points, cue: Cue) -> Points:
 
 
 def _roll(subject: Subject, points: Points, cue: Cue) -> Points:
-    done = settle(cue.t)
+    done = 0.0 if cue.closes else settle(cue.t)
     rolled = _topple(points, subject, cue, cue.turned(np.deg2rad(150.0) * min(cue.amplitude, 1.2) * done))
     return rolled + subject.stride(0.14 * cue.amplitude) * done * cue.towards(subject)
 
