@@ -107,25 +107,11 @@ for _wish, _phrases in _SAID.items():
     for _phrase in _phrases.split(", "):
         _words = tuple(_phrase.split())
         PHRASES[_words] = PHRASES.get(_words, Wish()) | _wish
-_NAMES = [
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-]
-_NUMBERS = {str(number): number for number in range(1, 100)} | {name: k for k, name in enumerate(_NAMES, 1)}
+_NAMES = (
+    "one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen, fourteen, fifteen, sixteen"
+)
+_NUMBERS = {str(number): number for number in range(1, 100)}
+_NUMBERS |= {name: number for number, name in enumerate(_NAMES.split(", "), 1)}
 for _word, _number in _NUMBERS.items():
     PHRASES |= {(_word, times): Wish(count=_number) for times in ("time", "times", "x")}
 _LONGEST = max(map(len, PHRASES))
