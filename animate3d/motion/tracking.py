@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras
 from animate3d.motion.both_ways import back_share
 from animate3d.motion.flow import Image
+from animate3d.motion.limbs import SEARCH_SIZE, LimbSearch
 from animate3d.motion.matching import FrameSource, Matcher, MatchSettings, in_size
 from animate3d.motion.objects import Fit, ObjectMasks, Prior, fit_of, masks_of, prior_of
 from animate3d.motion.returns import Returns
@@ -36,6 +37,7 @@ _DOUBTFUL = 3  # frames after which a way may fall behind
 _BEHIND = 1.6  # times the cost of the best way: one that falls so far behind does not catch up
 _NEARLY = 1.25  # times the cost of the best way: one that costs no more has a say in the motion
 _SURE = 12  # power of the costs: one of 1.1 times the best has a third of its say
+_SEARCHES = 3  # for limbs, in a frame: what is found in one shows where another is
 _NOTHING = 1e-30  # costs less than anything that moves
 _MAX_SIZE = 256  # pixels; larger frames are reduced: they cost time and gain nothing
 
@@ -106,12 +108,12 @@ def track(
         known: ``[V, H, W]`` where the frames show anything, see `Matcher`.
     """
     settings = settings or TrackSettings()
-    frames, cameras = _reduced(frames, cameras)
     # From one view much is guessed, and limbs that touch at rest are guessed better if they hold together.
     template = template if frames.shape[0] == 1 else template.untied()
-    known = None if known is None else in_size(known, cameras.width, cameras.height)
+    frames, cameras = _reduced(frames, cameras, _MAX_SIZE)
     compared = MatchSettings(settings.stride, settings.residual, settings.outline)
-    matcher = Matcher(template, frames, cameras, compared, known)
+    compare = partial(_matcher, template, compared=compared, known=known)
+    matcher = compare(frames, cameras)
     few = frames.shape[0] <= FEW_VIEWS
     thorough = settings.thorough or few
     if not thorough:
@@ -122,7 +124,8 @@ def track(
         fits = [fit_of(template, bound=bound) for bound in ([False, True] if len(template.bonds.pairs) else [False])]
         ways = [make(fit, prior) for fit in fits for prior in priors]
     else:
-        ways = [make(fit_of(template, joints=joints), joints=joints) for joints in _joints(few, thorough)]
+        search = None if few or not thorough else LimbSearch(template, compare(*_reduced(frames, cameras, SEARCH_SIZE)))
+        ways = [make(fit_of(template, joints=j), joints=j, search=search) for j in _joints(few, thorough)]
     returns = Returns()
     returns.add(matcher.shown(0))
     with ThreadPoolExecutor(min(len(ways), torch.get_num_threads())) as pool:  # what is compiled works side by side
@@ -169,9 +172,10 @@ class _Way:
         prior: Prior | None = None,
         *,
         joints: bool = False,
+        search: LimbSearch | None = None,
     ) -> None:
         self._template, self._matcher, self._settings, self._masks = template, matcher, settings, masks
-        self.fit, self._prior = fit, prior
+        self.fit, self._prior, self._search = fit, prior, search
         self._turns = max(settings.turns, _JOINT_TURNS) if joints else settings.turns
         self._last_rounds = _LAST_ROUNDS if joints else 1
         self.nodes, self.confidence = [template.rest], [np.ones(template.n_nodes)]
@@ -196,6 +200,7 @@ class _Way:
         others = [] if earlier is None else [self.nodes[earlier]]
         nodes, found = self._find(self._start(frame, before, last, others), frame)
         missed = self._matcher.missed(nodes, frame)
+        nodes, found, missed = self._searched(nodes, found, missed, last, frame)
         if earlier is not None and missed > _FAR_BETTER * self.missed[earlier]:
             again, found_again = self._find(self.nodes[earlier], frame)
             missed_again = self._matcher.missed(again, frame)
@@ -205,6 +210,21 @@ class _Way:
         self.confidence.append(found)
         self.missed.append(missed)
         self.strain.append(self._template.strain(nodes))
+
+    def _searched(
+        self, nodes: Array, found: Array, missed: float, last: Array, frame: int
+    ) -> tuple[Array, Array, float]:
+        """What was found in a frame, or what is found from other poses of limbs, if that costs less, see `cost`."""
+        for _ in range(_SEARCHES):
+            posed = self._search.posed(nodes, last, frame) if self._search else nodes
+            if posed is nodes:
+                break
+            again, found_again = self._find(posed, frame)
+            missed_again = self._matcher.missed(again, frame)
+            if missed_again * self._template.strain(again) >= missed * self._template.strain(nodes):
+                break
+            nodes, found, missed = again, found_again, missed_again
+        return nodes, found, missed
 
     def go_back(self, links: Ids, progress: Callable[[int], None] | None = None) -> None:
         """Follow the surface again from the last frame to the first, and make one motion of both, see `back_share`.
@@ -259,6 +279,18 @@ class _Way:
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
 
 
+def _matcher(
+    template: Template,
+    frames: FrameSource,
+    cameras: Cameras,
+    compared: MatchSettings,
+    known: NDArray[np.bool_] | None,
+) -> Matcher:
+    """Compares the template with frames, in which ``known``, of any size, is where they show anything."""
+    known = None if known is None else in_size(known, cameras.width, cameras.height)
+    return Matcher(template, frames, cameras, compared, known)
+
+
 def _joints(few: bool, thorough: bool) -> list[bool]:
     """Whether links let go at joints, for every way that several views are followed."""
     if few:
@@ -303,11 +335,11 @@ class _Reduced:
         return np.asarray(small, np.float32)
 
 
-def _reduced(frames: FrameSource, cameras: Cameras) -> tuple[FrameSource, Cameras]:
-    """Frames and cameras of at most `_MAX_SIZE` pixels."""
+def _reduced(frames: FrameSource, cameras: Cameras, size: int) -> tuple[FrameSource, Cameras]:
+    """Frames and cameras of at most so many pixels."""
     height, width = frames.shape[2:4]
-    scale = _MAX_SIZE / max(height, width)
+    scale = size / max(height, width)
     if scale >= 1:
         return frames, cameras
-    size = (round(width * scale), round(height * scale))
-    return _Reduced(frames, size), cameras.resized(size[1], size[0])
+    width, height = round(width * scale), round(height * scale)
+    return _Reduced(frames, (width, height)), cameras.resized(height, width)
