@@ -19,7 +19,7 @@ from animate3d.motion.matching import Matcher
 from animate3d.motion.surfaces import Array, Ids, nearest_rotations
 from animate3d.motion.template import Template
 
-SEARCH_SIZE = 128  # pixels of the frames that limbs are looked for in
+SEARCH_SIZE = 96  # pixels of the frames that limbs are looked for in
 
 _CUTS = 14  # distances from the middle of the body at which limbs are cut off
 _LEAST, _MOST = 0.004, 0.5  # of the surface: a limb
