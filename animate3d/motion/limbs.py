@@ -26,6 +26,7 @@ _LEAST, _MOST = 0.004, 0.5  # of the surface: a limb
 _ALIKE = 0.8  # share that two limbs have in common: they are one
 _GOOD = 0.02  # a frame of which less is missed, of what the surface at rest misses, needs no search
 _BAD = 1.5  # times the mean that is missed: where a limb misses more it is looked for
+_WORSE = 1.25  # times what a limb missed when it was looked for in vain: then it is looked for again
 _GAIN = 0.97  # of what is missed: a pose that misses more than that is none
 _PRICE = 0.08  # of what is missed, for a turn by a radian; a leg that is turned inside out may look as good
 
@@ -74,8 +75,9 @@ class LimbSearch:
         matcher: compares surfaces with small frames, as hundreds of poses are drawn.
     """
 
-    def __init__(self, template: Template, matcher: Matcher) -> None:
-        self._matcher, self._rest, self._limbs = matcher, template.rest, limbs_of(template)
+    def __init__(self, template: Template, matcher: Matcher, limbs: list[Limb]) -> None:
+        self._matcher, self._rest, self._limbs = matcher, template.rest, limbs
+        self._given_up: dict[int, float] = {}  # limbs by what they missed when no pose was found that misses less
 
     def posed(self, nodes: Array, last: Array, frame: int) -> Array:
         """Nodes ``[M, 3]`` whose limbs show more of a frame; ``nodes`` itself where nothing better is found.
@@ -87,14 +89,20 @@ class LimbSearch:
         misses = self._matcher.misses(nodes, frame)
         if misses.total < _GOOD * self._matcher.missed(self._rest, frame):
             return nodes
-        for limb in self._limbs:
+        for number, limb in enumerate(self._limbs):
             mean = misses.sums.sum() / max(misses.pixels.sum(), 1.0)
-            if misses.sums[limb.nodes].sum() < _BAD * mean * misses.pixels[limb.nodes].sum():
+            missed_here = misses.sums[limb.nodes].sum()
+            if missed_here < _BAD * mean * misses.pixels[limb.nodes].sum():
+                continue
+            if missed_here < _WORSE * self._given_up.get(number, 0.0):
                 continue
             pose, missed = self._best_turn(limb, _as_before(limb, nodes, last), misses.total, frame)
             if missed < _GAIN * misses.total:
                 nodes = pose
                 misses = self._matcher.misses(nodes, frame)
+                self._given_up.clear()
+            else:
+                self._given_up[number] = missed_here
         return nodes
 
     def _best_turn(self, limb: Limb, nodes: Array, missed: float, frame: int) -> tuple[Array, float]:

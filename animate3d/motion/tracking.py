@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras
 from animate3d.motion.both_ways import back_share
 from animate3d.motion.flow import Image
-from animate3d.motion.limbs import SEARCH_SIZE, LimbSearch
+from animate3d.motion.limbs import SEARCH_SIZE, LimbSearch, limbs_of
 from animate3d.motion.matching import FrameSource, Matcher, MatchSettings, in_size
 from animate3d.motion.objects import Fit, ObjectMasks, Prior, fit_of, masks_of, prior_of
 from animate3d.motion.returns import Returns
@@ -124,8 +124,11 @@ def track(
         fits = [fit_of(template, bound=bound) for bound in ([False, True] if len(template.bonds.pairs) else [False])]
         ways = [make(fit, prior) for fit in fits for prior in priors]
     else:
-        search = None if few or not thorough else LimbSearch(template, compare(*_reduced(frames, cameras, SEARCH_SIZE)))
-        ways = [make(fit_of(template, joints=j), joints=j, search=search) for j in _joints(few, thorough)]
+        ways = [make(fit_of(template, joints=joints), joints=joints) for joints in _joints(few, thorough)]
+    if thorough and not few:
+        small, limbs = compare(*_reduced(frames, cameras, SEARCH_SIZE)), limbs_of(template)
+        for way in ways:
+            way.search = LimbSearch(template, small, limbs)
     returns = Returns()
     returns.add(matcher.shown(0))
     with ThreadPoolExecutor(min(len(ways), torch.get_num_threads())) as pool:  # what is compiled works side by side
@@ -156,6 +159,7 @@ class _Way:
 
     Attributes:
         fit: the solver.
+        search: for limbs that are lost; None for none.
         nodes: ``[M, 3]`` of every frame so far.
         confidence: ``[M]`` of every frame so far, see `Tracked`.
         missed: how much of every frame so far is not shown, see `Matcher.missed`.
@@ -172,10 +176,10 @@ class _Way:
         prior: Prior | None = None,
         *,
         joints: bool = False,
-        search: LimbSearch | None = None,
     ) -> None:
         self._template, self._matcher, self._settings, self._masks = template, matcher, settings, masks
-        self.fit, self._prior, self._search = fit, prior, search
+        self.fit, self._prior = fit, prior
+        self.search: LimbSearch | None = None
         self._turns = max(settings.turns, _JOINT_TURNS) if joints else settings.turns
         self._last_rounds = _LAST_ROUNDS if joints else 1
         self.nodes, self.confidence = [template.rest], [np.ones(template.n_nodes)]
@@ -216,7 +220,7 @@ class _Way:
     ) -> tuple[Array, Array, float]:
         """What was found in a frame, or what is found from other poses of limbs, if that costs less, see `cost`."""
         for _ in range(_SEARCHES):
-            posed = self._search.posed(nodes, last, frame) if self._search else nodes
+            posed = self.search.posed(nodes, last, frame) if self.search else nodes
             if posed is nodes:
                 break
             again, found_again = self._find(posed, frame)

@@ -76,7 +76,8 @@ def test_a_frame_that_is_explained_is_not_searched(monkeypatch: pytest.MonkeyPat
     frames, cameras = footage(mesh, truth)
     template = template_of(mesh)
     nodes = np.stack([truth[1][template._node_of == node].mean(axis=0) for node in range(template.n_nodes)])
-    search = LimbSearch(template, Matcher(template, frames, cameras, MatchSettings(2, 0.08, 0.3)))
+    matcher = Matcher(template, frames, cameras, MatchSettings(2, 0.08, 0.3))
+    search = LimbSearch(template, matcher, limbs_of(template))
 
     def none(*_: object) -> Array:
         raise AssertionError("a limb was turned")
