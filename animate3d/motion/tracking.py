@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from animate3d.cameras import Cameras
 from animate3d.motion.both_ways import back_share
 from animate3d.motion.flow import Image
-from animate3d.motion.limbs import SEARCH_SIZE, LimbSearch, limbs_of
+from animate3d.motion.limb_search import SEARCH_SIZE, LimbSearch, limbs_of
 from animate3d.motion.matching import FrameSource, Matcher, MatchSettings, in_size
 from animate3d.motion.objects import Fit, ObjectMasks, Prior, fit_of, masks_of, prior_of
 from animate3d.motion.returns import Returns
@@ -111,8 +111,7 @@ def track(
     # From one view much is guessed, and limbs that touch at rest are guessed better if they hold together.
     template = template if frames.shape[0] == 1 else template.untied()
     frames, cameras = _reduced(frames, cameras, _MAX_SIZE)
-    compared = MatchSettings(settings.stride, settings.residual, settings.outline)
-    compare = partial(_matcher, template, compared=compared, known=known)
+    compare = partial(_matcher, template, settings=settings, known=known)
     matcher = compare(frames, cameras)
     few = frames.shape[0] <= FEW_VIEWS
     thorough = settings.thorough or few
@@ -120,9 +119,7 @@ def track(
         settings = replace(settings, velocity=settings.velocity[:1])
     make = partial(_Way, template, matcher, settings, masks_of(ids, template, cameras))
     if frames.shape[0] == 1:
-        priors = [prior_of(template, cameras, weight) for weight in settings.depth]
-        fits = [fit_of(template, bound=bound) for bound in ([False, True] if len(template.bonds.pairs) else [False])]
-        ways = [make(fit, prior) for fit in fits for prior in priors]
+        ways = _ways_of_one_view(make, template, cameras, settings)
     else:
         ways = [make(fit_of(template, joints=joints), joints=joints) for joints in _joints(few, thorough)]
     if thorough and not few:
@@ -283,15 +280,25 @@ class _Way:
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
 
 
+def _ways_of_one_view(
+    make: Callable[[Fit, Prior], _Way], template: Template, cameras: Cameras, settings: TrackSettings
+) -> list[_Way]:
+    """Every pull in depth, with loose pieces free and, where there are any, bound."""
+    priors = [prior_of(template, cameras, weight) for weight in settings.depth]
+    fits = [fit_of(template, bound=bound) for bound in ([False, True] if len(template.bonds.pairs) else [False])]
+    return [make(fit, prior) for fit in fits for prior in priors]
+
+
 def _matcher(
     template: Template,
     frames: FrameSource,
     cameras: Cameras,
-    compared: MatchSettings,
+    settings: TrackSettings,
     known: NDArray[np.bool_] | None,
 ) -> Matcher:
     """Compares the template with frames, in which ``known``, of any size, is where they show anything."""
     known = None if known is None else in_size(known, cameras.width, cameras.height)
+    compared = MatchSettings(settings.stride, settings.residual, settings.outline)
     return Matcher(template, frames, cameras, compared, known)
 
 

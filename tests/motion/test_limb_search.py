@@ -7,8 +7,8 @@ from assets import box, tube, turned
 from moving_shapes import bending, footage, patterned_capsule, template_of
 
 from animate3d.meshes import Mesh
-from animate3d.motion import limbs
-from animate3d.motion.limbs import LimbSearch, limbs_of
+from animate3d.motion import limb_search
+from animate3d.motion.limb_search import LimbSearch, limbs_of
 from animate3d.motion.matching import Matcher, MatchSettings
 from animate3d.motion.surfaces import Array
 from animate3d.motion.tracking import TrackSettings, track
@@ -82,5 +82,5 @@ def test_a_frame_that_is_explained_is_not_searched(monkeypatch: pytest.MonkeyPat
     def none(*_: object) -> Array:
         raise AssertionError("a limb was turned")
 
-    monkeypatch.setattr(limbs, "_turned", none)
+    monkeypatch.setattr(limb_search, "_turned", none)
     assert search.posed(nodes, template.rest, 1) is nodes
