@@ -58,6 +58,8 @@ class TrackSettings:
         depth: pulls of every node towards its depth at rest, against its links, where only one view is given; all
             are tried, see `_Way.cost`.
         thorough: follow more than two views as few are followed: from several starts, there and back.
+        limbs: look for those that are lost, where more than two views are followed thoroughly; for frames that agree
+            with each other, as a video model's do not.
     """
 
     stiffness: tuple[float, ...] = (30.0, 10.0, 3.0, 1.0, 1.0)
@@ -69,6 +71,7 @@ class TrackSettings:
     velocity: tuple[float, ...] = (0.8, 0.4, 0.0)
     depth: tuple[float, ...] = (0.05, 0.0005)
     thorough: bool = False
+    limbs: bool = False
 
     def scaled(self, rigidity: float) -> TrackSettings:
         """The same with every round's stiffness multiplied."""
@@ -122,7 +125,7 @@ def track(
         ways = _ways_of_one_view(make, template, cameras, settings)
     else:
         ways = [make(fit_of(template, joints=joints), joints=joints) for joints in _joints(few, thorough)]
-    if thorough and not few:
+    if settings.limbs and thorough and not few:
         small, limbs = compare(*_reduced(frames, cameras, SEARCH_SIZE)), limbs_of(template)
         for way in ways:
             way.search = LimbSearch(template, small, limbs)

@@ -372,15 +372,15 @@ class Run(ABC):
         if self.frames_hash not in self._followed:  # it was tracked already if a sample was scored
             ways = partial(self.follow, surface), self.follow_origins(surface)
             shown, cameras, keep = self.shown(surface), self.cameras(self.frames.shape[2]), self.ends_in_tracking
-            given = self.options.frames is not None
-            seen = shown, self.frames, cameras
-            found = followed(ways[0], *seen, keep=keep, given=given, by_origins=ways[1], known=self.known)
+            find = partial(followed, keep=keep, given=self.options.frames is not None, known=self.known)
+            found = find(ways[0], shown, self.frames, cameras, by_origins=ways[1])
             self._followed[self.frames_hash] = found
         return self._followed[self.frames_hash]
 
     def follow(self, surface: Surface, thorough: bool) -> Tracked:
         """The surface followed through the frames, the first of which shows it at rest."""
-        cameras, settings = self.cameras(self.frames.shape[2]), TrackSettings(thorough=thorough).scaled(self.rigidity)
+        settings = TrackSettings(thorough=thorough, limbs=self.options.frames is not None).scaled(self.rigidity)
+        cameras = self.cameras(self.frames.shape[2])
         with counted(self.frames.shape[1] - 1, "tracking", "frame") as tell:
             return track(
                 template_of(surface), self.frames.numpy(), cameras, settings, progress=tell, ids=self.object_ids
