@@ -40,7 +40,7 @@ class Limb(NamedTuple):
 
     Attributes:
         nodes: ``[L]`` node ids.
-        joint: ``[J]`` ids of the nodes on both sides of where it hangs on the rest, the joint's among them.
+        joint: ``[J]`` ids of the nodes on both sides of where it hangs on the rest; their mean is the joint.
     """
 
     nodes: Ids
@@ -73,6 +73,7 @@ class LimbSearch:
 
     Args:
         matcher: compares surfaces with small frames, as hundreds of poses are drawn.
+        limbs: of the template, the largest first.
     """
 
     def __init__(self, template: Template, matcher: Matcher, limbs: list[Limb]) -> None:
