@@ -108,37 +108,34 @@ class LimbSearch:
 
     def _best_turn(self, limb: Limb, nodes: Array, missed: float, frame: int) -> tuple[Array, float]:
         """The nodes with a limb turned, and what they miss with the price of the turn."""
+        joint = nodes[limb.joint].mean(axis=0)
+        arms = nodes[limb.nodes] - joint
+        poses = self._matcher.posing(nodes, limb.nodes, frame)
 
-        def tried(turn: Array) -> tuple[float, Array]:
-            angle = np.arccos(np.clip((np.trace(turn) - 1) / 2, -1.0, 1.0))
-            cost = self._matcher.missed(_turned(limb, nodes, turn), frame) + _PRICE * missed * angle**2
-            return cost, turn
+        def best_of(turns: Array) -> tuple[float, Array]:
+            angles = np.arccos(np.clip((np.trace(turns, axis1=1, axis2=2) - 1) / 2, -1.0, 1.0))
+            costs = poses.missed(arms @ turns.transpose(0, 2, 1) + joint) + _PRICE * missed * angles**2
+            return float(costs.min()), turns[costs.argmin()]
 
-        least, best = min((tried(turn) for turn in _WIDE_TURNS), key=lambda each: each[0])
+        least, best = best_of(_WIDE_TURNS)
         for turns in _NARROW_TURNS:
             for _ in range(_NARROW_STEPS):
-                cost, turn = min((tried(turn @ best) for turn in turns), key=lambda each: each[0])
+                cost, turn = best_of(turns @ best)
                 if cost >= least:
                     break
                 least, best = cost, turn
-        return _turned(limb, nodes, best), least
+        turned = nodes.copy()
+        turned[limb.nodes] = arms @ best.T + joint
+        return turned, least
 
 
-def _turns(degrees: float, axes: Array) -> list[Array]:
-    """Turns by an angle about every axis, both ways."""
-    vectors = np.radians(degrees) * np.concatenate([axes, -axes])
-    return list(Rotation.from_rotvec(vectors).as_matrix())
+def _turns(degrees: float, axes: Array) -> Array:
+    """Turns by an angle about every axis, both ways. ``[2 A, 3, 3]``"""
+    return np.asarray(Rotation.from_rotvec(np.radians(degrees) * np.concatenate([axes, -axes])).as_matrix())
 
 
-_WIDE_TURNS = [np.eye(3), *(turn for by in _WIDE for turn in _turns(by, np.concatenate([np.eye(3), _DIAGONALS])))]
+_WIDE_TURNS = np.concatenate([np.eye(3)[None], *(_turns(by, np.concatenate([np.eye(3), _DIAGONALS])) for by in _WIDE)])
 _NARROW_TURNS = [_turns(by, np.eye(3)) for by in _NARROW]
-
-
-def _turned(limb: Limb, nodes: Array, turn: Array) -> Array:
-    joint = nodes[limb.joint].mean(axis=0)
-    turned = nodes.copy()
-    turned[limb.nodes] = (nodes[limb.nodes] - joint) @ turn.T + joint
-    return turned
 
 
 def _as_before(limb: Limb, nodes: Array, last: Array) -> Array:

@@ -70,10 +70,15 @@ def apart_on_grey(one, other, apart):  # type: ignore[no-untyped-def]
     """The difference of two stored images ``[H, W, 4]`` on grey, written to ``apart [H, W, 3]``."""
     for row in range(one.shape[0]):
         for column in range(one.shape[1]):
-            a, b = one[row, column], other[row, column]
-            veil = _GREY * (np.float32(a[3]) - np.float32(b[3]))
-            for k in range(3):
-                apart[row, column, k] = np.float32(a[k]) - np.float32(b[k]) - veil
+            apart_here(one[row, column], other[row, column], apart[row, column])
+
+
+@_jit
+def apart_here(one, other, apart):  # type: ignore[no-untyped-def]
+    """The difference of two pixels ``[4]`` on grey, written to ``apart [3]``."""
+    veil = _GREY * (np.float32(one[3]) - np.float32(other[3]))
+    for k in range(3):
+        apart[k] = np.float32(one[k]) - np.float32(other[k]) - veil
 
 
 @_jit

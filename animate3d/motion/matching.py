@@ -15,6 +15,7 @@ from animate3d.cameras import Cameras
 from animate3d.motion import match_kernels
 from animate3d.motion.flow import Bytes, Image, covered, find_flow, sample, stored
 from animate3d.motion.outlines import bare_pairs, hidden_pairs, outside_pairs, sparse_pixels
+from animate3d.motion.part_poses import PartPoses
 from animate3d.motion.rigid_fit import Rays, joined
 from animate3d.motion.surfaces import Array, Ids
 from animate3d.motion.template import Template
@@ -103,14 +104,14 @@ class Matcher:
         self._focals = cameras.focal.double().cpu().numpy()
         self._half = np.array([cameras.width, cameras.height]) / 2
         self._corner = _a_corner_of_each(template.triangles, template.n_nodes)
-        self._rest = [self._local(v, template.rest) for v in range(frames.shape[0])]
+        self._blur = max(1, cameras.height // _BLUR)
+        self._rest = np.stack([self._local(v, template.rest) for v in range(frames.shape[0])])
         winners, weights = visible_triangles(template.rest, template.triangles, cameras)
-        self._first_inverse_depth = []
+        self._first_inverse_depth = np.zeros(winners.shape, np.float32)
         for v, (winner, weight) in enumerate(zip(winners, weights, strict=True)):
-            on, inverse_depth = winner >= 0, np.zeros(winner.shape, np.float32)
+            on = winner >= 0
             depth = on_surface(self._rest[v], template.triangles, winner[on], weight[on])[:, 2]
-            inverse_depth[on] = 1.0 / np.maximum(depth, 1e-6)
-            self._first_inverse_depth.append(inverse_depth)
+            self._first_inverse_depth[v][on] = 1.0 / np.maximum(depth, 1e-6)
 
     def match(self, nodes: Array, frame: int, finest: int) -> tuple[Rays, Array]:
         """Compare the surface at ``nodes [M, 3]`` with one frame; ``finest``: see `find_flow`.
@@ -137,6 +138,13 @@ class Matcher:
             pixels += np.bincount(corners, minlength=len(nodes)) / 3
             total += of_view
         return Misses(sums, pixels, total)
+
+    def posing(self, nodes: Array, part: Ids, frame: int) -> PartPoses:
+        """Compare poses of a part ``[L]`` of the surface at ``nodes [M, 3]`` with a frame."""
+        eyes = self._viewmats, self._focals, float(self._cameras.near)
+        look = self._rest, self._template.colors, self._first, self._first_inverse_depth, self._half, _DEPTH_MARGIN
+        targets = np.stack(self.shown(frame))
+        return PartPoses(nodes, part, self._template.triangles, eyes, look, targets, self._blur, self._known)
 
     def shown(self, frame: int) -> list[Bytes]:
         """What every view shows in a frame, as stored images."""
@@ -166,11 +174,10 @@ class Matcher:
         looks = self._looks(nodes)
         self._drawn.append((nodes, looks))  # a start is matched next, and what a frame ended with is a start
         for look, target in zip(looks, self.shown(frame), strict=True):
-            size = max(1, len(target) // _BLUR)
             apart = np.empty((*look.triangles.shape, 3), np.float32)
             match_kernels.apart_on_grey(look.image, target, apart)
             squares = np.empty(look.triangles.shape, np.float32)
-            total = match_kernels.squared(cv2.blur(apart, (size, size)), squares)
+            total = match_kernels.squared(cv2.blur(apart, (self._blur, self._blur)), squares)
             yield look.triangles, squares, total
 
     def _match_view(self, v: int, nodes: Array, target: Bytes, look: _Look, finest: int) -> tuple[Rays, Array]:

@@ -219,9 +219,11 @@ def _draw(  # type: ignore[no-untyped-def]
     _, height, width, _ = images.shape
     winner = np.empty((height * supersample, width * supersample), dtype=np.int32)
     barycentrics = np.empty((height * supersample, width * supersample, 2), dtype=np.float32)
+    nearest = np.empty((height * supersample, width * supersample))
     mips = np.zeros(len(triangles), dtype=np.int64)
     for index in range(part, len(images), parts):
         v, f = index // n_frames, index % n_frames
+        winner[:], nearest[:] = -1, 0.0
         _visible(
             positions[f],
             triangles,
@@ -233,6 +235,7 @@ def _draw(  # type: ignore[no-untyped-def]
             viewmats[v],
             focals[v] * supersample,
             near,
+            nearest,
             winner,
             barycentrics,
             mips,
@@ -287,13 +290,14 @@ def _draw(  # type: ignore[no-untyped-def]
 
 @_jit
 def _visible(  # type: ignore[no-untyped-def]
-    points, triangles, uvs, source, materials, sizes, levels, viewmat, focal, near, winner, barycentrics, mips
+    points, triangles, uvs, source, materials, sizes, levels, viewmat, focal, near, nearest, winner, barycentrics, mips
 ):
     """Find the nearest triangle of every sample.
 
     Args:
-        winner: becomes the triangle's index or -1 ``[H, W]``.
-        barycentrics: becomes the perspective-correct ones of corners 1 and 2 ``[H, W, 2]``, where there is a triangle.
+        nearest: 1/z of what is drawn already ``[H, W]``, 0 for nothing; becomes that of the triangles in front of it.
+        winner: becomes the triangle's index ``[H, W]`` where there is one in front.
+        barycentrics: become the perspective-correct ones of corners 1 and 2 ``[H, W, 2]`` there.
         mips: become the mip levels of the triangles in view that show a texture ``[T]``.
     """
     height, width = winner.shape
@@ -308,8 +312,6 @@ def _visible(  # type: ignore[no-untyped-def]
         screen[i, 0] = focal * x * inverse + 0.5 * width
         screen[i, 1] = focal * y * inverse + 0.5 * height
         screen[i, 2] = inverse
-    nearest = np.zeros((height, width))  # largest 1/z so far
-    winner[:] = -1
     for t in range(len(triangles)):
         a, b, c = screen[triangles[t, 0]], screen[triangles[t, 1]], screen[triangles[t, 2]]
         if a[2] == 0.0 or b[2] == 0.0 or c[2] == 0.0:

@@ -71,22 +71,22 @@ def on_surface(values, triangles, winner, weights):  # type: ignore[no-untyped-d
 
 
 @_jit
-def _visible_views(part, parts, points, triangles, viewmats, focals, near, winners, weights):  # type: ignore[no-untyped-def]
+def draw_over(points, triangles, viewmat, focal, near, nearest, winner, weights):  # type: ignore[no-untyped-def]
+    """Find the nearest of triangles without texture at every pixel, over what is drawn already.
+
+    Args:
+        nearest: 1/z of what is drawn ``[H, W]``, 0 for nothing; becomes that of the triangles in front of it.
+        winner: becomes their index ``[H, W]``; ``weights [H, W, 2]`` their barycentrics of corners 1 and 2.
+    """
     plain = np.zeros(len(triangles), dtype=np.int64)  # no texture: no mip levels to choose
     no_uvs, no_sizes, no_levels = np.zeros((1, 3, 2)), np.zeros((1, 1, 2), dtype=np.int64), np.zeros(1, dtype=np.int64)
+    of_texture = no_uvs, plain, plain, no_sizes, no_levels
+    _visible(points, triangles, *of_texture, viewmat, focal, near, nearest, winner, weights, plain)
+
+
+@_jit
+def _visible_views(part, parts, points, triangles, viewmats, focals, near, winners, weights):  # type: ignore[no-untyped-def]
+    nearest = np.empty(winners.shape[1:])
     for v in range(part, len(viewmats), parts):
-        _visible(
-            points,
-            triangles,
-            no_uvs,
-            plain,
-            plain,
-            no_sizes,
-            no_levels,
-            viewmats[v],
-            focals[v],
-            near,
-            winners[v],
-            weights[v],
-            plain,
-        )
+        winners[v], nearest[:] = -1, 0.0
+        draw_over(points, triangles, viewmats[v], focals[v], near, nearest, winners[v], weights[v])

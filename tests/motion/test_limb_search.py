@@ -7,7 +7,6 @@ from assets import box, tube, turned
 from moving_shapes import bending, footage, patterned_capsule, template_of
 
 from animate3d.meshes import Mesh
-from animate3d.motion import limb_search
 from animate3d.motion.limb_search import LimbSearch, limbs_of
 from animate3d.motion.matching import Matcher, MatchSettings
 from animate3d.motion.surfaces import Array
@@ -81,5 +80,5 @@ def test_a_frame_that_is_explained_is_not_searched(monkeypatch: pytest.MonkeyPat
     def none(*_: object) -> Array:
         raise AssertionError("a limb was turned")
 
-    monkeypatch.setattr(limb_search, "_turned", none)
+    monkeypatch.setattr(LimbSearch, "_best_turn", none)
     assert search.posed(nodes, template.rest, 1) is nodes
