@@ -19,6 +19,7 @@ from animate3d.frames import GREY, count_frames, load_frames
 from animate3d.gaussians import Gaussians, holds_gaussians
 from animate3d.gaussians.placement import automatic_placement
 from animate3d.meshes import Mesh, Placement, vertex_colors
+from animate3d.meshes.appearance import paint_of
 from animate3d.motion.template import Template
 from animate3d.motion.tracking import TrackSettings
 from animate3d.motion.tracking import track as track_template
@@ -196,7 +197,7 @@ def track(
         frames = load_frames(frames, views, count_frames(frames, views)).numpy()
     placement = placement or mesh.automatic_placement()
     placed = np.asarray(placement.apply(mesh.vertices))
-    template = Template(placed, mesh.triangles()[0], mesh.welded(), vertex_colors(mesh))
+    template = Template(placed, mesh.triangles()[0], mesh.welded(), vertex_colors(mesh), paint=paint_of(mesh))
     cameras = cameras or reconstruction_cameras(len(frames), frames.shape[2])
     positions = track_template(template, frames, cameras, TrackSettings().scaled(rigidity), progress).positions
     trajectory = Trajectory.from_placed(positions, placement, fps)

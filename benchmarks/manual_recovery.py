@@ -33,7 +33,7 @@ from animate3d.evaluation.recovery import held_out_psnr, recovery
 from animate3d.frames import load_frames
 from animate3d.gaussians import from_mesh, save_edges, save_ply
 from animate3d.meshes import load_mesh
-from animate3d.meshes.appearance import vertex_colors
+from animate3d.meshes.appearance import paint_of, vertex_colors
 from animate3d.motion import depth, matching, template, tracking
 from animate3d.motion.appearance import fit_appearance
 from animate3d.motion.depth import DepthPrior
@@ -113,6 +113,7 @@ class Case:
             self.mesh.welded(),
             vertex_colors(self.mesh),
             nodes=nodes,
+            paint=paint_of(self.mesh),
         )
         if bonds is not None:
             model.bonds = model.bonds._replace(firmness=np.full(len(model.bonds.pairs), bonds))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from animate3d.meshes.materials import Material, linear_to_srgb, sample_texture, srgb_to_linear
@@ -32,14 +35,23 @@ def corner_colors(mesh: Mesh) -> np.ndarray:
     It is that of the material's diffuse texture, times the vertex colour where the face has them; without a texture it
     is the vertex colour, without that the base colour.
     """
-    colors = _corner_materials(mesh)
-    painted = np.flatnonzero(np.repeat(mesh.colored_faces(), np.diff(mesh.face_starts)))
-    if mesh.vertex_colors is not None and len(painted):
-        own = mesh.vertex_colors[mesh.corners[painted]].clip(0, 1)
-        textured = mesh.textured_corners()[painted]
-        own[textured] = product(own[textured], colors[painted[textured]])
-        colors[painted] = own
-    return colors
+    faces = np.repeat(np.arange(mesh.n_faces), np.diff(mesh.face_starts))
+    own = None if mesh.vertex_colors is None else mesh.vertex_colors[mesh.corners]
+    return _shown(mesh, faces, mesh.corner_uvs, own)
+
+
+def colors_at(mesh: Mesh, triangles: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:
+    """Colour ``[K, 3]`` float32 in 0..1, see `corner_colors`, at barycentrics ``[K, 3]`` of triangles ``[K]``."""
+    vertices, corners, faces = (part[triangles] for part in mesh.triangles())
+    shares = barycentrics[..., None].astype(np.float32)
+    uvs = None if mesh.corner_uvs is None else (shares * mesh.corner_uvs[corners]).sum(axis=1)
+    own = None if mesh.vertex_colors is None else (shares * mesh.vertex_colors[vertices]).sum(axis=1)
+    return _shown(mesh, faces, uvs, own)
+
+
+def paint_of(mesh: Mesh) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+    """`colors_at` of a mesh that shows more than the colours of its vertices; None for one that does not."""
+    return partial(colors_at, mesh) if mesh.textured_corners().any() else None
 
 
 def product(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -47,17 +59,27 @@ def product(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return linear_to_srgb(srgb_to_linear(one) * srgb_to_linear(other))
 
 
-def _corner_materials(mesh: Mesh) -> np.ndarray:
-    """Colour of every corner's material there ``[K, 3]`` float32."""
-    if len(mesh.materials) == 1:
-        return material_colors(mesh.materials[0], mesh.corner_uvs, len(mesh.corners))
-    corner_materials = np.repeat(mesh.face_materials, np.diff(mesh.face_starts))
-    colors = np.empty((len(mesh.corners), 3), dtype=np.float32)
-    for index, material in enumerate(mesh.materials):
-        chosen = np.flatnonzero(corner_materials == index)
-        uvs = None if mesh.corner_uvs is None else mesh.corner_uvs[chosen]
-        colors[chosen] = material_colors(material, uvs, len(chosen))
+def _shown(mesh: Mesh, faces: np.ndarray, uvs: np.ndarray | None, own: np.ndarray | None) -> np.ndarray:
+    """Colour ``[K, 3]`` float32 at uvs ``[K, 2]`` and vertex colours ``[K, 3]`` of faces ``[K]``."""
+    colors, textured = _of_materials(mesh, mesh.face_materials[faces], uvs)
+    if own is not None:
+        painted = np.flatnonzero(mesh.colored_faces()[faces])
+        own, textured = own[painted].clip(0, 1), textured[painted]
+        own[textured] = product(own[textured], colors[painted[textured]])
+        colors[painted] = own
     return colors
+
+
+def _of_materials(mesh: Mesh, materials: np.ndarray, uvs: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Colour ``[K, 3]`` float32 of materials ``[K]`` at uvs ``[K, 2]``, and where it is a texture's ``[K]``."""
+    colors, textured = np.empty((len(materials), 3), dtype=np.float32), np.zeros(len(materials), dtype=bool)
+    for index, material in enumerate(mesh.materials):
+        chosen = slice(None) if len(mesh.materials) == 1 else np.flatnonzero(materials == index)
+        there = None if uvs is None else uvs[chosen]
+        colors[chosen] = material_colors(material, there, len(colors[chosen]))
+        if there is not None and "diffuse" in material.textures:
+            textured[chosen] = np.isfinite(there).all(axis=1)
+    return colors, textured
 
 
 def material_colors(material: Material, uvs: np.ndarray | None, count: int) -> np.ndarray:

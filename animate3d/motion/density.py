@@ -7,6 +7,8 @@ and that face the same way: neither loose pieces nor the two sides of a thin par
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
@@ -24,7 +26,19 @@ def edge_length(area: float, nodes: int) -> float:
     return float(np.sqrt(area / nodes / (np.sqrt(3.0) / 2)))
 
 
-def split_evenly(values: Array, triangles: Ids, nodes: int) -> tuple[Array, Ids]:
+class Places(NamedTuple):
+    """Where the corners of triangles lie on those they were cut from.
+
+    Attributes:
+        triangles: ``[S]`` the uncut ones.
+        barycentrics: ``[S, 3, 3]`` of each corner.
+    """
+
+    triangles: Ids
+    barycentrics: Array
+
+
+def split_evenly(values: Array, triangles: Ids, nodes: int) -> tuple[Array, Ids, Places]:
     """`split` to about ``nodes`` vertices, or as they are where there are more."""
     longest = _LONGEST * edge_length(float(triangle_areas(values[:, :3], triangles).sum()), nodes)
     for _ in range(_TRIES):
@@ -36,7 +50,7 @@ def split_evenly(values: Array, triangles: Ids, nodes: int) -> tuple[Array, Ids]
     return found
 
 
-def split(values: Array, triangles: Ids, longest: float) -> tuple[Array, Ids]:
+def split(values: Array, triangles: Ids, longest: float) -> tuple[Array, Ids, Places]:
     """Halve edges until none is longer than ``longest``; both triangles at an edge get its midpoint.
 
     Args:
@@ -44,18 +58,26 @@ def split(values: Array, triangles: Ids, longest: float) -> tuple[Array, Ids]:
         triangles: ``[T, 3]``
 
     Returns:
-        values ``[N + K, 3 + D]``, of which the first N are unchanged, and triangles.
+        values ``[N + K, 3 + D]``, of which the first N are unchanged, triangles, and where they lie.
     """
+    places = Places(np.arange(len(triangles)), np.tile(np.eye(3), (len(triangles), 1, 1)))
     while True:
         sides = np.stack([triangles[:, [1, 2]], triangles[:, [2, 0]], triangles[:, [0, 1]]], axis=1)  # [T, 3, 2]
         edges, of_side = unique_pairs(sides.reshape(-1, 2))
         length = np.linalg.norm(values[edges[:, 0], :3] - values[edges[:, 1], :3], axis=1)
         halved = length > longest
         if not halved.any():
-            return values, triangles
-        middle = np.where(halved, len(values) + np.cumsum(halved) - 1, -1)
+            return values, triangles, places
+        middle = np.where(halved, len(values) + np.cumsum(halved) - 1, -1)[of_side.reshape(-1, 3)]
         values = np.concatenate([values, values[edges[halved]].mean(axis=1)])
-        triangles = _cut(triangles, middle[of_side.reshape(-1, 3)])
+        # Every triangle has six points of its own: its corners, and the midpoints of its sides.
+        own = 6 * np.arange(len(triangles))[:, None] + np.arange(6)
+        points = _cut(own[:, :3], np.where(middle >= 0, own[:, 3:], -1))
+        corners = places.barycentrics
+        middles = (corners[:, [1, 2, 0]] + corners[:, [2, 0, 1]]) / 2
+        triangles = np.concatenate([triangles, middle], axis=1).ravel()[points]
+        barycentrics = np.concatenate([corners, middles], axis=1).reshape(-1, 3)[points]
+        places = Places(places.triangles[points[:, 0] // 6], barycentrics)
 
 
 def _cut(triangles: Ids, middle: Ids) -> Ids:

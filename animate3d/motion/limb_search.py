@@ -2,7 +2,8 @@
 
 The flow finds an arm again that has moved by its own width or two. One that strikes further between two frames is lost,
 and its surface is smeared over what is nearest. So where a frame is explained badly, limbs are turned about their
-joints, stiff and shaped as in the last frame, and drawn: from the pose that shows more of the frame, following goes on.
+joints, stiff and shaped as in the last frame or at rest, and drawn: from the pose that shows more of the frame,
+following goes on.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SEARCH_SIZE = 96  # pixels of the frames that limbs are looked for in
 _CUTS = 14  # distances from the middle of the body at which limbs are cut off
 _LEAST, _MOST = 0.004, 0.5  # of the surface: a limb
 _ALIKE = 0.8  # share that two limbs have in common: they are one
-_GOOD = 0.02  # a frame of which less is missed, of what the surface at rest misses, needs no search
+_GOOD = 0.005  # a frame of which less is missed, of what the surface at rest misses, needs no search
 _BAD = 1.5  # times the mean that is missed: where a limb misses more it is looked for
 _WORSE = 1.25  # times what a limb missed when it was looked for in vain: then it is looked for again
 _GAIN = 0.97  # of what is missed: a pose that misses more than that is none
@@ -95,9 +96,9 @@ class LimbSearch:
             missed_here = misses.sums[limb.nodes].sum()
             if missed_here < _BAD * mean * misses.pixels[limb.nodes].sum():
                 continue
-            if missed_here < _WORSE * self._given_up.get(number, 0.0):
+            if number in self._given_up and missed_here <= _WORSE * self._given_up[number]:
                 continue
-            pose, missed = self._best_turn(limb, _as_before(limb, nodes, last), misses.total, frame)
+            pose, missed = self._best_turn(limb, nodes, last, misses.total, frame)
             if missed < _GAIN * misses.total:
                 nodes = pose
                 misses = self._matcher.misses(nodes, frame)
@@ -106,21 +107,24 @@ class LimbSearch:
                 self._given_up[number] = missed_here
         return nodes
 
-    def _best_turn(self, limb: Limb, nodes: Array, missed: float, frame: int) -> tuple[Array, float]:
-        """The nodes with a limb turned, and what they miss with the price of the turn."""
+    def _best_turn(self, limb: Limb, nodes: Array, last: Array, missed: float, frame: int) -> tuple[Array, float]:
+        """The nodes with a limb turned, and what they miss with the price of the turn.
+
+        It is shaped as in the last frame, or as at rest: what has been lost for a while is bent by wrong matches.
+        """
         joint = nodes[limb.joint].mean(axis=0)
-        arms = nodes[limb.nodes] - joint
         poses = self._matcher.posing(nodes, limb.nodes, frame)
 
-        def best_of(turns: Array) -> tuple[float, Array]:
+        def best_of(arms: Array, turns: Array) -> tuple[float, Array]:
             angles = np.arccos(np.clip((np.trace(turns, axis1=1, axis2=2) - 1) / 2, -1.0, 1.0))
             costs = poses.missed(arms @ turns.transpose(0, 2, 1) + joint) + _PRICE * missed * angles**2
             return float(costs.min()), turns[costs.argmin()]
 
-        least, best = best_of(_WIDE_TURNS)
+        shapes = [_shaped(limb, nodes, shape) for shape in (last, self._rest)]
+        (least, best), arms = min(((best_of(arms, _WIDE_TURNS), arms) for arms in shapes), key=lambda each: each[0][0])
         for turns in _NARROW_TURNS:
             for _ in range(_NARROW_STEPS):
-                cost, turn = best_of(turns @ best)
+                cost, turn = best_of(arms, turns @ best)
                 if cost >= least:
                     break
                 least, best = cost, turn
@@ -138,14 +142,12 @@ _WIDE_TURNS = np.concatenate([np.eye(3)[None], *(_turns(by, np.concatenate([np.e
 _NARROW_TURNS = [_turns(by, np.eye(3)) for by in _NARROW]
 
 
-def _as_before(limb: Limb, nodes: Array, last: Array) -> Array:
-    """The nodes, with a limb as stiff as in the last frame on its joint, which may have gone elsewhere."""
-    before, now = last[limb.joint], nodes[limb.joint]
+def _shaped(limb: Limb, nodes: Array, shape: Array) -> Array:
+    """A limb ``[L, 3]`` as stiff as in another pose of all nodes ``[M, 3]``, about its joint, which may have turned."""
+    before, now = shape[limb.joint], nodes[limb.joint]
     there, here = before.mean(axis=0), now.mean(axis=0)
     turn = nearest_rotations(((now - here).T @ (before - there))[None])[0]
-    placed = nodes.copy()
-    placed[limb.nodes] = (last[limb.nodes] - there) @ turn.T + here
-    return placed
+    return np.asarray((shape[limb.nodes] - there) @ turn.T)
 
 
 def _beyond(template: Template, share: Array, pairs: Ids) -> list[NDArray[np.bool_]]:

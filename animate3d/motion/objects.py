@@ -74,6 +74,7 @@ class SceneTemplate(Template):
         templates = [own.template for own in self.own]
         self.rest = np.concatenate([t.rest for t in templates])
         self.colors = np.concatenate([t.colors for t in templates])
+        self._paint = np.concatenate([t.painted().colors for t in templates])
         self.areas = np.concatenate([t.areas for t in templates])
         self.edge = float(np.average([t.edge for t in templates], weights=[t.n_nodes for t in templates]))
         self.triangles = np.concatenate([own.template.triangles + own.nodes.start for own in self.own])
@@ -197,7 +198,7 @@ Prior: TypeAlias = DepthPrior | ObjectDepths
 def template_of(surface: Surface, *, nodes: int = NODES) -> Template:
     """The template of a surface, of one object or of several."""
     if surface.objects is None or (surface.objects == surface.objects[0]).all():
-        return Template(*surface[:4], nodes=nodes)
+        return Template(*surface[:4], nodes=nodes, paint=surface.paint)
     return SceneTemplate(surface, nodes=nodes)
 
 
@@ -218,10 +219,12 @@ def _template(surface: Surface, vertices: Ids, triangles: NDArray[np.bool_], nod
     """Of some of the vertices and the triangles between them."""
     number = np.full(len(surface.vertices), -1)
     number[vertices] = np.arange(len(vertices))
+    paint, own = surface.paint, np.flatnonzero(triangles)
     return Template(
         surface.vertices[vertices],
         number[surface.triangles[triangles]],
         surface.groups[vertices],
         surface.colors[vertices],
         nodes=nodes,
+        paint=(lambda at, barycentrics: paint(own[at], barycentrics)) if paint else None,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from animate3d.motion.bonds import find_bonds
-from animate3d.motion.density import adjacency, edge_length, gather, split_evenly
+from animate3d.motion.density import Places, adjacency, edge_length, gather, split_evenly
 from animate3d.motion.inside import times_around
 from animate3d.motion.surfaces import (
     Array,
@@ -30,7 +31,12 @@ _CROWDED = 1.25  # times the wanted nodes, before a surface is thinned
 _SPECK, _SPECK_EDGE = 0.5, 0.05  # of the usual distance of nodes: the size of what is one node, and its edges
 _OUT = 0.05  # of the usual distance of nodes: so far before a node is outside, unless another part covers it
 _BETWEEN = (0.2, 0.5, 0.8)  # places on a link through the inside, all of which are inside of one part
+_NEAR = (np.ones((3, 3)) + 3 * np.eye(3)) / 6  # a place of a triangle that stands for what is near each corner
 _APART = 0.1  # of the diagonal: a bond so much longer is strained as much as a link of twice its length
+
+
+Paint: TypeAlias = Callable[[Ids, Array], Array]
+"""Colours ``[K, 3]`` of a surface, 0..1, at barycentrics ``[K, 3]`` of its triangles ``[K]``."""
 
 
 class Surface(NamedTuple):
@@ -42,6 +48,7 @@ class Surface(NamedTuple):
         groups: ``[N]`` representative id of coincident vertices, which move as one.
         colors: ``[N, 3]`` 0..1.
         objects: ``[N]`` number of each vertex's object; None for one object.
+        paint: what lies between the vertices, which may be few; None where it is between their colours.
     """
 
     vertices: Array
@@ -49,6 +56,7 @@ class Surface(NamedTuple):
     groups: Ids
     colors: Array
     objects: Ids | None = None
+    paint: Paint | None = None
 
 
 class Template:
@@ -72,16 +80,29 @@ class Template:
         bonds: `Bonds` between loose pieces.
     """
 
-    def __init__(self, vertices: Array, triangles: Ids, groups: Ids, colors: Array, *, nodes: int = NODES) -> None:
+    def __init__(
+        self,
+        vertices: Array,
+        triangles: Ids,
+        groups: Ids,
+        colors: Array,
+        *,
+        nodes: int = NODES,
+        paint: Paint | None = None,
+    ) -> None:
         self.vertices = np.asarray(vertices, dtype=np.float64)
         unique, node_of = np.unique(groups, return_inverse=True)
         count = np.bincount(node_of)
         both = np.concatenate([self.vertices, np.asarray(colors, dtype=np.float64)], axis=1)
         values = sum_at(both, node_of, len(unique)) / count[:, None]
-        values, corners = split_evenly(values, _proper(node_of[triangles]), nodes)
+        proper = np.flatnonzero(_are_proper(node_of[triangles]))
+        values, corners, places = split_evenly(values, node_of[triangles[proper]], nodes)
         edges = edges_of(corners)
         piece = connected_components(adjacency(edges, len(values)), directed=False)[1]
         self._thinned = len(values) > _CROWDED * nodes
+        if paint and not self._thinned:
+            places = Places(proper[places.triangles], places.barycentrics)
+            values = np.concatenate([values, _painted(paint, places, corners, values[:, 3:])], axis=1)
         if self._thinned:
             cluster, firsts = gather(values[:, :3], corners, nodes)
         else:
@@ -89,7 +110,8 @@ class Template:
         if len(firsts) < len(values):
             values = sum_at(values, cluster, len(firsts)) / np.bincount(cluster)[:, None]
             node_of, corners, piece, edges = cluster[node_of], _proper(cluster[corners]), piece[firsts], cluster[edges]
-        self.rest, self.colors = np.ascontiguousarray(values[:, :3]), values[:, 3:]
+        self.rest, self.colors = np.ascontiguousarray(values[:, :3]), values[:, 3:6]
+        self._paint = values[:, -3:]
         self.triangles = np.ascontiguousarray(corners)
         self.areas = vertex_areas(self.rest, self.triangles)
         self.pieces = np.unique(piece, return_inverse=True)[1]
@@ -108,6 +130,12 @@ class Template:
         free[self._through] = through_one_part(self, self.links[self._through])
         other = copy(self)
         other.links, other._through = self.links[free], self._through[free]
+        return other
+
+    def painted(self) -> Template:
+        """The same in the mean colours of the surface near each node, which its vertices may be too few to have."""
+        other = copy(self)
+        other.colors = self._paint
         return other
 
     @property
@@ -182,8 +210,20 @@ def specks(points: Array, triangles: Ids, edges: Ids) -> tuple[Ids, Ids]:
 
 def _proper(triangles: Ids) -> Ids:
     """The triangles that have three different corners."""
+    return triangles[_are_proper(triangles)]
+
+
+def _are_proper(triangles: Ids) -> NDArray[np.bool_]:
     a, b, c = triangles.T
-    return triangles[(a != b) & (b != c) & (c != a)]
+    return np.asarray((a != b) & (b != c) & (c != a))
+
+
+def _painted(paint: Paint, places: Places, corners: Ids, plain: Array) -> Array:
+    """The mean colour ``[M, 3]`` of the surface near each node; that of ``plain`` where it has no triangle."""
+    near = (_NEAR @ places.barycentrics).reshape(-1, 3)
+    colors = paint(np.repeat(places.triangles, 3), near)
+    count = np.bincount(corners.ravel(), minlength=len(plain))[:, None]
+    return np.where(count, sum_at(colors, corners.ravel(), len(plain)) / np.maximum(count, 1), plain)
 
 
 def surface_links(rest: Array, edges: Ids, normals: Array, pieces: Ids, edge: float) -> tuple[Ids, NDArray[np.bool_]]:

@@ -58,8 +58,8 @@ class TrackSettings:
         depth: pulls of every node towards its depth at rest, against its links, where only one view is given; all
             are tried, see `_Way.cost`.
         thorough: follow more than two views as few are followed: from several starts, there and back.
-        limbs: look for those that are lost, where more than two views are followed thoroughly; for frames that agree
-            with each other, as a video model's do not.
+        limbs: look for those that are lost, where several views are followed thoroughly (two always are); for frames
+            that agree with each other, as a video model's do not.
     """
 
     stiffness: tuple[float, ...] = (30.0, 10.0, 3.0, 1.0, 1.0)
@@ -111,8 +111,9 @@ def track(
         known: ``[V, H, W]`` where the frames show anything, see `Matcher`.
     """
     settings = settings or TrackSettings()
-    # From one view much is guessed, and limbs that touch at rest are guessed better if they hold together.
-    template = template if frames.shape[0] == 1 else template.untied()
+    # From one view much is guessed, and limbs that touch at rest are guessed better if they hold together; what is seen
+    # of surface that turns into view pulls it to wrong depths as often as to right ones.
+    template = template if frames.shape[0] == 1 else template.untied().painted()
     frames, cameras = _reduced(frames, cameras, _MAX_SIZE)
     compare = partial(_matcher, template, settings=settings, known=known)
     matcher = compare(frames, cameras)
@@ -125,7 +126,7 @@ def track(
         ways = _ways_of_one_view(make, template, cameras, settings)
     else:
         ways = [make(fit_of(template, joints=joints), joints=joints) for joints in _joints(few, thorough)]
-    if settings.limbs and thorough and not few:
+    if settings.limbs and thorough and frames.shape[0] > 1:
         small, limbs = compare(*_reduced(frames, cameras, SEARCH_SIZE)), limbs_of(template)
         for way in ways:
             way.search = LimbSearch(template, small, limbs)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animate3d.meshes import Mesh, Placement
-from animate3d.meshes.appearance import material_colors, product, vertex_colors
+from animate3d.meshes.appearance import colors_at, vertex_colors
 from animate3d.motion.surfaces import vertex_normals
 from animate3d.rasterize.visibility import visible_through
 from animate3d.runs.viewpoint import camera_to_world
@@ -108,7 +108,7 @@ class Drawer:
 
     def __init__(self, mesh: Mesh, placement: Placement) -> None:
         placed = np.asarray(placement.apply(mesh.vertices), dtype=np.float64)
-        triangles, corners, faces = mesh.triangles()
+        triangles = mesh.triangles()[0]
         used = placed[np.unique(triangles)]
         self.centre = (used.min(axis=0) + used.max(axis=0)) / 2
         self.radius = float(np.linalg.norm(used - self.centre, axis=1).max())
@@ -117,9 +117,9 @@ class Drawer:
         self._values = np.concatenate([vertex_colors(mesh), normals], axis=1).astype(np.float32)
         split = math.ceil(math.sqrt(_LEAST_TRIANGLES / max(len(triangles), 1)))
         if split > 1 and mesh.textured_corners().any():
-            self._split(mesh, corners, faces, split)
+            self._split(mesh, split)
 
-    def _split(self, mesh: Mesh, corners: NDArray[np.integer], faces: NDArray[np.integer], count: int) -> None:
+    def _split(self, mesh: Mesh, count: int) -> None:
         """Split every triangle's sides: a texture shows more than the colours of a coarse mesh's vertices."""
         steps = [(i, j) for i in range(count + 1) for j in range(count + 1 - i)]
         number = {step: k for k, step in enumerate(steps)}
@@ -127,19 +127,11 @@ class Drawer:
         downward = [((i + 1, j), (i + 1, j + 1), (i, j + 1)) for i, j in steps if i + j < count - 1]
         small = np.array([[number[corner] for corner in triangle] for triangle in (*upward, *downward)])
         shares = np.array([(count - i - j, i, j) for i, j in steps]) / count  # [K, 3]
-        assert mesh.corner_uvs is not None
-        uvs = np.einsum("kc,tcd->tkd", shares, mesh.corner_uvs[corners].astype(np.float64))
         points = np.einsum("kc,tcd->tkd", shares, self._points[self._triangles])
         values = np.einsum("kc,tcd->tkd", shares, self._values[self._triangles])
-        colored, textured = mesh.colored_faces()[faces], mesh.textured_corners()[corners].all(axis=1)
-        for index, material in enumerate(mesh.materials):
-            chosen = np.flatnonzero((mesh.face_materials[faces] == index) & (textured | ~colored))
-            colors = material_colors(material, uvs[chosen].reshape(-1, 2), len(chosen) * len(steps))
-            values[chosen, :, :3] = colors.reshape(len(chosen), len(steps), 3)
-        tinted = np.flatnonzero(colored & textured)
-        if mesh.vertex_colors is not None and len(tinted):
-            tints = np.einsum("kc,tcd->tkd", shares, mesh.vertex_colors[mesh.corners[corners[tinted]]])
-            values[tinted, :, :3] = product(values[tinted, :, :3], tints)
+        whole = np.repeat(np.arange(len(self._triangles)), len(steps))
+        colors = colors_at(mesh, whole, np.tile(shares, (len(self._triangles), 1)))
+        values[..., :3] = colors.reshape(*values.shape[:2], 3)
         first = np.arange(len(self._triangles))[:, None, None] * len(steps)
         self._triangles = np.ascontiguousarray((first + small).reshape(-1, 3), dtype=np.int64)
         self._points = points.reshape(-1, 3)

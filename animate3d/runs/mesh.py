@@ -25,7 +25,7 @@ from animate3d.files import atomic_file, content_hash
 from animate3d.frames import GREY, composite
 from animate3d.gaussians import Gaussians, from_mesh, load_ply, save_edges, save_ply
 from animate3d.meshes import Mesh, Placement
-from animate3d.meshes.appearance import vertex_colors
+from animate3d.meshes.appearance import paint_of, vertex_colors
 from animate3d.meshes.scene import Scene
 from animate3d.meshes.scene_file import load_models
 from animate3d.motion.appearance import fit_appearance
@@ -183,7 +183,8 @@ class MeshRun(Run):
     def surface(self) -> Surface:
         mesh = self.model
         objects = mesh.objects if isinstance(mesh, Scene) else None
-        return Surface(self.placed, mesh.triangles()[0], mesh.welded(), vertex_colors(mesh), objects)
+        colors, paint = vertex_colors(mesh), paint_of(mesh)
+        return Surface(self.placed, mesh.triangles()[0], mesh.welded(), colors, objects, paint)
 
     @cached_property
     def object_ids(self) -> np.ndarray | None:
