@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from animate3d.errors import InputError
 from animate3d.meshes import Material, Mesh, sample_texture, vertex_colors
+from animate3d.meshes.appearance import colors_at, corner_colors
 from animate3d.meshes.topology import _weld_by_cells, clip_ears, weld
 
 
@@ -132,6 +133,24 @@ def test_colors_come_from_texture_times_vertices_or_either_or_material():
     np.testing.assert_array_equal(colors(material=red, vertex_colors=gap)[0], [1, 0, 0])
     # Programs write white vertex colours into textured files: they say nothing.
     np.testing.assert_allclose(colors(material=textured, corner_uvs=uvs, vertex_colors=white), 0.2, atol=1e-6)
+
+
+@pytest.mark.parametrize("tinted", [False, True])
+def test_colors_of_a_face_are_those_of_its_corners_and_of_the_texture_between_them(tinted: bool) -> None:
+    image = np.zeros((9, 9, 3), dtype=np.uint8)
+    image[4, 4] = 255
+    corners = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    faces = np.array([[0, 1, 2, 3]])
+    own = np.full((4, 3), 0.5) if tinted else None
+    material = Material("m", textures={"diffuse": image})
+    mesh = Mesh.from_faces(corners, faces, corner_uvs=corners[faces][..., :2], vertex_colors=own, material=material)
+    triangles, of_corner, _ = mesh.triangles()
+    at_corners = colors_at(mesh, np.repeat(np.arange(2), 3), np.tile(np.eye(3), (2, 1)))
+    np.testing.assert_array_equal(at_corners, corner_colors(mesh)[of_corner.ravel()])
+    sides = np.array([[0.5, 0.5, 0], [0, 0.5, 0.5], [0.5, 0, 0.5]])
+    middles = np.einsum("kc,tcd->tkd", sides, corners[triangles]).reshape(-1, 3)
+    found = colors_at(mesh, np.repeat(np.arange(2), 3), np.tile(sides, (2, 1)))
+    np.testing.assert_allclose(found[:, 0], (middles[:, :2] == 0.5).all(axis=1) * (0.5 if tinted else 1.0), atol=1e-6)
 
 
 def test_corners_without_uv_use_the_base_color():

@@ -5,7 +5,12 @@ import pytest
 import trimesh
 from moving_shapes import patterned_capsule, template_of
 
-from animate3d.motion.template import Template
+from animate3d.meshes import Material, Mesh
+from animate3d.meshes.appearance import paint_of, vertex_colors
+from animate3d.motion.density import split
+from animate3d.motion.objects import SceneTemplate
+from animate3d.motion.objects import template_of as template_of_surface
+from animate3d.motion.template import Surface, Template
 
 
 def test_coincident_vertices_become_one_node() -> None:
@@ -46,6 +51,47 @@ def test_a_coarse_mesh_is_split_and_its_vertices_are_nodes() -> None:
     assert length.max() < 3 * template.edge
     moved, _ = template.carry(template.rest + 0.5, np.eye(3)[None].repeat(template.n_nodes, axis=0))
     np.testing.assert_array_equal(moved, template.vertices + 0.5)
+
+
+def test_corners_lie_where_their_places_on_the_uncut_triangles_say() -> None:
+    shape = trimesh.creation.box(extents=[1, 2, 3])
+    whole = np.asarray(shape.vertices)[shape.faces]
+    values, triangles, places = split(np.array(shape.vertices), np.array(shape.faces), 0.7)
+    assert len(triangles) > 5 * len(shape.faces)
+    np.testing.assert_allclose(values[triangles], places.barycentrics @ whole[places.triangles], atol=1e-12)
+
+
+def striped() -> Mesh:
+    """A square of two triangles, x and y 0..1, red left of the middle and blue right of it."""
+    image = np.zeros((8, 64, 3), np.uint8)
+    image[:, :32, 0], image[:, 32:, 2] = 255, 255
+    corners = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    faces, material = np.array([[0, 1, 2], [0, 2, 3]]), Material("striped", textures={"diffuse": image})
+    return Mesh.from_faces(corners, faces, corner_uvs=corners[faces][..., :2], material=material)
+
+
+@pytest.mark.parametrize("objects", [None, np.zeros(8, int), np.repeat([0, 1], 4)])
+def test_a_texture_colours_what_lies_between_the_vertices_of_a_coarse_mesh(objects: np.ndarray | None) -> None:
+    mesh = striped()
+    if objects is not None:
+        both = np.concatenate([mesh.vertices, mesh.vertices + [0, 0, 1]])
+        faces = np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]])
+        mesh = Mesh.from_faces(both, faces, corner_uvs=both[faces][..., :2], material=mesh.materials[0])
+    surface = Surface(mesh.vertices, mesh.triangles()[0], mesh.welded(), vertex_colors(mesh), objects, paint_of(mesh))
+    template = template_of_surface(surface, nodes=800)
+    assert isinstance(template, SceneTemplate) == (objects is not None and objects.any())
+    x = template.rest[:, 0]
+    left, right = x < 0.4, x > 0.6
+    painted = template.painted().colors
+    np.testing.assert_allclose(painted[left], np.tile([1, 0, 0], (left.sum(), 1)), atol=1e-6)
+    np.testing.assert_allclose(painted[right], np.tile([0, 0, 1], (right.sum(), 1)), atol=1e-6)
+    assert (template.colors[(x > 0.2) & (x < 0.4), 2] > 0.05).all()  # mixed from the corners
+
+
+def test_a_surface_without_texture_has_the_colours_of_its_vertices() -> None:
+    template = template_of(patterned_capsule())
+    assert paint_of(patterned_capsule()) is None
+    np.testing.assert_array_equal(template.painted().colors, template.colors)
 
 
 def test_vertices_that_nothing_can_tell_apart_keep_their_shape() -> None:
