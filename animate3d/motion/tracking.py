@@ -111,9 +111,7 @@ def track(
         known: ``[V, H, W]`` where the frames show anything, see `Matcher`.
     """
     settings = settings or TrackSettings()
-    # From one view much is guessed, and limbs that touch at rest are guessed better if they hold together; what is seen
-    # of surface that turns into view pulls it to wrong depths as often as to right ones.
-    template = template if frames.shape[0] == 1 else template.untied().painted()
+    template = _seen_from(template, frames.shape[0])
     frames, cameras = _reduced(frames, cameras, _MAX_SIZE)
     compare = partial(_matcher, template, settings=settings, known=known)
     matcher = compare(frames, cameras)
@@ -282,6 +280,15 @@ class _Way:
         shares = (0.0,) if before is last else self._settings.velocity
         starts = [*(last + share * (last - before) if share else last for share in shares), *others]
         return min(starts, key=lambda start: self._matcher.missed(start, frame)) if len(starts) > 1 else starts[0]
+
+
+def _seen_from(template: Template, views: int) -> Template:
+    """The template as it is followed from so many views.
+
+    From one view much is guessed. There limbs that touch at rest are guessed better if they hold together, and surface
+    that turns into view pulls to wrong depths as often as to right ones.
+    """
+    return template if views == 1 else template.untied().painted()
 
 
 def _ways_of_one_view(
