@@ -43,7 +43,8 @@ class PartPoses:
         self._corners, own = np.unique(triangles[of_part], return_inverse=True)
         self._triangles = np.ascontiguousarray(own.reshape(-1, 3))
         self._around = nodes[self._corners]  # with neighbours that stay where they are
-        self._at = np.searchsorted(self._corners, part)
+        self._drawn = np.isin(part, self._corners)  # a node may be a point without triangles
+        self._at = np.searchsorted(self._corners, part[self._drawn])
         local, colors, *first = look
         self._look = np.ascontiguousarray(local[:, self._corners]), colors[self._corners], *first
         self._eyes, self._targets, self._blur = eyes, targets, blur
@@ -59,7 +60,7 @@ class PartPoses:
     def missed(self, poses: Array) -> Array:
         """What the surface misses of the frame with the part in each of some poses ``[K, L, 3]``. ``[K]``"""
         corners = np.repeat(self._around[None], len(poses), axis=0)
-        corners[:, self._at] = poses
+        corners[:, self._at] = poses[:, self._drawn]
         more = np.empty(len(poses))
         compared = self._eyes, self._look, self._targets, self._blur, *self._rest
         run_parts(part_kernels.compare_poses, len(poses), corners, self._triangles, *compared, more)

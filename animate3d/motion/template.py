@@ -110,8 +110,8 @@ class Template:
         if len(firsts) < len(values):
             values = sum_at(values, cluster, len(firsts)) / np.bincount(cluster)[:, None]
             node_of, corners, piece, edges = cluster[node_of], _proper(cluster[corners]), piece[firsts], cluster[edges]
-        self.rest, self.colors = np.ascontiguousarray(values[:, :3]), values[:, 3:6]
-        self._paint = values[:, -3:]
+        columns = slice(0, 3), slice(3, 6), slice(-3, None)
+        self.rest, self.colors, self._paint = (np.ascontiguousarray(values[:, part]) for part in columns)
         self.triangles = np.ascontiguousarray(corners)
         self.areas = vertex_areas(self.rest, self.triangles)
         self.pieces = np.unique(piece, return_inverse=True)[1]
