@@ -60,7 +60,7 @@ def compiling_told(announce: Callable[[str], None]) -> Iterator[None]:
         def on_start(self, compiled: event.Event) -> None:
             if not told:
                 told.append(True)
-                announce("compiling kernels, once for this kind of run, up to 12 s")
+                announce("compiling kernels, once for this kind of run, up to 20 s")
 
         def on_end(self, compiled: event.Event) -> None:
             pass

@@ -51,7 +51,7 @@ def test_compilation_is_told_once_and_only_when_it_happens() -> None:
         assert said == []
         for kernel in kernels:
             kernel(np.ones(2))
-    assert said == ["compiling kernels, once for this kind of run, up to 12 s"]
+    assert said == ["compiling kernels, once for this kind of run, up to 20 s"]
     with compiling_told(said.append):
         kernels[0](np.ones(2))
     assert len(said) == 1
