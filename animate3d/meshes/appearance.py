@@ -41,17 +41,18 @@ def corner_colors(mesh: Mesh) -> np.ndarray:
 
 
 def colors_at(mesh: Mesh, triangles: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:
-    """Colour ``[K, 3]`` float32 in 0..1, see `corner_colors`, at barycentrics ``[K, 3]`` of triangles ``[K]``."""
+    """Colour ``[K, 3]`` float32 in 0..1 at barycentrics ``[K, 3]`` of triangles ``[K]``, as the mesh is drawn."""
     vertices, corners, faces = (part[triangles] for part in mesh.triangles())
     shares = barycentrics[..., None].astype(np.float32)
     uvs = None if mesh.corner_uvs is None else (shares * mesh.corner_uvs[corners]).sum(axis=1)
     own = None if mesh.vertex_colors is None else (shares * mesh.vertex_colors[vertices]).sum(axis=1)
-    return _shown(mesh, faces, uvs, own)
+    return _shown(mesh, faces, uvs, own, drawn=True)
 
 
 def paint_of(mesh: Mesh) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
-    """`colors_at` of a mesh that shows more than the colours of its vertices; None for one that does not."""
-    return partial(colors_at, mesh) if mesh.textured_corners().any() else None
+    """`colors_at` of a mesh with textures or several materials; None for one that shows its vertices' colours."""
+    plain = not mesh.textured_corners().any() and len(np.unique(mesh.face_materials)) == 1
+    return None if plain else partial(colors_at, mesh)
 
 
 def product(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -59,9 +60,15 @@ def product(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return linear_to_srgb(srgb_to_linear(one) * srgb_to_linear(other))
 
 
-def _shown(mesh: Mesh, faces: np.ndarray, uvs: np.ndarray | None, own: np.ndarray | None) -> np.ndarray:
-    """Colour ``[K, 3]`` float32 at uvs ``[K, 2]`` and vertex colours ``[K, 3]`` of faces ``[K]``."""
-    colors, textured = _of_materials(mesh, mesh.face_materials[faces], uvs)
+def _shown(
+    mesh: Mesh, faces: np.ndarray, uvs: np.ndarray | None, own: np.ndarray | None, *, drawn: bool = False
+) -> np.ndarray:
+    """Colour ``[K, 3]`` float32 at uvs ``[K, 2]`` and vertex colours ``[K, 3]`` of faces ``[K]``.
+
+    Args:
+        drawn: see `sample_texture`.
+    """
+    colors, textured = _of_materials(mesh, mesh.face_materials[faces], uvs, drawn)
     if own is not None:
         painted = np.flatnonzero(mesh.colored_faces()[faces])
         own, textured = own[painted].clip(0, 1), textured[painted]
@@ -70,25 +77,27 @@ def _shown(mesh: Mesh, faces: np.ndarray, uvs: np.ndarray | None, own: np.ndarra
     return colors
 
 
-def _of_materials(mesh: Mesh, materials: np.ndarray, uvs: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _of_materials(
+    mesh: Mesh, materials: np.ndarray, uvs: np.ndarray | None, drawn: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Colour ``[K, 3]`` float32 of materials ``[K]`` at uvs ``[K, 2]``, and where it is a texture's ``[K]``."""
     colors, textured = np.empty((len(materials), 3), dtype=np.float32), np.zeros(len(materials), dtype=bool)
-    for index, material in enumerate(mesh.materials):
-        chosen = slice(None) if len(mesh.materials) == 1 else np.flatnonzero(materials == index)
+    for index in np.unique(materials):
+        material, chosen = mesh.materials[index], np.flatnonzero(materials == index)
         there = None if uvs is None else uvs[chosen]
-        colors[chosen] = material_colors(material, there, len(colors[chosen]))
+        colors[chosen] = _material_colors(material, there, len(chosen), drawn)
         if there is not None and "diffuse" in material.textures:
             textured[chosen] = np.isfinite(there).all(axis=1)
     return colors, textured
 
 
-def material_colors(material: Material, uvs: np.ndarray | None, count: int) -> np.ndarray:
-    """``[count, 3]`` for corners of one material; a corner whose uv ``[count, 2]`` is NaN has the base colour."""
+def _material_colors(material: Material, uvs: np.ndarray | None, count: int, drawn: bool) -> np.ndarray:
+    """``[count, 3]`` for places of one material; one whose uv ``[count, 2]`` is NaN has the base colour."""
     base = np.array(material.base_color[:3], dtype=np.float32)
     image = material.textures.get("diffuse")
     if image is None or uvs is None:
         return np.tile(base, (count, 1))
     rgb = image[..., [0, 0, 0] if image.shape[-1] == 1 else [0, 1, 2]]
-    colors = sample_texture(rgb, uvs, material.wraps.get("diffuse", ("repeat", "repeat")))
+    colors = sample_texture(rgb, uvs, material.wraps.get("diffuse", ("repeat", "repeat")), drawn=drawn)
     colors[np.isnan(uvs[:, 0])] = base
     return colors

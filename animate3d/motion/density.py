@@ -60,7 +60,7 @@ def split(values: Array, triangles: Ids, longest: float) -> tuple[Array, Ids, Pl
     Returns:
         values ``[N + K, 3 + D]``, of which the first N are unchanged, triangles, and where they lie.
     """
-    places = Places(np.arange(len(triangles)), np.tile(np.eye(3), (len(triangles), 1, 1)))
+    places = Places(np.arange(len(triangles)), np.broadcast_to(np.eye(3), (len(triangles), 3, 3)))
     while True:
         sides = np.stack([triangles[:, [1, 2]], triangles[:, [2, 0]], triangles[:, [0, 1]]], axis=1)  # [T, 3, 2]
         edges, of_side = unique_pairs(sides.reshape(-1, 2))
@@ -72,7 +72,7 @@ def split(values: Array, triangles: Ids, longest: float) -> tuple[Array, Ids, Pl
         values = np.concatenate([values, values[edges[halved]].mean(axis=1)])
         # Every triangle has six points of its own: its corners, and the midpoints of its sides.
         own = 6 * np.arange(len(triangles))[:, None] + np.arange(6)
-        points = _cut(own[:, :3], np.where(middle >= 0, own[:, 3:], -1))
+        points = _cut(own[:, :3], own[:, 3:], middle)
         corners = places.barycentrics
         middles = (corners[:, [1, 2, 0]] + corners[:, [2, 0, 1]]) / 2
         triangles = np.concatenate([triangles, middle], axis=1).ravel()[points]
@@ -80,13 +80,17 @@ def split(values: Array, triangles: Ids, longest: float) -> tuple[Array, Ids, Pl
         places = Places(places.triangles[points[:, 0] // 6], barycentrics)
 
 
-def _cut(triangles: Ids, middle: Ids) -> Ids:
-    """Triangles along the midpoints of their sides (``[T, 3]``, side k faces corner k; -1 where it stays whole)."""
-    count = (middle >= 0).sum(axis=1)
+def _cut(triangles: Ids, middles: Ids, halved: Ids) -> Ids:
+    """Triangles along the midpoints of their sides ``[T, 3]`` (side k faces corner k).
+
+    Args:
+        halved: ``[T, 3]`` number of each side's midpoint among all; -1 where it stays whole.
+    """
+    count = (halved >= 0).sum(axis=1)
     # Turn every triangle so that its single halved side, or its single whole one, faces corner 0.
-    first = np.where(count == 1, np.argmax(middle >= 0, axis=1), np.argmin(middle, axis=1))
+    first = np.where(count == 1, np.argmax(halved >= 0, axis=1), np.argmin(halved, axis=1))
     turned = (first[:, None] + np.arange(3)) % 3
-    (a, b, c), (p, q, r) = (np.take_along_axis(ids, turned, axis=1).T for ids in (triangles, middle))
+    (a, b, c), (p, q, r) = (np.take_along_axis(ids, turned, axis=1).T for ids in (triangles, middles))
     one, two, three = (count == k for k in (1, 2, 3))
     parts = [
         triangles[count == 0],

@@ -18,7 +18,7 @@ _GREY = np.float32(GREY)
 
 @_jit
 def draw(winner, weights, triangles, local, colors, first, inverse_depth, focal, half, margin, image):  # type: ignore[no-untyped-def]
-    """A surface in the colours that frame 0 shows, written to the stored ``image [H, W, 4]``, which is empty.
+    """A surface in the colours that frame 0 shows, written to the stored ``image [H, W, 4]`` where it is.
 
     What frame 0 hides, or does not show, has the model's own colour.
 

@@ -74,7 +74,6 @@ class SceneTemplate(Template):
         templates = [own.template for own in self.own]
         self.rest = np.concatenate([t.rest for t in templates])
         self.colors = np.concatenate([t.colors for t in templates])
-        self._paint = np.concatenate([t.painted().colors for t in templates])
         self.areas = np.concatenate([t.areas for t in templates])
         self.edge = float(np.average([t.edge for t in templates], weights=[t.n_nodes for t in templates]))
         self.triangles = np.concatenate([own.template.triangles + own.nodes.start for own in self.own])
@@ -88,6 +87,12 @@ class SceneTemplate(Template):
 
     def _links(self) -> Ids:
         return np.concatenate([own.template.links + own.nodes.start for own in self.own])
+
+    def painted(self) -> SceneTemplate:
+        """See `Template.painted`."""
+        other = copy(self)
+        other.colors = np.concatenate([own.template.painted().colors for own in self.own])
+        return other
 
     def untied(self) -> SceneTemplate:
         """See `Template.untied`."""

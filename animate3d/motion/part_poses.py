@@ -19,8 +19,8 @@ class PartPoses:
         nodes: ``[M, 3]`` the surface.
         part: ``[L]`` ids of the nodes that move.
         triangles: ``[T, 3]`` of the whole surface.
-        eyes: cameras, see `part_kernels`.
-        look: how the surface looks, see `part_kernels`.
+        eyes: cameras, see `part_kernels._draw_over`.
+        look: how the surface looks, see `part_kernels._draw_over`.
         targets: ``[V, H, W, 4]`` the frame.
         blur: pixels that are averaged along each axis before they are compared.
         known: ``[V, H, W]`` where the frames show anything; None for everywhere.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -36,7 +37,7 @@ _APART = 0.1  # of the diagonal: a bond so much longer is strained as much as a 
 
 
 Paint: TypeAlias = Callable[[Ids, Array], Array]
-"""Colours ``[K, 3]`` of a surface, 0..1, at barycentrics ``[K, 3]`` of its triangles ``[K]``."""
+"""Gives colours ``[K, 3]`` of a surface, 0..1, for its triangles ``[K]`` and barycentrics ``[K, 3]`` on them."""
 
 
 class Surface(NamedTuple):
@@ -57,6 +58,12 @@ class Surface(NamedTuple):
     colors: Array
     objects: Ids | None = None
     paint: Paint | None = None
+
+    def toned(self, gain: Array) -> Surface:
+        """The same in colours times ``gain [3]``, as another exposure shows it."""
+        paint = self.paint
+        toned = (lambda at, barycentrics: (paint(at, barycentrics) * gain).clip(0, 1)) if paint else None
+        return self._replace(colors=(self.colors * gain).clip(0, 1), paint=toned)
 
 
 class Template:
@@ -100,18 +107,19 @@ class Template:
         edges = edges_of(corners)
         piece = connected_components(adjacency(edges, len(values)), directed=False)[1]
         self._thinned = len(values) > _CROWDED * nodes
-        if paint and not self._thinned:
-            places = Places(proper[places.triangles], places.barycentrics)
-            values = np.concatenate([values, _painted(paint, places, corners, values[:, 3:])], axis=1)
         if self._thinned:
             cluster, firsts = gather(values[:, :3], corners, nodes)
         else:
             cluster, firsts = specks(values[:, :3], corners, edges)
+        self._painting: Callable[[Array], Array] | None = None
+        if paint and (len(corners) > len(proper) or not self._thinned):  # else the vertices show it all
+            places = Places(proper[places.triangles], places.barycentrics)
+            self._painting = partial(_painted, paint, places, cluster[corners])
         if len(firsts) < len(values):
             values = sum_at(values, cluster, len(firsts)) / np.bincount(cluster)[:, None]
-            node_of, corners, piece, edges = cluster[node_of], _proper(cluster[corners]), piece[firsts], cluster[edges]
-        columns = slice(0, 3), slice(3, 6), slice(-3, None)
-        self.rest, self.colors, self._paint = (np.ascontiguousarray(values[:, part]) for part in columns)
+            node_of, corners, piece, edges = cluster[node_of], cluster[corners], piece[firsts], cluster[edges]
+            corners = corners[_are_proper(corners)]
+        self.rest, self.colors = np.ascontiguousarray(values[:, :3]), np.ascontiguousarray(values[:, 3:])
         self.triangles = np.ascontiguousarray(corners)
         self.areas = vertex_areas(self.rest, self.triangles)
         self.pieces = np.unique(piece, return_inverse=True)[1]
@@ -133,9 +141,13 @@ class Template:
         return other
 
     def painted(self) -> Template:
-        """The same in the mean colours of the surface near each node, which its vertices may be too few to have."""
+        """The same with colours of what lies around each node, not between those of the vertices, which may be few.
+
+        Every triangle at a node adds the colour of one place near it. Where a surface has many vertices, which were
+        gathered, the colours stay.
+        """
         other = copy(self)
-        other.colors = self._paint
+        other.colors = self._painting(self.colors) if self._painting else self.colors
         return other
 
     @property
@@ -208,18 +220,18 @@ def specks(points: Array, triangles: Ids, edges: Ids) -> tuple[Ids, Ids]:
     return cluster, firsts
 
 
-def _proper(triangles: Ids) -> Ids:
-    """The triangles that have three different corners."""
-    return triangles[_are_proper(triangles)]
-
-
 def _are_proper(triangles: Ids) -> NDArray[np.bool_]:
+    """Which triangles have three different corners."""
     a, b, c = triangles.T
     return np.asarray((a != b) & (b != c) & (c != a))
 
 
 def _painted(paint: Paint, places: Places, corners: Ids, plain: Array) -> Array:
-    """The mean colour ``[M, 3]`` of the surface near each node; that of ``plain`` where it has no triangle."""
+    """The mean colour ``[M, 3]`` of the surface near each node; that of ``plain`` where it has no triangle.
+
+    Args:
+        corners: ``[S, 3]`` node ids of the triangles that lie at ``places``.
+    """
     near = (_NEAR @ places.barycentrics).reshape(-1, 3)
     colors = paint(np.repeat(places.triangles, 3), near)
     count = np.bincount(corners.ravel(), minlength=len(plain))[:, None]

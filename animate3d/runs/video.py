@@ -361,7 +361,7 @@ class VideoRun(MeshRun):
         move = self._rigid_move()
         placed = self.placed @ move[:3, :3].T + move[:3, 3]
         look = matched_look(self.model, placed, first, cameras)
-        lit = surface._replace(vertices=placed, colors=(surface.colors * look.gain).clip(0, 1))
+        lit = surface._replace(vertices=placed).toned(look.gain)
         posed = find_first_pose(self.model, lit, look.frame, first, cameras, settings, self.known)
         if min(posed.overlaps) < MIN_OVERLAP:
             self._refuse_first_pose(posed.vertices, first, cameras)

@@ -85,7 +85,28 @@ def test_a_texture_colours_what_lies_between_the_vertices_of_a_coarse_mesh(objec
     painted = template.painted().colors
     np.testing.assert_allclose(painted[left], np.tile([1, 0, 0], (left.sum(), 1)), atol=1e-6)
     np.testing.assert_allclose(painted[right], np.tile([0, 0, 1], (right.sum(), 1)), atol=1e-6)
+    darker = template_of_surface(surface.toned(np.array([0.5, 1, 0.25])), nodes=800).painted().colors
+    np.testing.assert_allclose(darker, painted * [0.5, 1, 0.25], atol=1e-6)
     assert (template.colors[(x > 0.2) & (x < 0.4), 2] > 0.05).all()  # mixed from the corners
+
+
+def test_a_coarse_part_beside_a_dense_one_is_painted_as_well() -> None:
+    mesh = striped()
+    ball = trimesh.creation.icosphere(4, radius=0.05)
+    vertices = np.concatenate([mesh.vertices, ball.vertices + [0, 0, 1]])
+    triangles = np.concatenate([mesh.triangles()[0], ball.faces + 4])
+    colors, paint = np.tile([0.5, 0, 0.5], (len(vertices), 1)), paint_of(mesh)
+    assert paint is not None
+
+    def both(at: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:
+        found, of_square = np.full((len(at), 3), 0.5), at < 2
+        found[of_square] = paint(at[of_square], barycentrics[of_square])
+        return found
+
+    template = Template(vertices, triangles, np.arange(len(vertices)), colors, nodes=1500, paint=both)
+    left = (template.rest[:, 0] < 0.4) & (template.rest[:, 2] < 0.5)
+    assert left.sum() > 50 and template.n_nodes < len(vertices)
+    np.testing.assert_allclose(template.painted().colors[left], np.tile([1, 0, 0], (left.sum(), 1)), atol=1e-6)
 
 
 def test_a_surface_without_texture_has_the_colours_of_its_vertices() -> None:
