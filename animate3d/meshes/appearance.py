@@ -41,12 +41,15 @@ def corner_colors(mesh: Mesh) -> np.ndarray:
 
 
 def colors_at(mesh: Mesh, triangles: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:
-    """Colour ``[K, 3]`` float32 in 0..1 at barycentrics ``[K, 3]`` of triangles ``[K]``, as the mesh is drawn."""
+    """Colour ``[K, 3]`` float32 in 0..1 at barycentrics ``[K, 3]`` of triangles ``[K]``.
+
+    It is that of `corner_colors` at the corners; of a face that lacks some corners' texture coordinates, the base colour.
+    """
     vertices, corners, faces = (part[triangles] for part in mesh.triangles())
     shares = barycentrics[..., None].astype(np.float32)
     uvs = None if mesh.corner_uvs is None else (shares * mesh.corner_uvs[corners]).sum(axis=1)
     own = None if mesh.vertex_colors is None else (shares * mesh.vertex_colors[vertices]).sum(axis=1)
-    return _shown(mesh, faces, uvs, own, drawn=True)
+    return _shown(mesh, faces, uvs, own)
 
 
 def paint_of(mesh: Mesh) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
@@ -60,15 +63,9 @@ def product(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return linear_to_srgb(srgb_to_linear(one) * srgb_to_linear(other))
 
 
-def _shown(
-    mesh: Mesh, faces: np.ndarray, uvs: np.ndarray | None, own: np.ndarray | None, *, drawn: bool = False
-) -> np.ndarray:
-    """Colour ``[K, 3]`` float32 at uvs ``[K, 2]`` and vertex colours ``[K, 3]`` of faces ``[K]``.
-
-    Args:
-        drawn: see `sample_texture`.
-    """
-    colors, textured = _of_materials(mesh, mesh.face_materials[faces], uvs, drawn)
+def _shown(mesh: Mesh, faces: np.ndarray, uvs: np.ndarray | None, own: np.ndarray | None) -> np.ndarray:
+    """Colour ``[K, 3]`` float32 at uvs ``[K, 2]`` and vertex colours ``[K, 3]`` of faces ``[K]``."""
+    colors, textured = _of_materials(mesh, mesh.face_materials[faces], uvs)
     if own is not None:
         painted = np.flatnonzero(mesh.colored_faces()[faces])
         own, textured = own[painted].clip(0, 1), textured[painted]
@@ -77,27 +74,25 @@ def _shown(
     return colors
 
 
-def _of_materials(
-    mesh: Mesh, materials: np.ndarray, uvs: np.ndarray | None, drawn: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _of_materials(mesh: Mesh, materials: np.ndarray, uvs: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Colour ``[K, 3]`` float32 of materials ``[K]`` at uvs ``[K, 2]``, and where it is a texture's ``[K]``."""
     colors, textured = np.empty((len(materials), 3), dtype=np.float32), np.zeros(len(materials), dtype=bool)
     for index in np.unique(materials):
         material, chosen = mesh.materials[index], np.flatnonzero(materials == index)
         there = None if uvs is None else uvs[chosen]
-        colors[chosen] = _material_colors(material, there, len(chosen), drawn)
+        colors[chosen] = _material_colors(material, there, len(chosen))
         if there is not None and "diffuse" in material.textures:
             textured[chosen] = np.isfinite(there).all(axis=1)
     return colors, textured
 
 
-def _material_colors(material: Material, uvs: np.ndarray | None, count: int, drawn: bool) -> np.ndarray:
+def _material_colors(material: Material, uvs: np.ndarray | None, count: int) -> np.ndarray:
     """``[count, 3]`` for places of one material; one whose uv ``[count, 2]`` is NaN has the base colour."""
     base = np.array(material.base_color[:3], dtype=np.float32)
     image = material.textures.get("diffuse")
     if image is None or uvs is None:
         return np.tile(base, (count, 1))
     rgb = image[..., [0, 0, 0] if image.shape[-1] == 1 else [0, 1, 2]]
-    colors = sample_texture(rgb, uvs, material.wraps.get("diffuse", ("repeat", "repeat")), drawn=drawn)
+    colors = sample_texture(rgb, uvs, material.wraps.get("diffuse", ("repeat", "repeat")))
     colors[np.isnan(uvs[:, 0])] = base
     return colors

@@ -91,16 +91,13 @@ class Material:
         self.emissive = (red, green, blue)
 
 
-def sample_texture(
-    image: np.ndarray, uvs: np.ndarray, wraps: tuple[str, str] = ("repeat", "repeat"), *, drawn: bool = False
-) -> np.ndarray:
+def sample_texture(image: np.ndarray, uvs: np.ndarray, wraps: tuple[str, str] = ("repeat", "repeat")) -> np.ndarray:
     """Bilinear look-up, texel centres of the first and last texel at 0 and 1.
 
     Args:
         image: ``[H, W, C]`` uint8
         uvs: ``[P, 2]``, v up; NaN samples as 0.
         wraps: what coordinates outside 0..1 mean along u and v; see `Material`.
-        drawn: the edges of the first and last texel are at 0 and 1 instead, as programs draw them.
 
     Returns:
         ``[P, C]`` float32 in 0..1
@@ -116,9 +113,6 @@ def sample_texture(
         u, v = (_wrapped(along, wrap) for along, wrap in zip(uvs[block].T, wraps, strict=True))
         x = u * np.float32(width - 1)
         y = (1 - v) * np.float32(height - 1)
-        if drawn:
-            x = (u * np.float32(width) - np.float32(0.5)).clip(0, width - 1)
-            y = ((1 - v) * np.float32(height) - np.float32(0.5)).clip(0, height - 1)
         left, top = x.astype(np.int32), y.astype(np.int32)
         fx, fy = x - left.astype(np.float32), y - top.astype(np.float32)
         corner = top * np.int64(width + 1) + left

@@ -135,12 +135,6 @@ def test_colors_come_from_texture_times_vertices_or_either_or_material():
     np.testing.assert_allclose(colors(material=textured, corner_uvs=uvs, vertex_colors=white), 0.2, atol=1e-6)
 
 
-def test_texels_that_are_drawn_have_their_edges_at_the_border() -> None:
-    image = np.array([[[0], [100]], [[200], [40]]], dtype=np.uint8)
-    uvs = np.array([[0.25, 0.75], [0.75, 0.75], [0.1, 0.1], [0.9, 0.1], [0.5, 0.75]])
-    np.testing.assert_allclose(sample_texture(image, uvs, drawn=True)[:, 0] * 255, [0, 100, 200, 40, 50], atol=1e-4)
-
-
 def test_a_mesh_of_several_plain_materials_shows_more_than_its_vertices_do() -> None:
     mesh = Mesh.from_faces(np.eye(3), [[0, 1, 2], [2, 1, 0]], material=Material("red", (1, 0, 0, 1)))
     assert paint_of(mesh) is None
