@@ -43,7 +43,7 @@ def corner_colors(mesh: Mesh) -> np.ndarray:
 def colors_at(mesh: Mesh, triangles: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:
     """Colour ``[K, 3]`` float32 in 0..1 at barycentrics ``[K, 3]`` of triangles ``[K]``.
 
-    It is that of `corner_colors` at the corners; of a face that lacks some corners' texture coordinates, the base colour.
+    It is that of `corner_colors` at the corners; a face that lacks some corner's uv has its base colour.
     """
     vertices, corners, faces = (part[triangles] for part in mesh.triangles())
     shares = barycentrics[..., None].astype(np.float32)
