@@ -25,10 +25,10 @@ SEARCH_SIZE = 96  # pixels of the frames that limbs are looked for in
 _CUTS = 14  # distances from the middle of the body at which limbs are cut off
 _LEAST, _MOST = 0.004, 0.5  # of the surface: a limb
 _ALIKE = 0.8  # share that two limbs have in common: they are one
-_GOOD = 0.005  # a frame of which less is missed, of what the surface at rest misses, needs no search
+_GOOD = 0.002  # a frame of which less is missed, of what the surface at rest misses, needs no search
 _BAD = 1.5  # times the mean that is missed: where a limb misses so much, or is not seen at all, it is looked for
 _WORSE = 1.25  # times what a limb missed when it was looked for in vain: then it is looked for again
-_GAIN = 0.97  # of what is missed: a pose that misses more than that is none
+_GAIN = 0.985  # of what is missed: a pose that misses more than that is none
 _PRICE = 0.08  # of what is missed, for a turn by a radian; a leg that is turned inside out may look as good
 
 _DIAGONALS = np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]]) / np.sqrt(3.0)

@@ -20,17 +20,17 @@ _GREY = np.float32(GREY)
 def draw(winner, weights, triangles, local, colors, first, inverse_depth, focal, half, margin, image):  # type: ignore[no-untyped-def]
     """A surface in the colours that frame 0 shows, written to the stored ``image [H, W, 4]`` where it is.
 
-    What frame 0 hides, or does not show, has the model's own colour.
+    What frame 0 hides, or does not show, has the model's own colour, and so has what lies beside an edge of depth there.
 
     Args:
         winner: ``[H, W]`` triangle or -1; ``weights [H, W, 2]`` of its corners 1 and 2.
         local: ``[M, 3]`` the nodes at rest, in the camera's axes (OpenCV); ``colors [M, 3]``.
         first: ``[H, W, 4]`` frame 0; ``inverse_depth [H, W]`` of what it shows, 0 where there is nothing.
         focal: in pixels; ``half [2]`` of width and height.
-        margin: how many times as far as what frame 0 shows a point has to be to be hidden.
+        margin: how many times as far as what frame 0 shows there, or as near, a point has to be to be something else.
     """
     height, width = winner.shape
-    shown = np.empty(4)
+    shown = np.empty(5)
     for row in range(height):
         for column in range(width):
             t = winner[row, column]
@@ -42,19 +42,18 @@ def draw(winner, weights, triangles, local, colors, first, inverse_depth, focal,
             depth = w0 * local[a, 2] + w1 * local[b, 2] + w2 * local[c, 2]
             x = focal * (w0 * local[a, 0] + w1 * local[b, 0] + w2 * local[c, 0]) / depth + half[0] - 0.5
             y = focal * (w0 * local[a, 1] + w1 * local[b, 1] + w2 * local[c, 1]) / depth + half[1] - 0.5
-            _between(first, x, y, shown)
-            u, v = math.floor(x + 0.5), math.floor(y + 0.5)
-            inside = 0 <= u < width and 0 <= v < height
-            hidden = shown[3] < _SOLID or (inside and inverse_depth[v, u] > margin / depth)
+            _between(first, inverse_depth, x, y, shown)
+            nearer = shown[4] * depth  # 1/z is linear over a plane: beside an edge of depth it is neither one's
+            itself = shown[3] >= _SOLID and 1 / margin <= nearer <= margin
             for k in range(3):
-                color = w0 * colors[a, k] + w1 * colors[b, k] + w2 * colors[c, k] if hidden else shown[k]
+                color = shown[k] if itself else w0 * colors[a, k] + w1 * colors[b, k] + w2 * colors[c, k]
                 image[row, column, k] = np.uint8(color * 255 + 0.5)
             image[row, column, 3] = 255
 
 
 @_jit
-def _between(image, x, y, found):  # type: ignore[no-untyped-def]
-    """The colour between pixels, written to ``found [4]``; black outside."""
+def _between(image, inverse_depth, x, y, found):  # type: ignore[no-untyped-def]
+    """The colour between pixels and the inverse depth, written to ``found [5]``; 0 outside."""
     found[:] = 0.0
     left, top = math.floor(x), math.floor(y)
     for row in range(top, top + 2):
@@ -63,6 +62,7 @@ def _between(image, x, y, found):  # type: ignore[no-untyped-def]
                 weight = (1.0 - abs(x - column)) * (1.0 - abs(y - row))
                 for k in range(4):
                     found[k] += weight * image[row, column, k]
+                found[4] += weight * inverse_depth[row, column]
 
 
 @_jit

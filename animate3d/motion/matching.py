@@ -22,7 +22,7 @@ from animate3d.motion.template import Template
 from animate3d.motion.texture import Sight, seen_by_texture
 from animate3d.rasterize.visibility import on_surface, visible_through, visible_triangles
 
-_DEPTH_MARGIN = 1.02  # a point of the surface lies behind what frame 0 shows when it is this much farther away
+_DEPTH_MARGIN = 1.007  # what frame 0 shows so much nearer or farther away than a point of the surface is not it
 _BLUR = 32  # a share of 1 / _BLUR of the image's height is averaged: fine texture may lie a pixel off
 _REMEMBERED = 24  # drawn surfaces: the starts of a frame and what the last one ended with, of four ways
 _REACH = 0.03  # of the image: how far a limb in front may be from a pixel that a limb behind it could show as well

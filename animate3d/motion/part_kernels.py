@@ -77,7 +77,7 @@ def _draw_over(v, points, triangles, eyes, look, target, nearest, apart, canvas)
     Args:
         eyes: world-to-camera matrices ``[V, 4, 4]``, focal lengths in pixels ``[V]``, and the near plane.
         look: ``[V, L, 3]`` the points at rest in the cameras' axes, their colours ``[L, 3]``, and for `draw` of every
-            view the first frame and its inverse depth, half of width and height, and the margin.
+            view the first frame and its inverse depth, half of width and height, and the margin of depth.
 
     Returns:
         the rows and columns that were drawn: first and end of both.

@@ -285,10 +285,9 @@ class _Way:
 def _seen_from(template: Template, views: int) -> Template:
     """The template as it is followed from so many views.
 
-    From one view much is guessed. There limbs that touch at rest are guessed better if they hold together, and surface
-    that turns into view pulls to wrong depths as often as to right ones.
+    From one view much is guessed. There limbs that touch at rest are guessed better if they hold together.
     """
-    return template if views == 1 else template.untied().painted()
+    return template.painted() if views == 1 else template.untied().painted()
 
 
 def _ways_of_one_view(

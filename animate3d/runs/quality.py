@@ -19,7 +19,7 @@ from animate3d.motion.tracking import FEW_VIEWS, Tracked
 from animate3d.rasterize.textured import render_mesh
 
 _WELL = 0.8  # a motion that explains less may be wrong in places that people notice
-_ENOUGH = 0.99  # a motion that explains less of given frames is looked for once more, thoroughly
+_ENOUGH = 0.993  # a motion that explains less of given frames is looked for once more, thoroughly
 _POORLY = 0.65  # the same where a video model made the frames: no motion explains all of what disagrees
 _SOMETHING = 0.2  # what explains less is chance, however thoroughly it was looked for
 _NEXT_TO_NOTHING = 0.02  # where less is explained and all is held, the frames show something else

@@ -26,16 +26,23 @@ def test_a_surface_shows_frame_0_where_that_shows_it_and_its_own_colour_elsewher
     first[:, :4, 3] = 0.0  # the left half is empty
     inverse_depth = np.full((8, 8), 0.5, np.float32)
     inverse_depth[6:] = 1.0  # something nearer is below
+    inverse_depth[:, 7] = 0.49  # and something farther away at the right
     local = np.array([[-2.0, -2.0, 2.0], [2.0, -2.0, 2.0], [2.0, 2.0, 2.0]])
+    places = {  # weights of corners 1 and 2, and whether frame 0 shows the point itself
+        (0.25, 0.0): False,  # nothing is there
+        (0.9, 0.0): True,  # right on a pixel
+        (0.7, 0.2): True,  # between pixels
+        (0.0, 1.0): False,  # behind what is nearer
+        (0.1, 0.8): False,  # half a pixel above it
+        (1.0, 0.0): False,  # beside what is farther away
+    }
     winner, weights = np.full((8, 8), -1, np.int32), np.zeros((8, 8, 2), np.float32)
-    winner[0, :3] = 0
-    weights[0, 0], weights[0, 1], weights[0, 2] = (0.25, 0.0), (1.0, 0.0), (0.0, 1.0)
-    colors = np.ones((3, 3))
+    winner[0, : len(places)] = 0
+    weights[0, : len(places)] = list(places)
     image = np.zeros((8, 8, 4), np.uint8)
-    triangles = np.array([[0, 1, 2]])
+    of_rest = np.array([[0, 1, 2]]), local, np.ones((3, 3))
     half = np.array([4.0, 4.0])
-    match_kernels.draw(winner, weights, triangles, local, colors, first, inverse_depth, 3.0, half, 1.02, image)
-    assert (image[0, 0] == 255).all()  # where frame 0 is empty
-    np.testing.assert_array_equal(image[0, 1], [51, 102, 153, 255])
-    assert (image[0, 2] == 255).all()  # behind what is nearer
+    match_kernels.draw(winner, weights, *of_rest, first, inverse_depth, 3.0, half, 1.005, image)
+    for pixel, itself in zip(image[0], places.values(), strict=False):
+        assert pixel.tolist() == ([51, 102, 153, 255] if itself else [255] * 4)
     assert not image[1:].any()
