@@ -20,7 +20,7 @@ _GREY = np.float32(GREY)
 def draw(winner, weights, triangles, local, colors, first, inverse_depth, focal, half, margin, image):  # type: ignore[no-untyped-def]
     """A surface in the colours that frame 0 shows, written to the stored ``image [H, W, 4]`` where it is.
 
-    What frame 0 hides, or does not show, has the model's own colour, and so has what lies beside an edge of depth there.
+    What frame 0 hides, or does not show, has the model's own colour; so has what lies beside an edge of depth there.
 
     Args:
         winner: ``[H, W]`` triangle or -1; ``weights [H, W, 2]`` of its corners 1 and 2.
