@@ -108,7 +108,7 @@ def test_another_way_is_taken_if_less_is_missed_and_strained(missed: float, sque
 
 
 def test_a_way_that_falls_far_behind_is_not_followed_on() -> None:
-    best, near, far = a_way(1.0, 0.1), a_way(1.5, 0.1), a_way(1.0, 0.2)
+    best, near, far = a_way(1.0, 0.1), a_way(1.5, 0.1), a_way(1.0, 0.4)
     assert _within([far, near, best], _BEHIND) == [best, near]
     still = a_way(1.0, 0.0)
     assert _within([still, still], _BEHIND) == [still, still]
